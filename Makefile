@@ -1,0 +1,59 @@
+# Everything runs in .venv, which each target sets up itself when it is missing or requirements.lock has changed.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RUN ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
+# A wheel index or folder to look in first, e.g. for the CPU build of torch:
+# make demo PIP_ARGS="--extra-index-url URL"
+PIP_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lab lock nets clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY)  ## make .venv with every package of requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Expected $(PYTHON), found none. Install Python 3.11, or name it: make PYTHON=..."; exit 2; }
+	@echo "Setting up $(VENV) (about 5 GB, a few minutes) ..."
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 2; }
+	$(BIN)/pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(BIN)/python -c "import libsumo" || { echo "SUMO lacks system libraries; on Debian: apt-get install libx11-6 libxext6 libxrender1 libgl1 libatomic1"; exit 2; }
+	@touch $@
+
+demo: $(READY)  ## augment, train, evaluate and export on a small scale, about 10 minutes; RUN=folder names the run
+	$(BIN)/roadsense demo --run-dir $(RUN)
+
+test: $(READY)  ## run all tests
+	$(BIN)/python -m pytest -q
+
+check: $(READY)  ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY)  ## rewrite the sources in the project's format, and strip the notebooks
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+	$(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info" notebooks/*.ipynb
+
+lab: $(READY)  ## open JupyterLab on 127.0.0.1, with its token
+	$(BIN)/jupyter lab --ip=127.0.0.1 --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks/00_augment.ipynb
+
+lock: $(READY)  ## write requirements.lock anew from pyproject.toml
+	{ echo "# Every version of the environment. Written by \`make lock\` from pyproject.toml; do not edit."; \
+	  $(BIN)/pip-compile --quiet --all-extras --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
+	    --no-emit-trusted-host --output-file=- pyproject.toml | sed 's/+cpu$$//'; } > requirements.lock.part
+	mv requirements.lock.part requirements.lock
+
+nets: $(READY)  ## rebuild the networks of the base scenarios from their sources
+	@netconvert="$$($(BIN)/python -c 'import sumo; print(sumo.SUMO_HOME)')/bin/netconvert"; \
+	for source in scenarios/base/*/source/*.netccfg; do echo "$$source"; "$$netconvert" -c "$$source" --xml-validation never || exit 1; done
+
+clean:  ## remove .venv and caches; datasets and runs are kept
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
