@@ -1,0 +1,235 @@
+"""Pictures of a road and its cars: lanes, markings, traffic coloured by speed, the convoy numbered."""
+
+import tempfile
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sumolib
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from roadsense.errors import InputError
+from roadsense.scenario import CONVOY_ID, EGO_ID, open_scenario, read_xml
+from roadsense.sumo_program import run_sumo
+
+Points = NDArray[np.float64]
+
+GROUND, ASPHALT, MARKING, INK, CONVOY, TAG = "#e9ede4", "#6b7177", "#f6f6f0", "#2b3036", "#ff7f0e", "#b34700"
+SPEED_COLOURS = colormaps["viridis"]
+CAR_LENGTH_M, CAR_WIDTH_M, DASH_M, DASH_PERIOD_M, MARKING_M, INSET_M = 4.5, 1.8, 4.0, 12.0, 0.2, 0.3
+ZOOM_WIDTH_M, ZOOM_ASPECT, ZOOM_REACH_M, MARGIN_M, ZOOM_CAR_SCALE = 240.0, 0.28, 300.0, 50.0, 1.25
+FIGURE_IN, TITLE_IN, GUTTER_IN, OVERVIEW_CAR_IN, TAG_OFFSET_PT = 10.0, 0.45, 0.06, 0.065, 19.0
+TAG_STYLE: dict[str, Any] = {
+    "bbox": {"boxstyle": "circle,pad=0.22", "facecolor": TAG, "edgecolor": "white", "linewidth": 0.7},
+    "arrowprops": {"arrowstyle": "-", "color": TAG, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 1},
+    "textcoords": "offset points", "ha": "center", "va": "center", "zorder": 5, "annotation_clip": True,
+    "fontsize": 8, "fontweight": "bold", "color": "white",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DrawnVehicle:
+    """One car of a snapshot.
+
+    Attributes:
+        name: its id in SUMO.
+        x, y: position of the middle of the front bumper, eastward and northward [m].
+        angle_deg: heading, 0 is north, clockwise, as SUMO gives it.
+        speed_mps: speed [m/s].
+        length_m, width_m: size of the body [m].
+    """
+
+    name: str
+    x: float
+    y: float
+    angle_deg: float
+    speed_mps: float = 0.0
+    length_m: float = CAR_LENGTH_M
+    width_m: float = CAR_WIDTH_M
+
+    @property
+    def is_convoy(self) -> bool:
+        """Whether the car belongs to the convoy."""
+        return CONVOY_ID.fullmatch(self.name) is not None
+
+    @property
+    def right(self) -> Points:
+        """Unit vector to the right of the car."""
+        return np.array([np.cos(np.radians(self.angle_deg)), -np.sin(np.radians(self.angle_deg))])
+
+    def outline(self, scale: float = 1.0) -> Points:
+        """Returns the corners of the body [m], its nose tapered, enlarged about its middle."""
+        forward = np.array([-self.right[1], self.right[0]])
+        half, side = scale * self.length_m / 2, scale * self.width_m / 2
+        along = np.array([half, half - side / 2, -half, -half, half - side / 2, half])
+        across = np.array([0.6, 1.0, 0.9, -0.9, -1.0, -0.6]) * side
+        middle = np.array([self.x, self.y]) - forward * self.length_m / 2
+        return middle + np.outer(along, forward) + np.outer(across, self.right)
+
+
+@dataclass(frozen=True)
+class RoadMap:
+    """The drawn parts of a network, as polygons in metres; made by `RoadMap.read`."""
+
+    surfaces: tuple[Points, ...]
+    markings: tuple[Points, ...]
+
+    @classmethod
+    def read(cls, network_path: str | Path) -> "RoadMap":
+        """Reads a `.net.xml` file."""
+        net = sumolib.net.readNet(str(network_path), withInternal=True)
+        lanes = [lane for edge in net.getEdges(withInternal=True) for lane in edge.getLanes()]
+        surfaces = [_ribbon(lane.getShape(), 0.0, lane.getWidth()) for lane in lanes]
+        surfaces += [np.array(node.getShape())[:, :2] for node in net.getNodes() if len(node.getShape()) > 2]
+        markings = [line for edge in net.getEdges(withInternal=False) for line in _edge_markings(edge)]
+        return cls(tuple(surfaces), tuple(markings))
+
+    @property
+    def box(self) -> Rectangle:
+        """The rectangle that holds all of the road and a margin [m]."""
+        points = np.concatenate(self.surfaces)
+        low, high = points.min(axis=0) - MARGIN_M, points.max(axis=0) + MARGIN_M
+        return Rectangle(tuple(low), *(high - low))
+
+    def draw(self, axes: Axes, box: Rectangle | None = None, with_markings: bool = True) -> None:
+        """Draws the road, or the part of it in `box`; without markings it stays clean at a small scale."""
+        axes.add_collection(PolyCollection(self.surfaces, facecolor=ASPHALT, edgecolor=ASPHALT, linewidth=0.5))
+        if with_markings:
+            axes.add_collection(PolyCollection(self.markings, facecolor=MARKING, edgecolor="none", snap=False))
+        (x0, y0), (x1, y1) = (box or self.box).get_bbox().get_points()
+        axes.set(xlim=(x0, x1), ylim=(y0, y1), xticks=[], yticks=[], aspect="equal", facecolor=GROUND)
+        axes.spines[:].set_visible(False)
+        _draw_scale_bar(axes, (x1 - x0) / 8)
+
+
+def draw_vehicles(
+    axes: Axes, vehicles: Iterable[DrawnVehicle], top_mps: float = 35.0, scale: float = 1.0, tags: bool = True
+) -> None:
+    """Draws cars over a road: traffic coloured by its speed, the convoy orange, over the rest.
+
+    Args:
+        axes: where to draw.
+        vehicles: the cars.
+        top_mps: speed at the bright end of the colours [m/s].
+        scale: how many times their true size the cars are drawn.
+        tags: whether each convoy car carries its number (1 is the ego) at its right, and cars an outline.
+    """
+    groups: dict[bool, list[DrawnVehicle]] = {False: [], True: []}
+    for car in vehicles:
+        groups[car.is_convoy].append(car)
+    for is_convoy, cars in groups.items():
+        colours = CONVOY if is_convoy else SPEED_COLOURS([car.speed_mps / top_mps for car in cars])
+        bodies = PolyCollection([car.outline(scale) for car in cars], facecolor=colours, zorder=3 + is_convoy)
+        bodies.set(edgecolor="white" if is_convoy else INK, linewidth=0.6 if tags else 0.2)
+        bodies.set_label("convoy" if is_convoy else "traffic")
+        axes.add_collection(bodies)
+    for car in groups[True] if tags else []:
+        offset = tuple(TAG_OFFSET_PT * car.right)
+        axes.annotate(car.name.lstrip("V0"), tuple(car.outline().mean(axis=0)), xytext=offset, **TAG_STYLE)
+
+
+def take_snapshot(config_path: str | Path, time_s: float) -> list[DrawnVehicle]:
+    """Runs a scenario to `time_s` in a process of its own and returns the cars that are then on the road.
+
+    Raises:
+        InputError: if there is no car at that time.
+    """
+    scenario = open_scenario(config_path)
+    types = {kind.get("id"): kind for path in scenario.route_paths for kind in read_xml(path, "routes").iter("vType")}
+    with tempfile.TemporaryDirectory() as folder:
+        output, window = (
+            Path(folder) / "fcd.xml",
+            ["--device.fcd.begin", f"{time_s}", "--end", f"{time_s + 1}"],
+        )
+        run_sumo(scenario.config_path, ["--fcd-output", str(output), *window])
+        step = read_xml(output, "fcd-export").find("timestep")
+    if step is None or not len(step):
+        raise InputError(f"{config_path}: expected cars at {time_s:g} s, found none. Choose another time.")
+    return [_read_vehicle(element, types.get(element.get("type"))) for element in step.iter("vehicle")]
+
+
+def plot_scenario(config_path: str | Path, time_s: float = 45.0) -> Figure:
+    """Draws a scenario at one moment: the whole road with enlarged cars, below it the convoy from near."""
+    road, vehicles = RoadMap.read(open_scenario(config_path).network_path), take_snapshot(config_path, time_s)
+    top_mps = 5.0 * np.ceil(max(car.speed_mps for car in vehicles) / 5 + 0.1)
+    whole, near = road.box, _convoy_box(vehicles)
+    upper, lower = (FIGURE_IN * box.get_height() / box.get_width() for box in (whole, near))
+    figure = Figure(figsize=(FIGURE_IN, upper + lower + GUTTER_IN + TITLE_IN), facecolor="white")
+    height = figure.get_figheight()
+    overview = figure.add_axes((0.0, (lower + GUTTER_IN) / height, 1.0, upper / height))
+    zoom = figure.add_axes((0.0, 0.0, 1.0, lower / height))
+    road.draw(overview, with_markings=False)
+    scale = OVERVIEW_CAR_IN / FIGURE_IN * whole.get_width() / CAR_LENGTH_M
+    draw_vehicles(overview, vehicles, top_mps, scale, tags=False)
+    overview.add_patch(near)
+    road.draw(zoom, near)
+    draw_vehicles(zoom, vehicles, top_mps, ZOOM_CAR_SCALE)
+    _draw_legend(zoom, top_mps)
+    title = f"{Path(config_path).resolve().parent.name}  at {time_s:g} s"
+    figure.text(0.02, 1 - TITLE_IN / 2 / height, title, fontsize=12, fontweight="bold", color=INK, va="center")
+    return figure
+
+
+def _draw_scale_bar(axes: Axes, wanted_m: float) -> None:
+    power = 10.0 ** np.floor(np.log10(wanted_m))
+    length_m = max(step * power for step in (1, 2, 5) if step * power <= wanted_m)
+    x, y = axes.transLimits.inverted().transform((0.02, 0.07))
+    axes.plot([x, x + length_m], [y, y], color=INK, linewidth=2.5, solid_capstyle="butt", zorder=6)
+    place: dict[str, Any] = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center", "va": "bottom"}
+    axes.annotate(f"{length_m:.0f} m", (x + length_m / 2, y), fontsize=8, color=INK, zorder=6, **place)
+
+
+def _draw_legend(axes: Axes, top_mps: float) -> None:
+    bar = axes.inset_axes((0.8, 0.1, 0.18, 0.035))
+    axes.figure.colorbar(ScalarMappable(Normalize(0, top_mps), SPEED_COLOURS), cax=bar, orientation="horizontal")
+    bar.tick_params(labelsize=7, length=2, colors=INK)
+    bar.set_title("traffic by speed [m/s]; 1 is the ego", fontsize=7.5, color=INK, pad=3)
+
+
+def _convoy_box(vehicles: list[DrawnVehicle]) -> Rectangle:
+    """The part of the road to show from near: the ego and those of its convoy that are not far off."""
+    cars = [car for car in vehicles if car.is_convoy] or vehicles
+    ego = next((car for car in cars if car.name == EGO_ID), cars[0])
+    points = np.array([(car.x, car.y) for car in cars])
+    points = points[np.hypot(*(points - (ego.x, ego.y)).T) < ZOOM_REACH_M]
+    low, high = points.min(axis=0), points.max(axis=0)
+    width = max(ZOOM_WIDTH_M, high[0] - low[0] + MARGIN_M)
+    height = max(ZOOM_ASPECT * width, high[1] - low[1] + MARGIN_M)
+    x, y = (low + high) / 2 - (width / 2, height / 2)
+    return Rectangle((x, y), width, height, fill=False, edgecolor=INK, linewidth=0.9, zorder=6)
+
+
+def _read_vehicle(element: ET.Element, kind: ET.Element | None) -> DrawnVehicle:
+    x, y, angle_deg, speed_mps = (float(element.get(key, "0")) for key in ("x", "y", "angle", "speed"))
+    shape = {} if kind is None else kind.attrib
+    length_m, width_m = float(shape.get("length", CAR_LENGTH_M)), float(shape.get("width", CAR_WIDTH_M))
+    return DrawnVehicle(element.get("id", ""), x, y, angle_deg, speed_mps, length_m, width_m)
+
+
+def _ribbon(shape: Iterable[Iterable[float]], left_m: float, width_m: float) -> Points:
+    """A strip along a line, its middle moved to the left."""
+    line = [tuple(point)[:2] for point in shape]
+    sides = [sumolib.geomhelper.move2side(line, offset) for offset in (-left_m - width_m / 2, -left_m + width_m / 2)]
+    return np.array(sides[0] + sides[1][::-1])
+
+
+def _edge_markings(edge: sumolib.net.edge.Edge) -> Iterator[Points]:
+    """Solid lines at both borders of an edge, dashes between its lanes."""
+    lanes = edge.getLanes()
+    yield _ribbon(lanes[0].getShape(), INSET_M - lanes[0].getWidth() / 2, MARKING_M)
+    yield _ribbon(lanes[-1].getShape(), lanes[-1].getWidth() / 2 - INSET_M, MARKING_M)
+    for lane in lanes[:-1]:
+        for start in np.arange(0.0, lane.getLength() - DASH_M, DASH_PERIOD_M):
+            at = (start, start + DASH_M / 2, start + DASH_M)
+            dash = [sumolib.geomhelper.positionAtShapeOffset(lane.getShape(), distance) for distance in at]
+            yield _ribbon(dash, lane.getWidth() / 2, MARKING_M)
