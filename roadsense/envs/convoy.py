@@ -1,0 +1,131 @@
+"""The convoy in the simulation: what is true of it now, and how ego and hazard are driven through SUMO."""
+
+import math
+
+import numpy as np
+
+from roadsense.envs.assist import apply_brake_mps2, arbitrate_mps2
+from roadsense.envs.driver import NO_LEADER, Driver, road_mps2
+from roadsense.envs.episode import EpisodeDraw
+from roadsense.envs.hazard import HazardCourse
+from roadsense.envs.sumo_connection import (
+    SPEED_MODE_ALL_CHECKS,
+    SPEED_MODE_DRIVER_DECIDES,
+    SPEED_MODE_HARD_BRAKING,
+    SumoConnection,
+)
+from roadsense.errors import SimulationError
+from roadsense.scenario import Scenario
+
+INSERTION_LIMIT_S = 5.0
+INTERVENTION_MPS = 0.1
+"""SUMO would have intervened if its plan is this much slower than what was commanded."""
+
+
+class Convoy:
+    """The convoy of a loaded scenario over one episode.
+
+    Attributes:
+        states: (1 + n_peers, 5) true states, the ego first; columns as in `sumo_connection.STATE_FIELDS`. NaN where a
+            car has left the road.
+        leader: whatever is ahead of the ego.
+        driver_mps2: acceleration the ego's driver asks for now.
+        assist_mps2: deceleration the assist asked for in the last step, from 0.
+        jerk_mps3: of the ego over the last step.
+        collided: whether the ego touches a car.
+        sumo_interventions: steps so far in which SUMO's checks would have lowered the commanded speed.
+
+    Args:
+        connection: with the scenario just loaded.
+        scenario: what it runs.
+        draw: the episode's random side.
+    """
+
+    def __init__(self, connection: SumoConnection, scenario: Scenario, draw: EpisodeDraw):
+        self._connection = connection
+        self._scenario = scenario
+        self._step_length_s = connection.step_length_s
+        self._driver = Driver(draw.driver, self._step_length_s, draw.gap_errors)
+        self._applied_mps2 = self._command_mps = 0.0
+        self.hazard = HazardCourse(draw.hazard, self._step_length_s)
+        self.states = np.full((len(scenario.convoy_ids), 5), np.nan)
+        self.leader = NO_LEADER
+        self.driver_mps2 = self.assist_mps2 = self.jerk_mps3 = 0.0
+        self.speed_mps = self.acceleration_mps2 = 0.0
+        self.collided = False
+        self.sumo_interventions = 0
+
+    def enter(self, sumo_checks: bool) -> None:
+        """Runs the simulation until the whole convoy is on the road, and takes the ego over.
+
+        Args:
+            sumo_checks: whether SUMO's safe-speed check binds the ego.
+
+        Raises:
+            SimulationError: if it is not within `INSERTION_LIMIT_S` of its departure.
+        """
+        connection, scenario = self._connection, self._scenario
+        connection.run_until(scenario.convoy_depart_s)
+        while connection.read_states(scenario.convoy_ids, self.states) < len(scenario.convoy_ids):
+            if connection.time_s > scenario.convoy_depart_s + INSERTION_LIMIT_S:
+                connection.close()
+                raise SimulationError(
+                    f"{scenario.config_path}: expected all of {scenario.convoy_ids} on the road "
+                    f"{INSERTION_LIMIT_S:.0f} s after {scenario.convoy_depart_s:.1f} s. Give them more room: check "
+                    "departPos, departSpeed and the traffic there."
+                )
+            connection.step()
+        mode = SPEED_MODE_ALL_CHECKS if sumo_checks else SPEED_MODE_DRIVER_DECIDES
+        connection.set_speed_mode(scenario.ego_id, mode)
+        self.speed_mps = self.states[0, 2].item()
+
+    def sense(self) -> bool:
+        """Reads what is true now and lets the driver look; returns whether the ego is still on the road."""
+        connection, ego = self._connection, self._scenario.ego_id
+        connection.read_states(self._scenario.convoy_ids, self.states)
+        speed_mps = self.states[0, 2].item()
+        if math.isnan(speed_mps):
+            return False
+        acceleration_mps2 = (speed_mps - self.speed_mps) / self._step_length_s
+        self.jerk_mps3 = (acceleration_mps2 - self.acceleration_mps2) / self._step_length_s
+        self.speed_mps, self.acceleration_mps2 = speed_mps, acceleration_mps2
+        self.sumo_interventions += connection.planned_speed_mps(ego) < self._command_mps - INTERVENTION_MPS
+        self.leader = connection.find_leader(ego)
+        self.collided = ego in connection.colliding_ids() or self.leader.gap_m <= 0
+        road = connection.look_ahead(ego)
+        allowed_mps2 = road_mps2(self._driver.profile, speed_mps, road)
+        self.driver_mps2 = self._driver.accelerate(speed_mps, self.leader, (road.limit_mps, allowed_mps2))
+        return True
+
+    def drive(self, assist_mps2: float) -> None:
+        """Commands the ego's next speed: its driver's or its assist's braking, through the brake.
+
+        Args:
+            assist_mps2: deceleration the assist asks for, from 0.
+        """
+        self.assist_mps2 = assist_mps2
+        wanted_mps2 = arbitrate_mps2(self.driver_mps2, assist_mps2)
+        self._applied_mps2 = apply_brake_mps2(wanted_mps2, self._applied_mps2, self._step_length_s)
+        command_mps = max(0.0, self.speed_mps + self._applied_mps2 * self._step_length_s)
+        self._command_mps = command_mps
+        self._connection.command_speed(self._scenario.ego_id, command_mps)
+
+    def advance_hazard(self, time_s: float) -> bool:
+        """Commands the hazard's car, if there is one; returns whether the hazard begins now.
+
+        Args:
+            time_s: since the episode's start.
+        """
+        course = self.hazard
+        if course.over or course.hazard is None:
+            return False
+        was_active, row = course.active, course.hazard.car + 1
+        car = self._scenario.convoy_ids[row]
+        speed_mps = course.advance(time_s, self.states[row, 2].item())
+        if speed_mps is not None:
+            if not was_active:
+                self._connection.set_speed_mode(car, SPEED_MODE_HARD_BRAKING)
+            self._connection.command_speed(car, speed_mps)
+        elif was_active:
+            self._connection.release(car)
+        return course.active and not was_active

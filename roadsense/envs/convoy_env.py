@@ -1,0 +1,205 @@
+"""The environment: the order of calls, and the specification."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from roadsense import metrics
+from roadsense.envs.assist import assist_deceleration_mps2
+from roadsense.envs.convoy import Convoy
+from roadsense.envs.episode import EnvConfig, check_options, draw_episode
+from roadsense.envs.observation import Observation, observation_space, observe
+from roadsense.envs.outcome import Outcome
+from roadsense.envs.reward import Situation, reward_terms, weigh
+from roadsense.envs.sumo_connection import SumoConnection
+from roadsense.errors import InputError, SimulationError
+from roadsense.scenario import find_scenarios, open_scenario
+
+
+class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
+    """Brake assist for the last car of a convoy, which hears the cars ahead by lossy radio.
+
+    ## Action space
+    `Box(0, 1, (1,), float32)`. 0 leaves the car to its driver, 1 asks for -8 m/s2; up to 0.05 is a dead zone. The
+    stronger of driver and assist brakes. Braking grows by at most 40 m/s3 and is released by at most 15 m/s3.
+
+    ## Observation space
+    `Dict` of float32 arrays, scaled by fixed constants and cut to -5..5:
+
+    | key | shape | columns (scale) |
+    |---|---|---|
+    | `ego` | (4,) | speed (30 m/s), acceleration, what the driver asks for, what the assist last asked for (8 m/s2) |
+    | `peers` | (8, 6) | forward (100 m), left (20 m), relative speed (20 m/s), acceleration (8 m/s2), |
+    | | | relative heading (1 rad), message age (0.5 s) |
+    | `peer_mask` | (8,) | 1 where a message younger than 0.5 s was heard, else 0 and the row of `peers` is 0 |
+
+    Peers are the cars of the convoy as the radio delivered them. Cars without a radio are the driver's business.
+
+    ## The ego's driver
+    A person: `roadsense.envs.driver`, with a reaction time of 0.8 to 1.6 s to the leader, drawn per episode. SUMO's
+    safe-speed check is off for the ego unless `EnvConfig.sumo_checks`.
+
+    ## Reward
+    Terms from 0 to 1, weighted by `RewardWeights`: collision (-20), danger (-1), early braking (+0.3), needless
+    braking (-1), jerk (-0.1); see `roadsense.envs.reward`. Range of a step: -22.1 to 0.3.
+
+    ## Starting state
+    A scenario drawn uniformly from the list, loaded afresh with a drawn SUMO seed and run until its convoy is in.
+
+    ## End
+    Terminated when the ego collides. Truncated after `n_steps`, when the ego reaches the end of its route, or when
+    SUMO fails (then `info["error"]` says how).
+
+    ## Info
+    With `step_info`: `gap_m`, `ttc_s`, `time_headway_s`, `drac_mps2`, `required_mps2`, `jerk_mps3`, `speed_mps`,
+    `acceleration_mps2`, `assist_mps2`, `driver_mps2`, `collision`, `hazard_active`, `sumo_interventions` and `terms`,
+    all ground truth. After `reset`: `scenario`, `sumo_seed`, `hazard`, `driver`, `v2v`. At the end of an episode:
+    `outcome`, a row of figures (`roadsense.envs.outcome.Outcome`).
+
+    ## Reset options
+    `scenario` (path of a `.sumocfg`), `hazard` (True, False or a `Hazard`), `driver` (a `DriverProfile`, with perfect
+    judgement of gaps), `v2v` (preset name, not randomised).
+
+    Args:
+        scenario_list: paths of `.sumocfg` files.
+        scenario_dir: or a folder; every `.sumocfg` below it.
+        config: settings.
+        render_mode: none is offered.
+
+    Raises:
+        InputError: if neither or both sources of scenarios are given.
+        ScenarioError: if `scenario_dir` holds none.
+
+    ## Versions
+    v0: first.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012, as Gymnasium declares it
+
+    def __init__(
+        self,
+        scenario_list: Sequence[str | Path] | None = None,
+        scenario_dir: str | Path | None = None,
+        config: EnvConfig | None = None,
+        render_mode: str | None = None,
+    ):
+        if bool(scenario_list) == bool(scenario_dir):
+            raise InputError(
+                "Expected one of scenario_list=[paths of .sumocfg] and scenario_dir=folder, "
+                f"got {scenario_list!r} and {scenario_dir!r}."
+            )
+        paths = find_scenarios(scenario_dir) if scenario_dir else scenario_list or ()
+        self.scenario_paths = tuple(Path(path) for path in paths)
+        self.config = config or EnvConfig()
+        self.render_mode = render_mode
+        self.observation_space = observation_space()
+        self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)
+        self._connection = SumoConnection(self.config.step_length_s)
+        self._convoy: Convoy | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Starts an episode; see the class for `options`.
+
+        Raises:
+            InputError: for an unknown option.
+            ScenarioError: if the scenario is missing, broken or not safe.
+            SimulationError: if SUMO refuses it or the convoy cannot be inserted.
+        """
+        super().reset(seed=seed)
+        options = options or {}
+        check_options(options)
+        index = int(self.np_random.integers(len(self.scenario_paths)))
+        scenario = open_scenario(options.get("scenario") or self.scenario_paths[index])
+        draw = draw_episode(self.np_random, self.config, len(scenario.convoy_ids) - 1, options)
+        self._convoy = None
+        self._connection.reload(scenario.config_path, draw.sumo_seed)
+        convoy = Convoy(self._connection, scenario, draw)
+        convoy.enter(self.config.sumo_checks)
+        self._convoy, self._channel = convoy, draw.channel
+        self._step, self._outcome = 0, Outcome(scenario=scenario.name)
+        convoy.sense()
+        return self._observe(convoy), {"scenario": scenario.name, **draw.describe()}
+
+    def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Advances by one step; see the class.
+
+        Raises:
+            InputError: if the action is not one number from 0 to 1.
+            SimulationError: if no episode is running.
+        """
+        convoy = self._convoy
+        if convoy is None:
+            raise SimulationError("No episode is running. Call reset() before step().")
+        time_s = self._step * self.config.step_length_s
+        convoy.drive(assist_deceleration_mps2(_checked(action)))
+        if convoy.advance_hazard(time_s):
+            self._outcome.note_hazard(time_s)
+        try:
+            self._connection.step()
+        except SimulationError as error:
+            return self._end_early({"error": str(error)})
+        self._step += 1
+        if not convoy.sense():
+            return self._end_early({})
+        terms, info = self._judge(convoy)
+        terminated, truncated = convoy.collided, self._step >= self.config.n_steps
+        if terminated or truncated:
+            self._convoy = None
+            info["outcome"] = self._outcome.as_row()
+        return self._observe(convoy), weigh(terms, self.config.weights), terminated, truncated, info
+
+    def close(self) -> None:
+        """Ends the simulation. May be called again."""
+        self._convoy = None
+        self._connection.close()
+
+    def _observe(self, convoy: Convoy) -> Observation:
+        self._channel.exchange(self._step, convoy.states[1:], convoy.states[0, :2])
+        pedals = (convoy.driver_mps2, convoy.assist_mps2)
+        self._observation = observe(convoy.states[0], pedals, self._channel, self._step)
+        return self._observation
+
+    def _judge(self, convoy: Convoy) -> tuple[dict[str, float], dict[str, Any]]:
+        """Returns the reward's terms and the step's info, and adds both to the outcome."""
+        gap_m, leader_mps, leader_mps2 = convoy.leader
+        required_mps2 = metrics.required_deceleration_mps2(gap_m, convoy.speed_mps, (leader_mps, leader_mps2))
+        hazard_active = convoy.hazard.active
+        terms = reward_terms(
+            Situation(convoy.collided, required_mps2, convoy.assist_mps2, hazard_active, convoy.jerk_mps3)
+        )
+        figures = {
+            "gap_m": gap_m,
+            "ttc_s": metrics.time_to_collision_s(gap_m, convoy.speed_mps, leader_mps),
+            "time_headway_s": metrics.time_headway_s(gap_m, convoy.speed_mps),
+            "drac_mps2": metrics.drac_mps2(gap_m, convoy.speed_mps, leader_mps),
+            "required_mps2": required_mps2,
+            "jerk_mps3": convoy.jerk_mps3,
+            "speed_mps": convoy.speed_mps,
+            "leader_speed_mps": leader_mps,
+            "acceleration_mps2": convoy.acceleration_mps2,
+            "assist_mps2": convoy.assist_mps2,
+            "driver_mps2": convoy.driver_mps2,
+            "collision": convoy.collided,
+            "hazard_active": hazard_active,
+            "sumo_interventions": convoy.sumo_interventions,
+        }
+        self._outcome.add_step(self._step * self.config.step_length_s, figures, terms)
+        return terms, {**figures, "terms": terms} if self.config.step_info else {}
+
+    def _end_early(self, info: dict[str, Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        self._convoy = None
+        return self._observation, 0.0, False, True, {**info, "outcome": self._outcome.as_row()}
+
+
+def _checked(action: NDArray[np.float32]) -> float:
+    value = float(np.asarray(action).item()) if np.size(action) == 1 else float("nan")
+    if not -1e-6 <= value <= 1 + 1e-6:
+        raise InputError(f"Expected an action of one number from 0 to 1, got {action!r}. Clip it first.")
+    return value

@@ -1,0 +1,237 @@
+"""The person at the wheel: car following with a reaction time. Pure: no simulator in here.
+
+The model is the Intelligent Driver Model (Treiber, Hennecke and Helbing, "Congested traffic states in empirical
+observations and microscopic simulations", 2000) looking at the leader of some time ago. As in the Human Driver Model
+(Treiber, Kesting and Helbing, "Delays, inaccuracies and anticipation in microscopic traffic models", 2006) the driver
+extrapolates what was seen to now, and misjudges the gap by a slowly wandering factor. So ordinary traffic is followed
+smoothly, while a leader that brakes hard is answered too late: what the brake assist is for.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+COMFORTABLE_DECELERATION_MPS2 = 2.0
+MAX_ACCELERATION_MPS2 = 1.8
+ACCELERATION_EXPONENT = 4
+LOOK_S = 0.5
+"""A change of the leader's speed is judged over this time; braking harder than comfortable is seen, not how hard."""
+STOP_LINE_MARGIN_M = 1.0
+YELLOW_STOP_DECELERATION_MPS2 = 3.0
+"""A driver stops at yellow if this deceleration is enough (design value of most guidelines: 3.0 to 3.4 m/s2)."""
+GAP_ERROR_TIME_S = 20.0
+"""Correlation time of the gap's misjudgement (Treiber, Kesting and Helbing 2006)."""
+
+
+class RoadAhead(NamedTuple):
+    """What the road asks of a driver.
+
+    Attributes:
+        limit_mps: speed limit here.
+        stop_m: distance to the next stop line that is closed (red, or others have the right of way), or infinity.
+        yellow_m: distance to the next stop line with a yellow light, or infinity.
+        lower_limit_mps: the lowest limit in sight below `limit_mps`, or `limit_mps`.
+        lower_limit_m: distance to where it begins, or infinity.
+    """
+
+    limit_mps: float
+    stop_m: float = math.inf
+    yellow_m: float = math.inf
+    lower_limit_mps: float = math.inf
+    lower_limit_m: float = math.inf
+
+
+class Leader(NamedTuple):
+    """The vehicle ahead; `NO_LEADER` if there is none. `gap_m` is bumper to bumper along the lane."""
+
+    gap_m: float = math.inf
+    speed_mps: float = math.inf
+    acceleration_mps2: float = 0.0
+
+
+NO_LEADER = Leader()
+
+
+@dataclass(frozen=True)
+class DriverRanges:
+    """Ranges a driver is drawn from, uniformly, once per episode.
+
+    Attributes:
+        reaction_time_min_s: shortest delay between what happens ahead and the pedal.
+        reaction_time_max_s: longest.
+        time_headway_min_s: shortest time headway the driver keeps.
+        time_headway_max_s: longest.
+        gap_error_std: standard deviation of the relative error in judging the gap.
+        max_deceleration_min_mps2: how hard the most timid driver brakes at the most, from 0.
+        max_deceleration_max_mps2: and the boldest.
+    """
+
+    reaction_time_min_s: float = 0.8
+    reaction_time_max_s: float = 1.6
+    time_headway_min_s: float = 0.5
+    time_headway_max_s: float = 1.1
+    gap_error_std: float = 0.08
+    max_deceleration_min_mps2: float = 6.0
+    max_deceleration_max_mps2: float = 8.0
+
+
+@dataclass(frozen=True)
+class DriverProfile:
+    """One driver.
+
+    Attributes:
+        reaction_time_s: delay of what is seen of the leader.
+        time_headway_s: desired time headway.
+        minimum_gap_m: desired gap at standstill.
+        speed_factor: desired speed as a share of the limit.
+        max_deceleration_mps2: hardest braking, from 0.
+    """
+
+    reaction_time_s: float = 1.2
+    time_headway_s: float = 1.1
+    minimum_gap_m: float = 2.5
+    speed_factor: float = 1.05
+    max_deceleration_mps2: float = 7.0
+
+
+PERFECT_DRIVER = DriverProfile(reaction_time_s=0.0, max_deceleration_mps2=8.0)
+"""No reaction time and, with a gap error of zero, perfect sight: the upper bound of what an assist can do."""
+
+
+def draw_driver(rng: np.random.Generator, ranges: DriverRanges) -> DriverProfile:
+    """Returns a driver drawn from `ranges`."""
+    return DriverProfile(
+        reaction_time_s=rng.uniform(ranges.reaction_time_min_s, ranges.reaction_time_max_s),
+        time_headway_s=rng.uniform(ranges.time_headway_min_s, ranges.time_headway_max_s),
+        minimum_gap_m=rng.uniform(2.0, 3.0),
+        speed_factor=rng.uniform(1.0, 1.1),
+        max_deceleration_mps2=rng.uniform(ranges.max_deceleration_min_mps2, ranges.max_deceleration_max_mps2),
+    )
+
+
+def draw_gap_errors(rng: np.random.Generator, n_steps: int, std: float, step_length_s: float) -> NDArray[np.float64]:
+    """Returns the factor by which the gap is misjudged at each step, shape (n_steps,), around 1.
+
+    An Ornstein-Uhlenbeck process, lognormal so that the factor stays positive.
+    """
+    keep = math.exp(-step_length_s / GAP_ERROR_TIME_S)
+    kicks = rng.normal(0.0, std * math.sqrt(1 - keep**2), n_steps)
+    errors = np.empty(n_steps)
+    level = rng.normal(0.0, std)
+    for step, kick in enumerate(kicks):
+        errors[step] = level
+        level = keep * level + kick
+    return np.exp(errors)
+
+
+def follow_mps2(driver: DriverProfile, speed_mps: float, gap_m: float, leader_speed_mps: float) -> float:
+    """Returns the IDM's acceleration behind a leader, m/s2: towards the desired time headway.
+
+    Cruising and following are combined by the smaller of the two, as in the improved IDM (Treiber and Kesting,
+    "Traffic flow dynamics", 2013), so that the headway kept in flow is the desired one.
+    """
+    approach_mps = speed_mps - leader_speed_mps
+    braking = 2 * math.sqrt(MAX_ACCELERATION_MPS2 * COMFORTABLE_DECELERATION_MPS2)
+    desired_m = driver.minimum_gap_m + max(0.0, speed_mps * (driver.time_headway_s + approach_mps / braking))
+    return MAX_ACCELERATION_MPS2 * (1 - (desired_m / max(gap_m, 0.1)) ** 2)
+
+
+def cruise_mps2(speed_mps: float, desired_speed_mps: float) -> float:
+    """Returns the IDM's free-road term, m/s2: towards the desired speed, never braking harder than comfortable."""
+    share = speed_mps / max(desired_speed_mps, 0.1)
+    free = MAX_ACCELERATION_MPS2 * (1 - share**ACCELERATION_EXPONENT)
+    return max(free, -COMFORTABLE_DECELERATION_MPS2)
+
+
+def slow_down_mps2(speed_mps: float, target_mps: float, distance_m: float) -> float:
+    """Returns the braking that meets a lower limit where it begins, once comfortable braking is due; else infinity."""
+    need = (speed_mps**2 - target_mps**2) / (2 * max(distance_m, 0.1))
+    return -need if need > 0.7 * COMFORTABLE_DECELERATION_MPS2 else math.inf
+
+
+def stop_line_mps2(driver: DriverProfile, speed_mps: float, distance_m: float) -> float:
+    """Returns the acceleration towards a closed stop line, treated as a standing leader; infinity if it is past help.
+
+    Args:
+        driver: the driver.
+        speed_mps: own speed.
+        distance_m: to the stop line; infinity if there is none.
+    """
+    if distance_m == math.inf:
+        return math.inf
+    if speed_mps**2 / (2 * max(distance_m, 0.1)) > driver.max_deceleration_mps2:
+        return math.inf
+    return follow_mps2(driver, speed_mps, distance_m + driver.minimum_gap_m - STOP_LINE_MARGIN_M, 0.0)
+
+
+class Driver:
+    """A driver over one episode: remembers what was seen until it is reacted to.
+
+    Args:
+        profile: who drives.
+        step_length_s: time between two calls of `accelerate`.
+        gap_errors: factor by which the gap is misjudged at each step; see `draw_gap_errors`.
+    """
+
+    def __init__(self, profile: DriverProfile, step_length_s: float, gap_errors: NDArray[np.float64]):
+        self.profile = profile
+        self._step_length_s = step_length_s
+        delay_steps = round(profile.reaction_time_s / step_length_s)
+        self._look_steps = max(1, round(LOOK_S / step_length_s))
+        self._seen: deque[Leader] = deque(maxlen=delay_steps + 1 + self._look_steps)
+        self._own_speeds_mps: deque[float] = deque(maxlen=delay_steps + 1)
+        self._gap_errors = gap_errors.tolist()
+        self._step = 0
+
+    def accelerate(self, speed_mps: float, leader: Leader, limits: tuple[float, float]) -> float:
+        """Returns the acceleration asked for by the pedals, m/s2.
+
+        Args:
+            speed_mps: own speed, known at once.
+            leader: the leader as it truly is now; acted on after the reaction time.
+            limits: the speed limit, and the acceleration that stop lines and lower limits ahead allow.
+        """
+        if not self._step:  # as if it had always been as it is at first
+            self._seen.extend([leader] * (self._seen.maxlen or 0))
+            self._own_speeds_mps.extend([speed_mps] * (self._own_speeds_mps.maxlen or 0))
+        self._seen.append(leader)
+        self._own_speeds_mps.append(speed_mps)
+        limit_mps, allowed_mps2 = limits
+        desired = cruise_mps2(speed_mps, limit_mps * self.profile.speed_factor)
+        expected = self._expect_leader()
+        if expected.gap_m < math.inf:
+            desired = min(desired, follow_mps2(self.profile, speed_mps, expected.gap_m, expected.speed_mps))
+        self._step += 1
+        return max(min(desired, allowed_mps2, MAX_ACCELERATION_MPS2), -self.profile.max_deceleration_mps2)
+
+    def _expect_leader(self) -> Leader:
+        """Returns where the leader is expected now: the driver knows how far the own car has come since it was seen."""
+        before = self._seen[0]
+        seen = self._seen[self._look_steps]
+        if seen.gap_m == math.inf:
+            return seen
+        delay_s = (len(self._own_speeds_mps) - 1) * self._step_length_s
+        own_way_m = self._step_length_s * (sum(self._own_speeds_mps) - self._own_speeds_mps[0])
+        slowing_mps2 = (before.speed_mps - seen.speed_mps) / LOOK_S if before.gap_m < math.inf else 0.0
+        slowing_mps2 = min(max(slowing_mps2, 0.0), COMFORTABLE_DECELERATION_MPS2)
+        leader_mps = max(0.0, seen.speed_mps - slowing_mps2 * delay_s)
+        leader_way_m = delay_s * (seen.speed_mps + leader_mps) / 2
+        gap_m = seen.gap_m * self._gap_errors[min(self._step, len(self._gap_errors) - 1)]
+        return Leader(gap_m + leader_way_m - own_way_m, leader_mps)
+
+
+def road_mps2(driver: DriverProfile, speed_mps: float, road: RoadAhead) -> float:
+    """Returns the most acceleration that the road ahead allows, m/s2; infinity if it asks for nothing."""
+    stop_m = road.stop_m
+    if road.yellow_m < stop_m and speed_mps**2 / (2 * max(road.yellow_m, 0.1)) < YELLOW_STOP_DECELERATION_MPS2:
+        stop_m = road.yellow_m
+    allowed = stop_line_mps2(driver, speed_mps, stop_m)
+    if road.lower_limit_m < math.inf:
+        allowed = min(
+            allowed, slow_down_mps2(speed_mps, road.lower_limit_mps * driver.speed_factor, road.lower_limit_m)
+        )
+    return allowed

@@ -1,0 +1,115 @@
+"""What is drawn at the start of an episode, all of it, so that no later step takes from the generator."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadsense.envs.driver import DriverProfile, DriverRanges, draw_driver, draw_gap_errors
+from roadsense.envs.hazard import Hazard, HazardRanges, draw_hazard
+from roadsense.envs.reward import RewardWeights
+from roadsense.envs.v2v import V2vChannel, V2vPreset, get_preset, randomise
+from roadsense.errors import InputError
+
+MAX_SUMO_SEED = 2**31 - 1
+RESET_OPTIONS = ("scenario", "hazard", "driver", "v2v")
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """Settings of `ConvoyEnv`.
+
+    Attributes:
+        step_length_s: time between two actions, and between two radio messages of a car.
+        n_steps: steps until an episode is truncated.
+        v2v: name of the radio; see `roadsense.envs.v2v.PRESETS`.
+        v2v_randomised: whether each episode draws its own radio around it.
+        sumo_checks: whether SUMO's safe-speed check protects the ego. On, it avoids nearly every collision whatever
+            the policy does; results with it say nothing of the policy.
+        step_info: whether every step's `info` holds the figures of the step; without, only the last one's `outcome`.
+        hazards: what a hazard is drawn from.
+        drivers: what the ego's driver is drawn from.
+        weights: of the reward's terms.
+    """
+
+    step_length_s: float = 0.1
+    n_steps: int = 500
+    v2v: str = "esp_now"
+    v2v_randomised: bool = True
+    sumo_checks: bool = False
+    step_info: bool = True
+    hazards: HazardRanges = field(default_factory=HazardRanges)
+    drivers: DriverRanges = field(default_factory=DriverRanges)
+    weights: RewardWeights = field(default_factory=RewardWeights)
+
+    def __post_init__(self) -> None:
+        if self.n_steps < 1 or self.step_length_s <= 0:
+            raise InputError(
+                f"Expected n_steps and step_length_s above 0, got {self.n_steps} and {self.step_length_s}."
+            )
+        get_preset(self.v2v)
+
+
+@dataclass(frozen=True)
+class EpisodeDraw:
+    """The random side of one episode.
+
+    Attributes:
+        sumo_seed: of the simulation.
+        driver: who drives the ego.
+        gap_errors: how that driver misjudges the gap, see `draw_gap_errors`.
+        hazard: which car ahead brakes hard and when, or None.
+        radio: the V2V preset in force.
+        channel: the radio with all its draws.
+    """
+
+    sumo_seed: int
+    driver: DriverProfile
+    gap_errors: NDArray[np.float64]
+    hazard: Hazard | None
+    radio: V2vPreset
+    channel: V2vChannel
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what `info` tells of it after a reset."""
+        return {"sumo_seed": self.sumo_seed, "driver": self.driver, "hazard": self.hazard, "v2v": self.radio}
+
+
+def check_options(options: dict[str, Any]) -> None:
+    """Checks the options of a reset.
+
+    Raises:
+        InputError: for an unknown option, or a value of another type than the class `ConvoyEnv` documents.
+    """
+    if not set(options) <= set(RESET_OPTIONS):
+        raise InputError(f"Expected reset options of {RESET_OPTIONS}, got {sorted(options)}.")
+    if not isinstance(options.get("hazard"), bool | Hazard | None):
+        raise InputError(f"Expected the option hazard to be True, False or a Hazard, got {options['hazard']!r}.")
+    if not isinstance(options.get("driver"), DriverProfile | None):
+        raise InputError(f"Expected the option driver to be a DriverProfile, got {options['driver']!r}.")
+
+
+def draw_episode(rng: np.random.Generator, config: EnvConfig, n_peers: int, options: dict[str, Any]) -> EpisodeDraw:
+    """Returns everything random of an episode.
+
+    It takes the same draws in the same order whatever the options are, so that episodes of one seed can be compared.
+
+    Args:
+        rng: the environment's generator.
+        config: settings.
+        n_peers: cars ahead of the ego in the convoy.
+        options: checked options of the reset.
+    """
+    n_draws = config.n_steps + 1
+    sumo_seed = int(rng.integers(MAX_SUMO_SEED))
+    driver = draw_driver(rng, config.drivers)
+    gap_errors = draw_gap_errors(rng, n_draws, config.drivers.gap_error_std, config.step_length_s)
+    hazard = draw_hazard(rng, config.hazards, n_peers, options.get("hazard"))
+    radio = randomise(get_preset(config.v2v), rng)
+    if "v2v" in options or not config.v2v_randomised:
+        radio = get_preset(options.get("v2v", config.v2v))
+    channel = V2vChannel(radio, n_peers, n_draws, config.step_length_s, rng)
+    if "driver" in options:
+        driver, gap_errors = options["driver"], np.ones(1)
+    return EpisodeDraw(sumo_seed, driver, gap_errors, hazard, radio, channel)

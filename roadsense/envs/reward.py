@@ -1,0 +1,92 @@
+"""The reward: named terms, each from 0 to 1, and one weighted sum. Pure."""
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from roadsense.envs.assist import FULL_BRAKING_MPS2
+
+COMFORT_MPS2 = 2.0
+"""A required deceleration up to here is nothing to worry about."""
+TOLERATED_EXCESS_MPS2 = 0.5
+"""The assist may brake this much harder than required before it counts as needless."""
+HARSH_JERK_MPS3 = 20.0
+
+
+class Situation(NamedTuple):
+    """What a step is judged by; ground truth.
+
+    Attributes:
+        collision: whether the ego touches anything.
+        required_mps2: least deceleration that keeps the ego off its leader, from 0.
+        assist_mps2: deceleration the assist asked for, from 0.
+        hazard_active: whether a car ahead is braking hard now; then braking early is right.
+        jerk_mps3: of the ego over the step.
+    """
+
+    collision: bool
+    required_mps2: float
+    assist_mps2: float
+    hazard_active: bool
+    jerk_mps3: float
+
+
+@dataclass(frozen=True)
+class RewardWeights:
+    """What each term counts in the sum; a penalty has a negative weight.
+
+    Attributes:
+        collision: of the one step of a collision.
+        danger: of how far the required deceleration is beyond comfort.
+        early_braking: of assist braking while it is required.
+        needless_braking: of assist braking beyond what is required, while no hazard is active.
+        jerk: of harsh changes of acceleration.
+    """
+
+    collision: float = -20.0
+    danger: float = -1.0
+    early_braking: float = 0.3
+    needless_braking: float = -1.0
+    jerk: float = -0.1
+
+
+def danger(situation: Situation) -> float:
+    """Returns 0 up to comfortable braking, 1 where full braking is required."""
+    excess = situation.required_mps2 - COMFORT_MPS2
+    return min(max(excess / (FULL_BRAKING_MPS2 - COMFORT_MPS2), 0.0), 1.0)
+
+
+def early_braking(situation: Situation) -> float:
+    """Returns the share of full braking the assist gives towards what is required."""
+    if situation.required_mps2 < COMFORT_MPS2:
+        return 0.0
+    return min(situation.assist_mps2, situation.required_mps2, FULL_BRAKING_MPS2) / FULL_BRAKING_MPS2
+
+
+def needless_braking(situation: Situation) -> float:
+    """Returns the share of full braking the assist gives beyond what is required; 0 while a hazard is active."""
+    excess = situation.assist_mps2 - situation.required_mps2 - TOLERATED_EXCESS_MPS2
+    return 0.0 if situation.hazard_active else min(max(excess / FULL_BRAKING_MPS2, 0.0), 1.0)
+
+
+def jerk(situation: Situation) -> float:
+    """Returns the square of jerk as a share of a harsh one, at most 1."""
+    return min((situation.jerk_mps3 / HARSH_JERK_MPS3) ** 2, 1.0)
+
+
+def reward_terms(situation: Situation) -> dict[str, float]:
+    """Returns every term by name, each from 0 to 1 and before its weight."""
+    return {
+        "collision": float(situation.collision),
+        "danger": danger(situation),
+        "early_braking": early_braking(situation),
+        "needless_braking": needless_braking(situation),
+        "jerk": jerk(situation),
+    }
+
+
+def weigh(terms: dict[str, float], weights: RewardWeights) -> float:
+    """Returns the weighted sum of the terms."""
+    return sum(getattr(weights, name) * value for name, value in terms.items())
+
+
+TERMS = tuple(field.name for field in fields(RewardWeights))

@@ -1,0 +1,55 @@
+"""Safety metrics of two cars in line, after SUMO's definitions; pure.
+
+One definition of distance: `gap_m` is bumper to bumper along the lane, ground truth. Sources: Minderhoud and Bovy,
+"Extended time-to-collision measures for road traffic safety assessment", 2001 (TTC); Cooper and Ferguson, "Traffic
+studies at T-junctions", 1976 (DRAC).
+"""
+
+import math
+
+NEVER = math.inf
+"""Value of a time that does not come: no leader, or no approach."""
+
+MIN_GAP_M = 0.01
+"""Smaller gaps count as this one, so that the figures stay finite at contact."""
+
+
+def time_to_collision_s(gap_m: float, speed_mps: float, leader_speed_mps: float) -> float:
+    """Returns the time until contact if both keep their speed; `NEVER` if the gap does not shrink."""
+    approach_mps = speed_mps - leader_speed_mps
+    return max(gap_m, 0.0) / approach_mps if approach_mps > 0 else NEVER
+
+
+def time_headway_s(gap_m: float, speed_mps: float) -> float:
+    """Returns the time in which the car covers the gap to its leader; `NEVER` at standstill."""
+    return max(gap_m, 0.0) / speed_mps if speed_mps > 0 else NEVER
+
+
+def drac_mps2(gap_m: float, speed_mps: float, leader_speed_mps: float) -> float:
+    """Returns the deceleration rate that avoids the crash if the leader keeps its speed, from 0."""
+    approach_mps = speed_mps - leader_speed_mps
+    return approach_mps**2 / (2 * max(gap_m, MIN_GAP_M)) if approach_mps > 0 else 0.0
+
+
+def jerk_mps3(acceleration_mps2: float, previous_mps2: float, step_length_s: float) -> float:
+    """Returns the change of acceleration per second over one step."""
+    return (acceleration_mps2 - previous_mps2) / step_length_s
+
+
+def required_deceleration_mps2(gap_m: float, speed_mps: float, leader: tuple[float, float]) -> float:
+    """Returns the least constant deceleration that keeps the car off a leader that goes on braking as it does now.
+
+    It is DRAC where the leader does not brake, and otherwise that of two cars that both stop:
+    v^2 / 2 over the gap plus the leader's stopping distance (the larger of the two is taken).
+
+    Args:
+        gap_m: bumper to bumper.
+        speed_mps: of the car behind.
+        leader: speed and acceleration of the car ahead, in m/s and m/s2.
+    """
+    leader_speed_mps, leader_acceleration_mps2 = leader
+    need = drac_mps2(gap_m, speed_mps, leader_speed_mps)
+    if leader_acceleration_mps2 < -0.5 and speed_mps > 0:
+        leader_stops_after_m = leader_speed_mps**2 / (-2 * leader_acceleration_mps2)
+        need = max(need, speed_mps**2 / (2 * (max(gap_m, MIN_GAP_M) + leader_stops_after_m)))
+    return need
