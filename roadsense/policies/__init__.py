@@ -1,0 +1,1 @@
+"""Policies: those that learn and those that need no training."""

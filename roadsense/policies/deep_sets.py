@@ -1,0 +1,31 @@
+"""Order-free features of a set of peers (Zaheer et al., "Deep Sets", 2017), for Stable-Baselines3."""
+
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import nn
+
+
+class DeepSetsExtractor(BaseFeaturesExtractor):
+    """The ego's fields beside the largest value that any heard peer gives to each learned feature.
+
+    The mask multiplies: the peer network ends in ReLU, so 0 means "nobody there". That form is exact, exports to
+    plain operators and survives quantisation, unlike a large negative number in the masked places.
+
+    Args:
+        observation_space: with `ego` (n,), `peers` (m, k) and `peer_mask` (m,).
+        n_units: width of the peer network's two layers.
+    """
+
+    def __init__(self, observation_space: spaces.Dict, n_units: int = 32):
+        n_ego = observation_space["ego"].shape[0]
+        super().__init__(observation_space, features_dim=n_ego + n_units)
+        n_fields = observation_space["peers"].shape[1]
+        self.peer_network = nn.Sequential(
+            nn.Linear(n_fields, n_units), nn.ReLU(), nn.Linear(n_units, n_units), nn.ReLU()
+        )
+
+    def forward(self, observations: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Returns features of shape (batch, n + n_units)."""
+        peers = self.peer_network(observations["peers"]) * observations["peer_mask"].unsqueeze(-1)
+        return torch.cat([observations["ego"], peers.amax(dim=1)], dim=1)

@@ -1,0 +1,137 @@
+"""The run folder: what is in it, making one, and opening it again from any process.
+
+A run never overwrites a run. Files appear whole: each is written beside its place and renamed into it.
+"""
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from roadsense.errors import RunError
+from roadsense.files import write_atomically
+
+PACKAGES = ("roadsense", "eclipse-sumo", "libsumo", "gymnasium", "stable-baselines3", "torch", "numpy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    folder: Path
+
+    @property
+    def config_path(self) -> Path:
+        """Settings of the training, JSON."""
+        return self.folder / "config.json"
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where the run came from: data, code, versions, command. JSON."""
+        return self.folder / "manifest.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        """Progress of the training, one JSON object a line."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def model_path(self) -> Path:
+        """The trained policy, Stable-Baselines3's zip."""
+        return self.folder / "model.zip"
+
+    @property
+    def evaluation_dir(self) -> Path:
+        """Folder of the evaluation's tables and figures."""
+        return self.folder / "evaluation"
+
+    @property
+    def export_dir(self) -> Path:
+        """Folder of the exported policy."""
+        return self.folder / "export"
+
+    def read_config(self) -> dict[str, Any]:
+        """Returns the training's settings."""
+        return json.loads(self.config_path.read_text())
+
+    def read_manifest(self) -> dict[str, Any]:
+        """Returns where the run came from."""
+        return json.loads(self.manifest_path.read_text())
+
+    def read_metrics(self) -> pd.DataFrame:
+        """Returns the training's progress, one row per line logged; empty if there is none yet."""
+        if not self.metrics_path.is_file():
+            return pd.DataFrame()
+        return pd.read_json(self.metrics_path, lines=True)
+
+
+def create_run(folder: str | Path, config: Any, facts: Mapping[str, Any]) -> Run:
+    """Makes a new run folder with its settings and its manifest.
+
+    Args:
+        folder: must not exist, or be an empty folder.
+        config: a dataclass of JSON-like values.
+        facts: what the manifest says beside command, versions and git commit (the dataset's digest, say).
+
+    Raises:
+        RunError: if the folder holds something.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"Expected a new folder for the run, but {folder} holds something. Name another --run_dir.")
+    if not is_dataclass(config) or isinstance(config, type):
+        raise TypeError(f"Expected a dataclass, got {config!r}.")
+    run = Run(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(run.config_path, json.dumps(asdict(config), indent=2, default=str) + "\n")
+    write_atomically(run.manifest_path, json.dumps({**_origin(), **facts}, indent=2) + "\n")
+    return run
+
+
+def open_run(folder: str | Path) -> Run:
+    """Opens a run folder that holds a trained policy.
+
+    Raises:
+        RunError: if it does not.
+    """
+    run = Run(Path(folder))
+    if not run.model_path.is_file():
+        raise RunError(
+            f"Expected a run with {run.model_path.name} in {folder}, found none. Train one with `roadsense train`."
+        )
+    return run
+
+
+def find_runs(folder: str | Path = "runs") -> list[Run]:
+    """Returns the runs at any depth below a folder, the oldest first."""
+    paths = sorted(Path(folder).rglob("manifest.json"), key=lambda path: path.stat().st_mtime)
+    return [Run(path.parent) for path in paths if (path.parent / "config.json").is_file()]
+
+
+def _origin() -> dict[str, Any]:
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "git_commit": _git_commit(),
+    }
+
+
+def _git_commit() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # no git on this machine
+        return None
+    return done.stdout.strip() or None
