@@ -119,6 +119,18 @@ def find_runs(folder: str | Path = "runs") -> list[Run]:
     return [Run(path.parent) for path in paths if (path.parent / "config.json").is_file()]
 
 
+def open_newest_run(folder: str | Path = "runs") -> Run:
+    """Opens the newest trained run below a folder.
+
+    Raises:
+        RunError: if there is none.
+    """
+    trained = [run for run in find_runs(folder) if run.model_path.is_file()]
+    if not trained:
+        raise RunError(f"Expected a trained run below {folder}, found none. Train one with `roadsense train`.")
+    return trained[-1]
+
+
 def _origin() -> dict[str, Any]:
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],

@@ -9,7 +9,6 @@ from roadsense.envs.driver import NO_LEADER, Driver, road_mps2
 from roadsense.envs.episode import EpisodeDraw
 from roadsense.envs.hazard import HazardCourse
 from roadsense.envs.sumo_connection import (
-    SPEED_MODE_ALL_CHECKS,
     SPEED_MODE_DRIVER_DECIDES,
     SPEED_MODE_HARD_BRAKING,
     SumoConnection,
@@ -75,7 +74,7 @@ class Convoy:
                     "departPos, departSpeed and the traffic there."
                 )
             connection.step()
-        mode = SPEED_MODE_ALL_CHECKS if sumo_checks else SPEED_MODE_DRIVER_DECIDES
+        mode = SPEED_MODE_HARD_BRAKING if sumo_checks else SPEED_MODE_DRIVER_DECIDES
         connection.set_speed_mode(scenario.ego_id, mode)
         self.speed_mps = self.states[0, 2].item()
 

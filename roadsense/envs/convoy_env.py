@@ -148,12 +148,12 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._step += 1
         if not convoy.sense():
             return self._end_early({})
-        terms, info = self._judge(convoy)
+        reward, info = self._judge(convoy)
         terminated, truncated = convoy.collided, self._step >= self.config.n_steps
         if terminated or truncated:
             self._convoy = None
             info["outcome"] = self._outcome.as_row()
-        return self._observe(convoy), weigh(terms, self.config.weights), terminated, truncated, info
+        return self._observe(convoy), reward, terminated, truncated, info
 
     def close(self) -> None:
         """Ends the simulation. May be called again."""
@@ -166,8 +166,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._observation = observe(convoy.states[0], pedals, self._channel, self._step)
         return self._observation
 
-    def _judge(self, convoy: Convoy) -> tuple[dict[str, float], dict[str, Any]]:
-        """Returns the reward's terms and the step's info, and adds both to the outcome."""
+    def _judge(self, convoy: Convoy) -> tuple[float, dict[str, Any]]:
+        """Returns the step's reward and info, and adds both to the outcome."""
         gap_m, leader_mps, leader_mps2 = convoy.leader
         required_mps2 = metrics.required_deceleration_mps2(gap_m, convoy.speed_mps, (leader_mps, leader_mps2))
         hazard_active = convoy.hazard.active
@@ -190,8 +190,10 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
             "hazard_active": hazard_active,
             "sumo_interventions": convoy.sumo_interventions,
         }
+        reward = weigh(terms, self.config.weights)
+        self._outcome.reward += reward
         self._outcome.add_step(self._step * self.config.step_length_s, figures, terms)
-        return terms, {**figures, "terms": terms} if self.config.step_info else {}
+        return reward, {**figures, "terms": terms} if self.config.step_info else {}
 
     def _end_early(self, info: dict[str, Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         self._convoy = None

@@ -36,6 +36,7 @@ class Outcome:
         false_brakings: how often the assist began to brake in it.
         distance_m: driven.
         sumo_interventions: steps in which SUMO's checks would have lowered the commanded speed.
+        reward: sum of the weighted terms.
         term_sums: sum of every reward term before its weight.
     """
 
@@ -60,6 +61,7 @@ class Outcome:
     false_brakings: int = 0
     distance_m: float = 0.0
     sumo_interventions: int = 0
+    reward: float = 0.0
     term_sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TERMS, 0.0))
     _assist_braked: bool = False
 

@@ -1,0 +1,37 @@
+"""Progress with an estimate of the time left, for a terminal, a notebook and a log alike."""
+
+import sys
+from collections.abc import Callable
+
+from tqdm import tqdm
+
+TERMINAL_INTERVAL_S = 0.2
+HEADLESS_INTERVAL_S = 30.0
+
+
+def progress_bar(total: int, what: str, unit: str) -> tqdm:
+    """Returns a bar on standard error: live in a terminal, otherwise a plain line every 30 s.
+
+    Args:
+        total: units of work in all.
+        what: what is being done, as a heading.
+        unit: what is counted, singular.
+    """
+    if sys.stderr.isatty():
+        return tqdm(total=total, desc=what, unit=unit, mininterval=TERMINAL_INTERVAL_S, dynamic_ncols=True)
+    return PlainProgress(total=total, desc=what, unit=unit, mininterval=HEADLESS_INTERVAL_S, maxinterval=60, ncols=80)
+
+
+class PlainProgress(tqdm):
+    """Progress in whole lines, without carriage returns, for logs."""
+
+    @staticmethod
+    def status_printer(file: object) -> Callable[[str], None]:
+        """Returns the function that prints a state of the bar."""
+
+        def print_line(line: str) -> None:
+            if line.strip():
+                sys.stderr.write(line.strip() + "\n")
+                sys.stderr.flush()
+
+        return print_line

@@ -1,0 +1,203 @@
+"""ConvoyEnv on real SUMO: the contract, the faults, and what driving in it is like."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
+
+from roadsense.envs.convoy_env import ConvoyEnv
+from roadsense.envs.driver import PERFECT_DRIVER
+from roadsense.envs.episode import EnvConfig
+from roadsense.envs.hazard import Hazard
+from roadsense.errors import InputError, ScenarioError, SimulationError
+from roadsense.policies.controllers import HeardBrakingRule, Unassisted
+
+BASE_DIR = Path(__file__).parents[2] / "scenarios" / "base"
+BASES = sorted(BASE_DIR.glob("*/scenario.sumocfg"))
+NO_BRAKING = np.zeros(1, np.float32)
+FULL_BRAKING = np.ones(1, np.float32)
+
+
+@pytest.fixture
+def env():
+    with ConvoyEnv(BASES, config=EnvConfig(n_steps=150)) as env:
+        yield env
+
+
+def drive(env, controller, seed, **options):
+    """Drives an episode; returns the observations, rewards and the outcome."""
+    observation, _ = env.reset(seed=seed, options=options)
+    observations, rewards = [observation], []
+    while True:
+        action = controller({key: value[None] for key, value in observation.items()})[0]
+        observation, reward, terminated, truncated, info = env.step(action)
+        observations.append(observation)
+        rewards.append(reward)
+        if terminated or truncated:
+            return observations, rewards, info["outcome"]
+
+
+@pytest.mark.parametrize("config_path", BASES, ids=lambda path: path.parent.name)
+@pytest.mark.filterwarnings("ignore:.*Box.*precision.*")
+def test_every_base_scenario_passes_both_env_checkers(config_path):
+    with ConvoyEnv([config_path], config=EnvConfig(n_steps=50)) as env:
+        check_env(env, skip_render_check=True)
+        check_env_for_sb3(env)
+
+
+def test_it_is_registered_with_gymnasium():
+    with gym.make("roadsense/Convoy-v0", scenario_list=BASES) as env:
+        observation, info = env.reset(seed=1)
+        assert env.observation_space.contains(observation)
+        assert info["scenario"] in {path.parent.name for path in BASES}
+
+
+def test_same_seed_gives_the_same_episode(env):
+    first, rewards, _ = drive(env, HeardBrakingRule(), seed=3)
+    drive(env, Unassisted(), seed=4)
+    second, again, _ = drive(env, HeardBrakingRule(), seed=3)
+    assert rewards == again
+    for one, other in zip(first, second, strict=True):
+        for key in one:
+            np.testing.assert_array_equal(one[key], other[key])
+
+
+def test_same_seed_gives_the_same_episode_in_another_process(env):
+    code = (
+        "import sys; sys.path.insert(0, 'tests/envs'); from test_convoy_env import *;"
+        "env = ConvoyEnv(BASES, config=EnvConfig(n_steps=150)); print(repr(sum(drive(env, Unassisted(), seed=5)[1])))"
+    )
+    root = BASE_DIR.parents[1]
+    other = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == repr(sum(drive(env, Unassisted(), seed=5)[1]))
+
+
+def test_episodes_visit_all_scenarios(env):
+    env.reset(seed=0)
+    assert {env.reset()[1]["scenario"] for _ in range(40)} == {path.parent.name for path in BASES}
+
+
+def test_options_do_not_change_what_else_is_drawn(env):
+    _, plain = env.reset(seed=7)
+    _, forced = env.reset(seed=7, options={"hazard": True, "v2v": "muted"})
+    assert forced["hazard"] is not None
+    assert {key: plain[key] for key in ("scenario", "sumo_seed", "driver")} == {
+        key: forced[key] for key in ("scenario", "sumo_seed", "driver")
+    }
+
+
+@pytest.mark.parametrize("action", [np.array([np.nan]), np.array([1.5]), np.array([-0.2]), np.zeros(2)])
+def test_an_action_that_is_none_is_refused(env, action):
+    env.reset(seed=0)
+    with pytest.raises(InputError, match="number from 0 to 1"):
+        env.step(action)
+
+
+def test_stepping_without_a_reset_names_the_reset(env):
+    with pytest.raises(SimulationError, match="reset"):
+        env.step(NO_BRAKING)
+    env.reset(seed=0)
+    env.close()
+    env.close()
+    with pytest.raises(SimulationError, match="reset"):
+        env.step(NO_BRAKING)
+
+
+def test_a_second_simulation_in_the_process_is_refused_and_the_first_goes_on(env):
+    env.reset(seed=0)
+    with ConvoyEnv(BASES) as second, pytest.raises(SimulationError, match="already open"):
+        second.reset(seed=0)
+    assert env.step(NO_BRAKING)[4]["speed_mps"] > 0
+
+
+@pytest.mark.parametrize(
+    "options", [{"hazrad": True}, {"hazard": "yes"}, {"driver": "me"}, {"v2v": "telepathy"}], ids=str
+)
+def test_wrong_options_are_refused(env, options):
+    with pytest.raises(InputError, match="Expected"):
+        env.reset(options=options)
+
+
+def test_scenarios_have_to_come_from_one_source(tmp_path):
+    with pytest.raises(InputError):
+        ConvoyEnv()
+    with pytest.raises(InputError):
+        ConvoyEnv(BASES, scenario_dir=BASE_DIR)
+    with pytest.raises(ScenarioError, match="none"):
+        ConvoyEnv(scenario_dir=tmp_path)
+
+
+def test_a_scenario_sumo_refuses_names_the_reason_and_the_next_reset_works(env, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(BASES[0].parent, broken)
+    routes = broken / "routes.rou.xml"
+    routes.write_text(routes.read_text().replace('edges="', 'edges="no_such_edge ', 1))
+    with pytest.raises(SimulationError, match="no_such_edge"):
+        env.reset(seed=0, options={"scenario": broken / "scenario.sumocfg"})
+    before = drive(env, Unassisted(), seed=2)[1]
+    assert before == drive(env, Unassisted(), seed=2)[1]
+
+
+def test_braking_slows_the_ego_and_letting_go_frees_it(env):
+    env.reset(seed=1, options={"hazard": False, "scenario": BASES[0]})
+    start_mps = env.step(NO_BRAKING)[4]["speed_mps"]
+    for _ in range(20):
+        info = env.step(FULL_BRAKING)[4]
+    assert info["acceleration_mps2"] == pytest.approx(-8.0, abs=0.01)
+    assert info["speed_mps"] < start_mps - 10
+    for _ in range(30):
+        info = env.step(NO_BRAKING)[4]
+    assert info["acceleration_mps2"] > 0
+    assert abs(info["jerk_mps3"]) <= 16
+
+
+def test_the_convoy_drives_without_collision_when_nothing_happens():
+    with ConvoyEnv(BASES) as env:
+        outcomes = [
+            drive(env, Unassisted(), seed, hazard=False, scenario=path)[2] for path in BASES for seed in range(6)
+        ]
+    assert not any(outcome["collision"] for outcome in outcomes)
+
+
+def test_hazards_are_too_much_for_the_driver_and_not_for_an_assisted_one():
+    hazard = Hazard(car=0, onset_s=10.0, deceleration_mps2=8.0)
+    n_seeds, collisions = 8, {"unassisted": 0, "rule": 0, "perfect": 0}
+    with ConvoyEnv(BASES, config=EnvConfig(n_steps=300)) as env:
+        for path in BASES:
+            for seed in range(n_seeds):
+                shared = {"hazard": hazard, "scenario": path, "v2v": "ideal"}
+                collisions["unassisted"] += drive(env, Unassisted(), seed, **shared)[2]["collision"]
+                collisions["rule"] += drive(env, HeardBrakingRule(), seed, **shared)[2]["collision"]
+                collisions["perfect"] += drive(env, Unassisted(), seed, driver=PERFECT_DRIVER, **shared)[2]["collision"]
+    assert collisions["unassisted"] >= 4
+    assert collisions["rule"] <= 1
+    assert collisions["perfect"] == 0
+
+
+def test_with_sumos_checks_a_blind_ego_is_kept_safe():
+    hazard = Hazard(car=0, onset_s=10.0, deceleration_mps2=8.0)
+    with ConvoyEnv(BASES, config=EnvConfig(n_steps=300, sumo_checks=True)) as env:
+        outcomes = [
+            drive(env, Unassisted(), seed, hazard=hazard, scenario=path)[2] for path in BASES for seed in range(4)
+        ]
+    assert not any(outcome["collision"] for outcome in outcomes)
+    assert sum(outcome["sumo_interventions"] for outcome in outcomes) > 0
+
+
+def test_a_muted_radio_is_never_heard(env):
+    observations, _, _ = drive(env, Unassisted(), seed=0, v2v="muted")
+    assert not any(observation["peer_mask"].any() for observation in observations)
+    heard, _, _ = drive(env, Unassisted(), seed=0, v2v="ideal")
+    assert all(observation["peer_mask"].sum() >= 2 for observation in heard)
+
+
+def test_the_worker_side_loads_nothing_that_learns():
+    code = "import sys, roadsense.envs.convoy_env; print({'torch', 'pandas', 'stable_baselines3'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
