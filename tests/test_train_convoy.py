@@ -1,0 +1,120 @@
+"""Training, for real and tiny: two workers, a few hundred steps."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import PPO
+
+from roadsense.errors import InputError, RunError, ScenarioError
+from roadsense.runs import open_run
+from roadsense.train_convoy import TrainConfig, main, train
+
+BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
+TINY = {
+    "dataset_dir": str(BASE_DIR),
+    "total_timesteps": 256,
+    "imitation_timesteps": 128,
+    "n_workers": 2,
+    "rollout_steps": 64,
+    "batch_size": 64,
+    "n_epochs": 1,
+    "episode_steps": 60,
+}
+
+
+def train_tiny(folder, **changes):
+    return train(TrainConfig(run_dir=str(folder), **{**TINY, **changes}))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train_tiny(tmp_path_factory.mktemp("training") / "run")
+
+
+def test_a_run_says_what_it_is_and_where_it_came_from(run):
+    assert open_run(run.folder) == run
+    assert run.read_config()["total_timesteps"] == 256
+    manifest = run.read_manifest()
+    assert manifest["n_scenarios"] == 5
+    assert manifest["versions"]["libsumo"] == "1.28.0"
+
+
+def test_metrics_are_lines_of_json_that_lead_to_the_end(run):
+    lines = [json.loads(line) for line in run.metrics_path.read_text().splitlines()]
+    timesteps = [line["timesteps"] for line in lines]
+    assert timesteps == sorted(timesteps)
+    assert timesteps[-1] == 256
+    assert {"steps_per_s", "eta_s", "reward_mean", "collision_rate", "term_jerk", "value_loss"} <= set(lines[-1])
+
+
+def test_the_model_acts_within_its_space(run):
+    model = PPO.load(run.model_path, device="cpu")
+    observations = {key: np.stack([box.sample() for _ in range(50)]) for key, box in model.observation_space.items()}
+    actions, _ = model.predict(observations, deterministic=True)
+    assert actions.shape == (50, 1)
+    assert (actions >= 0).all()
+    assert (actions <= 1).all()
+
+
+def test_the_same_seed_trains_the_same_policy(run, tmp_path):
+    again = train_tiny(tmp_path / "again")
+    one, other = (PPO.load(path, device="cpu").policy.state_dict() for path in (run.model_path, again.model_path))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_is_never_overwritten(run):
+    before = run.model_path.read_bytes()
+    with pytest.raises(RunError, match="holds something"):
+        train_tiny(run.folder)
+    assert run.model_path.read_bytes() == before
+
+
+def test_a_folder_without_scenarios_stops_before_anything_is_made(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ScenarioError, match="found none"):
+        train_tiny(tmp_path / "run", dataset_dir=str(tmp_path / "empty"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_broken_scenario_stops_before_anything_is_made(tmp_path):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "scenario.sumocfg").write_text("<configuration><input></configuration>")
+    with pytest.raises(ScenarioError, match="not well-formed"):
+        train_tiny(tmp_path / "run", dataset_dir=str(tmp_path / "broken"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"total_timesteps": 0},
+        {"n_workers": -1},
+        {"imitation_timesteps": -5},
+        {"v2v": "telepathy"},
+        {"hazard_probability": 1.5},
+        {"episode_steps": 0},
+    ],
+    ids=str,
+)
+def test_wrong_settings_are_refused_at_once(wrong):
+    with pytest.raises(InputError, match="Expected"):
+        TrainConfig(**wrong)
+
+
+def test_the_command_takes_underscores_and_hyphens_and_ends_with_the_right_code(tmp_path, capsys):
+    arguments = [f"--{name}={value}" for name, value in TINY.items()]
+    assert main([*arguments, "--run-dir", str(tmp_path / "run"), "--imitation-timesteps", "0"]) == 0
+    assert "model.zip" in capsys.readouterr().out
+    assert main(["--dataset_dir", str(tmp_path / "nowhere")]) == 2
+    assert "error: Expected a folder of scenarios" in capsys.readouterr().err
+
+
+def test_training_never_loads_tensorflow():
+    code = "import sys, roadsense.train_convoy; print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
