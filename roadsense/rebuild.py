@@ -1,0 +1,33 @@
+"""The proof that a dataset is what its settings and base scenarios give: it is made again and compared."""
+
+import tempfile
+from pathlib import Path
+
+from roadsense.dataset import Dataset
+from roadsense.gen_scenarios import GenConfig, generate_dataset
+from roadsense.variations import VariationRanges
+
+
+def rebuild_differences(dataset: Dataset, base_dir: Path, workers: int = 0) -> list[str]:
+    """Makes a dataset again from its base scenarios and returns in what it differs, one line each.
+
+    Args:
+        dataset: the dataset to prove; its files aren't read, `Dataset.verify` does that.
+        base_dir: the base scenarios.
+        workers: proofs run at the same time; 0: one for each core.
+    """
+    settings = {**dataset.settings, "ranges": VariationRanges(**dataset.settings["ranges"])}
+    with tempfile.TemporaryDirectory(prefix="roadsense_rebuild_") as outer:
+        again = generate_dataset(GenConfig(base_dir, Path(outer) / "again", workers=workers, **settings))
+    old, new = _hashes(dataset), _hashes(again)
+    differences = [f"not rebuilt: {name}" for name in sorted(old.keys() - new)]
+    differences += [f"new when rebuilt: {name}" for name in sorted(new.keys() - old)]
+    both = sorted(old.keys() & new)
+    differences += [f"other when rebuilt: {name}" for name in both if old[name] != new[name]]
+    if not differences and again.digest != dataset.digest:
+        differences.append("other when rebuilt: the manifest's settings or values")
+    return differences
+
+
+def _hashes(dataset: Dataset) -> dict[str, str]:
+    return {name: digest for record in dataset.scenarios for name, digest in record.files.items()}
