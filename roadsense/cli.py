@@ -1,0 +1,142 @@
+"""The program `roadsense`: one subcommand per kind of work, each built from its configuration class.
+
+A subcommand's module is imported when it is called: nothing that trains is loaded to make a dataset.
+"""
+
+import ast
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from roadsense.command import run_command
+from roadsense.errors import InputError
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Settings of `roadsense run`.
+
+    Attributes:
+        notebook: the notebook to run.
+        output: where the executed copy goes; by default into `runs/notebooks`.
+        p: a parameter's name and its value, as often as needed.
+    """
+
+    notebook: tyro.conf.Positional[Path]
+    output: Path | None = None
+    p: tyro.conf.UseAppendAction[list[tuple[str, str]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class VerifyConfig:
+    """Settings of `roadsense verify`.
+
+    Attributes:
+        dataset: folder of the dataset.
+        rebuild: whether to make it again from its base scenarios and compare byte by byte, too.
+        base_dir: folder of the base scenarios, for that.
+    """
+
+    dataset: tyro.conf.Positional[Path]
+    rebuild: bool = False
+    base_dir: Path = Path("scenarios/base")
+
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "gen-scenarios": ("roadsense.gen_scenarios:main", "augment base scenarios to a proven dataset"),
+    "verify": ("roadsense.cli:verify", "check a dataset against its manifest"),
+    "train": ("roadsense.train_convoy:main", "train a policy on a dataset"),
+    "evaluate": ("roadsense.evaluate:main", "judge a policy on held-out scenarios, beside baselines"),
+    "export": ("roadsense.export:main", "turn a policy into TFLite and prove it equal"),
+    "run": ("roadsense.cli:run", "run a notebook with parameters, keep the executed copy"),
+    "runs": ("roadsense.cli:runs", "list runs"),
+    "demo": ("roadsense.cli:demo", "the whole way once, small, in about 10 minutes"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the program; returns its exit code: 0 done, 1 failed, 2 wrong input."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    name = words[0].replace("_", "-") if words else "--help"
+    if name in ("-h", "--help"):
+        sys.stdout.write(_usage())
+        return 0
+    if name not in COMMANDS:
+        sys.stderr.write(f"error: Expected a command of {sorted(COMMANDS)}, got {words[0]!r}.\n")
+        return InputError.exit_code
+    module, function = COMMANDS[name][0].split(":")
+    command: Callable[[Sequence[str]], int] = getattr(importlib.import_module(module), function)
+    return command(words[1:])
+
+
+def verify(arguments: Sequence[str]) -> int:
+    """Runs `roadsense verify DATASET [--rebuild]`: says in what a dataset differs from its manifest."""
+    return run_command(lambda: _verify(tyro.cli(VerifyConfig, args=arguments, prog="roadsense verify")))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs `roadsense run NOTEBOOK -p NAME VALUE ...`."""
+    return run_command(lambda: _run(tyro.cli(RunConfig, args=arguments, prog="roadsense run")))
+
+
+def runs(arguments: Sequence[str]) -> int:
+    """Runs `roadsense runs [FOLDER]`: lists the runs below a folder, the oldest first."""
+    return run_command(lambda: _list_runs(arguments[0] if arguments else "runs"))
+
+
+def demo(arguments: Sequence[str]) -> int:
+    """Runs `roadsense demo`."""
+    from roadsense.demo import DemoConfig, run_demo
+
+    return run_command(lambda: run_demo(tyro.cli(DemoConfig, args=arguments, prog="roadsense demo")))
+
+
+def _usage() -> str:
+    lines = [f"  {name:15}{what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(["usage: roadsense COMMAND [options]; COMMAND --help lists its options", "", *lines, ""])
+
+
+def _verify(config: VerifyConfig) -> None:
+    from roadsense.dataset import Dataset
+    from roadsense.errors import DatasetError
+    from roadsense.rebuild import rebuild_differences
+
+    dataset = Dataset.open(config.dataset)
+    differences = dataset.verify()
+    if config.rebuild and not differences:
+        differences = rebuild_differences(dataset, config.base_dir)
+    if differences:
+        raise DatasetError(f"{config.dataset} is not what its manifest says: {'; '.join(differences)}.")
+    sys.stdout.write(f"{config.dataset}: every file is as its manifest says.\n")
+
+
+def _run(config: RunConfig) -> None:
+    from roadsense.jobs.runner import run_notebook
+
+    output = config.output or Path("runs") / "notebooks" / config.notebook.name
+    executed = run_notebook(config.notebook, output, {name: _parse(text) for name, text in config.p})
+    sys.stdout.write(f"Executed notebook: {executed}\n")
+
+
+def _parse(text: str) -> object:
+    """Returns the Python value that a parameter's text spells, or the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False}.get(text, text)
+
+
+def _list_runs(folder: str) -> None:
+    from roadsense.runs import find_runs
+
+    for found in find_runs(folder):
+        state = "trained" if found.model_path.is_file() else "unfinished"
+        sys.stdout.write(f"{found.folder}  {state}  {found.read_config().get('total_timesteps')} steps\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

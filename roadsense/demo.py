@@ -1,0 +1,104 @@
+"""The whole way once, small: five roads -> dataset -> policy -> evaluation -> TFLite, by the four notebooks."""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roadsense.errors import InputError, RunError
+from roadsense.jobs.runner import run_notebook
+from roadsense.runs import open_run
+
+NOTEBOOKS = ("00_augment", "01_train", "02_evaluate", "03_export")
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Settings of the demo; the rest are the notebooks' defaults.
+
+    Attributes:
+        run_dir: new folder for everything it makes.
+        notebook_dir: folder of the notebooks.
+        n_train: scenarios to train on.
+        n_eval: held-out scenarios.
+        total_timesteps: environment steps to learn from.
+        episodes_per_scenario: held-out episodes per scenario and policy.
+        seed: of everything random.
+    """
+
+    run_dir: str = "runs/demo"
+    notebook_dir: str = "notebooks"
+    n_train: int = 20
+    n_eval: int = 10
+    total_timesteps: int = 400_000
+    episodes_per_scenario: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("n_train", "n_eval", "total_timesteps", "episodes_per_scenario"):
+            if getattr(self, name) < 1:
+                raise InputError(f"Expected {name} of at least 1, got {getattr(self, name)}.")
+
+
+def run_demo(config: DemoConfig) -> Path:
+    """Runs the four notebooks in order into one folder; returns it.
+
+    Raises:
+        RunError: if the folder holds something already.
+        InputError: if a notebook is missing.
+        NotebookError: if a cell fails; its executed copy is kept.
+    """
+    folder = Path(config.run_dir)
+    if folder.exists() and any(folder.iterdir()):
+        raise RunError(f"Expected a new folder for the demo, but {folder} holds something. Name another --run_dir.")
+    started_s = time.monotonic()
+    for number, name in enumerate(NOTEBOOKS, start=1):
+        _say(f"\n[{number}/{len(NOTEBOOKS)}] {name}, {time.monotonic() - started_s:.0f} s after the start")
+        source = Path(config.notebook_dir) / f"{name}.ipynb"
+        run_notebook(source, folder / "notebooks" / f"{name}.ipynb", _parameters(config, folder)[name])
+    _report(folder, time.monotonic() - started_s)
+    return folder
+
+
+def _parameters(config: DemoConfig, folder: Path) -> dict[str, dict[str, Any]]:
+    dataset, run = folder / "dataset", str(folder / "run")
+    return {
+        "00_augment": {
+            "output_dir": str(dataset),
+            "n_train": config.n_train,
+            "n_eval": config.n_eval,
+            "seed": config.seed,
+        },
+        "01_train": {
+            "dataset_dir": str(dataset / "train"),
+            "run_dir": run,
+            "total_timesteps": config.total_timesteps,
+            "seed": config.seed,
+        },
+        "02_evaluate": {
+            "dataset_dir": str(dataset / "eval"),
+            "run_dir": run,
+            "episodes_per_scenario": config.episodes_per_scenario,
+            "seed": config.seed,
+        },
+        "03_export": {"dataset_dir": str(dataset / "eval"), "run_dir": run, "seed": config.seed},
+    }
+
+
+def _report(folder: Path, seconds: float) -> None:
+    run = open_run(folder / "run")
+    _say(f"\nDone in {seconds / 60:.1f} min. Look at:")
+    for what, path in (
+        ("dataset", folder / "dataset"),
+        ("policy", run.model_path),
+        ("evaluation", run.evaluation_dir),
+        ("TFLite", run.export_dir / "policy.tflite"),
+        ("executed notebooks", folder / "notebooks"),
+    ):
+        _say(f"  {what:20}{path}")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

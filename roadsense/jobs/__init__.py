@@ -1,0 +1,1 @@
+"""Jobs: a notebook, its parameters and a machine."""
