@@ -14,6 +14,10 @@ MIN_GAP_M = 0.01
 """Smaller gaps count as this one, so that the figures stay finite at contact."""
 
 
+BRAKING_MPS2 = 0.5
+"""A leader that decelerates less counts as keeping its speed."""
+
+
 def time_to_collision_s(gap_m: float, speed_mps: float, leader_speed_mps: float) -> float:
     """Returns the time until contact if both keep their speed; `NEVER` if the gap does not shrink."""
     approach_mps = speed_mps - leader_speed_mps
@@ -39,8 +43,8 @@ def jerk_mps3(acceleration_mps2: float, previous_mps2: float, step_length_s: flo
 def required_deceleration_mps2(gap_m: float, speed_mps: float, leader: tuple[float, float]) -> float:
     """Returns the least constant deceleration that keeps the car off a leader that goes on braking as it does now.
 
-    It is DRAC where the leader does not brake, and otherwise that of two cars that both stop:
-    v^2 / 2 over the gap plus the leader's stopping distance (the larger of the two is taken).
+    Where the two reach the same speed before the leader stands, it is the leader's deceleration and DRAC; otherwise
+    it is v^2 / 2 over the gap and the leader's stopping distance. Behind a leader that does not brake, it is DRAC.
 
     Args:
         gap_m: bumper to bumper.
@@ -48,8 +52,11 @@ def required_deceleration_mps2(gap_m: float, speed_mps: float, leader: tuple[flo
         leader: speed and acceleration of the car ahead, in m/s and m/s2.
     """
     leader_speed_mps, leader_acceleration_mps2 = leader
-    need = drac_mps2(gap_m, speed_mps, leader_speed_mps)
-    if leader_acceleration_mps2 < -0.5 and speed_mps > 0:
-        leader_stops_after_m = leader_speed_mps**2 / (-2 * leader_acceleration_mps2)
-        need = max(need, speed_mps**2 / (2 * (max(gap_m, MIN_GAP_M) + leader_stops_after_m)))
-    return need
+    drac = drac_mps2(gap_m, speed_mps, leader_speed_mps)
+    if leader_acceleration_mps2 >= -BRAKING_MPS2 or speed_mps <= 0:
+        return drac
+    braking_mps2 = -leader_acceleration_mps2
+    gap_m, approach_mps = max(gap_m, MIN_GAP_M), speed_mps - leader_speed_mps
+    if approach_mps > 0 and 2 * gap_m * braking_mps2 <= leader_speed_mps * approach_mps:
+        return braking_mps2 + drac
+    return speed_mps**2 / (2 * gap_m + leader_speed_mps**2 / braking_mps2)

@@ -76,6 +76,7 @@ class Convoy:
             connection.step()
         mode = SPEED_MODE_HARD_BRAKING if sumo_checks else SPEED_MODE_DRIVER_DECIDES
         connection.set_speed_mode(scenario.ego_id, mode)
+        connection.expect_quick_reaction(scenario.ego_id)
         self.speed_mps = self.states[0, 2].item()
 
     def sense(self) -> bool:

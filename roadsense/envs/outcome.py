@@ -10,6 +10,10 @@ REACTION_MPS2 = 1.0
 """A car that brakes this hard has reacted; an assist that asks for this much brakes."""
 
 
+REACTION_LIMIT_S = 5.0
+"""Braking that comes later after a hazard's onset is no reaction to it."""
+
+
 @dataclass
 class Outcome:
     """Sums and extremes over the steps of one episode, ground truth.
@@ -22,7 +26,7 @@ class Outcome:
         impact_speed_mps: speed difference to the leader at a collision with it, else 0.
         hazard: whether a car ahead braked hard.
         hazard_onset_s: when, after the start; NaN if none did.
-        reaction_time_s: from then until the ego brakes with `REACTION_MPS2`, by driver or assist; NaN if never.
+        reaction_time_s: from then until the ego brakes with `REACTION_MPS2`; NaN if not within 5 s.
         assist_reaction_time_s: the same until the assist asks for it.
         min_gap_m: smallest gap to the leader; infinity if there never was one.
         min_ttc_s: smallest time to collision; infinity if the ego never approached a leader.
@@ -109,8 +113,8 @@ class Outcome:
 
     def _add_braking(self, figures: Mapping[str, float], step_length_s: float) -> None:
         assist_brakes = figures["assist_mps2"] >= REACTION_MPS2
-        if self.hazard:
-            since_s = self.duration_s - self.hazard_onset_s
+        since_s = self.duration_s - self.hazard_onset_s
+        if since_s <= REACTION_LIMIT_S:
             if math.isnan(self.reaction_time_s) and -figures["acceleration_mps2"] >= REACTION_MPS2:
                 self.reaction_time_s = since_s
             if math.isnan(self.assist_reaction_time_s) and assist_brakes:

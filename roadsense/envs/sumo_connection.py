@@ -196,6 +196,10 @@ class SumoConnection:
         """Sets the speed a vehicle has after the next step, as far as its speed mode lets it."""
         libsumo.vehicle.setSpeed(vehicle_id, speed_mps)
 
+    def expect_quick_reaction(self, vehicle_id: str) -> None:
+        """Lets SUMO's safe speed reckon with a reaction within one step: only the last moment to brake binds."""
+        libsumo.vehicle.setTau(vehicle_id, self.step_length_s)
+
     def set_speed_mode(self, vehicle_id: str, mode: int) -> None:
         """Sets which of SUMO's checks bind a commanded speed (see the `SPEED_MODE_*` constants)."""
         libsumo.vehicle.setSpeedMode(vehicle_id, mode)
