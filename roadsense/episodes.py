@@ -1,0 +1,184 @@
+"""Running planned episodes, each policy on the same ones, in worker processes.
+
+An episode is decided by its plan alone, so the table is the same whatever the number of workers.
+"""
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roadsense.envs.convoy_env import ConvoyEnv
+from roadsense.envs.driver import PERFECT_DRIVER
+from roadsense.envs.episode import EnvConfig
+from roadsense.envs.observation import Observation
+from roadsense.errors import ScenarioError, SimulationError
+from roadsense.policies.controllers import BASELINES, Controller
+from roadsense.policies.trained import load_controller
+from roadsense.progress import progress_bar
+from roadsense.scenario import ScenarioName
+
+POLICY, MUTED, BOUND = "policy", "policy_muted", "perfect_driver"
+"""Rows beside the baselines: the judged policy, the same without a radio, and the upper bound."""
+POLICIES = (POLICY, MUTED, *BASELINES, BOUND)
+NULL_POLICIES = (MUTED, "unassisted", "always_brake")
+"""Those that hear nothing or do nothing with it. What they reach as well is not the policy's doing."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One episode to be run.
+
+    Attributes:
+        policy: one of `POLICIES`.
+        config_path: the scenario's `.sumocfg`.
+        seed: of the reset.
+        hazard: whether a car ahead is made to brake hard.
+    """
+
+    policy: str
+    config_path: Path
+    seed: int
+    hazard: bool
+
+
+class Worker:
+    """Runs planned episodes one after the other in one environment.
+
+    Args:
+        env_config: settings of the environment.
+        policy_path: file of the judged policy; None if only baselines are run. Loaded when first needed.
+    """
+
+    def __init__(self, env_config: EnvConfig, policy_path: Path | None = None):
+        self._config = env_config
+        self._policy_path = policy_path
+        self._controllers = {BOUND: BASELINES["unassisted"], **BASELINES}
+        self._env: ConvoyEnv | None = None
+
+    def run(self, plan: Plan) -> Row:
+        """Runs an episode and returns its row; `error` says so if SUMO failed in it.
+
+        Raises:
+            ScenarioError: if the scenario cannot be opened.
+            InputError: if the policy cannot be.
+        """
+        controller = self._controller(plan.policy)
+        if self._env is None:
+            self._env = ConvoyEnv([plan.config_path], config=self._config)
+        try:
+            return run_episode(self._env, controller, plan)
+        except SimulationError as error:
+            return {**_describe_plan(plan), "error": str(error)}
+
+    def close(self) -> None:
+        """Ends the simulation."""
+        if self._env is not None:
+            self._env.close()
+
+    def _controller(self, name: str) -> Controller:
+        if name in (POLICY, MUTED) and name not in self._controllers:
+            if self._policy_path is None:
+                raise SimulationError(f"Expected the file of a policy to run {name!r}, got none.")
+            self._controllers[POLICY] = self._controllers[MUTED] = load_controller(self._policy_path)
+        return self._controllers[name]
+
+
+def run_episode(env: ConvoyEnv, controller: Controller, plan: Plan) -> Row:
+    """Runs a planned episode and returns its row: the plan, what was drawn, and the outcome."""
+    options: dict[str, Any] = {"scenario": plan.config_path, "hazard": plan.hazard}
+    if plan.policy == MUTED:
+        options["v2v"] = "muted"
+    if plan.policy == BOUND:
+        options["driver"] = PERFECT_DRIVER
+    observation, drawn = env.reset(seed=plan.seed, options=options)
+    over = False
+    while not over:
+        batch = Observation(
+            ego=observation["ego"][None], peers=observation["peers"][None], peer_mask=observation["peer_mask"][None]
+        )
+        observation, _, terminated, truncated, info = env.step(controller(batch)[0])
+        over = terminated or truncated
+    return {**_describe_plan(plan), **_describe_draw(drawn), **info["outcome"], "error": info.get("error", "")}
+
+
+def run_plans(plans: Sequence[Plan], worker: Worker, n_workers: int) -> list[Row]:
+    """Runs episodes in worker processes and returns their rows in the order of the plans.
+
+    Args:
+        plans: what is run.
+        worker: what each process runs them with; not yet used.
+        n_workers: processes, from 1.
+
+    Raises:
+        ScenarioError: if a scenario cannot be opened.
+        InputError: if the policy cannot be.
+        SimulationError: if a process dies.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    bar = progress_bar(len(plans), "evaluating", "episode")
+    with ProcessPoolExecutor(n_workers, context, _start_worker, (worker,)) as pool, bar:
+        return list(_collect(pool.map(_run_in_worker, plans), plans, bar))
+
+
+def _collect(rows: Iterator[Row], plans: Sequence[Plan], bar: Any) -> Iterator[Row]:
+    try:
+        for row in rows:
+            bar.update()
+            yield row
+    except BrokenProcessPool as error:
+        raise SimulationError(
+            f"A worker process died, about when {plans[bar.n]} was run: SUMO crashed, or memory ran out. "
+            "Try that scenario alone, or fewer workers."
+        ) from error
+
+
+_worker: Worker | None = None
+
+
+def _start_worker(worker: Worker) -> None:
+    global _worker
+    _worker = worker
+
+
+def _run_in_worker(plan: Plan) -> Row:
+    if _worker is None:
+        raise SimulationError("This process was not started as a worker.")
+    return _worker.run(plan)
+
+
+def _describe_plan(plan: Plan) -> Row:
+    scenario = plan.config_path.parent.name
+    try:
+        base = ScenarioName.parse(scenario).base
+    except ScenarioError:  # a hand-made scenario is its own base
+        base = scenario
+    return {
+        "policy": plan.policy,
+        "scenario": scenario,
+        "base": base,
+        "config_path": str(plan.config_path),
+        "seed": plan.seed,
+        "hazard_forced": plan.hazard,
+    }
+
+
+def _describe_draw(drawn: dict[str, Any]) -> Row:
+    hazard, driver = drawn["hazard"], drawn["driver"]
+    return {
+        "sumo_seed": drawn["sumo_seed"],
+        "hazard_car": np.nan if hazard is None else hazard.car,
+        "hazard_planned_s": np.nan if hazard is None else hazard.onset_s,
+        "hazard_deceleration_mps2": np.nan if hazard is None else hazard.deceleration_mps2,
+        "driver_reaction_time_s": driver.reaction_time_s,
+        "driver_time_headway_s": driver.time_headway_s,
+        "radio_loss_20_to_50_m": drawn["v2v"].loss[1],
+    }
