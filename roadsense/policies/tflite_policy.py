@@ -1,0 +1,106 @@
+"""An exported policy as a controller: the `.tflite` file itself drives. No TensorFlow, no torch."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadsense.envs.observation import Observation, observation_space
+from roadsense.errors import InputError
+
+ACTION_SHAPE = (1, 1)
+"""Shape of the one output: one observation in, one action out."""
+
+
+class TflitePolicy:
+    """Runs a `.tflite` policy, one observation after the other.
+
+    It runs on LiteRT's reference kernels: in float32 they give what the runtime of the microcontroller gives, bit for
+    bit, at 14 us an action. It pickles as its path, so worker processes open the file for themselves.
+
+    Args:
+        path: the file.
+
+    Raises:
+        InputError: if it is not there, is no TFLite file, or has other inputs or outputs than the environment.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self._interpreter = _open_interpreter(self.path)
+        inputs, outputs = _read_signature(self.path, self._interpreter)
+        _check_signature(self.path, inputs, outputs)
+        self._inputs = {name: int(detail["index"]) for name, detail in inputs.items()}
+        self._output = next(int(detail["index"]) for detail in outputs.values())
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs in the order in which the file has them; converters choose it."""
+        names = {index: name for name, index in self._inputs.items()}
+        return tuple(names[int(detail["index"])] for detail in self._interpreter.get_input_details())
+
+    def __call__(self, observation: Observation) -> NDArray[np.float32]:
+        """Returns an action for each observation of a batch, shape (n, 1)."""
+        interpreter = self._interpreter
+        arrays = {self._inputs[name]: np.asarray(values, np.float32) for name, values in observation.items()}
+        actions = np.empty((len(observation["ego"]), 1), np.float32)
+        for row in range(len(actions)):
+            for index, values in arrays.items():
+                interpreter.set_tensor(index, values[row : row + 1])
+            interpreter.invoke()
+            actions[row] = interpreter.get_tensor(self._output)[0]
+        return actions
+
+    def __reduce__(self) -> tuple[type["TflitePolicy"], tuple[Path]]:
+        return TflitePolicy, (self.path,)
+
+
+def count_operators(path: Path) -> dict[str, int]:
+    """Returns how often each operator is in a TFLite file, by name."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    return dict(Counter(names[codes[one.opcodeIndex]] for graph in model.subgraphs for one in graph.operators))
+
+
+def _open_interpreter(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"Expected a policy in {path}, found none. Make one with `roadsense export`.")
+    try:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    except ImportError as error:
+        raise InputError(f"Running {path} needs LiteRT ({error}). Install `roadsense[export]`.") from error
+    try:
+        interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"{path}: expected a TFLite policy ({error}). Export it again.") from error
+    return interpreter
+
+
+def _read_signature(path: Path, interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    # By name: converters change the order of inputs. The runner must not outlive this function, see `Interpreter`.
+    signatures = interpreter.get_signature_list()
+    if len(signatures) != 1:
+        raise InputError(f"{path}: expected one signature with named inputs, got {len(signatures)}. Export it again.")
+    runner = interpreter.get_signature_runner(next(iter(signatures)))
+    return runner.get_input_details(), runner.get_output_details()
+
+
+def _check_signature(path: Path, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+    expected = {name: ((1, *space.shape), "float32") for name, space in observation_space().items()}
+    got = {name: _describe(detail) for name, detail in inputs.items()}
+    if got != expected:
+        raise InputError(f"{path}: expected the inputs {expected}, got {got}. Export it again.")
+    given = [_describe(detail) for detail in outputs.values()]
+    if given != [(ACTION_SHAPE, "float32")]:
+        raise InputError(f"{path}: expected one float32 output of shape {ACTION_SHAPE}, got {given}. Export it again.")
+
+
+def _describe(detail: Mapping[str, Any]) -> tuple[tuple[int, ...], str]:
+    return tuple(int(length) for length in detail["shape"]), np.dtype(detail["dtype"]).name
