@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -23,12 +24,14 @@ class RunConfig:
     Attributes:
         notebook: the notebook to run.
         output: where the executed copy goes; by default into `runs/notebooks`.
-        p: a parameter's name and its value, as often as needed.
+        parameters: a parameter's name and its value, as often as needed.
     """
 
     notebook: tyro.conf.Positional[Path]
     output: Path | None = None
-    p: tyro.conf.UseAppendAction[list[tuple[str, str]]] = field(default_factory=list)
+    parameters: Annotated[tyro.conf.UseAppendAction[list[tuple[str, str]]], tyro.conf.arg(name="p", aliases=["-p"])] = (
+        field(default_factory=list)
+    )
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ def _run(config: RunConfig) -> None:
     from roadsense.jobs.runner import run_notebook
 
     output = config.output or Path("runs") / "notebooks" / config.notebook.name
-    executed = run_notebook(config.notebook, output, {name: _parse(text) for name, text in config.p})
+    executed = run_notebook(config.notebook, output, {name: _parse(text) for name, text in config.parameters})
     sys.stdout.write(f"Executed notebook: {executed}\n")
 
 

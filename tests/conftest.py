@@ -1,5 +1,6 @@
 """Small real roads, built with netconvert, and a small real dataset drawn from them."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -88,3 +89,9 @@ def small_config(tiny_bases: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def small_dataset(small_config: GenConfig) -> Dataset:
     """Four train and two eval scenarios. Tests that change files copy the folder first."""
     return generate_dataset(small_config)
+
+
+@pytest.fixture
+def dataset_copy(small_dataset: Dataset, tmp_path: Path) -> Path:
+    """A copy of the small dataset, to be changed."""
+    return shutil.copytree(small_dataset.folder, tmp_path / "copy")

@@ -1,7 +1,6 @@
 """The manifest read back, refused when it is not one, and held against the files."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,6 @@ import pytest
 
 from roadsense.dataset import Dataset
 from roadsense.errors import DatasetError
-
-
-@pytest.fixture
-def copy(small_dataset: Dataset, tmp_path: Path) -> Path:
-    return shutil.copytree(small_dataset.folder, tmp_path / "copy")
 
 
 def edit_manifest(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
@@ -51,22 +45,22 @@ def test_paths_are_given_by_split(small_dataset: Dataset) -> None:
         small_dataset.scenario_paths("test")
 
 
-def test_a_dataset_may_be_moved(copy: Path, small_dataset: Dataset) -> None:
-    moved = Dataset.open(str(copy))
+def test_a_dataset_may_be_moved(dataset_copy: Path, small_dataset: Dataset) -> None:
+    moved = Dataset.open(str(dataset_copy))
     assert moved.digest == small_dataset.digest
     assert moved.verify() == []
-    assert all(copy in path.parents for path in moved.scenario_paths("train"))
+    assert all(dataset_copy in path.parents for path in moved.scenario_paths("train"))
 
 
-def test_verify_names_what_is_changed_missing_and_extra(copy: Path) -> None:
-    changed, missing = Dataset.open(copy).scenario_paths("train")[:2]
+def test_verify_names_what_is_changed_missing_and_extra(dataset_copy: Path) -> None:
+    changed, missing = Dataset.open(dataset_copy).scenario_paths("train")[:2]
     changed.write_text(changed.read_text().replace("value=", "value ="))
     missing.unlink()
-    (copy / "eval" / "extra.txt").write_text("")
-    assert Dataset.open(copy).verify() == [
-        f"missing: {missing.relative_to(copy)}",
+    (dataset_copy / "eval" / "extra.txt").write_text("")
+    assert Dataset.open(dataset_copy).verify() == [
+        f"missing: {missing.relative_to(dataset_copy)}",
         "extra: eval/extra.txt",
-        f"changed: {changed.relative_to(copy)}",
+        f"changed: {changed.relative_to(dataset_copy)}",
     ]
 
 
@@ -79,9 +73,9 @@ def test_verify_names_what_is_changed_missing_and_extra(copy: Path) -> None:
         lambda manifest: manifest.update(digest="0" * 64),
     ],
 )
-def test_verify_sees_a_manifest_that_was_edited(copy: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    edit_manifest(copy, edit)
-    assert any("manifest.json" in line for line in Dataset.open(copy).verify())
+def test_verify_sees_a_manifest_that_was_edited(dataset_copy: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    edit_manifest(dataset_copy, edit)
+    assert any("manifest.json" in line for line in Dataset.open(dataset_copy).verify())
 
 
 def test_the_table_counts_every_scenario(small_dataset: Dataset) -> None:
@@ -115,11 +109,11 @@ BROKEN = {
 
 @pytest.mark.parametrize(("edit", "reason"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_manifest_is_refused_with_the_reason(
-    copy: Path, edit: Callable[[dict[str, Any]], object], reason: str
+    dataset_copy: Path, edit: Callable[[dict[str, Any]], object], reason: str
 ) -> None:
-    edit_manifest(copy, edit)
+    edit_manifest(dataset_copy, edit)
     with pytest.raises(DatasetError, match=reason) as caught:
-        Dataset.open(copy)
+        Dataset.open(dataset_copy)
     assert "manifest.json" in str(caught.value)
 
 

@@ -78,7 +78,7 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
     for name, value in parameters.items():
         if name not in known:
             raise InputError(f"{notebook.name}: expected parameters of {sorted(known)}, got {name!r}.")
-        expected = known[name]["inferred_type_name"].split(" | ")[0]
+        expected = known[name]["inferred_type_name"]
         allowed = TYPES.get(expected, (object,))
         is_wrong_bool = isinstance(value, bool) and expected in ("int", "float")
         if value is not None and (not isinstance(value, allowed) or is_wrong_bool):

@@ -3,14 +3,13 @@
 torch and the TFLite interpreter are imported when a policy is loaded: processes that run baselines stay small.
 """
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.envs.observation import Observation, observation_space
-from roadsense.errors import RunError
+from roadsense.envs.observation import Observation
+from roadsense.policies.actor import load_model
 from roadsense.policies.controllers import Controller
 from roadsense.policies.tflite_policy import TflitePolicy
 
@@ -36,15 +35,9 @@ def load_ppo(path: Path) -> Controller:
         RunError: if it cannot be read, or takes other observations than the environment gives.
     """
     import torch
-    from stable_baselines3 import PPO
 
     torch.set_num_threads(1)
-    try:
-        model = PPO.load(path, device="cpu")
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path}: expected a PPO policy of Stable-Baselines3 ({error}). Train it again.") from error
-    if model.observation_space != observation_space():
-        raise RunError(f"{path}: expected a policy over {observation_space()}, got {model.observation_space}.")
+    model = load_model(path)
     policy, low, high = model.policy, model.action_space.low, model.action_space.high
     policy.set_training_mode(False)
 

@@ -1,0 +1,95 @@
+"""Every notebook: clean as a source, and run in order with tiny parameters."""
+
+import ast
+import dataclasses
+import json
+import statistics
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+from roadsense.demo import NOTEBOOKS, DemoConfig, run_demo
+from roadsense.evaluate import EvalConfig
+from roadsense.export import ExportConfig
+from roadsense.gen_scenarios import GenConfig
+from roadsense.runs import open_run
+from roadsense.train_convoy import TrainConfig
+
+ROOT = Path(__file__).parents[2]
+PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CONFIGS = {
+    "00_augment": GenConfig,
+    "01_train": TrainConfig,
+    "02_evaluate": EvalConfig,
+    "03_export": ExportConfig,
+}
+
+
+@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+def code_cells(path):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def test_the_demo_runs_all_notebooks():
+    assert [path.stem for path in PATHS] == list(NOTEBOOKS)
+
+
+def test_a_source_holds_no_trace_of_a_run(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert set(notebook.metadata) <= {"kernelspec", "language_info"}
+    for cell in notebook.cells:
+        assert set(cell.metadata) <= {"tags"}
+    for cell in code_cells(path):
+        assert not cell.outputs
+        assert cell.execution_count is None
+        assert not any(place in cell.source for place in ("/home/", "/root/", "/work/", "/tmp/", "s3://"))
+
+
+def test_cells_are_short_and_define_nothing(path):
+    lengths = [len(cell.source.splitlines()) for cell in code_cells(path)]
+    assert max(lengths) <= 25
+    assert statistics.median(lengths) < 8
+    for cell in code_cells(path):
+        kinds = {type(node) for node in ast.walk(ast.parse(cell.source))}
+        assert not kinds & {ast.FunctionDef, ast.ClassDef, ast.Lambda}
+
+
+def test_one_cell_holds_typed_and_explained_parameters_that_are_fields_of_the_settings(path):
+    tagged = [cell for cell in code_cells(path)[:6] if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    fields = {field.name for field in dataclasses.fields(CONFIGS[path.stem])}
+    for name, parameter in papermill.inspect_notebook(str(path)).items():
+        assert name in fields
+        assert parameter["inferred_type_name"] not in (None, "None")
+        assert parameter["help"]
+
+
+def test_prose_stands_before_each_step(path):
+    kinds = [cell.cell_type for cell in nbformat.read(path, as_version=4).cells]
+    assert kinds[0] == "markdown"
+    assert kinds.count("markdown") >= kinds.count("code") // 2
+
+
+@pytest.mark.slow
+def test_the_whole_way_leaves_everything_it_promises(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    folder = run_demo(
+        DemoConfig(run_dir=str(tmp_path / "demo"), n_train=5, n_eval=5, total_timesteps=2000, episodes_per_scenario=2)
+    )
+    run = open_run(folder / "run")
+    manifest = json.loads((folder / "dataset" / "manifest.json").read_text())
+    assert run.read_manifest()["dataset_digest"] == manifest["digest"]
+    assert (run.evaluation_dir / "summary.md").is_file()
+    assert (run.evaluation_dir / "collision_rate.png").stat().st_size > 5000
+    assert (run.export_dir / "policy.tflite").stat().st_size > 5000
+    for name in NOTEBOOKS:
+        executed = nbformat.read(folder / "notebooks" / f"{name}.ipynb", as_version=4)
+        assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")
+    assert str(run.model_path) in capsys.readouterr().out
