@@ -134,6 +134,26 @@ class Dataset:
         rows = pd.DataFrame([[getattr(record, name) for name in columns] for record in self.scenarios])
         return rows.set_axis(columns, axis=1).value_counts(sort=False).rename("scenarios").reset_index()
 
+    def proofs(self) -> "pd.DataFrame":
+        """Returns a row for each scenario: its name, split, base and words, and what its proof measured."""
+        import pandas as pd
+
+        columns = ("name", "split", "base", "density", "driver")
+        return pd.DataFrame([{name: getattr(r, name) for name in columns} | dict(r.gate) for r in self.scenarios])
+
+    def draws(self) -> "pd.DataFrame":
+        """Returns a row for each drawn flow, vehicle type and convoy, with `split`, `base` and what was drawn."""
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = []
+        for record in self.scenarios:
+            drawn, whose = record.variation, {"split": record.split, "base": record.base}
+            for flow in drawn["flows"].values():
+                rows.append(whose | {"density_factor": flow["density"], "shift_s": flow["shift_s"]})
+            rows += [whose | dict(kind) for kind in drawn["types"].values()]
+            rows.append(whose | {"convoy_shift_s": drawn["convoy_shift_s"]})
+        return pd.DataFrame(rows)
+
 
 def write_manifest(
     folder: Path,

@@ -33,9 +33,7 @@ pytestmark = pytest.mark.parametrize("name", NAMES)
 
 
 def run(program: str, *arguments: str | Path) -> str:
-    done = subprocess.run(
-        [PROGRAMS / program, *map(str, arguments)], capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([PROGRAMS / program, *map(str, arguments)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return (done.stdout + done.stderr).strip()
 
@@ -125,9 +123,7 @@ def test_types_are_explicit(name):
     kinds = {kind.get("id"): kind for kind in routes(name).iter("vType")}
     assert {"ego", "convoy_car", "car", "truck"} <= set(kinds)
     for kind in kinds.values():
-        assert {"sigma", "speedFactor", "tau", "accel", "decel", "emergencyDecel", "minGap"} <= set(
-            kind.attrib
-        )
+        assert {"sigma", "speedFactor", "tau", "accel", "decel", "emergencyDecel", "minGap"} <= set(kind.attrib)
         assert re.fullmatch(r"normc\(([\d.]+,){3}[\d.]+\)", kind.get("speedFactor"))
     assert kinds["ego"].get("sigma") == "0"
     for kind in ("ego", "convoy_car"):
@@ -179,9 +175,7 @@ def test_convoy_keeps_its_lane_and_the_ego_its_leader(name, seed, density, trace
 
 def test_road_is_long_enough_for_a_fast_ego(name):
     net = ET.parse(BASE / name / "network.net.xml").getroot()
-    lanes = {
-        edge.get("id"): edge[0] if edge[0].tag == "lane" else edge.find("lane") for edge in net.iter("edge")
-    }
+    lanes = {edge.get("id"): edge[0] if edge[0].tag == "lane" else edge.find("lane") for edge in net.iter("edge")}
     ego = convoy(name)[0]
     route = next(route for route in routes(name).iter("route") if route.get("id") == ego.get("route"))
     kind = next(kind for kind in routes(name).iter("vType") if kind.get("id") == "ego")

@@ -126,3 +126,12 @@ def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("[]")
     with pytest.raises(DatasetError, match="expected schema_version 1, got None"):
         Dataset.open(tmp_path)
+
+
+def test_draws_and_proofs_are_tables_of_all_scenarios(small_dataset: Dataset) -> None:
+    proofs, draws = small_dataset.proofs(), small_dataset.draws()
+    assert list(proofs["name"]) == [record.name for record in small_dataset.scenarios]
+    assert (proofs["n_collisions"] == 0).all()
+    assert draws["density_factor"].dropna().between(0.7, 1.3).all()
+    assert draws["sigma"].dropna().between(0.0, 0.5).all()
+    assert draws["convoy_shift_s"].count() == len(small_dataset.scenarios)

@@ -21,9 +21,7 @@ def figure() -> Figure:
 
 
 def polygons(axes: Axes, label: str) -> list[np.ndarray]:
-    found = [
-        item for item in axes.collections if isinstance(item, PolyCollection) and item.get_label() == label
-    ]
+    found = [item for item in axes.collections if isinstance(item, PolyCollection) and item.get_label() == label]
     return [path.vertices for item in found for path in item.get_paths()]
 
 
@@ -40,9 +38,7 @@ def test_an_enlarged_car_keeps_its_middle():
                                large[[2, 3]].mean(axis=0) + large[[0, 5]].mean(axis=0))  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "is_convoy"), [("V001", True), ("V012", True), ("Van", False), ("car.1", False)]
-)
+@pytest.mark.parametrize(("name", "is_convoy"), [("V001", True), ("V012", True), ("Van", False), ("car.1", False)])
 def test_the_convoy_is_known_by_name(name, is_convoy):
     assert DrawnVehicle(name, 0.0, 0.0, 0.0).is_convoy is is_convoy
 

@@ -34,7 +34,6 @@ class Outcome:
         max_drac_mps2: largest deceleration rate to avoid the crash.
         max_deceleration_mps2: the ego's hardest braking, from 0.
         max_jerk_mps3: largest change of acceleration, without sign.
-        rms_jerk_mps3: root mean square of the jerk.
         calm_s: time in which no hazard is active and no more than comfortable braking is required.
         false_braking_s: of it, time in which the assist brakes.
         false_brakings: how often the assist began to brake in it.
@@ -59,7 +58,6 @@ class Outcome:
     max_drac_mps2: float = 0.0
     max_deceleration_mps2: float = 0.0
     max_jerk_mps3: float = 0.0
-    rms_jerk_mps3: float = 0.0
     calm_s: float = 0.0
     false_braking_s: float = 0.0
     false_brakings: int = 0
@@ -68,6 +66,12 @@ class Outcome:
     reward: float = 0.0
     term_sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TERMS, 0.0))
     _assist_braked: bool = False
+    _squared_jerk: float = 0.0
+
+    @property
+    def rms_jerk_mps3(self) -> float:
+        """Root mean square of the jerk so far."""
+        return math.sqrt(self._squared_jerk / self.duration_s) if self.duration_s else 0.0
 
     def note_hazard(self, time_s: float) -> None:
         """Notes that a car ahead begins to brake hard at a time since the episode's start."""
@@ -95,21 +99,28 @@ class Outcome:
             self.term_sums[name] += value
 
     def as_row(self) -> dict[str, float | str]:
-        """Returns every figure by name, reward terms as `term_<name>`."""
-        row = {name: value for name, value in vars(self).items() if name not in ("term_sums", "_assist_braked")}
+        """Returns every public figure by name, `rms_jerk_mps3`, and reward terms as `term_<name>`."""
+        row = {name: value for name, value in vars(self).items() if name != "term_sums" and not name.startswith("_")}
+        row["rms_jerk_mps3"] = self.rms_jerk_mps3
         return row | {f"term_{name}": value for name, value in self.term_sums.items()}
 
     def _add_extremes(self, figures: Mapping[str, float]) -> None:
-        self.min_gap_m = min(self.min_gap_m, figures["gap_m"])
-        self.min_ttc_s = min(self.min_ttc_s, figures["ttc_s"])
-        self.min_time_headway_s = min(self.min_time_headway_s, figures["time_headway_s"])
-        self.max_drac_mps2 = max(self.max_drac_mps2, figures["drac_mps2"])
-        self.max_deceleration_mps2 = max(self.max_deceleration_mps2, -figures["acceleration_mps2"])
+        # Comparisons, not min() and max(): this runs in every step of every episode.
+        if figures["gap_m"] < self.min_gap_m:
+            self.min_gap_m = figures["gap_m"]
+        if figures["ttc_s"] < self.min_ttc_s:
+            self.min_ttc_s = figures["ttc_s"]
+        if figures["time_headway_s"] < self.min_time_headway_s:
+            self.min_time_headway_s = figures["time_headway_s"]
+        if figures["drac_mps2"] > self.max_drac_mps2:
+            self.max_drac_mps2 = figures["drac_mps2"]
+        if -figures["acceleration_mps2"] > self.max_deceleration_mps2:
+            self.max_deceleration_mps2 = -figures["acceleration_mps2"]
 
     def _add_jerk(self, jerk_mps3: float, step_length_s: float) -> None:
-        before = self.rms_jerk_mps3**2 * (self.duration_s - step_length_s)
-        self.rms_jerk_mps3 = math.sqrt((before + jerk_mps3**2 * step_length_s) / self.duration_s)
-        self.max_jerk_mps3 = max(self.max_jerk_mps3, abs(jerk_mps3))
+        self._squared_jerk += jerk_mps3**2 * step_length_s
+        if abs(jerk_mps3) > self.max_jerk_mps3:
+            self.max_jerk_mps3 = abs(jerk_mps3)
 
     def _add_braking(self, figures: Mapping[str, float], step_length_s: float) -> None:
         assist_brakes = figures["assist_mps2"] >= REACTION_MPS2

@@ -1,0 +1,110 @@
+"""What the ego knows: frame of reference, scales, bounds and empty slots."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roadsense.envs.observation import observation_space, observe, to_ego_frame
+from roadsense.envs.v2v import PRESETS, V2vChannel
+
+STEP_S = 0.1
+
+
+def hear(states, n_silent_steps=0):
+    """A perfect radio that has heard these states once, and nothing for some steps since; with the step it is."""
+    states = np.asarray(states, float)
+    channel = V2vChannel(PRESETS["ideal"], len(states), 1 + n_silent_steps, STEP_S, np.random.default_rng(0))
+    channel.exchange(0, states, states[0, :2] if len(states) else np.zeros(2))
+    for step in range(1, 1 + n_silent_steps):
+        channel.exchange(step, np.full_like(states, np.nan), np.zeros(2))
+    return channel, n_silent_steps
+
+
+def see(states, ego=(0, 0, 0, 0, 0), pedals=(0.0, 0.0), n_silent_steps=0):
+    channel, step = hear(states, n_silent_steps)
+    return observe(np.array(ego, float), pedals, channel, step)
+
+
+@pytest.mark.parametrize("heading_deg", [0, 30, 90, 135, 180, 270, -45, 400])
+@pytest.mark.parametrize(("forward_m", "left_m"), [(50, 0), (0, 8), (-20, 3), (30, -12)])
+def test_forward_and_left_are_seen_from_the_ego(heading_deg, forward_m, left_m):
+    heading = math.radians(heading_deg)
+    along = np.array([math.cos(heading), math.sin(heading)])
+    left = np.array([-along[1], along[0]])
+    ego = np.array([1200.0, -340.0, 20.0, 0.0, heading])
+    place = ego[:2] + forward_m * along + left_m * left
+    seen = to_ego_frame(np.array([[*place, 26.0, -3.0, heading]]), ego)
+    np.testing.assert_allclose(seen, [[forward_m, left_m, 6.0, -3.0, 0.0]], atol=1e-9)
+
+
+def test_north_is_left_of_a_car_that_drives_east():
+    assert see([(0, 10, 0, 0, 0)])["peers"][0, 1] > 0
+
+
+@pytest.mark.parametrize(
+    ("peer_deg", "ego_deg", "difference_deg"),
+    [(10, 0, 10), (0, 10, -10), (-179, 179, 2), (179, -179, -2), (90, -250, -20), (350, 5, -15), (730, 0, 10)],
+)
+def test_heading_differences_take_the_short_way(peer_deg, ego_deg, difference_deg):
+    seen = to_ego_frame(np.array([[0, 0, 0, 0, math.radians(peer_deg)]]), np.array([0, 0, 0, 0, math.radians(ego_deg)]))
+    assert math.degrees(seen[0, 4]) == pytest.approx(difference_deg)
+
+
+@given(
+    st.lists(st.tuples(*[st.floats(-1e4, 1e4)] * 2, *[st.floats(-50, 50)] * 2, st.floats(-20, 20)), max_size=8),
+    st.tuples(*[st.floats(-1e4, 1e4)] * 2, *[st.floats(-50, 50)] * 2, st.floats(-20, 20)),
+    st.integers(0, 8),
+)
+def test_whatever_is_heard_the_observation_is_in_its_space(states, ego, n_silent_steps):
+    seen = see(np.array(states).reshape(-1, 5), ego, (-8.0, 8.0), n_silent_steps)
+    assert observation_space().contains(seen)
+    for values in seen.values():
+        assert values.dtype == np.float32
+        assert np.isfinite(values).all()
+    assert set(np.unique(seen["peer_mask"])) <= {0.0, 1.0}
+    assert not seen["peers"][seen["peer_mask"] == 0].any()
+
+
+def test_scales_are_the_documented_ones():
+    seen = see([(100.0, 20.0, 20.0, 8.0, 1.0)], ego=(0, 0, 0, 0, 0))
+    np.testing.assert_allclose(seen["peers"][0], [1, 1, 1, 1, 1, 0], atol=1e-6)
+    seen = see([(0, 0, 0, 0, 0)], ego=(0, 0, 30.0, -8.0, 0), pedals=(-4.0, 8.0))
+    np.testing.assert_allclose(seen["ego"], [1, -1, -0.5, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("n_silent_steps", [0, 1, 4])
+def test_the_age_is_scaled_by_half_a_second(n_silent_steps):
+    seen = see([(30, 0, 20, 0, 0)], n_silent_steps=n_silent_steps)
+    assert seen["peers"][0, 5] == pytest.approx(n_silent_steps * 0.1 / 0.5)
+
+
+def test_far_off_values_are_cut_at_the_bounds():
+    seen = see([(1e5, -1e5, 500, -500, 0)], ego=(0, 0, 0, 0, 0))
+    np.testing.assert_array_equal(seen["peers"][0, :4], [5, -5, 5, -5])
+
+
+def test_old_and_empty_slots_are_zero_and_masked():
+    fresh = see([(30, 1, 20, -2, 0.1)] * 3)
+    assert fresh["peer_mask"].tolist() == [1, 1, 1, 0, 0, 0, 0, 0]
+    assert (fresh["peers"][3:] == 0).all()
+    stale = see([(30, 1, 20, -2, 0.1)] * 3, n_silent_steps=6)
+    assert not stale["peer_mask"].any()
+    assert not stale["peers"].any()
+
+
+def test_each_peer_keeps_its_slot():
+    seen = see([(10, 0, 0, 0, 0), (20, 0, 0, 0, 0), (30, 0, 0, 0, 0)])
+    np.testing.assert_allclose(seen["peers"][:3, 0], [0.1, 0.2, 0.3], atol=1e-6)
+
+
+def test_nothing_is_seen_with_nobody_there():
+    seen = see(np.empty((0, 5)))
+    assert not seen["peer_mask"].any()
+
+
+def test_shapes_are_those_of_the_specification():
+    shapes = {key: space.shape for key, space in observation_space().items()}
+    assert shapes == {"ego": (4,), "peers": (8, 6), "peer_mask": (8,)}

@@ -1,0 +1,158 @@
+"""The row of an episode, from hand-made sequences of figures."""
+
+import math
+
+import pytest
+
+from roadsense.envs.outcome import Outcome
+from roadsense.envs.reward import TERMS
+
+QUIET = {
+    "gap_m": 25.0, "ttc_s": math.inf, "time_headway_s": 1.25, "drac_mps2": 0.0, "required_mps2": 0.0, "jerk_mps3": 0.0,
+    "speed_mps": 20.0, "leader_speed_mps": 20.0, "acceleration_mps2": 0.0, "assist_mps2": 0.0, "driver_mps2": 0.0,
+    "collision": False, "hazard_active": False, "sumo_interventions": 0,
+}  # fmt: skip
+NO_TERMS = dict.fromkeys(TERMS, 0.0)
+
+
+def play(steps, hazard_at_step=None, terms=NO_TERMS):
+    """An outcome over steps of 0.1 s, each given by what differs from a quiet one."""
+    outcome = Outcome(scenario="somewhere")
+    for step, changes in enumerate(steps):
+        if step == hazard_at_step:
+            outcome.note_hazard(step * 0.1)
+        outcome.add_step((step + 1) * 0.1, QUIET | changes, terms)
+    return outcome
+
+
+def test_a_quiet_episode():
+    outcome = play([{}] * 100)
+    assert outcome.duration_s == pytest.approx(10.0)
+    assert outcome.distance_m == pytest.approx(200.0)
+    assert outcome.calm_s == pytest.approx(10.0)
+    assert (outcome.collision, outcome.hazard, outcome.false_brakings) == (False, False, 0)
+    assert (outcome.min_gap_m, outcome.min_time_headway_s) == (25.0, 1.25)
+    assert outcome.min_ttc_s == math.inf
+    assert math.isnan(outcome.reaction_time_s)
+    assert math.isnan(outcome.hazard_onset_s)
+    assert outcome.max_jerk_mps3 == outcome.as_row()["rms_jerk_mps3"] == outcome.max_deceleration_mps2 == 0.0
+
+
+def test_an_episode_without_leader_has_infinite_distances():
+    outcome = play([{"gap_m": math.inf, "leader_speed_mps": math.inf, "time_headway_s": math.inf}] * 5)
+    assert outcome.min_gap_m == outcome.min_ttc_s == outcome.min_time_headway_s == math.inf
+
+
+def test_reaction_is_from_the_hazards_onset_to_braking_with_1_mps2():
+    steps = [{}] * 20 + [{"hazard_active": True}] * 30
+    for step in range(23, 50):
+        steps[step] = steps[step] | {"assist_mps2": 3.0}
+    for step in range(25, 50):
+        steps[step] = steps[step] | {"acceleration_mps2": -1.5}
+    outcome = play(steps, hazard_at_step=20)
+    assert outcome.hazard_onset_s == pytest.approx(2.0)
+    assert outcome.assist_reaction_time_s == pytest.approx(0.4)
+    assert outcome.reaction_time_s == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(("braking", "reacts"), [(0.9, False), (1.0, True), (1.1, True)])
+def test_weaker_braking_is_no_reaction(braking, reacts):
+    steps = [{"hazard_active": True, "acceleration_mps2": -braking, "assist_mps2": braking}] * 10
+    outcome = play(steps, hazard_at_step=0)
+    assert math.isnan(outcome.reaction_time_s) != reacts
+    assert math.isnan(outcome.assist_reaction_time_s) != reacts
+
+
+def test_braking_before_the_hazard_is_no_reaction_to_it():
+    outcome = play([{"acceleration_mps2": -3.0, "assist_mps2": 3.0}] * 5 + [{}] * 5, hazard_at_step=5)
+    assert math.isnan(outcome.reaction_time_s)
+    assert math.isnan(outcome.assist_reaction_time_s)
+
+
+@pytest.mark.parametrize(("after_steps", "reacts"), [(1, True), (45, True), (55, False)])
+def test_braking_more_than_5_s_later_is_no_reaction(after_steps, reacts):
+    brake = {"acceleration_mps2": -3.0, "assist_mps2": 3.0}
+    outcome = play([{"hazard_active": True}] * (after_steps - 1) + [brake] * 5, hazard_at_step=0)
+    for time_s in (outcome.reaction_time_s, outcome.assist_reaction_time_s):
+        assert time_s == pytest.approx(after_steps * 0.1) if reacts else math.isnan(time_s)
+
+
+def test_a_hazard_nobody_answers_has_no_reaction_time():
+    outcome = play([{"hazard_active": True}] * 30, hazard_at_step=0)
+    assert outcome.hazard
+    assert math.isnan(outcome.reaction_time_s)
+
+
+def test_false_braking_counts_beginnings_and_time():
+    brake = {"assist_mps2": 4.0}
+    outcome = play([{}] * 10 + [brake] * 5 + [{}] * 10 + [brake] * 3 + [{}] * 2)
+    assert outcome.false_brakings == 2
+    assert outcome.false_braking_s == pytest.approx(0.8)
+    assert outcome.calm_s == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("reason", [{"hazard_active": True}, {"required_mps2": 2.1}])
+def test_braking_for_a_reason_is_not_false_nor_is_carrying_it_on(reason):
+    brake = {"assist_mps2": 4.0}
+    outcome = play([{}] * 10 + [reason | brake] * 10 + [brake] * 2 + [{}] * 8, hazard_at_step=10)
+    assert outcome.false_brakings == 0
+    assert outcome.false_braking_s == pytest.approx(0.2)
+    assert outcome.calm_s == pytest.approx(2.0)
+
+
+def test_slight_assist_braking_is_not_counted():
+    assert play([{"assist_mps2": 0.9}] * 10).false_braking_s == 0.0
+
+
+def test_jerk_is_rms_and_largest_without_sign():
+    outcome = play([{"jerk_mps3": jerk} for jerk in (3.0, -4.0, 0.0, 0.0)])
+    assert outcome.as_row()["rms_jerk_mps3"] == pytest.approx(2.5)
+    assert outcome.max_jerk_mps3 == 4.0
+
+
+def test_extremes_are_kept():
+    outcome = play([
+        {"gap_m": 10.0, "ttc_s": 3.0, "time_headway_s": 0.6, "drac_mps2": 2.5, "acceleration_mps2": -5.0},
+        {"acceleration_mps2": 2.0},
+    ])  # fmt: skip
+    assert (outcome.min_gap_m, outcome.min_ttc_s, outcome.min_time_headway_s) == (10.0, 3.0, 0.6)
+    assert (outcome.max_drac_mps2, outcome.max_deceleration_mps2) == (2.5, 5.0)
+
+
+def test_running_into_the_car_ahead():
+    hit = {"gap_m": -0.3, "collision": True, "speed_mps": 15.0, "leader_speed_mps": 4.0}
+    outcome = play([{}] * 5 + [hit])
+    assert outcome.collision
+    assert not outcome.struck_from_behind
+    assert outcome.impact_speed_mps == pytest.approx(11.0)
+
+
+@pytest.mark.parametrize("gap_m", [12.0, math.inf])
+def test_being_struck_from_behind(gap_m):
+    outcome = play([{}] * 5 + [{"gap_m": gap_m, "collision": True, "leader_speed_mps": 4.0}])
+    assert outcome.collision
+    assert outcome.struck_from_behind
+    assert outcome.impact_speed_mps == 0.0
+
+
+def test_touching_a_faster_car_has_no_impact_speed():
+    hit = {"gap_m": 0.0, "collision": True, "speed_mps": 5.0, "leader_speed_mps": 9.0}
+    assert play([hit]).impact_speed_mps == 0.0
+
+
+def test_interventions_are_the_count_so_far():
+    assert play([{"sumo_interventions": n} for n in (0, 1, 3, 3)]).sumo_interventions == 3
+
+
+def test_terms_are_summed_and_the_row_holds_every_figure():
+    outcome = play([{}] * 4, terms=NO_TERMS | {"jerk": 0.25, "danger": 0.5})
+    row = outcome.as_row()
+    assert row["term_jerk"] == pytest.approx(1.0)
+    assert row["term_danger"] == pytest.approx(2.0)
+    assert set(row) == {
+        "scenario", "duration_s", "collision", "struck_from_behind", "impact_speed_mps", "hazard", "hazard_onset_s",
+        "reaction_time_s", "assist_reaction_time_s", "min_gap_m", "min_ttc_s", "min_time_headway_s", "max_drac_mps2",
+        "max_deceleration_mps2", "max_jerk_mps3", "rms_jerk_mps3", "calm_s", "false_braking_s", "false_brakings",
+        "distance_m", "sumo_interventions", "reward", *(f"term_{name}" for name in TERMS),
+    }  # fmt: skip
+    assert all(isinstance(value, str | float | int | bool) for value in row.values())

@@ -1,0 +1,117 @@
+"""The reward: every term at its corners, where it grows, and the sum."""
+
+import re
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roadsense.envs.convoy_env import ConvoyEnv
+from roadsense.envs.reward import TERMS, RewardWeights, Situation, reward_terms, weigh
+
+CALM = Situation(collision=False, required_mps2=0.0, assist_mps2=0.0, hazard_active=False, jerk_mps3=0.0)
+situations = st.builds(
+    Situation,
+    collision=st.booleans(),
+    required_mps2=st.floats(0, 1e4),
+    assist_mps2=st.floats(0, 8),
+    hazard_active=st.booleans(),
+    jerk_mps3=st.floats(-500, 500),
+)
+
+
+def term(name, **changes):
+    return reward_terms(CALM._replace(**changes))[name]
+
+
+def test_a_calm_step_has_no_terms():
+    assert set(reward_terms(CALM).values()) == {0.0}
+    assert weigh(reward_terms(CALM), RewardWeights()) == 0.0
+
+
+def test_a_collision_counts_once():
+    assert term("collision", collision=True) == 1.0
+    assert weigh(reward_terms(CALM._replace(collision=True)), RewardWeights()) == -20.0
+
+
+@pytest.mark.parametrize(("required", "value"), [(0, 0), (2, 0), (3.5, 0.25), (5, 0.5), (8, 1), (1000, 1)])
+def test_danger_goes_from_comfortable_to_full_braking(required, value):
+    assert term("danger", required_mps2=required) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("required", "assist", "value"),
+    [(1.9, 8, 0), (2, 2, 0.25), (2, 8, 0.25), (4, 2, 0.25), (4, 8, 0.5), (8, 8, 1), (50, 8, 1), (50, 0, 0)],
+)
+def test_early_braking_is_what_the_assist_gives_towards_what_is_required(required, assist, value):
+    assert term("early_braking", required_mps2=required, assist_mps2=assist) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("required", "assist", "value"),
+    [(0, 0.5, 0), (0, 4.5, 0.5), (0, 8, 7.5 / 8), (3, 3.5, 0), (3, 5.5, 0.25), (8, 8, 0)],
+)
+def test_needless_braking_is_what_the_assist_gives_beyond_it(required, assist, value):
+    assert term("needless_braking", required_mps2=required, assist_mps2=assist) == pytest.approx(value)
+    assert term("needless_braking", required_mps2=required, assist_mps2=assist, hazard_active=True) == 0.0
+
+
+@pytest.mark.parametrize(("jerk", "value"), [(0, 0), (10, 0.25), (-10, 0.25), (20, 1), (-200, 1)])
+def test_jerk_is_squared(jerk, value):
+    assert term("jerk", jerk_mps3=jerk) == pytest.approx(value)
+
+
+@given(situations)
+def test_every_term_is_from_0_to_1(situation):
+    terms = reward_terms(situation)
+    assert tuple(terms) == TERMS
+    assert all(0.0 <= value <= 1.0 for value in terms.values())
+
+
+@given(situations, st.floats(0, 20))
+def test_terms_grow_the_way_they_should(situation, more):
+    now = reward_terms(situation)
+    nearer = reward_terms(situation._replace(required_mps2=situation.required_mps2 + more))
+    harder = reward_terms(situation._replace(assist_mps2=situation.assist_mps2 + more))
+    away = more if situation.jerk_mps3 >= 0 else -more
+    rougher = reward_terms(situation._replace(jerk_mps3=situation.jerk_mps3 + away))
+    assert nearer["danger"] >= now["danger"]
+    assert nearer["early_braking"] >= now["early_braking"]
+    assert nearer["needless_braking"] <= now["needless_braking"]
+    assert harder["early_braking"] >= now["early_braking"]
+    assert harder["needless_braking"] >= now["needless_braking"]
+    assert harder["danger"] == now["danger"]
+    assert rougher["jerk"] >= now["jerk"]
+
+
+def test_the_sum_is_the_one_by_hand():
+    situation = Situation(collision=True, required_mps2=5.0, assist_mps2=4.0, hazard_active=False, jerk_mps3=10.0)
+    weights = RewardWeights(collision=-10, danger=-2, early_braking=0.4, needless_braking=-3, jerk=-0.2)
+    assert weigh(reward_terms(situation), weights) == pytest.approx(-10 - 2 * 0.5 + 0.4 * 0.5 - 0 - 0.2 * 0.25)
+
+
+def stated_range():
+    low, high = re.search(r"Range of a step: (-?[\d.]+) to (-?[\d.]+)\.\n", ConvoyEnv.__doc__).groups()
+    return float(low), float(high)
+
+
+@given(situations)
+def test_no_step_leaves_the_range_the_environment_states(situation):
+    low, high = stated_range()
+    assert low <= weigh(reward_terms(situation), RewardWeights()) <= high
+
+
+def test_the_environment_states_its_weights():
+    weights = RewardWeights()
+    stated = re.search(r"weighted by `RewardWeights`: (.*?);", ConvoyEnv.__doc__, re.S).group(1)
+    numbers = [float(number) for number in re.findall(r"\(([-+][\d.]+)\)", stated)]
+    assert numbers == [getattr(weights, name) for name in TERMS]
+
+
+@pytest.mark.parametrize(("required", "hazard"), list(product((0.0, 1.0, 3.0, 6.0), (False, True))))
+def test_braking_as_required_is_never_worse_than_not_braking(required, hazard):
+    there = CALM._replace(required_mps2=required, hazard_active=hazard)
+    braking = there._replace(assist_mps2=required)
+    weights = RewardWeights()
+    assert weigh(reward_terms(braking), weights) >= weigh(reward_terms(there), weights)

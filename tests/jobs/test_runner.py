@@ -1,0 +1,140 @@
+"""Notebooks run headless: parameters checked before, the executed copy kept whatever happens."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from roadsense.errors import InputError
+from roadsense.jobs.runner import NotebookError, check_parameters, run_notebook
+
+PARAMETERS = "n_steps: int = 3\nrate: float = 0.5\nname: str = 'plain'\nquick: bool = False\nlengths: list = [1, 2]"
+SHOW = "import sys\nprint('told', n_steps, rate, name, quick, lengths)\nprint('aside', file=sys.stderr)"
+MARK_RUN = "from pathlib import Path\nPath(mark).write_text(f'{n_steps} {name}')"
+
+
+def write_notebook(folder, *cells, parameters=PARAMETERS):
+    notebook = new_notebook(
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python", "language": "python"}}
+    )
+    notebook.cells = [
+        new_markdown_cell("# Small"),
+        new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+        *(new_code_cell(cell) for cell in cells),
+    ]
+    path = Path(folder) / "small.ipynb"
+    nbformat.write(notebook, path)
+    return path
+
+
+def printed(executed):
+    cells = nbformat.read(executed, as_version=4).cells
+    return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
+
+
+def test_parameters_arrive_and_output_is_shown_and_kept(tmp_path, capfd):
+    notebook = write_notebook(tmp_path, SHOW)
+    source = notebook.read_bytes()
+    given = {"n_steps": 7, "rate": 2, "name": "it's", "quick": True, "lengths": [4]}
+    executed = run_notebook(notebook, tmp_path / "deep" / "executed.ipynb", given)
+    assert executed == tmp_path / "deep" / "executed.ipynb"
+    assert "told 7 2 it's True [4]" in printed(executed)
+    shown = capfd.readouterr()
+    assert "told 7 2 it's True [4]" in shown.out
+    assert "aside" in shown.err
+    assert notebook.read_bytes() == source
+
+
+def test_what_is_not_given_keeps_its_default(tmp_path):
+    executed = run_notebook(write_notebook(tmp_path, SHOW), tmp_path / "executed.ipynb", {"n_steps": 4})
+    assert "told 4 0.5 plain False [1, 2]" in printed(executed)
+
+
+WRONG = [
+    ({"n_step": 7}, "n_step"),
+    ({"n_steps": 7, "speed": 1}, "speed"),
+    ({"n_steps": "7"}, "int"),
+    ({"n_steps": 7.5}, "int"),
+    ({"n_steps": True}, "int"),
+    ({"rate": False}, "float"),
+    ({"rate": "fast"}, "float"),
+    ({"name": 3}, "str"),
+    ({"quick": 1}, "bool"),
+    ({"quick": "yes"}, "bool"),
+    ({"lengths": "12"}, "list"),
+]
+
+
+@pytest.mark.parametrize(("given", "named"), WRONG, ids=str)
+def test_wrong_parameters_are_refused_before_anything_runs(tmp_path, given, named):
+    mark = tmp_path / "ran"
+    notebook = write_notebook(tmp_path, MARK_RUN.replace("mark", repr(str(mark))))
+    with pytest.raises(InputError, match=named):
+        run_notebook(notebook, tmp_path / "out" / "executed.ipynb", given)
+    assert sorted(tmp_path.iterdir()) == [notebook]
+
+
+@pytest.mark.xfail(strict=True, reason="papermill does not see parameters annotated `type | None` at all")
+def test_a_parameter_that_may_be_none_takes_none_and_its_type(tmp_path):
+    notebook = write_notebook(tmp_path, parameters="run_dir: str | None = None")
+    check_parameters(notebook, {"run_dir": None})
+    check_parameters(notebook, {"run_dir": "runs/a"})
+
+
+@pytest.mark.xfail(strict=True, reason="None passes for every parameter, whatever its type")
+def test_none_is_refused_where_a_number_is_expected(tmp_path):
+    with pytest.raises(InputError, match="n_steps"):
+        check_parameters(write_notebook(tmp_path), {"n_steps": None})
+
+
+def test_a_failing_cell_names_itself_and_its_reason_and_the_copy_is_kept(tmp_path):
+    notebook = write_notebook(tmp_path, "print('before')", "raise ValueError('the gap is negative')", "print('after')")
+    executed = tmp_path / "executed.ipynb"
+    with pytest.raises(NotebookError, match="the gap is negative") as caught:
+        run_notebook(notebook, executed, {})
+    message = str(caught.value)
+    assert "small.ipynb" in message
+    assert "ValueError" in message
+    assert str(executed) in message
+    assert caught.value.exit_code == 1
+    kept = printed(executed)
+    assert "before" in kept
+    assert "after" not in kept
+    outputs = [output for cell in nbformat.read(executed, 4).cells for output in cell.get("outputs", [])]
+    assert any(output.output_type == "error" and output.evalue == "the gap is negative" for output in outputs)
+
+
+SHIFTED = pytest.mark.xfail(strict=True, reason="the cell with the given parameters is counted, which the source lacks")
+
+
+@pytest.mark.parametrize("given", [{}, pytest.param({"n_steps": 1}, marks=SHIFTED)], ids=str)
+def test_the_cell_named_is_the_one_in_the_notebook_named(tmp_path, given):
+    notebook = write_notebook(tmp_path, "x = 1", "raise KeyError('here')", "y = 1")
+    with pytest.raises(NotebookError) as caught:
+        run_notebook(notebook, tmp_path / "executed.ipynb", given)
+    number = int(str(caught.value).split("cell ")[1].split(":")[0])
+    assert "KeyError('here')" in nbformat.read(notebook, 4).cells[number].source
+
+
+@pytest.mark.xfail(strict=True, reason="nbclient's DeadKernelError is let through")
+def test_a_kernel_that_dies_is_our_error_too(tmp_path):
+    notebook = write_notebook(tmp_path, "print('before', flush=True)", "import os\nos._exit(3)")
+    with pytest.raises(NotebookError):
+        run_notebook(notebook, tmp_path / "executed.ipynb", {})
+    assert (tmp_path / "executed.ipynb").exists()
+
+
+def test_an_executed_copy_is_never_overwritten(tmp_path):
+    mark, executed = tmp_path / "ran", tmp_path / "executed.ipynb"
+    notebook = write_notebook(tmp_path, MARK_RUN.replace("mark", repr(str(mark))))
+    executed.write_text("mine")
+    with pytest.raises(InputError, match="new file"):
+        run_notebook(notebook, executed, {})
+    assert executed.read_text() == "mine"
+    assert not mark.exists()
+
+
+def test_a_missing_notebook_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere"):
+        run_notebook(tmp_path / "nowhere.ipynb", tmp_path / "executed.ipynb", {})
