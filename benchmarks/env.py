@@ -52,10 +52,9 @@ def drive_connection(scenario: Scenario, seed: int, connection: SumoConnection) 
     """The same through SumoConnection, reading the convoy's states and the ego's leader."""
     connection.reload(scenario.config_path, seed)
     connection.run_until(scenario.convoy_depart_s + STEP_LENGTH_S)
-    states = np.empty((len(scenario.convoy_ids), 5))
     for _ in range(N_STEPS):
         connection.step()
-        connection.read_states(scenario.convoy_ids, states)
+        connection.read_states(scenario.convoy_ids)
         connection.find_leader(scenario.ego_id)
     return N_STEPS
 

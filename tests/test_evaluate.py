@@ -80,7 +80,6 @@ def evaluation(config: EvalConfig) -> Evaluation:
 
 @pytest.fixture(scope="module")
 def tflite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("tensorflow")
     path = tmp_path_factory.mktemp("tflite") / "policy.tflite"
     subprocess.run([sys.executable, "-c", MAKE_TFLITE, path], check=True, capture_output=True)
     return path

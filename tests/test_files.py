@@ -46,7 +46,6 @@ def test_a_first_write_that_fails_half_way_leaves_no_file_of_that_name(tmp_path)
     assert not path.exists()
 
 
-@pytest.mark.xfail(strict=True, reason="the hidden .part file of a failed write is left behind")
 @pytest.mark.parametrize("failure", ["full disk", "name taken by a folder"])
 def test_a_failed_write_leaves_nothing_beside_it(tmp_path, failure):
     path = tmp_path / "config.json"

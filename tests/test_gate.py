@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import FLOWS, convoy, write_base
 
 from roadsense.gate import HORIZON_S, prove
+from tests.conftest import FLOWS, convoy, write_base
 
 Build = Callable[[str], Path]
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import CONFIG, FLOWS, convoy, write_base
 
 from roadsense import gen_scenarios
 from roadsense.dataset import Dataset, ScenarioRecord
@@ -19,6 +18,7 @@ from roadsense.gen_scenarios import GenConfig, generate_dataset, main
 from roadsense.rebuild import rebuild_differences
 from roadsense.scenario import ScenarioName, open_scenario
 from roadsense.sumo_program import run_sumo
+from tests.conftest import CONFIG, FLOWS, convoy, write_base
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import CONFIG, FLOWS, convoy, write_base
 from hypothesis import given
 from hypothesis import strategies as st
 
 from roadsense.errors import ScenarioError
 from roadsense.scenario import DENSITY_WORDS, DRIVER_WORDS, ScenarioName, find_scenarios, open_scenario
+from tests.conftest import CONFIG, FLOWS, convoy, write_base
 
 NAMES = st.builds(
     ScenarioName,

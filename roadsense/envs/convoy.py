@@ -1,9 +1,5 @@
 """The convoy in the simulation: what is true of it now, and how ego and hazard are driven through SUMO."""
 
-import math
-
-import numpy as np
-
 from roadsense.envs.assist import apply_brake_mps2, arbitrate_mps2
 from roadsense.envs.driver import NO_LEADER, Driver, road_mps2
 from roadsense.envs.episode import EpisodeDraw
@@ -13,6 +9,7 @@ from roadsense.envs.sumo_connection import (
     SPEED_MODE_HARD_BRAKING,
     SumoConnection,
 )
+from roadsense.envs.v2v import State
 from roadsense.errors import SimulationError
 from roadsense.scenario import Scenario
 
@@ -25,8 +22,7 @@ class Convoy:
     """The convoy of a loaded scenario over one episode.
 
     Attributes:
-        states: (1 + n_peers, 5) true states, the ego first; columns as in `sumo_connection.STATE_FIELDS`. NaN where a
-            car has left the road.
+        states: true state of each car of the convoy, the ego first; None where one has left the road.
         leader: whatever is ahead of the ego.
         driver_mps2: acceleration the ego's driver asks for now.
         assist_mps2: deceleration the assist asked for in the last step, from 0.
@@ -47,15 +43,15 @@ class Convoy:
         self._driver = Driver(draw.driver, self._step_length_s, draw.gap_errors)
         self._applied_mps2 = self._command_mps = 0.0
         self.hazard = HazardCourse(draw.hazard, self._step_length_s)
-        self.states = np.full((len(scenario.convoy_ids), 5), np.nan)
+        self.states: list[State | None] = []
         self.leader = NO_LEADER
         self.driver_mps2 = self.assist_mps2 = self.jerk_mps3 = 0.0
         self.speed_mps = self.acceleration_mps2 = 0.0
         self.collided = False
         self.sumo_interventions = 0
 
-    def enter(self, sumo_checks: bool) -> None:
-        """Runs the simulation until the whole convoy is on the road, and takes the ego over.
+    def enter(self, sumo_checks: bool) -> State:
+        """Runs the simulation until the whole convoy is on the road, takes the ego over and returns its state.
 
         Args:
             sumo_checks: whether SUMO's safe-speed check binds the ego.
@@ -65,7 +61,7 @@ class Convoy:
         """
         connection, scenario = self._connection, self._scenario
         connection.run_until(scenario.convoy_depart_s)
-        while connection.read_states(scenario.convoy_ids, self.states) < len(scenario.convoy_ids):
+        while None in connection.read_states(scenario.convoy_ids):
             if connection.time_s > scenario.convoy_depart_s + INSERTION_LIMIT_S:
                 connection.close()
                 raise SimulationError(
@@ -77,16 +73,20 @@ class Convoy:
         mode = SPEED_MODE_HARD_BRAKING if sumo_checks else SPEED_MODE_DRIVER_DECIDES
         connection.set_speed_mode(scenario.ego_id, mode)
         connection.expect_quick_reaction(scenario.ego_id)
-        self.speed_mps = self.states[0, 2].item()
+        ego = self.sense()
+        if ego is None:
+            raise SimulationError(f"{scenario.config_path}: the ego left the road as soon as it was on it.")
+        return ego
 
-    def sense(self) -> bool:
-        """Reads what is true now and lets the driver look; returns whether the ego is still on the road."""
+    def sense(self) -> State | None:
+        """Reads what is true now and lets the driver look; returns the ego's state, None if it has left the road."""
         connection, ego = self._connection, self._scenario.ego_id
-        connection.read_states(self._scenario.convoy_ids, self.states)
-        speed_mps = self.states[0, 2].item()
-        if math.isnan(speed_mps):
-            return False
-        acceleration_mps2 = (speed_mps - self.speed_mps) / self._step_length_s
+        self.states = connection.read_states(self._scenario.convoy_ids)
+        state = self.states[0]
+        if state is None:
+            return None
+        speed_mps = state[2]
+        acceleration_mps2 = state[3]
         self.jerk_mps3 = (acceleration_mps2 - self.acceleration_mps2) / self._step_length_s
         self.speed_mps, self.acceleration_mps2 = speed_mps, acceleration_mps2
         self.sumo_interventions += connection.planned_speed_mps(ego) < self._command_mps - INTERVENTION_MPS
@@ -95,7 +95,7 @@ class Convoy:
         road = connection.look_ahead(ego)
         allowed_mps2 = road_mps2(self._driver.profile, speed_mps, road)
         self.driver_mps2 = self._driver.accelerate(speed_mps, self.leader, (road.limit_mps, allowed_mps2))
-        return True
+        return state
 
     def drive(self, assist_mps2: float) -> None:
         """Commands the ego's next speed: its driver's or its assist's braking, through the brake.
@@ -120,12 +120,12 @@ class Convoy:
         if course.over or course.hazard is None:
             return False
         was_active, row = course.active, course.hazard.car + 1
-        car = self._scenario.convoy_ids[row]
-        speed_mps = course.advance(time_s, self.states[row, 2].item())
+        car, state = self._scenario.convoy_ids[row], self.states[row]
+        speed_mps = course.advance(time_s, state[2] if state else None)
         if speed_mps is not None:
             if not was_active:
                 self._connection.set_speed_mode(car, SPEED_MODE_HARD_BRAKING)
             self._connection.command_speed(car, speed_mps)
-        elif was_active:
+        elif was_active and state:
             self._connection.release(car)
         return course.active and not was_active

@@ -17,6 +17,7 @@ from roadsense.envs.observation import Observation, observation_space, observe
 from roadsense.envs.outcome import Outcome
 from roadsense.envs.reward import Situation, reward_terms, weigh
 from roadsense.envs.sumo_connection import SumoConnection
+from roadsense.envs.v2v import State
 from roadsense.errors import InputError, SimulationError
 from roadsense.scenario import find_scenarios, open_scenario
 
@@ -36,7 +37,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     | `ego` | (4,) | speed (30 m/s), acceleration, what the driver asks for, what the assist last asked for (8 m/s2) |
     | `peers` | (8, 6) | forward (100 m), left (20 m), relative speed (20 m/s), acceleration (8 m/s2), |
     | | | relative heading (1 rad), message age (0.5 s) |
-    | `peer_mask` | (8,) | 1 where a message younger than 0.5 s was heard, else 0 and the row of `peers` is 0 |
+    | `peer_mask` | (8,) | 1 where a message no older than 0.5 s was heard, else 0 and the row of `peers` is 0 |
 
     Peers are the cars of the convoy as the radio delivered them. Cars without a radio are the driver's business.
 
@@ -121,11 +122,10 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._convoy = None
         self._connection.reload(scenario.config_path, draw.sumo_seed)
         convoy = Convoy(self._connection, scenario, draw)
-        convoy.enter(self.config.sumo_checks)
+        ego = convoy.enter(self.config.sumo_checks)
         self._convoy, self._channel = convoy, draw.channel
         self._step, self._outcome = 0, Outcome(scenario=scenario.name)
-        convoy.sense()
-        return self._observe(convoy), {"scenario": scenario.name, **draw.describe()}
+        return self._observe(convoy, ego), {"scenario": scenario.name, **draw.describe()}
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Advances by one step; see the class.
@@ -146,24 +146,25 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         except SimulationError as error:
             return self._end_early({"error": str(error)})
         self._step += 1
-        if not convoy.sense():
+        ego = convoy.sense()
+        if ego is None:
             return self._end_early({})
         reward, info = self._judge(convoy)
         terminated, truncated = convoy.collided, self._step >= self.config.n_steps
         if terminated or truncated:
             self._convoy = None
             info["outcome"] = self._outcome.as_row()
-        return self._observe(convoy), reward, terminated, truncated, info
+        return self._observe(convoy, ego), reward, terminated, truncated, info
 
     def close(self) -> None:
         """Ends the simulation. May be called again."""
         self._convoy = None
         self._connection.close()
 
-    def _observe(self, convoy: Convoy) -> Observation:
-        self._channel.exchange(self._step, convoy.states[1:], convoy.states[0, :2])
-        pedals = (convoy.driver_mps2, convoy.assist_mps2)
-        self._observation = observe(convoy.states[0], pedals, self._channel, self._step)
+    def _observe(self, convoy: Convoy, ego: State) -> Observation:
+        self._channel.exchange(self._step, convoy.states[1:], ego[:2])
+        pedals_mps2 = (convoy.driver_mps2, convoy.assist_mps2)
+        self._observation = observe(ego, pedals_mps2, self._channel, self._step)
         return self._observation
 
     def _judge(self, convoy: Convoy) -> tuple[float, dict[str, Any]]:

@@ -73,7 +73,7 @@ class DriverRanges:
     reaction_time_min_s: float = 0.8
     reaction_time_max_s: float = 1.6
     time_headway_min_s: float = 0.5
-    time_headway_max_s: float = 1.1
+    time_headway_max_s: float = 1.0
     gap_error_std: float = 0.08
     max_deceleration_min_mps2: float = 6.0
     max_deceleration_max_mps2: float = 8.0
@@ -182,6 +182,7 @@ class Driver:
         self._step_length_s = step_length_s
         delay_steps = round(profile.reaction_time_s / step_length_s)
         self._look_steps = max(1, round(LOOK_S / step_length_s))
+        self._look_s = self._look_steps * step_length_s
         self._seen: deque[Leader] = deque(maxlen=delay_steps + 1 + self._look_steps)
         self._own_speeds_mps: deque[float] = deque(maxlen=delay_steps + 1)
         self._gap_errors = gap_errors.tolist()
@@ -216,7 +217,7 @@ class Driver:
             return seen
         delay_s = (len(self._own_speeds_mps) - 1) * self._step_length_s
         own_way_m = self._step_length_s * (sum(self._own_speeds_mps) - self._own_speeds_mps[0])
-        slowing_mps2 = (before.speed_mps - seen.speed_mps) / LOOK_S if before.gap_m < math.inf else 0.0
+        slowing_mps2 = (before.speed_mps - seen.speed_mps) / self._look_s if before.gap_m < math.inf else 0.0
         slowing_mps2 = min(max(slowing_mps2, 0.0), COMFORTABLE_DECELERATION_MPS2)
         leader_mps = max(0.0, seen.speed_mps - slowing_mps2 * delay_s)
         leader_way_m = delay_s * (seen.speed_mps + leader_mps) / 2

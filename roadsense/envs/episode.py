@@ -105,7 +105,10 @@ def draw_episode(rng: np.random.Generator, config: EnvConfig, n_peers: int, opti
     sumo_seed = int(rng.integers(MAX_SUMO_SEED))
     driver = draw_driver(rng, config.drivers)
     gap_errors = draw_gap_errors(rng, n_draws, config.drivers.gap_error_std, config.step_length_s)
-    hazard = draw_hazard(rng, config.hazards, n_peers, options.get("hazard"))
+    forced = options.get("hazard")
+    if isinstance(forced, Hazard) and not 0 <= forced.car < n_peers:
+        raise InputError(f"Expected the hazard's car from 0 to {n_peers - 1}, got {forced.car}.")
+    hazard = draw_hazard(rng, config.hazards, n_peers, forced)
     radio = randomise(get_preset(config.v2v), rng)
     if "v2v" in options or not config.v2v_randomised:
         radio = get_preset(options.get("v2v", config.v2v))

@@ -105,15 +105,18 @@ class HazardCourse:
         """Whether the car is braking or holding its low speed now."""
         return self.started and not self.over
 
-    def advance(self, time_s: float, speed_mps: float) -> float | None:
+    def advance(self, time_s: float, speed_mps: float | None) -> float | None:
         """Returns the speed the braking car is to have after the next step; None if it drives as it likes.
 
         A car slower than `MIN_ONSET_SPEED_MPS` at the onset (waiting at a light, say) brakes as soon as it is faster.
 
         Args:
             time_s: time since the episode's start.
-            speed_mps: the car's speed now.
+            speed_mps: the car's speed now; None if it has left the road, and the hazard with it.
         """
+        if speed_mps is None:
+            self.over = True
+            return None
         if self.over or self.hazard is None or not (self.started or self._begins(time_s, speed_mps)):
             return None
         next_mps = max(self._final_mps, speed_mps - self.hazard.deceleration_mps2 * self._step_length_s)

@@ -3,20 +3,22 @@
 Fixed scales and no statistics: the exported policy needs nothing beside its weights, and empty peer slots stay zero.
 """
 
+import math
 from typing import TypedDict
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from roadsense.envs.v2v import V2vChannel
+from roadsense.envs.v2v import Message, State, V2vChannel
 
 MAX_PEERS = 8
 BOUND = 5.0
 """Scaled values are cut to -BOUND..BOUND."""
 
 EGO_FIELDS = ("speed_mps", "acceleration_mps2", "driver_acceleration_mps2", "assist_deceleration_mps2")
-EGO_SCALE = np.array([30.0, 8.0, 8.0, 8.0])
+SPEED_MPS, ACCELERATION_MPS2 = 30.0, 8.0
+EGO_SCALE = np.array([SPEED_MPS, ACCELERATION_MPS2, ACCELERATION_MPS2, ACCELERATION_MPS2])
 PEER_FIELDS = (
     "forward_m",
     "left_m",
@@ -25,9 +27,12 @@ PEER_FIELDS = (
     "relative_heading_rad",
     "age_s",
 )
-PEER_SCALE = np.array([100.0, 20.0, 20.0, 8.0, 1.0, 0.5])
+FORWARD_M, LEFT_M, RELATIVE_SPEED_MPS, AGE_S = 100.0, 20.0, 20.0, 0.5
+PEER_SCALE = np.array([FORWARD_M, LEFT_M, RELATIVE_SPEED_MPS, ACCELERATION_MPS2, 1.0, AGE_S])
 
-_PEER_FACTOR = 1 / PEER_SCALE
+_N_EGO, _N_PEER = len(EGO_FIELDS), len(PEER_FIELDS)
+_MASK_START = _N_EGO + MAX_PEERS * _N_PEER
+_NOBODY = [0.0] * (MAX_PEERS * _N_PEER + MAX_PEERS)
 
 
 class Observation(TypedDict):
@@ -47,50 +52,42 @@ def observation_space() -> spaces.Dict:
     )
 
 
-def observe(ego_state: NDArray[np.float64], pedals: tuple[float, float], channel: V2vChannel, step: int) -> Observation:
+def observe(ego: State, pedals_mps2: tuple[float, float], channel: V2vChannel, step: int) -> Observation:
     """Returns what the ego knows at a step.
 
     Args:
-        ego_state: (5,) x, y, speed, acceleration, heading, from its own sensors.
-        pedals: what the driver (acceleration) and the assist (deceleration, from 0) ask for, m/s2.
-        channel: the radio; up to `MAX_PEERS` peers.
+        ego: its own state, from its own sensors.
+        pedals_mps2: what the driver (acceleration) and the assist (deceleration, from 0) ask for.
+        channel: the radio, with up to `MAX_PEERS` peers.
         step: step of the episode.
     """
-    ego = np.array((ego_state[2], ego_state[3], *pedals)) / EGO_SCALE
-    age_steps = step - channel.heard_step
-    fresh = age_steps <= channel.stale_steps
-    n_peers = len(fresh)
-    peers = np.zeros((MAX_PEERS, len(PEER_FIELDS)))
-    scaled = peers[:n_peers]
-    scaled[:, :5] = to_ego_frame(channel.heard, ego_state)
-    scaled[:, 5] = age_steps * channel.step_length_s
-    scaled *= fresh[:, None] * _PEER_FACTOR
-    peer_mask = np.zeros(MAX_PEERS, np.float32)
-    peer_mask[:n_peers] = fresh
+    _, _, speed_mps, acceleration_mps2, _ = ego
+    driver_mps2, assist_mps2 = pedals_mps2
+    accelerations = (acceleration_mps2, driver_mps2, assist_mps2)
+    values = [speed_mps / SPEED_MPS, *[value / ACCELERATION_MPS2 for value in accelerations], *_NOBODY]
+    for slot, message in enumerate(channel.messages):
+        if message is not None and step - message[0] <= channel.stale_steps:
+            start = _N_EGO + slot * _N_PEER
+            values[start : start + _N_PEER] = _see(message, ego, (step - message[0]) * channel.step_length_s)
+            values[_MASK_START + slot] = 1.0
+    flat = np.array(values, np.float32)
+    np.minimum(np.maximum(flat, -BOUND, out=flat), BOUND, out=flat)
     return Observation(
-        ego=ego.clip(-BOUND, BOUND).astype(np.float32),
-        peers=np.minimum(np.maximum(peers, -BOUND), BOUND).astype(np.float32),
-        peer_mask=peer_mask,
+        ego=flat[:_N_EGO], peers=flat[_N_EGO:_MASK_START].reshape(MAX_PEERS, _N_PEER), peer_mask=flat[_MASK_START:]
     )
 
 
-def to_ego_frame(states: NDArray[np.float64], ego_state: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns states as seen from the ego.
-
-    Args:
-        states: (n, 5) x, y, speed, acceleration, heading.
-        ego_state: (5,) the same of the ego.
-
-    Returns:
-        (n, 5) metres forward and to the left, speed less the ego's, acceleration, heading less the ego's in
-        -pi..pi.
-    """
-    away = states - ego_state
-    along, across = np.cos(ego_state[4]), np.sin(ego_state[4])
-    seen = np.empty_like(away)
-    seen[:, 0] = away[:, 0] * along + away[:, 1] * across
-    seen[:, 1] = away[:, 1] * along - away[:, 0] * across
-    seen[:, 2] = away[:, 2]
-    seen[:, 3] = states[:, 3]
-    seen[:, 4] = (away[:, 4] + np.pi) % (2 * np.pi) - np.pi
-    return seen
+def _see(message: Message, ego: State, age_s: float) -> tuple[float, ...]:
+    """Returns a heard car as seen from the ego: the fields of `PEER_FIELDS`, scaled."""
+    _, x_m, y_m, speed_mps, acceleration_mps2, heading_rad = message
+    ego_x_m, ego_y_m, ego_speed_mps, _, ego_heading_rad = ego
+    along, across = math.cos(ego_heading_rad), math.sin(ego_heading_rad)
+    away_x_m, away_y_m = x_m - ego_x_m, y_m - ego_y_m
+    return (
+        (away_x_m * along + away_y_m * across) / FORWARD_M,
+        (away_y_m * along - away_x_m * across) / LEFT_M,
+        (speed_mps - ego_speed_mps) / RELATIVE_SPEED_MPS,
+        acceleration_mps2 / ACCELERATION_MPS2,
+        (heading_rad - ego_heading_rad + math.pi) % math.tau - math.pi,
+        age_s / AGE_S,
+    )

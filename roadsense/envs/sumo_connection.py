@@ -9,18 +9,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import libsumo
-import numpy as np
-from numpy.typing import NDArray
 
 from roadsense.envs.driver import NO_LEADER, Leader, RoadAhead
+from roadsense.envs.v2v import State
 from roadsense.errors import SimulationError
 from roadsense.sumo_program import run_sumo
 
-STATE_FIELDS = ("x_m", "y_m", "speed_mps", "acceleration_mps2", "heading_rad")
-"""Columns of a state array. `heading_rad` is mathematical: 0 is east, counter-clockwise."""
-
+DEGREE, HALF_TURN = math.pi / 180, math.pi
 SIGHT_M = 150.0
 """How far ahead of the ego a leader, a stop line or a lower limit is looked for."""
+
+SUMO_ERRORS = (libsumo.TraCIException, libsumo.FatalTraCIError)
+"""The second is no kind of the first: SUMO stops the simulation with it."""
 
 SPEED_MODE_ALL_CHECKS = 31
 SPEED_MODE_DRIVER_DECIDES = 24
@@ -87,14 +87,13 @@ class SumoConnection:
                 libsumo.load(arguments)
             else:
                 libsumo.start(["sumo", *arguments])
-        except libsumo.TraCIException as error:
+        except SUMO_ERRORS as error:
             SumoConnection._open = self
             self.close()
             raise SimulationError(_explain_refusal(config_path, error)) from error
         SumoConnection._open = self
-        if config_path != self._config_path:
-            self._lanes.clear()
-            self._config_path = config_path
+        self._lanes.clear()
+        self._config_path = config_path
 
     def close(self) -> None:
         """Ends the simulation, if this connection has one. May be called again."""
@@ -120,7 +119,7 @@ class SumoConnection:
             raise SimulationError("No simulation is loaded. Call reload() (or the environment's reset()) first.")
         try:
             libsumo.simulationStep(time_s)
-        except libsumo.TraCIException as error:
+        except SUMO_ERRORS as error:
             self.close()
             raise SimulationError(f"{self._config_path}: SUMO stopped: {error}") from error
 
@@ -137,39 +136,22 @@ class SumoConnection:
         """Ids of the vehicles that collide in this step; empty in nearly all steps."""
         return libsumo.simulation.getCollidingVehiclesIDList()
 
-    def read_states(self, ids: Iterable[str], out: NDArray[np.float64]) -> int:
-        """Writes the state of vehicles into the rows of an array.
-
-        Args:
-            ids: the vehicles, a row each.
-            out: shape (len(ids), 5), columns as in `STATE_FIELDS`. The row of a vehicle that is not on the road
-                becomes NaN.
-
-        Returns:
-            How many of them are on the road.
-        """
+    def read_states(self, ids: Iterable[str]) -> list[State | None]:
+        """Returns the state of each vehicle; None for one that is not on the road."""
         vehicle = libsumo.vehicle
-        n_present = 0
-        for row, name in enumerate(ids):
+        states: list[State | None] = []
+        for name in ids:
             try:
-                x, y = vehicle.getPosition(name)
-                out[row] = (
-                    x,
-                    y,
-                    vehicle.getSpeed(name),
-                    vehicle.getAcceleration(name),
-                    vehicle.getAngle(name),
-                )
+                x_m, y_m = vehicle.getPosition(name)
+                # SUMO's angle is a compass's, in degrees.
+                heading_rad = HALF_TURN / 2 - vehicle.getAngle(name) * DEGREE
+                states.append((x_m, y_m, vehicle.getSpeed(name), vehicle.getAcceleration(name), heading_rad))
             except libsumo.TraCIException:
-                x = libsumo.INVALID_DOUBLE_VALUE
-            if x == libsumo.INVALID_DOUBLE_VALUE:  # gone, or still waiting for its insertion
-                out[row] = np.nan
-            else:
-                n_present += 1
-        # SUMO's angle is a compass's, in degrees.
-        np.multiply(out[:, 4], -np.pi / 180, out=out[:, 4])
-        out[:, 4] += np.pi / 2
-        return n_present
+                x_m = libsumo.INVALID_DOUBLE_VALUE
+                states.append(None)
+            if x_m == libsumo.INVALID_DOUBLE_VALUE:  # gone, or still waiting for its insertion
+                states[-1] = None
+        return states
 
     def find_leader(self, vehicle_id: str) -> Leader:
         """Returns the vehicle ahead on the way of `vehicle_id` within `SIGHT_M`, or `NO_LEADER`."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import papermill
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
@@ -60,8 +61,13 @@ def run_notebook(notebook: Path, executed: Path, parameters: Mapping[str, Any]) 
         )
     except PapermillExecutionError as error:
         raise NotebookError(
-            f"{notebook.name}, cell {error.cell_index}: {error.ename}: {error.evalue}. The executed copy with the "
+            f"{notebook.name}, In [{error.exec_count}]: {error.ename}: {error.evalue}. The executed copy with the "
             f"traceback is {executed}."
+        ) from error
+    except DeadKernelError as error:
+        raise NotebookError(
+            f"{notebook.name}: its kernel died, out of memory or by a crash of native code. What ran until then is in "
+            f"{executed}."
         ) from error
     return executed
 
@@ -81,5 +87,5 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
         expected = known[name]["inferred_type_name"]
         allowed = TYPES.get(expected, (object,))
         is_wrong_bool = isinstance(value, bool) and expected in ("int", "float")
-        if value is not None and (not isinstance(value, allowed) or is_wrong_bool):
+        if not isinstance(value, allowed) or is_wrong_bool:
             raise InputError(f"{notebook.name}: expected {name} to be {expected}, got {value!r}.")

@@ -245,7 +245,7 @@ def test_drawn_drivers_stay_in_their_ranges_and_fill_them():
     drivers = [draw_driver(rng, DriverRanges()) for _ in range(2000)]
     for name, low, high in (
         ("reaction_time_s", 0.8, 1.6),
-        ("time_headway_s", 0.5, 1.1),
+        ("time_headway_s", 0.5, 1.0),
         ("minimum_gap_m", 2.0, 3.0),
         ("speed_factor", 1.0, 1.1),
         ("max_deceleration_mps2", 6.0, 8.0),

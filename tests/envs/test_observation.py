@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadsense.envs.observation import observation_space, observe, to_ego_frame
+from roadsense.envs.observation import PEER_SCALE, observation_space, observe
 from roadsense.envs.v2v import PRESETS, V2vChannel
+from tests.envs.radio import exchange
 
 STEP_S = 0.1
 
@@ -17,15 +18,15 @@ def hear(states, n_silent_steps=0):
     """A perfect radio that has heard these states once, and nothing for some steps since; with the step it is."""
     states = np.asarray(states, float)
     channel = V2vChannel(PRESETS["ideal"], len(states), 1 + n_silent_steps, STEP_S, np.random.default_rng(0))
-    channel.exchange(0, states, states[0, :2] if len(states) else np.zeros(2))
+    exchange(channel, 0, states, states[0, :2] if len(states) else np.zeros(2))
     for step in range(1, 1 + n_silent_steps):
-        channel.exchange(step, np.full_like(states, np.nan), np.zeros(2))
+        exchange(channel, step, np.full_like(states, np.nan), np.zeros(2))
     return channel, n_silent_steps
 
 
 def see(states, ego=(0, 0, 0, 0, 0), pedals=(0.0, 0.0), n_silent_steps=0):
     channel, step = hear(states, n_silent_steps)
-    return observe(np.array(ego, float), pedals, channel, step)
+    return observe(tuple(map(float, ego)), pedals, channel, step)
 
 
 @pytest.mark.parametrize("heading_deg", [0, 30, 90, 135, 180, 270, -45, 400])
@@ -36,8 +37,8 @@ def test_forward_and_left_are_seen_from_the_ego(heading_deg, forward_m, left_m):
     left = np.array([-along[1], along[0]])
     ego = np.array([1200.0, -340.0, 20.0, 0.0, heading])
     place = ego[:2] + forward_m * along + left_m * left
-    seen = to_ego_frame(np.array([[*place, 26.0, -3.0, heading]]), ego)
-    np.testing.assert_allclose(seen, [[forward_m, left_m, 6.0, -3.0, 0.0]], atol=1e-9)
+    seen = see([[*place, 26.0, -3.0, heading]], ego)["peers"][0, :5] * PEER_SCALE[:5]
+    np.testing.assert_allclose(seen, [forward_m, left_m, 6.0, -3.0, 0.0], atol=1e-4)
 
 
 def test_north_is_left_of_a_car_that_drives_east():
@@ -49,8 +50,8 @@ def test_north_is_left_of_a_car_that_drives_east():
     [(10, 0, 10), (0, 10, -10), (-179, 179, 2), (179, -179, -2), (90, -250, -20), (350, 5, -15), (730, 0, 10)],
 )
 def test_heading_differences_take_the_short_way(peer_deg, ego_deg, difference_deg):
-    seen = to_ego_frame(np.array([[0, 0, 0, 0, math.radians(peer_deg)]]), np.array([0, 0, 0, 0, math.radians(ego_deg)]))
-    assert math.degrees(seen[0, 4]) == pytest.approx(difference_deg)
+    seen = see([(0, 0, 0, 0, math.radians(peer_deg))], (0, 0, 0, 0, math.radians(ego_deg)))["peers"][0, 4]
+    assert math.degrees(seen) == pytest.approx(difference_deg, abs=1e-4)
 
 
 @given(
