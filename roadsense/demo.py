@@ -32,7 +32,7 @@ class DemoConfig:
     n_train: int = 20
     n_eval: int = 10
     total_timesteps: int = 400_000
-    episodes_per_scenario: int = 10
+    episodes_per_scenario: int = 15
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,5 +1,6 @@
 """Progress with an estimate of the time left, for a terminal, a notebook and a log alike."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -7,19 +8,25 @@ from tqdm import tqdm
 
 TERMINAL_INTERVAL_S = 0.2
 HEADLESS_INTERVAL_S = 30.0
+HEADLESS_VARIABLE = "ROADSENSE_HEADLESS"
+"""Environment variable that is set in the kernel of a notebook nobody watches."""
 
 
 def progress_bar(total: int, what: str, unit: str) -> tqdm:
-    """Returns a bar on standard error: live in a terminal, otherwise a plain line every 30 s.
+    """Returns a bar on standard error: live in a terminal and a notebook, a plain line every 30 s in a headless run.
 
     Args:
         total: units of work in all.
         what: what is being done, as a heading.
         unit: what is counted, singular.
     """
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() or _is_watched_notebook():
         return tqdm(total=total, desc=what, unit=unit, mininterval=TERMINAL_INTERVAL_S, dynamic_ncols=True)
     return PlainProgress(total=total, desc=what, unit=unit, mininterval=HEADLESS_INTERVAL_S, maxinterval=60, ncols=80)
+
+
+def _is_watched_notebook() -> bool:
+    return "ipykernel" in sys.modules and HEADLESS_VARIABLE not in os.environ
 
 
 class PlainProgress(tqdm):

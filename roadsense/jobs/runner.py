@@ -1,5 +1,6 @@
 """Runs a notebook headless: parameters checked, output shown as it comes, the executed copy kept."""
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from roadsense.errors import InputError, RoadSenseError
+from roadsense.progress import HEADLESS_VARIABLE
 
 AUTOSAVE_S = 10
 KERNEL_OPTIONS = {"transport": "ipc", "shutdown_wait_time": 5}
@@ -47,6 +49,7 @@ def run_notebook(notebook: Path, executed: Path, parameters: Mapping[str, Any]) 
     if executed.exists():
         raise InputError(f"Expected a new file for the executed notebook, but {executed} is there. Name another.")
     executed.parent.mkdir(parents=True, exist_ok=True)
+    os.environ[HEADLESS_VARIABLE] = "1"
     try:
         papermill.execute_notebook(
             str(notebook),
