@@ -93,10 +93,9 @@ class Dataset:
                 "Make one with `roadsense gen-scenarios`, or name the folder above train/ and eval/."
             )
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
+            return _read_manifest(path, json.loads(path.read_text(encoding="utf-8")))
         except ValueError as error:
             raise DatasetError(f"{path}: not JSON ({error}). Generate the dataset again.") from error
-        return _read_manifest(path, manifest)
 
     @property
     def seed(self) -> int:
@@ -145,7 +144,7 @@ class Dataset:
         """Returns a row for each drawn flow, vehicle type and convoy, with `split`, `base` and what was drawn."""
         import pandas as pd
 
-        rows: list[dict[str, Any]] = []
+        rows = []
         for record in self.scenarios:
             drawn, whose = record.variation, {"split": record.split, "base": record.base}
             for flow in drawn["flows"].values():

@@ -179,14 +179,14 @@ def _free_folder(wanted: Path) -> Path:
     return folder
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluates as the command line says, prints the summary and where it lies, and returns the exit code."""
+    return run_command(lambda: _evaluate_from(arguments))
 
-    def action() -> None:
-        evaluation = evaluate(tyro.cli(EvalConfig, args=argv, prog="evaluate"))
-        sys.stdout.write(f"{write_markdown(evaluation.summary)}\n{evaluation.folder}\n")
 
-    return run_command(action)
+def _evaluate_from(arguments: Sequence[str] | None) -> None:
+    evaluation = evaluate(tyro.cli(EvalConfig, args=arguments, prog="roadsense evaluate"))
+    sys.stdout.write(f"{write_markdown(evaluation.summary)}\n{evaluation.folder}\n")
 
 
 if __name__ == "__main__":

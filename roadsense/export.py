@@ -168,21 +168,21 @@ def _convert(actor: Actor) -> bytes:
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="2", CUDA_VISIBLE_DEVICES="-1")
     import tensorflow as tf
 
-    def run_layers(values: Any, layers: Sequence[Layer]) -> Any:
+    def _run_layers(values: Any, layers: Sequence[Layer]) -> Any:
         activations = {RELU: tf.nn.relu, TANH: tf.tanh}
         for layer in layers:
             values = activations.get(layer.activation, tf.identity)(values @ layer.weight + layer.bias)
         return values
 
     @tf.function(input_signature=[tf.TensorSpec((1, *shape), name=name) for name, shape in actor.shapes.items()])
-    def act(ego: Any, peers: Any, peer_mask: Any) -> dict[str, Any]:
+    def _act(ego: Any, peers: Any, peer_mask: Any) -> dict[str, Any]:
         # Two axes throughout: with a third the converter may add operators that the microcontroller lacks.
-        heard = run_layers(tf.reshape(peers, actor.shapes["peers"]), actor.peer_layers)
+        heard = _run_layers(tf.reshape(peers, actor.shapes["peers"]), actor.peer_layers)
         strongest = tf.reduce_max(heard * tf.reshape(peer_mask, (-1, 1)), axis=0, keepdims=True)
-        action = run_layers(tf.concat([ego, strongest], axis=1), actor.policy_layers)
+        action = _run_layers(tf.concat([ego, strongest], axis=1), actor.policy_layers)
         return {"action": tf.minimum(tf.maximum(action, actor.low), actor.high)}
 
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([act.get_concrete_function()], tf.Module())
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([_act.get_concrete_function()], tf.Module())
     return converter.convert()
 
 

@@ -84,10 +84,12 @@ class _Slot:
 
     @property
     def name(self) -> str:
+        """Name of the scenario's folder as now drawn."""
         words = self.variation.density_word, self.variation.driver_word
         return str(ScenarioName(self.number, self.base.name, *words))
 
     def train_distance(self, trained: Sequence["_Slot"]) -> float:
+        """Returns the distance to the nearest train draw of the same base; infinity without one."""
         own = [slot.variation for slot in trained if slot.base is self.base]
         return min((self.variation.distance(other) for other in own), default=math.inf)
 
@@ -102,6 +104,7 @@ class _Filler:
     refusals: list[dict[str, Any]] = field(default_factory=list)
 
     def fill(self, slots: list[_Slot], trained: list[_Slot]) -> list[ScenarioRecord]:
+        """Draws, writes and proves until every slot holds a scenario; returns their records in order."""
         # In rounds, each read in the order of the slots: the outcome doesn't depend on who is done first.
         records = {}
         pending = slots

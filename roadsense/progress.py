@@ -36,9 +36,9 @@ class PlainProgress(tqdm):
     def status_printer(file: object) -> Callable[[str], None]:
         """Returns the function that prints a state of the bar."""
 
-        def print_line(line: str) -> None:
+        def _print_line(line: str) -> None:
             if line.strip():
                 sys.stderr.write(line.strip() + "\n")
                 sys.stderr.flush()
 
-        return print_line
+        return _print_line

@@ -195,11 +195,11 @@ def _vehicles(root: ET.Element, scenario: Scenario, in_convoy: bool) -> list[ET.
 
 def _sort_by_departure(root: ET.Element) -> None:
     # SUMO reads route files as it goes and drops what departs before something it has read already.
-    def departure(element: ET.Element) -> float:
+    def _departure(element: ET.Element) -> float:
         attribute = "begin" if "begin" in element.attrib else "depart"
         return read_seconds(element, attribute) if attribute in element.attrib else -math.inf
 
-    root[:] = sorted(root, key=departure)
+    root[:] = sorted(root, key=_departure)
 
 
 def _write_xml(root: ET.Element, path: Path) -> None:

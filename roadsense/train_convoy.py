@@ -156,10 +156,10 @@ def _start_workers(scenario_paths: Sequence[Path], config: TrainConfig) -> VecEn
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
     paths, env_config = [str(path.resolve()) for path in scenario_paths], config.env_config()
 
-    def make_env() -> ConvoyEnv:
+    def _make_env() -> ConvoyEnv:
         return ConvoyEnv(paths, config=env_config)
 
-    env = SubprocVecEnv([make_env] * config.n_workers, start_method="forkserver")
+    env = SubprocVecEnv([_make_env] * config.n_workers, start_method="forkserver")
     env.seed(config.seed)
     return env
 

@@ -41,7 +41,7 @@ def load_ppo(path: Path) -> Controller:
     policy, low, high = model.policy, model.action_space.low, model.action_space.high
     policy.set_training_mode(False)
 
-    def control(observation: Observation) -> NDArray[np.float32]:
+    def _control(observation: Observation) -> NDArray[np.float32]:
         # The actor alone: `predict` builds a distribution as well and takes 2.4 times as long.
         with torch.inference_mode():
             tensors = {name: torch.as_tensor(values) for name, values in observation.items()}
@@ -49,4 +49,4 @@ def load_ppo(path: Path) -> Controller:
             action = policy.action_net(policy.mlp_extractor.forward_actor(features))
         return np.clip(action.numpy(), low, high)
 
-    return control
+    return _control
