@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
 SPLITS = ("train", "eval")
-_DIGEST_LEAVES_OUT = ("gate",)
 
 
 @dataclass(frozen=True)
@@ -181,10 +180,7 @@ def write_manifest(
 
 def compute_digest(settings: Mapping[str, Any], scenarios: Sequence[ScenarioRecord]) -> str:
     """Returns the digest of a dataset with these settings and scenarios."""
-    records = [
-        {name: value for name, value in asdict(record).items() if name not in _DIGEST_LEAVES_OUT}
-        for record in scenarios
-    ]
+    records = [{name: value for name, value in asdict(record).items() if name != "gate"} for record in scenarios]
     content = {"schema_version": SCHEMA_VERSION, "settings": settings, "scenarios": records}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
