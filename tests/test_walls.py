@@ -42,7 +42,7 @@ def importers(*packages):
 
 def test_there_are_sources_to_look_at():
     assert len(SOURCES) > 20
-    assert "envs/sumo_connection.py" in importers("libsumo")
+    assert "envs/sumo_libsumo.py" in importers("libsumo")
 
 
 def test_imports_inside_functions_and_by_name_are_seen(tmp_path):
@@ -52,7 +52,14 @@ def test_imports_inside_functions_and_by_name_are_seen(tmp_path):
 
 
 def test_one_door_to_sumo():
-    assert importers("libsumo", "traci") == {"envs/sumo_connection.py"}
+    assert importers("libsumo") == {"envs/sumo_libsumo.py"}
+    assert importers("traci") == {"envs/sumo_traci.py", "envs/sumo_subscriptions.py"}
+
+
+def test_only_the_door_knows_the_ways_to_sumo():
+    doors = {path.stem for path in (PACKAGE / "envs").glob("sumo_*.py")} - {"sumo_connection"}
+    users = importers(*(f"roadsense.envs.{name}" for name in doors))
+    assert users <= {f"envs/{name}.py" for name in doors | {"sumo_connection"}}
 
 
 def test_tensorflow_is_for_the_export_only():

@@ -46,8 +46,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     safe-speed check is off for the ego unless `EnvConfig.sumo_checks`.
 
     ## Reward
-    Terms from 0 to 1, weighted by `RewardWeights`: collision (-20), danger (-1), early braking (+0.3), needless
-    braking (-1), jerk (-0.1); see `roadsense.envs.reward`. Range of a step: -22.1 to 0.3.
+    Terms from 0 to 1, weighted by `RewardWeights`: collision (-50), danger (-2), early braking (+0.3), needless
+    braking (-1), jerk (-0.1); see `roadsense.envs.reward`. Range of a step: -53.1 to 0.3.
 
     ## Starting state
     A scenario drawn uniformly from the list, loaded afresh with a drawn SUMO seed and run until its convoy is in.
@@ -70,17 +70,17 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         scenario_list: paths of `.sumocfg` files.
         scenario_dir: or a folder; every `.sumocfg` below it.
         config: settings.
-        render_mode: none is offered.
+        render_mode: `human` shows every step in SUMO's window, as fast as in life, or None.
 
     Raises:
-        InputError: if neither or both sources of scenarios are given.
+        InputError: if neither or both sources of scenarios are given, or for another render mode or backend.
         ScenarioError: if `scenario_dir` holds none.
 
     ## Versions
     v0: first.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012, as Gymnasium declares it
+    metadata: dict[str, Any] = {"render_modes": ["human"], "render_fps": 10}  # noqa: RUF012, as Gymnasium declares it
 
     def __init__(
         self,
@@ -94,13 +94,17 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
                 "Expected one of scenario_list=[paths of .sumocfg] and scenario_dir=folder, "
                 f"got {scenario_list!r} and {scenario_dir!r}."
             )
+        if render_mode not in (None, "human"):
+            raise InputError(f"Expected render_mode 'human' or None, got {render_mode!r}.")
         paths = find_scenarios(scenario_dir) if scenario_dir else scenario_list or ()
         self.scenario_paths = tuple(Path(path) for path in paths)
         self.config = config or EnvConfig()
         self.render_mode = render_mode
         self.observation_space = observation_space()
         self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)
-        self._connection = SumoConnection(self.config.step_length_s)
+        human = render_mode == "human"
+        backend = "traci" if human else self.config.backend
+        self._connection = SumoConnection(self.config.step_length_s, backend, gui=human)
         self._convoy: Convoy | None = None
 
     def reset(
@@ -137,11 +141,12 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         convoy = self._convoy
         if convoy is None:
             raise SimulationError("No episode is running. Call reset() before step().")
+        assist_mps2 = assist_deceleration_mps2(_checked(action))
         time_s = self._step * self.config.step_length_s
-        convoy.drive(assist_deceleration_mps2(_checked(action)))
-        if convoy.advance_hazard(time_s):
-            self._outcome.note_hazard(time_s)
         try:
+            convoy.drive(assist_mps2)
+            if convoy.advance_hazard(time_s):
+                self._outcome.note_hazard(time_s)
             self._connection.step()
         except SimulationError as error:
             return self._end_early({"error": str(error)})
@@ -155,6 +160,9 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
             self._convoy = None
             info["outcome"] = self._outcome.as_row()
         return self._observe(convoy, ego), reward, terminated, truncated, info
+
+    def render(self) -> None:
+        """Does nothing: SUMO's window shows every step by itself."""
 
     def close(self) -> None:
         """Ends the simulation. May be called again."""

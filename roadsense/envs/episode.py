@@ -27,6 +27,8 @@ class EnvConfig:
         v2v_randomised: whether each episode draws its own radio around it.
         sumo_checks: whether SUMO's safe-speed check protects the ego. On, it avoids nearly every collision whatever
             the policy does; results with it say nothing of the policy.
+        backend: `libsumo` for SUMO inside this process, `traci` for a program of its own, ten times slower; both give
+            the same episodes.
         step_info: whether every step's `info` holds the figures of the step; without, only the last one's `outcome`.
         hazards: what a hazard is drawn from.
         drivers: what the ego's driver is drawn from.
@@ -38,6 +40,7 @@ class EnvConfig:
     v2v: str = "esp_now"
     v2v_randomised: bool = True
     sumo_checks: bool = False
+    backend: str = "libsumo"
     step_info: bool = True
     hazards: HazardRanges = field(default_factory=HazardRanges)
     drivers: DriverRanges = field(default_factory=DriverRanges)

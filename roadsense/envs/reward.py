@@ -42,8 +42,8 @@ class RewardWeights:
         jerk: of harsh changes of acceleration.
     """
 
-    collision: float = -20.0
-    danger: float = -1.0
+    collision: float = -50.0
+    danger: float = -2.0
     early_braking: float = 0.3
     needless_braking: float = -1.0
     jerk: float = -0.1

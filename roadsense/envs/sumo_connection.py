@@ -1,26 +1,22 @@
-"""The one door to SUMO: no other module imports libsumo.
+"""The one door to SUMO: only the modules `sumo_*` beside it import libsumo or traci.
 
-Readings go through single getters and not through a subscription: measured with libsumo 1.28, a getter costs
-0.25 us, while subscriptions for the five cars of a convoy add 20 us to every step.
+Inside this process, readings go through single getters and not through a subscription: measured with libsumo 1.28, a
+getter costs 0.25 us, while subscriptions for the five cars of a convoy add 20 us to every step.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import libsumo
-
 from roadsense.envs.driver import NO_LEADER, Leader, RoadAhead
+from roadsense.envs.sumo_backend import SIGHT_M, make_backend
 from roadsense.envs.v2v import State
 from roadsense.errors import SimulationError
 from roadsense.sumo_program import run_sumo
 
 DEGREE, HALF_TURN = math.pi / 180, math.pi
-SIGHT_M = 150.0
-"""How far ahead of the ego a leader, a stop line or a lower limit is looked for."""
-
-SUMO_ERRORS = (libsumo.TraCIException, libsumo.FatalTraCIError)
-"""The second is no kind of the first: SUMO stops the simulation with it."""
+INVALID = -(2.0**30)
+"""What SUMO says for the position of a vehicle that is not on the road."""
 
 SPEED_MODE_ALL_CHECKS = 31
 SPEED_MODE_DRIVER_DECIDES = 24
@@ -36,26 +32,31 @@ OPTIONS = (
 
 
 class SumoConnection:
-    """One SUMO simulation inside this process, reloaded for every episode.
+    """One SUMO simulation, reloaded for every episode. Nothing starts before the first `reload`.
 
-    libsumo holds one simulation a process and lets a second one silently replace the first; so a second
-    connection is refused while one is open. Nothing starts before the first `reload`.
+    Both backends drive the same trajectories, to the last bit. libsumo holds one simulation a process, so a second
+    connection is refused while one is open; with traci there may be several.
 
     Args:
         step_length_s: length of a simulation step.
+        backend: `libsumo` for SUMO inside this process, `traci` for a program of its own.
+        gui: whether to show SUMO's window (traci only).
+
+    Raises:
+        InputError: for another backend, or a window with libsumo.
     """
 
-    _open: "SumoConnection | None" = None
-
-    def __init__(self, step_length_s: float = 0.1):
+    def __init__(self, step_length_s: float = 0.1, backend: str = "libsumo", gui: bool = False):
         self.step_length_s = step_length_s
+        self._backend = make_backend(backend, step_length_s, gui)
+        self._vehicle, self._simulation = self._backend.vehicle, self._backend.simulation
         self._lanes: dict[str, tuple[float, float]] = {}
         self._config_path: Path | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether a simulation is loaded."""
-        return SumoConnection._open is self
+        return self._backend.is_open
 
     def reload(self, config_path: Path, seed: int) -> None:
         """Replaces the simulation by another, from its beginning.
@@ -65,7 +66,7 @@ class SumoConnection:
             seed: SUMO's random seed, from 0.
 
         Raises:
-            SimulationError: if another connection is open in this process or SUMO refuses the scenario; the
+            SimulationError: if another connection has this process's one simulation, or SUMO refuses the scenario; the
                 connection is closed then and can be reloaded.
         """
         arguments = [
@@ -77,29 +78,18 @@ class SumoConnection:
             str(self.step_length_s),
             *OPTIONS,
         ]
-        if SumoConnection._open not in (None, self):
-            raise SimulationError(
-                "A simulation is already open in this process, and libsumo has room for one. "
-                "Close it first, or open this one in a process of its own."
-            )
+        self._backend.claim()
         try:
-            if self.is_open:
-                libsumo.load(arguments)
-            else:
-                libsumo.start(["sumo", *arguments])
-        except SUMO_ERRORS as error:
-            SumoConnection._open = self
+            self._backend.load(arguments)
+        except self._backend.ERRORS as error:
             self.close()
             raise SimulationError(_explain_refusal(config_path, error)) from error
-        SumoConnection._open = self
         self._lanes.clear()
         self._config_path = config_path
 
     def close(self) -> None:
         """Ends the simulation, if this connection has one. May be called again."""
-        if self.is_open:
-            libsumo.close()
-            SumoConnection._open = None
+        self._backend.close()
 
     def step(self) -> None:
         """Advances by one step.
@@ -115,30 +105,30 @@ class SumoConnection:
         Raises:
             SimulationError: if nothing is loaded, or SUMO stops with an error.
         """
-        if SumoConnection._open is not self:
+        if not self._backend.is_open:
             raise SimulationError("No simulation is loaded. Call reload() (or the environment's reset()) first.")
         try:
-            libsumo.simulationStep(time_s)
-        except SUMO_ERRORS as error:
+            self._backend.advance(time_s)
+        except self._backend.ERRORS as error:
             self.close()
             raise SimulationError(f"{self._config_path}: SUMO stopped: {error}") from error
 
     @property
     def time_s(self) -> float:
         """Simulation time."""
-        return float(libsumo.simulation.getTime())
+        return float(self._simulation.getTime())
 
     def vehicle_ids(self) -> Sequence[str]:
         """Ids of the vehicles on the road."""
-        return libsumo.vehicle.getIDList()
+        return self._vehicle.getIDList()
 
     def colliding_ids(self) -> Sequence[str]:
         """Ids of the vehicles that collide in this step; empty in nearly all steps."""
-        return libsumo.simulation.getCollidingVehiclesIDList()
+        return self._simulation.getCollidingVehiclesIDList()
 
     def read_states(self, ids: Iterable[str]) -> list[State | None]:
         """Returns the state of each vehicle; None for one that is not on the road."""
-        vehicle = libsumo.vehicle
+        vehicle = self._vehicle
         states: list[State | None] = []
         for name in ids:
             try:
@@ -146,16 +136,16 @@ class SumoConnection:
                 # SUMO's angle is a compass's, in degrees.
                 heading_rad = HALF_TURN / 2 - vehicle.getAngle(name) * DEGREE
                 states.append((x_m, y_m, vehicle.getSpeed(name), vehicle.getAcceleration(name), heading_rad))
-            except libsumo.TraCIException:
-                x_m = libsumo.INVALID_DOUBLE_VALUE
+            except self._backend.NOT_THERE:
+                x_m = INVALID
                 states.append(None)
-            if x_m == libsumo.INVALID_DOUBLE_VALUE:  # gone, or still waiting for its insertion
+            if x_m == INVALID:  # gone, or still waiting for its insertion
                 states[-1] = None
         return states
 
     def find_leader(self, vehicle_id: str) -> Leader:
         """Returns the vehicle ahead on the way of `vehicle_id` within `SIGHT_M`, or `NO_LEADER`."""
-        vehicle = libsumo.vehicle
+        vehicle = self._vehicle
         found = vehicle.getLeader(vehicle_id, SIGHT_M)
         if not found or not found[0] or found[1] > SIGHT_M:
             return NO_LEADER
@@ -166,7 +156,7 @@ class SumoConnection:
 
     def look_ahead(self, vehicle_id: str) -> RoadAhead:
         """Returns the limits and stop lines within `SIGHT_M` on the way of a vehicle."""
-        vehicle = libsumo.vehicle
+        vehicle = self._vehicle
         lane = vehicle.getLaneID(vehicle_id)
         length_m, limit_mps = self._lane(lane)
         distance_m = length_m - vehicle.getLanePosition(vehicle_id)
@@ -176,28 +166,28 @@ class SumoConnection:
 
     def command_speed(self, vehicle_id: str, speed_mps: float) -> None:
         """Sets the speed a vehicle has after the next step, as far as its speed mode lets it."""
-        libsumo.vehicle.setSpeed(vehicle_id, speed_mps)
+        self._vehicle.setSpeed(vehicle_id, speed_mps)
 
     def expect_quick_reaction(self, vehicle_id: str) -> None:
         """Lets SUMO's safe speed reckon with a reaction within one step: only the last moment to brake binds."""
-        libsumo.vehicle.setTau(vehicle_id, self.step_length_s)
+        self._vehicle.setTau(vehicle_id, self.step_length_s)
 
     def set_speed_mode(self, vehicle_id: str, mode: int) -> None:
         """Sets which of SUMO's checks bind a commanded speed (see the `SPEED_MODE_*` constants)."""
-        libsumo.vehicle.setSpeedMode(vehicle_id, mode)
+        self._vehicle.setSpeedMode(vehicle_id, mode)
 
     def release(self, vehicle_id: str) -> None:
         """Gives a vehicle back to SUMO's driver, with all checks on."""
-        libsumo.vehicle.setSpeed(vehicle_id, -1.0)
-        libsumo.vehicle.setSpeedMode(vehicle_id, SPEED_MODE_ALL_CHECKS)
+        self._vehicle.setSpeed(vehicle_id, -1.0)
+        self._vehicle.setSpeedMode(vehicle_id, SPEED_MODE_ALL_CHECKS)
 
     def planned_speed_mps(self, vehicle_id: str) -> float:
         """Returns what SUMO's checks would have made of the speed commanded for the last step."""
-        return float(libsumo.vehicle.getSpeedWithoutTraCI(vehicle_id))
+        return float(self._vehicle.getSpeedWithoutTraCI(vehicle_id))
 
     def _lane(self, lane_id: str) -> tuple[float, float]:
         if lane_id not in self._lanes:
-            self._lanes[lane_id] = (libsumo.lane.getLength(lane_id), libsumo.lane.getMaxSpeed(lane_id))
+            self._lanes[lane_id] = (self._backend.lane.getLength(lane_id), self._backend.lane.getMaxSpeed(lane_id))
         return self._lanes[lane_id]
 
     def _follow_links(self, links: Sequence[tuple], limit_mps: float, distance_m: float) -> RoadAhead:

@@ -32,7 +32,7 @@ def test_a_calm_step_has_no_terms():
 
 def test_a_collision_counts_once():
     assert term("collision", collision=True) == 1.0
-    assert weigh(reward_terms(CALM._replace(collision=True)), RewardWeights()) == -20.0
+    assert weigh(reward_terms(CALM._replace(collision=True)), RewardWeights()) == RewardWeights().collision
 
 
 @pytest.mark.parametrize(("required", "value"), [(0, 0), (2, 0), (3.5, 0.25), (5, 0.5), (8, 1), (1000, 1)])

@@ -1,0 +1,60 @@
+"""SUMO inside this process: the fast way, with room for one simulation."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import libsumo
+
+from roadsense.errors import SimulationError
+
+
+class LibsumoBackend:
+    """A simulation in this process; see `roadsense.envs.sumo_backend.SumoBackend`.
+
+    libsumo holds one simulation a process and lets a second one silently replace the first; so a second one is
+    refused while one is open.
+    """
+
+    ERRORS: tuple[type[Exception], ...] = (libsumo.TraCIException, libsumo.FatalTraCIError)
+    """The second is no kind of the first: SUMO stops the simulation with it."""
+    NOT_THERE = libsumo.TraCIException
+
+    vehicle, lane, simulation = libsumo.vehicle, libsumo.lane, libsumo.simulation
+    advance = staticmethod(libsumo.simulationStep)
+
+    _owner: ClassVar["LibsumoBackend | None"] = None
+
+    def __init__(self) -> None:
+        self.is_open = False
+
+    def claim(self) -> None:
+        """Checks that the process has room for this simulation.
+
+        Raises:
+            SimulationError: if another one is open in it.
+        """
+        if LibsumoBackend._owner not in (None, self):
+            raise SimulationError(
+                "A simulation is already open in this process, and libsumo has room for one. "
+                "Close it first, or open this one in a process of its own."
+            )
+
+    def load(self, arguments: Sequence[str]) -> None:
+        """Replaces the simulation, or starts the first; one that fails to load is open until `close`.
+
+        Args:
+            arguments: SUMO's command line.
+        """
+        was_open, self.is_open = self.is_open, True
+        LibsumoBackend._owner = self
+        if was_open:
+            libsumo.load(arguments)
+        else:
+            libsumo.start(["sumo", *arguments])
+
+    def close(self) -> None:
+        """Ends the simulation, if there is one. May be called again."""
+        if self.is_open:
+            libsumo.close()
+            self.is_open = False
+            LibsumoBackend._owner = None
