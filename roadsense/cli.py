@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("roadsense.train_convoy:main", "train a policy on a dataset"),
     "evaluate": ("roadsense.evaluate:main", "judge a policy on held-out scenarios, beside baselines"),
     "export": ("roadsense.export:main", "turn a policy into TFLite and prove it equal"),
+    "fit-channel": ("roadsense.fit_channel:main", "fit a radio to a log of your own hardware's messages"),
     "run": ("roadsense.cli:run", "run a notebook with parameters, keep the executed copy"),
     "runs": ("roadsense.cli:runs", "list runs"),
     "demo": ("roadsense.cli:demo", "the whole way once, small, in about 10 minutes"),

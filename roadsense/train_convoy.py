@@ -58,7 +58,7 @@ class TrainConfig:
         log_std_init: logarithm of the action's standard deviation at the start.
         n_units: width of the network over peers.
         net_width: width of the two hidden layers behind it.
-        v2v: radio preset.
+        v2v: radio preset, or a `.json` file of a fitted one.
         v2v_randomised: whether each episode draws its own radio around the preset.
         hazard_probability: share of episodes in which a car ahead brakes hard.
         episode_steps: steps until an episode is cut.

@@ -14,7 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadsense.channel_log import QUANTITIES, read_log
-from roadsense.envs.v2v import ESP_NOW, PRESETS, V2vPreset, get_preset, randomise
+from roadsense.envs.v2v_presets import (
+    ESP_NOW,
+    PRESETS,
+    V2vPreset,
+    get_preset,
+    preset_from_json,
+    preset_to_json,
+    randomise,
+)
 from roadsense.errors import InputError
 from roadsense.fit_channel import (
     BANDS,
@@ -23,8 +31,6 @@ from roadsense.fit_channel import (
     MOST_LOSS,
     fit_channel,
     main,
-    preset_from_json,
-    preset_to_json,
 )
 from roadsense.simulated_log import write_log
 
@@ -244,6 +250,14 @@ def test_losses_beyond_the_range_dont_count(log):
     assert fit.n_messages == (0, 0, 0, 200)
     assert fit.preset.loss == (0.2,) * 4
     assert fit.preset.burst_mean == 1.0
+
+
+def test_coming_back_into_range_ends_no_burst(log):
+    received = ([1] * 5 + [0] * 3 + [1] * 5 + [0] * 10) * 25 + [1]
+    distance_m = ([10.0] * 13 + [200.0] * 10) * 25 + [10.0]
+    preset = fit_channel(log(distance_m=distance_m, received=received)).preset
+    assert preset.burst_mean == 3.0
+    assert preset.loss == (0.2301,) * 4  # 75 of the 326 within range
 
 
 def test_a_range_that_was_never_reached_is_said_to_be_the_logs(log):

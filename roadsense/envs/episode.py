@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from roadsense.envs.driver import DriverProfile, DriverRanges, draw_driver, draw_gap_errors
 from roadsense.envs.hazard import Hazard, HazardRanges, draw_hazard
 from roadsense.envs.reward import RewardWeights
-from roadsense.envs.v2v import V2vChannel, V2vPreset, get_preset, randomise
+from roadsense.envs.v2v import V2vChannel
+from roadsense.envs.v2v_presets import V2vPreset, get_preset, randomise
 from roadsense.errors import InputError
 
 MAX_SUMO_SEED = 2**31 - 1
@@ -23,7 +24,7 @@ class EnvConfig:
     Attributes:
         step_length_s: time between two actions, and between two radio messages of a car.
         n_steps: steps until an episode is truncated.
-        v2v: name of the radio; see `roadsense.envs.v2v.PRESETS`.
+        v2v: name of the radio, see `roadsense.envs.v2v_presets.PRESETS`, or a `.json` file of a fitted one.
         v2v_randomised: whether each episode draws its own radio around it.
         sumo_checks: whether SUMO's safe-speed check protects the ego. On, it avoids nearly every collision whatever
             the policy does; results with it say nothing of the policy.

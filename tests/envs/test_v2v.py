@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadsense.envs.observation import observe
-from roadsense.envs.v2v import ESP_NOW, PRESETS, V2vChannel, V2vPreset, get_preset, randomise
+from roadsense.envs.v2v import V2vChannel
+from roadsense.envs.v2v_presets import ESP_NOW, PRESETS, V2vPreset, get_preset, preset_to_json, randomise
 from roadsense.errors import InputError
 from tests.envs.radio import exchange, heard, heard_step
 
@@ -310,3 +311,10 @@ def test_what_is_heard_of_one_peer_does_not_depend_on_where_the_others_are():
         return np.array(record)
 
     np.testing.assert_array_equal(hear(60.0), hear(1000.0))
+
+
+def test_a_preset_may_come_from_a_file(tmp_path):
+    (tmp_path / "mine.json").write_text(preset_to_json(PRESETS["bursty"]))
+    assert get_preset(str(tmp_path / "mine.json")) == PRESETS["bursty"]
+    with pytest.raises(InputError, match="fit-channel"):
+        get_preset(str(tmp_path / "nowhere.json"))
