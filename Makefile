@@ -9,6 +9,9 @@ RUN ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 # make demo PIP_ARGS="--extra-index-url URL"
 PIP_ARGS ?=
 
+# JupyterLab asks to be told when it is started by root.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format lab lock nets clean
 
@@ -43,7 +46,7 @@ format: $(READY)  ## rewrite the sources in the project's format, and strip the 
 	$(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info" notebooks/*.ipynb
 
 lab: $(READY)  ## open JupyterLab on 127.0.0.1, with its token
-	$(BIN)/jupyter lab --ip=127.0.0.1 --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks/00_augment.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) --ip=127.0.0.1 --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks/00_augment.ipynb
 
 lock: $(READY)  ## write requirements.lock anew from pyproject.toml
 	{ echo "# Every version of the environment. Written by \`make lock\` from pyproject.toml; do not edit."; \

@@ -44,7 +44,7 @@ class EvalConfig:
     """
 
     run_dir: str
-    dataset_dir: str = "scenarios/dataset/eval"
+    dataset_dir: str = "scenarios/dataset_v1/eval"
     episodes_per_scenario: int = 15
     calm_share: float = 0.2
     n_steps: int = 500

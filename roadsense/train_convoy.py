@@ -64,7 +64,7 @@ class TrainConfig:
         episode_steps: steps until an episode is cut.
     """
 
-    dataset_dir: str = "scenarios/dataset/train"
+    dataset_dir: str = "scenarios/dataset_v1/train"
     run_dir: str | None = None
     total_timesteps: int = 1_000_000
     imitation_timesteps: int = 30_000
