@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 TERMINAL_INTERVAL_S = 0.2
 HEADLESS_INTERVAL_S = 30.0
+PLAIN_FORMAT = "{desc}: {percentage:.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 HEADLESS_VARIABLE = "ROADSENSE_HEADLESS"
 """Environment variable that is set in the kernel of a notebook nobody watches."""
 
@@ -22,7 +23,9 @@ def progress_bar(total: int, what: str, unit: str) -> tqdm:
     """
     if sys.stderr.isatty() or _is_watched_notebook():
         return tqdm(total=total, desc=what, unit=unit, mininterval=TERMINAL_INTERVAL_S, dynamic_ncols=True)
-    return PlainProgress(total=total, desc=what, unit=unit, mininterval=HEADLESS_INTERVAL_S, maxinterval=60, ncols=80)
+    return PlainProgress(
+        total=total, desc=what, unit=unit, mininterval=HEADLESS_INTERVAL_S, maxinterval=60, bar_format=PLAIN_FORMAT
+    )
 
 
 def _is_watched_notebook() -> bool:
