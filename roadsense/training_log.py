@@ -1,6 +1,7 @@
 """What a training says of itself: a line of figures per update, and a progress bar."""
 
 import json
+import math
 import time
 from collections import deque
 from pathlib import Path
@@ -21,7 +22,7 @@ class TrainingLog(BaseCallback):
 
     Args:
         path: the file to append to.
-        total_timesteps: where the training ends.
+        total_timesteps: steps to learn from.
     """
 
     def __init__(self, path: Path, total_timesteps: int):
@@ -32,6 +33,9 @@ class TrainingLog(BaseCallback):
         self._n_episodes = 0
 
     def _on_training_start(self) -> None:
+        # PPO learns from whole rollouts, so it ends with the first that reaches the total.
+        per_update = self.training_env.num_envs * self.model.n_steps
+        self._total = math.ceil(self._total / per_update) * per_update
         self._bar = progress_bar(self._total, "training", "step")
         self._started_s = time.monotonic()
 
