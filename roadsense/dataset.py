@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roadsense.errors import DatasetError, ScenarioError
+from roadsense.files import hash_file
 from roadsense.scenario import ScenarioName
-from roadsense.scenario_files import CONFIG_NAME, hash_file
+from roadsense.scenario_files import CONFIG_NAME
 
 if TYPE_CHECKING:
     import pandas as pd

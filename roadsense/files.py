@@ -1,5 +1,6 @@
-"""Writing files so that they are whole or not there."""
+"""Files: written so that they are whole or not there, and hashed."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -12,3 +13,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         os.replace(waiting, path)
     finally:
         waiting.unlink(missing_ok=True)
+
+
+def hash_file(path: Path) -> str:
+    """Returns the SHA-256 of a file's content, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -16,7 +16,8 @@ import numpy as np
 
 from roadsense.errors import SimulationError
 from roadsense.flows import count_until, is_random, read_seconds
-from roadsense.scenario import Scenario, open_scenario, read_xml
+from roadsense.scenario import Scenario, open_scenario
+from roadsense.scenario_checks import read_xml
 from roadsense.sumo_program import run_sumo
 
 HORIZON_S = 60.0

@@ -15,13 +15,15 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
+from roadsense.bases import Base, read_bases
 from roadsense.command import run_command
 from roadsense.dataset import SPLITS, Dataset, ScenarioRecord, write_manifest
 from roadsense.errors import DatasetError, GateError, InputError
+from roadsense.files import hash_file
 from roadsense.gate import GateReport, prove
 from roadsense.progress import progress_bar
 from roadsense.scenario import ScenarioName
-from roadsense.scenario_files import CONFIG_NAME, Base, Edit, hash_file, read_bases, write_scenario
+from roadsense.scenario_files import CONFIG_NAME, Edit, write_scenario
 from roadsense.variations import Variation, VariationRanges, draw_variations, redraw
 
 

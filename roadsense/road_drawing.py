@@ -19,7 +19,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from roadsense.errors import InputError
-from roadsense.scenario import CONVOY_ID, EGO_ID, open_scenario, read_xml
+from roadsense.scenario import CONVOY_ID, EGO_ID, open_scenario
+from roadsense.scenario_checks import read_xml
 from roadsense.sumo_program import run_sumo
 
 Points = NDArray[np.float64]
