@@ -4,7 +4,6 @@ No hazard is set and SUMO drives every car with its own checks on: what goes wro
 """
 
 import re
-import tempfile
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from roadsense.errors import SimulationError
 from roadsense.flows import count_until, is_random, read_seconds
 from roadsense.scenario import Scenario, open_scenario
 from roadsense.scenario_checks import read_xml
+from roadsense.scratch import scratch_folder
 from roadsense.sumo_program import run_sumo
 
 HORIZON_S = 60.0
@@ -101,8 +101,8 @@ def prove(config_path: str | Path) -> GateReport:
     """
     scenario = open_scenario(config_path)
     try:
-        with tempfile.TemporaryDirectory(prefix="roadsense_gate_") as folder:
-            run = _simulate(scenario, Path(folder))
+        with scratch_folder("roadsense_gate_") as folder:
+            run = _simulate(scenario, folder)
     except SimulationError as error:
         return GateReport(refusals=(f"SUMO ended with an error: {error}",))
     return _judge(run)

@@ -1,6 +1,5 @@
 """Pictures of a road and its cars: lanes, markings, traffic coloured by speed, the convoy numbered."""
 
-import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from roadsense.errors import InputError
 from roadsense.scenario import CONVOY_ID, EGO_ID, open_scenario
 from roadsense.scenario_checks import read_xml
+from roadsense.scratch import scratch_folder
 from roadsense.sumo_program import run_sumo
 
 Points = NDArray[np.float64]
@@ -147,9 +147,9 @@ def take_snapshot(config_path: str | Path, time_s: float) -> list[DrawnVehicle]:
     """
     scenario = open_scenario(config_path)
     types = {kind.get("id"): kind for path in scenario.route_paths for kind in read_xml(path, "routes").iter("vType")}
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder("roadsense_snapshot_") as folder:
         output, window = (
-            Path(folder) / "fcd.xml",
+            folder / "fcd.xml",
             ["--device.fcd.begin", f"{time_s}", "--end", f"{time_s + 1}"],
         )
         run_sumo(scenario.config_path, ["--fcd-output", str(output), *window])
