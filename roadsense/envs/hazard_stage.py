@@ -46,6 +46,8 @@ class HazardStage:
             leader: the ego's.
         """
         course = self._course
+        if course.over:
+            return ""
         if course.active:
             self._drive_causer()
         elif course.is_due(time_s, leader.gap_m) and self._begins(states, leader):

@@ -7,9 +7,15 @@ from typing import Any
 from roadsense.envs.driver import RoadAhead
 from roadsense.envs.sumo_backend import SIGHT_M
 
+ALWAYS_OPEN = "M"
+"""State of a link that has the right of way by the road's rank: no light and no other car ever closes it."""
+
 
 class RoadReader:
     """Reads lanes, each once, and what lies ahead of a vehicle.
+
+    It is made for one vehicle that keeps to its route: where every link ahead of a lane is always open, they are asked
+    for once. (Asking takes 2 of the 4 us that looking ahead takes.)
 
     Args:
         vehicle: readings of vehicles, under SUMO's names for them.
@@ -19,10 +25,12 @@ class RoadReader:
     def __init__(self, vehicle: Any, lane: Any):
         self._vehicle, self._lane = vehicle, lane
         self._lanes: dict[str, tuple[float, float]] = {}
+        self._open_ways: dict[str, Sequence[tuple]] = {}
 
     def forget(self) -> None:
         """Forgets all lanes: another network may have others of the same names."""
         self._lanes.clear()
+        self._open_ways.clear()
 
     def length_and_limit(self, lane_id: str) -> tuple[float, float]:
         """Returns a lane's length in m and its limit in m/s."""
@@ -34,11 +42,17 @@ class RoadReader:
     def look_ahead(self, vehicle_id: str) -> RoadAhead:
         """Returns the limits and stop lines within `SIGHT_M` on the way of a vehicle."""
         vehicle = self._vehicle
-        length_m, limit_mps = self.length_and_limit(vehicle.getLaneID(vehicle_id))
+        lane_id = vehicle.getLaneID(vehicle_id)
+        length_m, limit_mps = self.length_and_limit(lane_id)
         distance_m = length_m - vehicle.getLanePosition(vehicle_id)
         if distance_m > SIGHT_M:
             return RoadAhead(limit_mps)
-        return self._follow_links(vehicle.getNextLinks(vehicle_id), limit_mps, distance_m)
+        links = self._open_ways.get(lane_id)
+        if links is None:
+            links = vehicle.getNextLinks(vehicle_id)
+            if all(link[5] == ALWAYS_OPEN for link in links):
+                self._open_ways[lane_id] = links
+        return self._follow_links(links, limit_mps, distance_m)
 
     def _follow_links(self, links: Sequence[tuple], limit_mps: float, distance_m: float) -> RoadAhead:
         stop_m = yellow_m = lower_m = math.inf
@@ -46,7 +60,7 @@ class RoadReader:
         for lane, _, is_open, _, _, state, _, link_length_m in links:
             if state in "yY":
                 yellow_m = min(yellow_m, distance_m)
-            elif not is_open:
+            elif not is_open and state != ALWAYS_OPEN:
                 stop_m = min(stop_m, distance_m)
             distance_m += link_length_m
             length_m, lane_limit_mps = self.length_and_limit(lane)
