@@ -10,10 +10,10 @@ import unicodedata
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from roadsense.errors import InputError, ScenarioError
 from roadsense.safe_xml import MAX_FILE_BYTES
@@ -95,20 +95,11 @@ def _extract(archive: Path, folder: Path) -> None:
     n_packed = archive.stat().st_size
     if n_packed > MAX_ARCHIVE_BYTES:
         raise ScenarioError(f"{archive}: {n_packed} bytes; at most {MAX_ARCHIVE_BYTES} are opened. Split it.")
-    left = limit = min(MAX_UNPACKED_BYTES, FREE_BYTES + MAX_RATIO * n_packed)
-    names: dict[str, str] = {}
+    limit = min(MAX_UNPACKED_BYTES, FREE_BYTES + MAX_RATIO * n_packed)
     try:
         entries = _zip_entries(archive) if zipfile.is_zipfile(archive) else _tar_entries(archive, limit)
         with closing(entries):
-            for n_entries, entry in enumerate(entries, start=1):
-                if n_entries > MAX_ENTRIES:
-                    raise ScenarioError(f"{archive}: more than {MAX_ENTRIES} entries. Split it.")
-                target = folder / _check_name(archive, entry, names)
-                if entry.source is None:
-                    target.mkdir(parents=True, exist_ok=True)
-                else:
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    left -= _copy(entry.source, target, min(left, MAX_FILE_BYTES))
+            _write(archive, entries, folder, limit)
     except _Overflow as error:
         raise ScenarioError(
             f"{archive}: {error}unpacks to more than it may: {MAX_FILE_BYTES} bytes a file, {limit} in all "
@@ -118,6 +109,19 @@ def _extract(archive: Path, folder: Path) -> None:
         raise ScenarioError(
             f"{archive}: not a .zip or .tar.gz that can be unpacked ({error}). Pack it again."
         ) from error
+
+
+def _write(archive: Path, entries: Generator[_Entry], folder: Path, limit: int) -> None:
+    names: dict[str, str] = {}
+    for n_entries, entry in enumerate(entries, start=1):
+        if n_entries > MAX_ENTRIES:
+            raise ScenarioError(f"{archive}: more than {MAX_ENTRIES} entries. Split it.")
+        target = folder / _check_name(archive, entry, names)
+        if entry.source is None:
+            target.mkdir(parents=True, exist_ok=True)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            limit -= _copy(entry.source, target, min(limit, MAX_FILE_BYTES))
 
 
 class _Overflow(Exception):
@@ -155,7 +159,7 @@ def _check_name(archive: Path, entry: _Entry, names: dict[str, str]) -> PurePosi
     return path
 
 
-def _zip_entries(archive: Path) -> Iterator[_Entry]:
+def _zip_entries(archive: Path) -> Generator[_Entry]:
     with zipfile.ZipFile(archive) as bundle:
         for info in bundle.infolist():
             kind = stat.S_IFMT(info.external_attr >> 16)
@@ -163,16 +167,18 @@ def _zip_entries(archive: Path) -> Iterator[_Entry]:
                 yield _Entry(info.orig_filename, None, "a link or a device")
             elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 yield _Entry(info.orig_filename, None, "packed in a rare way")
-            elif info.is_dir():
+            elif info.orig_filename.endswith("/"):
                 yield _Entry(info.orig_filename, None)
             else:
                 with bundle.open(info) as source:
                     yield _Entry(info.orig_filename, source)
 
 
-def _tar_entries(archive: Path, limit: int) -> Iterator[_Entry]:
+def _tar_entries(archive: Path, limit: int) -> Generator[_Entry]:
     # As a stream: what is skipped is counted, too, and nothing can send the reader back.
-    with gzip.open(archive) as packed, tarfile.open(fileobj=_Bounded(packed, limit), mode="r|") as bundle:
+    with gzip.open(archive) as packed:
+        bounded = cast(IO[bytes], _Bounded(packed, limit))
+        bundle = tarfile.open(fileobj=bounded, mode="r|")
         for member in bundle:
             if member.isdir():
                 yield _Entry(member.name, None)
@@ -180,14 +186,14 @@ def _tar_entries(archive: Path, limit: int) -> Iterator[_Entry]:
                 yield _Entry(member.name, bundle.extractfile(member))
             else:
                 yield _Entry(member.name, None, "a link or a device")
-        while packed.read(_CHUNK_BYTES):  # to its end, where its checksum is
+        while bounded.read(_CHUNK_BYTES):  # to its end, where its checksum is
             pass
 
 
 class _Bounded:
     # A stream that ends with an error after so many bytes; a tar has headers of up to a kB beside its files.
 
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
+    def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
         self.stream, self.left = stream, limit + 2 * MAX_ENTRIES * tarfile.BLOCKSIZE
 
     def read(self, size: int) -> bytes:

@@ -89,7 +89,7 @@ class _Scanner:
         self.parser.buffer_text = True
         self.parser.XmlDeclHandler = self._check_declaration
         self.parser.StartDoctypeDeclHandler = self._refuse_doctype
-        self.parser.StartElementHandler = self._start
+        self.parser.StartElementHandler = self._start_root
         self.parser.EndElementHandler = self._end
 
     def run(self) -> None:
@@ -112,11 +112,15 @@ class _Scanner:
             self.parser.Parse(chunk, False)
         self.parser.Parse(b"", True)
 
+    def _start_root(self, tag: str, attributes: dict[str, str]) -> None:
+        if tag != self.root_tag:
+            raise self._error(f"expected the root <{self.root_tag}>, got <{tag}>.")
+        self.parser.StartElementHandler = self._start
+        self._start(tag, attributes)
+
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         self.n_elements += 1
         self.depth += 1
-        if self.n_elements == 1 and tag != self.root_tag:
-            raise self._error(f"expected the root <{self.root_tag}>, got <{tag}>.")
         if self.n_elements > MAX_ELEMENTS:
             raise self._error(f"more than {MAX_ELEMENTS} elements. Leave out what the scenario does not need.")
         if self.depth > MAX_DEPTH:

@@ -68,7 +68,7 @@ FLOW_ATTRIBUTES = {"number", "period", "probability"}
 _EXPONENTIAL = re.compile(r"exp\((.+)\)")
 _NOT_FINITE = re.compile(r"(?:^|[\s,(])[-+]?(?:nan|inf|infinity)(?=$|[\s,()])", re.IGNORECASE)
 _FREE_TEXT = {"id", "name", "type", "key", "value", "from", "to", "edge", "edges", "lane", "lanes", "route", "via"}
-_LIMITED = frozenset(LIMITS)
+_WATCHED = frozenset(LIMITS) | FILE_ATTRIBUTES
 _VERSION = re.compile(r"\d+(\.\d+)*")
 
 
@@ -128,23 +128,28 @@ def refuse_file_names(path: Path, root: ET.Element) -> None:
 
 
 def _check_element(path: Path, tag: str, attributes: dict[str, str], line: int) -> None:
-    if tag == "include":
-        raise ScenarioError(f"{path}:{line}: <include> may not name a file: copy here what it includes.")
-    if not FILE_ATTRIBUTES.isdisjoint(attributes):
-        named = {name: attributes[name] for name in attributes if name in FILE_ATTRIBUTES}
-        if any(name != "file" or value not in NOWHERE for name, value in named.items()):
-            raise ScenarioError(
-                f"{path}:{line}: <{tag}> may not name a file, it has {named}. "
-                f'Remove the attribute, or the element; a detector that must have a file may have file="{NOWHERE[0]}".'
-            )
-    if tag == "param" and WRITING_PARAM.fullmatch(attributes.get("key", "")):
-        raise ScenarioError(f"{path}:{line}: <param> may not name a file or write one, it has {attributes}. Remove it.")
-    for name in () if _LIMITED.isdisjoint(attributes) else LIMITS.keys() & attributes.keys():
-        if name not in FLOW_ATTRIBUTES or tag.lower().endswith("flow"):
-            _check_limits(f"{path}:{line}", name, attributes[name], LIMITS[name])
+    # Quick looks first: networks are long, and next to none of their elements has to be looked at again.
+    if tag == "include" or tag == "param" or not _WATCHED.isdisjoint(attributes):
+        _refuse_file(f"{path}:{line}", tag, attributes)
+        for name in LIMITS.keys() & attributes.keys():
+            if name not in FLOW_ATTRIBUTES or tag.lower().endswith("flow"):
+                _check_limits(f"{path}:{line}", name, attributes[name], LIMITS[name])
     text = " ".join(attributes.values()).lower()
-    if "nan" in text or "inf" in text:  # a quick look first: networks are long
+    if "nan" in text or "inf" in text:
         _refuse_not_finite(f"{path}:{line}", tag, attributes)
+
+
+def _refuse_file(where: str, tag: str, attributes: dict[str, str]) -> None:
+    if tag == "include":
+        raise ScenarioError(f"{where}: <include> may not name a file: copy here what it includes.")
+    if tag == "param" and WRITING_PARAM.fullmatch(attributes.get("key", "")):
+        raise ScenarioError(f"{where}: <param> may not name a file or write one, it has {attributes}. Remove it.")
+    named = {name: attributes[name] for name in attributes if name in FILE_ATTRIBUTES}
+    if any(name != "file" or value not in NOWHERE for name, value in named.items()):
+        raise ScenarioError(
+            f"{where}: <{tag}> may not name a file, it has {named}. "
+            f'Remove the attribute, or the element; a detector that must have a file may have file="{NOWHERE[0]}".'
+        )
 
 
 def _check_limits(where: str, name: str, text: str, limits: tuple[float, float]) -> None:
@@ -208,16 +213,13 @@ def check_network(path: Path) -> None:
     Raises:
         ScenarioError: naming the line and the reason.
     """
-    is_root = True
 
     def check(tag: str, attributes: dict[str, str], line: int) -> None:
-        nonlocal is_root
-        if is_root and not _VERSION.fullmatch(attributes.get("version", "")):
+        if tag == "net" and not _VERSION.fullmatch(attributes.get("version", "")):
             raise ScenarioError(
                 f"{path}:{line}: expected a <net version=...>, got <{tag}> with {sorted(attributes)}. "
                 "SUMO crashes on a network without a version: rebuild it with netconvert."
             )
-        is_root = False
         if tag == "location" and re.search("grids|init=|[/@]", attributes.get("projParameter", "")):
             raise ScenarioError(f"{path}:{line}: a projection may not name a file: {attributes['projParameter']!r}.")
         _check_element(path, tag, attributes, line)
