@@ -96,7 +96,8 @@ def open_scenario(config_path: str | Path) -> Scenario:
     """
     path = Path(config_path).resolve()
     files = sorted(path.parent.iterdir()) if path.is_file() else []
-    return _open_once(path, tuple((file.name, file.stat().st_mtime_ns, file.stat().st_ino) for file in files))
+    stats = [(file.name, file.lstat()) for file in files]  # of links themselves: one may lead nowhere
+    return _open_once(path, tuple((name, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))
 
 
 @lru_cache(maxsize=4096)
