@@ -3,6 +3,7 @@
 No hazard is set and SUMO drives every car with its own checks on: what goes wrong is the scenario's fault.
 """
 
+import math
 import re
 import tempfile
 import xml.etree.ElementTree as ET
@@ -15,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from roadsense.errors import SimulationError
-from roadsense.flows import count_until, is_random, read_seconds
+from roadsense.flows import count_until, is_random, why_uncountable
+from roadsense.route_files import read_route_files, single_vehicles
 from roadsense.scenario import Scenario, open_scenario
-from roadsense.scenario_checks import read_xml
 from roadsense.sumo_program import run_sumo
 
 HORIZON_S = 60.0
@@ -63,7 +64,7 @@ class GateReport:
         ego_mean_speed_mps: while it was on the road.
         max_spacing_m: largest distance between neighbours in the convoy, centre to centre as the crow flies.
         mean_speed_mps: of all traffic, once the convoy has departed.
-        n_asked: vehicles the routes ask for.
+        n_asked: vehicles the routes ask for, as far as they can be counted.
         n_inserted: vehicles that came.
         refusals: why the scenario is no good, in words; empty if it may be used.
     """
@@ -109,7 +110,7 @@ def prove(config_path: str | Path) -> GateReport:
 
 
 def _simulate(scenario: Scenario, folder: Path) -> _Run:
-    routes = tuple(read_xml(path, "routes") for path in scenario.route_paths)
+    routes = tuple(root for _, root in read_route_files(scenario.route_paths, scenario.additional_paths))
     outputs = {name: folder / f"{name}.xml" for name in ("fcd", "summary", "collision")}
     options = [
         *_OPTIONS,
@@ -236,13 +237,11 @@ def _mean_speed_mps(run: _Run) -> float:
 
 def _count_asked(run: _Run) -> tuple[float, float]:
     end_s = float(run.summary[-1].attrib["time"])
-    flows = [flow for root in run.routes for flow in root.iter("flow")]
-    singles = [
-        car
-        for root in run.routes
-        for car in (*root.iter("vehicle"), *root.iter("trip"))
-        if read_seconds(car, "depart") <= end_s
-    ]
-    n_asked = len(singles) + sum(count_until(flow, end_s) for flow in flows)
-    by_chance = sum(count_until(flow, end_s) for flow in flows if is_random(flow))
+    flows = [flow for root in run.routes for flow in root.findall("flow")]
+    singles = [car for root in run.routes for car in single_vehicles(root)]
+    counted = [element for element in (*flows, *singles) if not why_uncountable(element)]
+    n_asked = sum(count_until(element, end_s) for element in counted)
+    by_chance = sum(count_until(element, end_s) for element in counted if is_random(element))
+    if len(counted) < len(flows) + len(singles):
+        return n_asked, math.inf
     return n_asked, COUNT_SLACK + COUNT_TOLERANCE * n_asked + 3.0 * by_chance**0.5

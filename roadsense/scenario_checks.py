@@ -1,5 +1,6 @@
 """The checks on a scenario's files before SUMO sees them: they may come from anywhere."""
 
+import io
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import defusedxml.ElementTree as SafeET
 from defusedxml import DefusedXmlException
 
 from roadsense.errors import ScenarioError
+from roadsense.xml_files import CommentKeeper, read_content
 
 MAX_FILE_BYTES = 100 * 2**20
+CONFIG_ROOTS = ("configuration", "sumoConfiguration")
 REQUIRED_INPUTS = ("net-file", "route-files")
 INPUTS = (*REQUIRED_INPUTS, "additional-files")
 SAFE_OPTIONS = (
@@ -23,25 +26,24 @@ FILE_ATTRIBUTES = ("dest", "file", "href", "output")
 FILE_PARAMS = ("has.ssm.device", "has.toc.device")
 
 
-def read_xml(path: Path, root_tag: str) -> ET.Element:
-    """Returns the root element of an XML file, comments left out.
+def read_xml(path: Path, root_tag: str | tuple[str, ...], comments: bool = False) -> ET.Element:
+    """Returns the root element of an XML file, plain or gzip'd, with its comments or without.
 
     Raises:
         ScenarioError: if the file is missing, too large, not XML, has a document type or an entity, or has
-            another root than `root_tag`.
+            another root than `root_tag`, or than one of them.
     """
-    if not path.is_file():
-        raise ScenarioError(f"{path}: expected a file, found none. Check the path.")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise ScenarioError(f"{path}: {path.stat().st_size} bytes; at most {MAX_FILE_BYTES} are opened.")
+    file = io.BytesIO(read_content(path, MAX_FILE_BYTES))
+    parser = SafeET.XMLParser(target=CommentKeeper(), forbid_dtd=True) if comments else None
     try:
-        root: ET.Element = SafeET.parse(path, forbid_dtd=True).getroot()
+        root: ET.Element = SafeET.parse(file, parser, forbid_dtd=True).getroot()
     except ET.ParseError as error:
         raise ScenarioError(f"{path}: not well-formed XML ({error}). Mend or regenerate the file.") from error
     except DefusedXmlException as error:
         raise ScenarioError(f"{path}: XML with a document type or entities is not opened ({error}).") from error
-    if root.tag != root_tag:
-        raise ScenarioError(f"{path}: expected the root <{root_tag}>, got <{root.tag}>.")
+    roots = (root_tag,) if isinstance(root_tag, str) else root_tag
+    if root.tag not in roots:
+        raise ScenarioError(f"{path}: expected the root <{'> or <'.join(roots)}>, got <{root.tag}>.")
     return root
 
 
@@ -55,7 +57,7 @@ def check_options(path: Path, config: ET.Element) -> None:
     options = [
         element
         for element in config.iter()
-        if element is not config and (element.attrib or (element.text or "").strip())
+        if element is not config and element.tag is not ET.Comment and (element.attrib or (element.text or "").strip())
     ]
     for option in options:
         if option.tag not in (*INPUTS, *SAFE_OPTIONS) and not option.tag.startswith(SAFE_FAMILIES):
@@ -111,9 +113,9 @@ def check_network(path: Path) -> None:
         ScenarioError: naming the reason.
     """
     # Only the first element is read: a network can be large, and every worker opens many.
+    content = read_content(path, MAX_FILE_BYTES)
     try:
-        with path.open("rb") as file:
-            _, root = next(iter(SafeET.iterparse(file, events=("start",), forbid_dtd=True)))
+        _, root = next(iter(SafeET.iterparse(io.BytesIO(content), events=("start",), forbid_dtd=True)))
     except (ET.ParseError, StopIteration, DefusedXmlException) as error:
         raise ScenarioError(f"{path}: not a network ({error}). Rebuild it with netconvert.") from error
     if root.tag != "net" or "version" not in root.attrib:
@@ -121,5 +123,5 @@ def check_network(path: Path) -> None:
             f"{path}: expected a <net version=...>, got <{root.tag}> with {sorted(root.attrib)}. "
             "SUMO crashes on a network without a version: rebuild it with netconvert."
         )
-    if b"<include" in path.read_bytes():
+    if b"<include" in content:
         raise ScenarioError(f"{path}: a network may not <include> another file. Rebuild it with netconvert.")
