@@ -113,8 +113,10 @@ def _drop_options(section: ET.Element) -> list[str]:
         if is_option and not is_safe:
             section.remove(element)
             dropped.append(element.tag)
-        else:
+        elif not is_option:
             dropped += _drop_options(element)
+            if element.tag is not ET.Comment and element.find("*") is None:
+                section.remove(element)  # SUMO takes an empty section for an option
     return dropped
 
 

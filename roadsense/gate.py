@@ -25,6 +25,8 @@ HORIZON_S = 60.0
 """How long the ego must be on the road after its departure: an episode of 50 s, and time to spare."""
 
 TIMEOUT_S = 60.0
+STEP_LENGTH_S = 0.1
+"""As in the environment, whatever the scenario's own is."""
 MAX_INSERTION_DELAY_S = 1.0
 MAX_SPACING_M = 350.0
 """A red light may split a convoy; farther apart it is none any more."""
@@ -40,7 +42,7 @@ _WARNING = re.compile(r"^(?:Warning|Error): .*", re.MULTILINE)
 _EMERGENCY = re.compile(r"Vehicle '([^']+)' performs emergency braking")
 _OPTIONS = (
     *("--no-warnings", "false", "--no-step-log", "true", "--duration-log.disable", "true"),
-    *("--time-to-teleport", "-1", "--xml-validation", "never"),
+    *("--step-length", str(STEP_LENGTH_S), "--time-to-teleport", "-1", "--xml-validation", "never"),
     *("--collision.action", "warn", "--collision.mingap-factor", "0", "--collision.check-junctions", "true"),
     *("--emergencydecel.warning-threshold", str(EMERGENCY_SHARE)),
     *("--fcd-output.attributes", "x,y,angle,speed", "--summary-output.period", "1"),
@@ -139,7 +141,7 @@ def _read_output(path: Path) -> ET.Element:
 def _read_tracks(trace: ET.Element) -> dict[str, Track]:
     tracks: dict[str, Track] = defaultdict(dict)
     for step in trace:
-        for car in step:
+        for car in step.iter("vehicle"):
             x, y, angle, speed = (float(car.attrib[key]) for key in ("x", "y", "angle", "speed"))
             tracks[car.attrib["id"]][float(step.attrib["time"])] = (x, y, angle, speed)
     return tracks
@@ -236,12 +238,14 @@ def _mean_speed_mps(run: _Run) -> float:
 
 
 def _count_asked(run: _Run) -> tuple[float, float]:
-    end_s = float(run.summary[-1].attrib["time"])
+    begin_s, end_s = float(run.summary[0].attrib["time"]) - STEP_LENGTH_S, float(run.summary[-1].attrib["time"])
     flows = [flow for root in run.routes for flow in root.findall("flow")]
     singles = [car for root in run.routes for car in single_vehicles(root)]
     counted = [element for element in (*flows, *singles) if not why_uncountable(element)]
-    n_asked = sum(count_until(element, end_s) for element in counted)
-    by_chance = sum(count_until(element, end_s) for element in counted if is_random(element))
+    # What was to depart before the simulation begins never comes.
+    asked = [count_until(element, end_s) - count_until(element, begin_s) for element in counted]
+    n_asked = sum(asked)
+    by_chance = sum(n for element, n in zip(counted, asked, strict=True) if is_random(element))
     if len(counted) < len(flows) + len(singles):
         return n_asked, math.inf
     return n_asked, COUNT_SLACK + COUNT_TOLERANCE * n_asked + 3.0 * by_chance**0.5
