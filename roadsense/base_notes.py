@@ -13,18 +13,21 @@ _PLACES = ("departPos", "departLane", "departSpeed", "arrivalPos", "arrivalLane"
 _UNVARIED = ("person", "personFlow", "container", "containerFlow")
 
 
-def list_notes(scenario: Scenario, roots: Sequence[ET.Element], dropped: Sequence[str]) -> tuple[str, ...]:
+def list_notes(
+    scenario: Scenario, roots: Sequence[ET.Element], options: Sequence[str], detectors: Sequence[str]
+) -> tuple[str, ...]:
     """Returns what isn't varied and why, one sentence each.
 
     Args:
         scenario: the base.
         roots: its route files.
-        dropped: options of its configuration that were left out.
+        options: those of its configuration that were left out.
+        detectors: elements that were left out because they write files.
     """
     flows = [flow for root in roots for flow in root.findall("flow")]
     singles = [car for root in roots for car in single_vehicles(root)]
     return (
-        *_options(dropped),
+        *_left_out(options, detectors),
         *_flows(roots, flows),
         *(f"Left as it is: {reason}" for element in (*flows, *singles) if (reason := why_uncountable(element))),
         *_convoy([car for car in singles if car.get("id") in scenario.convoy_ids], roots),
@@ -33,12 +36,14 @@ def list_notes(scenario: Scenario, roots: Sequence[ET.Element], dropped: Sequenc
     )
 
 
-def _options(dropped: Sequence[str]) -> Iterator[str]:
-    for option in dropped:
+def _left_out(options: Sequence[str], detectors: Sequence[str]) -> Iterator[str]:
+    for option in options:
         yield (
             f"The option <{option}> is left out: a scenario sets only options that change the traffic "
             "and neither read or write further files nor listen."
         )
+    for detector in detectors:
+        yield f"<{detector}> is left out: it writes a file, and traffic is the same without it."
 
 
 def _flows(roots: Sequence[ET.Element], flows: Sequence[ET.Element]) -> Iterator[str]:

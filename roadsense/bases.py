@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from roadsense.base_files import read_base_config, read_base_routes
 from roadsense.base_notes import list_notes
 from roadsense.convoy_naming import ConvoyNaming, rename_convoy
 from roadsense.errors import ScenarioError
 from roadsense.files import hash_file
 from roadsense.flows import HOUR_S, read_rate_vph, read_seconds, why_uncountable
-from roadsense.route_files import define_default_type, read_route_files, single_vehicles, type_of
+from roadsense.route_files import define_default_type, single_vehicles, type_of
 from roadsense.scenario import Scenario, check_inputs, describe_scenario, find_scenarios
-from roadsense.scenario_checks import CONFIG_ROOTS, INPUTS, SAFE_FAMILIES, SAFE_OPTIONS, read_xml
 from roadsense.variations import Traffic, VariationRanges
 
 
@@ -40,9 +40,10 @@ class Base:
     config: ET.Element = field(repr=False, compare=False)
 
     def read_routes(self) -> list[tuple[Path, ET.Element]]:
-        """Returns the files that hold vehicles, flows or types: path from the base's folder, and a tree to change.
+        """Returns each route file's path from the base's folder, and a tree of it to change.
 
-        The trees keep the comments; the convoy is V001 (the ego), V002, ... in them.
+        Additional files are among them where they hold vehicles, flows or types, or lost a detector. The trees
+        keep the comments; the convoy is V001 (the ego), V002, ... in them.
         """
         return [(path, copy.deepcopy(root)) for path, root in self.routes]
 
@@ -88,36 +89,19 @@ def vehicles(root: ET.Element, scenario: Scenario, in_convoy: bool) -> list[ET.E
 
 
 def _read_base(config_path: Path, ranges: VariationRanges, naming: ConvoyNaming | None) -> Base:
-    config = read_xml(config_path, CONFIG_ROOTS, comments=True)
-    dropped = _drop_options(config)
+    config, options = read_base_config(config_path)
     inputs = check_inputs(config_path, config)
-    files = read_route_files(*inputs[1:], comments=True)
+    files, detectors = read_base_routes(inputs)
     roots = [root for _, root in files]
     if naming:
         rename_convoy(config_path, roots, naming)
     scenario = describe_scenario(config_path, inputs, roots)
-    notes = list_notes(scenario, roots, dropped)
+    notes = list_notes(scenario, roots, options, detectors)
     if define_default_type(roots):
         notes += (f"{files[0][0].name} gets SUMO's default vType written out, for the vehicles that name none.",)
     _check_departure(scenario, roots, ranges)
     routes = tuple((path.relative_to(config_path.parent), root) for path, root in files)
     return Base(scenario.name, scenario, _read_traffic(scenario, roots), notes, routes, config)
-
-
-def _drop_options(section: ET.Element) -> list[str]:
-    # Removes the options that `check_options` refuses; a base may write what it likes, its scenarios may not.
-    dropped = []
-    for element in list(section):
-        is_option = bool(element.attrib or (element.text or "").strip()) and element.tag is not ET.Comment
-        is_safe = element.tag in (*INPUTS, *SAFE_OPTIONS) or str(element.tag).startswith(SAFE_FAMILIES)
-        if is_option and not is_safe:
-            section.remove(element)
-            dropped.append(element.tag)
-        elif not is_option:
-            dropped += _drop_options(element)
-            if element.tag is not ET.Comment and element.find("*") is None:
-                section.remove(element)  # SUMO takes an empty section for an option
-    return dropped
 
 
 def _check_departure(scenario: Scenario, roots: Sequence[ET.Element], ranges: VariationRanges) -> None:

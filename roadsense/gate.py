@@ -239,13 +239,11 @@ def _mean_speed_mps(run: _Run) -> float:
 
 def _count_asked(run: _Run) -> tuple[float, float]:
     begin_s, end_s = float(run.summary[0].attrib["time"]) - STEP_LENGTH_S, float(run.summary[-1].attrib["time"])
-    flows = [flow for root in run.routes for flow in root.findall("flow")]
-    singles = [car for root in run.routes for car in single_vehicles(root)]
-    counted = [element for element in (*flows, *singles) if not why_uncountable(element)]
+    demand = [element for root in run.routes for element in (*root.findall("flow"), *single_vehicles(root))]
+    counted = [element for element in demand if not why_uncountable(element)]
     # What was to depart before the simulation begins never comes.
     asked = [count_until(element, end_s) - count_until(element, begin_s) for element in counted]
     n_asked = sum(asked)
     by_chance = sum(n for element, n in zip(counted, asked, strict=True) if is_random(element))
-    if len(counted) < len(flows) + len(singles):
-        return n_asked, math.inf
-    return n_asked, COUNT_SLACK + COUNT_TOLERANCE * n_asked + 3.0 * by_chance**0.5
+    tolerance = COUNT_SLACK + COUNT_TOLERANCE * n_asked + 3.0 * by_chance**0.5
+    return n_asked, tolerance if len(counted) == len(demand) else math.inf

@@ -12,28 +12,29 @@ from roadsense.scenario_checks import read_xml, refuse_file_names
 DEFAULT_TYPE = "DEFAULT_VEHTYPE"
 """SUMO's name for the type of a vehicle that names none; a file may define it."""
 
+ROUTE_ROOTS = ("routes", "additional")
+"""Roots that a file of vehicles, flows or types may have; SUMO minds none."""
+
 _DEMAND_TAGS = ("vehicle", "trip", "flow", "vType", "vTypeDistribution")
-_ROOTS = ("routes", "additional")
 
 
-def read_route_files(
-    route_paths: Iterable[Path], additional_paths: Iterable[Path], comments: bool = False
-) -> list[tuple[Path, ET.Element]]:
+def read_route_files(route_paths: Iterable[Path], additional_paths: Iterable[Path]) -> list[tuple[Path, ET.Element]]:
     """Returns the files that hold vehicles, flows or types, with their trees, in the order in which SUMO reads them.
 
     These are the route files, and before them such additional files as hold any.
 
-    Args:
-        route_paths: the route files.
-        additional_paths: the additional files; all are checked.
-        comments: whether the trees keep them.
-
     Raises:
-        ScenarioError: if a file is missing, too large, not XML, or names a further file.
+        ScenarioError: if a file, of these or another additional one, is missing, too large, not XML, or names
+            a further file.
     """
-    additional = [(path, _read(path, comments)) for path in additional_paths]
-    found = [(path, root) for path, root in additional if any(root.find(tag) is not None for tag in _DEMAND_TAGS)]
-    return [*found, *((path, _read(path, comments)) for path in route_paths)]
+    additional = [(path, _read(path)) for path in additional_paths]
+    found = [(path, root) for path, root in additional if holds_demand(root)]
+    return [*found, *((path, _read(path)) for path in route_paths)]
+
+
+def holds_demand(root: ET.Element) -> bool:
+    """Tells whether a file has vehicles, flows or types."""
+    return any(root.find(tag) is not None for tag in _DEMAND_TAGS)
 
 
 def single_vehicles(root: ET.Element) -> list[ET.Element]:
@@ -69,8 +70,8 @@ def sort_by_departure(root: ET.Element) -> None:
     root[:] = [element for _, element in ordered]
 
 
-def _read(path: Path, comments: bool) -> ET.Element:
-    root = read_xml(path, _ROOTS, comments)
+def _read(path: Path) -> ET.Element:
+    root = read_xml(path, ROUTE_ROOTS)
     refuse_file_names(path, root)
     return root
 

@@ -12,7 +12,9 @@ from roadsense.bases import Base, read_bases
 from roadsense.convoy_naming import ConvoyNaming
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.gate import prove
-from roadsense.road_drawing import RoadMap
+from roadsense.gen_scenarios import GenConfig, generate_dataset
+from roadsense.rebuild import rebuild_differences
+from roadsense.road_drawing import RoadMap, plot_scenario
 from roadsense.scenario import open_scenario
 from roadsense.scenario_files import write_scenario
 from roadsense.sumo_program import run_sumo
@@ -22,7 +24,7 @@ from tests.osm_town import import_town
 
 XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:noNamespaceSchemaLocation='
 HEAD = f'<routes {XSI}"http://sumo.dlr.de/xsd/routes_file.xsd">'
-FOREIGN = ConvoyNaming("4711", ("bus_17", "lead car"[:4]))
+FOREIGN = ConvoyNaming("4711", ("bus_17", "lead"))
 TRAFFIC = 'route="through" begin="0" end="100" departSpeed="desired"'
 
 
@@ -199,3 +201,19 @@ def test_a_base_of_this_form_gives_scenarios_that_pass_the_gate_and_can_be_drive
         env.reset(seed=1, options={"scenario": path})
         assert all(not env.step(np.zeros(1, np.float32))[3] for _ in range(20))
     env.close()
+
+
+def test_a_dataset_of_gzipped_bases_is_made_rebuilt_and_drawn(tmp_path: Path, network: Path) -> None:
+    FORMS["gzip'd"].write(tmp_path / "bases" / "road", network)
+    dataset = generate_dataset(GenConfig(tmp_path / "bases", tmp_path / "out", n_train=2, n_eval=1))
+    assert dataset.verify() == []
+    assert rebuild_differences(dataset, tmp_path / "bases") == []
+    assert plot_scenario(dataset.scenario_paths("train")[0], 20.0).axes
+
+
+def test_namespaces_survive_in_what_is_written(make_base: Callable[[Form], Base], tmp_path: Path) -> None:
+    base = make_base(FORMS["namespaces and comments"])
+    (path,) = write_draws(base, tmp_path / "out", n=1)
+    text = (path.parent / "routes.rou.xml").read_text()
+    assert f'{XSI}"http://sumo.dlr.de/xsd/routes_file.xsd"' in text
+    assert [text.count(f"<!-- {word} -->") for word in ("mine", "traffic")] == [1, 1]
