@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from roadsense.route_files import ROUTE_ROOTS, holds_demand
+from roadsense.route_files import holds_demand, read_route_file
 from roadsense.scenario import Inputs
 from roadsense.scenario_checks import (
     CONFIG_ROOTS,
@@ -44,7 +44,7 @@ def read_base_routes(inputs: Inputs) -> tuple[list[tuple[Path, ET.Element]], lis
     _, route_paths, additional_paths = inputs
     files, dropped = [], []
     for path in (*additional_paths, *route_paths):
-        root = read_xml(path, ROUTE_ROOTS, comments=True)
+        root = read_route_file(path, comments=True)
         lost = _drop_detectors(root)
         refuse_file_names(path, root)
         if path in route_paths or lost or holds_demand(root):

@@ -37,10 +37,10 @@ def list_notes(
 
 
 def _left_out(options: Sequence[str], detectors: Sequence[str]) -> Iterator[str]:
-    for option in options:
+    if options:
         yield (
-            f"The option <{option}> is left out: a scenario sets only options that change the traffic "
-            "and neither read or write further files nor listen."
+            f"Options left out of the configuration: {_listed(options, most=len(options))}. A scenario sets only "
+            "such as are known to read or write no further file and not to listen."
         )
     for detector in detectors:
         yield f"<{detector}> is left out: it writes a file, and traffic is the same without it."

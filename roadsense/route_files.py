@@ -12,9 +12,6 @@ from roadsense.scenario_checks import read_xml, refuse_file_names
 DEFAULT_TYPE = "DEFAULT_VEHTYPE"
 """SUMO's name for the type of a vehicle that names none; a file may define it."""
 
-ROUTE_ROOTS = ("routes", "additional")
-"""Roots that a file of vehicles, flows or types may have; SUMO minds none."""
-
 _DEMAND_TAGS = ("vehicle", "trip", "flow", "vType", "vTypeDistribution")
 
 
@@ -27,9 +24,23 @@ def read_route_files(route_paths: Iterable[Path], additional_paths: Iterable[Pat
         ScenarioError: if a file, of these or another additional one, is missing, too large, not XML, or names
             a further file.
     """
-    additional = [(path, _read(path)) for path in additional_paths]
-    found = [(path, root) for path, root in additional if holds_demand(root)]
-    return [*found, *((path, _read(path)) for path in route_paths)]
+    additional = [(path, read_route_file(path)) for path in additional_paths]
+    routes = [(path, read_route_file(path)) for path in route_paths]
+    for path, root in (*additional, *routes):
+        refuse_file_names(path, root)
+    return [*((path, root) for path, root in additional if holds_demand(root)), *routes]
+
+
+def read_route_file(path: Path, comments: bool = False) -> ET.Element:
+    """Returns the tree of a route or additional file, under any root but an element of its own: as SUMO has it.
+
+    Raises:
+        ScenarioError: if it is missing, too large, not XML, or has no root around its elements.
+    """
+    root = read_xml(path, None, comments)
+    if root.tag in _DEMAND_TAGS:
+        raise ScenarioError(f"{path}: expected a root around <{root.tag}>, got none. Put it into <routes>.")
+    return root
 
 
 def holds_demand(root: ET.Element) -> bool:
@@ -68,12 +79,6 @@ def sort_by_departure(root: ET.Element) -> None:
         keys.append(following)
     ordered = sorted(zip(reversed(keys), root, strict=True), key=lambda pair: pair[0])
     root[:] = [element for _, element in ordered]
-
-
-def _read(path: Path) -> ET.Element:
-    root = read_xml(path, ROUTE_ROOTS)
-    refuse_file_names(path, root)
-    return root
 
 
 def _departure_s(element: ET.Element) -> float:

@@ -26,12 +26,12 @@ FILE_ATTRIBUTES = ("dest", "file", "href", "output")
 FILE_PARAMS = ("has.ssm.device", "has.toc.device")
 
 
-def read_xml(path: Path, root_tag: str | tuple[str, ...], comments: bool = False) -> ET.Element:
+def read_xml(path: Path, root_tag: str | tuple[str, ...] | None, comments: bool = False) -> ET.Element:
     """Returns the root element of an XML file, plain or gzip'd, with its comments or without.
 
     Raises:
         ScenarioError: if the file is missing, too large, not XML, has a document type or an entity, or has
-            another root than `root_tag`, or than one of them.
+            another root than `root_tag`, or than one of them; None: it may have any.
     """
     file = io.BytesIO(read_content(path, MAX_FILE_BYTES))
     parser = SafeET.XMLParser(target=CommentKeeper(), forbid_dtd=True) if comments else None
@@ -42,7 +42,7 @@ def read_xml(path: Path, root_tag: str | tuple[str, ...], comments: bool = False
     except DefusedXmlException as error:
         raise ScenarioError(f"{path}: XML with a document type or entities is not opened ({error}).") from error
     roots = (root_tag,) if isinstance(root_tag, str) else root_tag
-    if root.tag not in roots:
+    if roots is not None and root.tag not in roots:
         raise ScenarioError(f"{path}: expected the root <{'> or <'.join(roots)}>, got <{root.tag}>.")
     return root
 

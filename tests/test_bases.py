@@ -192,7 +192,8 @@ def test_a_convoy_that_sumo_places_or_whose_type_it_draws_is_said(tmp_path: Path
 def test_options_a_scenario_may_not_set_are_left_out_and_said(tmp_path: Path, network: Path) -> None:
     config = CONFIG.replace("<time>", '<output><fcd-output value="f.xml"/></output><!-- when --><time>')
     base = base_of(tmp_path, network, FLOWS + convoy(), config)
-    assert [note.split(":")[0] for note in base.notes] == ["The option <fcd-output> is left out"]
+    (note,) = base.notes
+    assert note.startswith("Options left out of the configuration: fcd-output. ")
     write_one(base, tmp_path / "out")
     assert "output" not in (tmp_path / "out" / "scenario.sumocfg").read_text()
     assert "<!-- when -->" in (tmp_path / "out" / "scenario.sumocfg").read_text()
@@ -237,6 +238,17 @@ def test_detectors_that_write_are_left_out_and_said_and_other_writers_refused(tm
     assert open_scenario(tmp_path / "out" / "scenario.sumocfg").additional_paths
     (path.parent / "s.add.xml").write_text('<additional><rerouter id="r" file="elsewhere.xml"/></additional>')
     with pytest.raises(ScenarioError, match="<rerouter> may not name a file"):
+        read_base(tmp_path / "bases")
+
+
+@pytest.mark.parametrize("root", ["additional", "add", "trips"])
+def test_files_may_have_any_root_but_need_one(tmp_path: Path, network: Path, root: str) -> None:
+    path = write_base(tmp_path / "bases" / "road", network).parent / "routes.rou.xml"
+    path.write_text(path.read_text().replace("routes>", f"{root}>"))
+    base = read_base(tmp_path / "bases")
+    assert set(base.traffic.headways_s) == {"cars", "trucks"}
+    path.write_text('<vehicle id="V001" depart="1"/>')
+    with pytest.raises(ScenarioError, match="expected a root around <vehicle>"):
         read_base(tmp_path / "bases")
 
 
