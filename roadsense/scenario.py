@@ -91,8 +91,8 @@ def open_scenario(config_path: str | Path) -> Scenario:
     The checks are those whose failure SUMO answers with a crash, a silent surprise or a file written
     somewhere: XML without document type or entities, every named file present and inside the folder, no
     option or element that reads or writes another one, a network with a `version` (libsumo ends the process
-    without one), a convoy `V001`, `V002`, ... in the routes. A scenario is read again only when a file in its
-    folder has changed.
+    without one), a convoy `V001`, `V002`, ... among the vehicles and trips. Files may be gzip'd. A scenario is
+    read again only when a file in its folder has changed.
 
     Args:
         config_path: path of the `.sumocfg`.

@@ -12,6 +12,7 @@ _PLACES_M = {
     "west": (1380, 0), "south": (1400, -20), "east": (1420, 0), "north": (1400, 20),
     "p": (600, -300), "q": (600, 300), "r": (1400, 400), "t": (1400, -300),
 }  # fmt: skip
+_SIGNALS = '<tag k="highway" v="traffic_signals"/>'
 _WAYS = (
     ("a b c west", {"highway": "primary", "maxspeed": "60", "lanes": "2", "name": "Main Road"}),
     ("east d f", {"highway": "primary", "maxspeed": "60", "lanes": "2", "name": "Main Road"}),
@@ -30,7 +31,7 @@ def import_town(folder: Path) -> Path:
     m_per_degree_east = _M_PER_DEGREE * math.cos(math.radians(_LATITUDE))
     nodes = [
         f'<node id="{numbers[place]}" lat="{_LATITUDE + y / _M_PER_DEGREE:.7f}" '
-        f'lon="{_LONGITUDE + x / m_per_degree_east:.7f}"/>'
+        f'lon="{_LONGITUDE + x / m_per_degree_east:.7f}">{_SIGNALS if place == "b" else ""}</node>'
         for place, (x, y) in _PLACES_M.items()
     ]
     ways = [

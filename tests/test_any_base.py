@@ -141,6 +141,9 @@ FORMS = {
     ),
     "random places": Form(FLOWS.replace('departPos="0"', 'departPos="random_free"') + convoy()),
 }
+SIGNALS = (
+    f'<tlLogic id="2" type="static" programID="own" offset="0"><phase duration="90" state="{"G" * 16}"/></tlLogic>'
+)
 TOWN = Form(
     '<flow id="ahead" type="car" from="100#0" to="101" begin="0" end="100" vehsPerHour="200" departSpeed="desired"/>'
     '<flow id="side" type="bike" from="104" to="-104" begin="0" end="100" number="3"/>'
@@ -148,7 +151,10 @@ TOWN = Form(
     + foreign_convoy("trip", 'from="100#1" to="101"').replace('departSpeed="20"', 'departSpeed="13"'),
     TYPES.replace('<route id="through" edges="west east"/>', '<vType id="bike" vClass="bicycle"/>'),
     head=HEAD,
-    config=CONFIG.replace(".net.xml", ".net.xml.gz"),
+    config=CONFIG.replace(".net.xml", ".net.xml.gz").replace(
+        "<route-files", '<additional-files value="signals.add.xml"/><route-files'
+    ),
+    files=(("signals.add.xml", f"<additional>{SIGNALS}</additional>"),),
     naming=FOREIGN,
 )
 
@@ -201,6 +207,14 @@ def test_a_base_of_this_form_gives_scenarios_that_pass_the_gate_and_can_be_drive
         env.reset(seed=1, options={"scenario": path})
         assert all(not env.step(np.zeros(1, np.float32))[3] for _ in range(20))
     env.close()
+
+
+def test_a_warning_of_a_traffic_lights_program_is_counted_and_blamed_on_no_draw(
+    make_base: Callable[[Form], Base], tmp_path: Path
+) -> None:
+    (path,) = write_draws(make_base(TOWN), tmp_path / "out", n=1)
+    assert "Unsafe green phase" in run_sumo(path, ("--end", "1"))
+    assert prove(path).n_warnings >= 1
 
 
 def test_a_dataset_of_gzipped_bases_is_made_rebuilt_and_drawn(tmp_path: Path, network: Path) -> None:
