@@ -18,6 +18,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from roadsense.errors import InputError
+from roadsense.route_files import read_route_files
 from roadsense.scenario import CONVOY_ID, EGO_ID, open_scenario
 from roadsense.scenario_checks import read_xml
 from roadsense.scratch import scratch_folder
@@ -146,7 +147,8 @@ def take_snapshot(config_path: str | Path, time_s: float) -> list[DrawnVehicle]:
         InputError: if there is no car at that time.
     """
     scenario = open_scenario(config_path)
-    types = {kind.get("id"): kind for path in scenario.route_paths for kind in read_xml(path, "routes").iter("vType")}
+    routes = [root for _, root in read_route_files(scenario.route_paths, scenario.additional_paths)]
+    types = {kind.get("id"): kind for root in routes for kind in root.iter("vType")}
     with scratch_folder("roadsense_snapshot_") as folder:
         output, window = (
             folder / "fcd.xml",

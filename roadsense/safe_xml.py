@@ -25,6 +25,7 @@ ENCODINGS = ("utf-8", "us-ascii", "ascii", "iso-8859-1", "utf-16")
 _GZIP_MAGIC = b"\x1f\x8b"  # SUMO goes by it too, whatever the file is called
 _CHUNK_BYTES = 2**16
 
+RootTag = str | tuple[str, ...] | None
 OnStart = Callable[[str, dict[str, str], int], object]
 """Is told an element's tag, its attributes and its line."""
 
@@ -41,13 +42,13 @@ def locate(path: Path, element: ET.Element) -> str:
     return f"{path}:{line}" if line else str(path)
 
 
-def read_xml(path: Path, root_tag: str, keep_comments: bool = False) -> ET.Element:
+def read_xml(path: Path, root_tag: RootTag, keep_comments: bool = False) -> ET.Element:
     """Returns the root element of an XML file, each element with its `line`.
 
     Args:
         path: the file, plain or gzip'd.
-        root_tag: what the root must be.
-        keep_comments: whether comments become part of the tree.
+        root_tag: what the root must be, or one of several; None: anything.
+        keep_comments: whether comments become part of the tree; those before the root become its first children.
 
     Raises:
         ScenarioError: if the file is missing, too large, not XML, has a document type or an entity, or has
@@ -55,21 +56,30 @@ def read_xml(path: Path, root_tag: str, keep_comments: bool = False) -> ET.Eleme
     """
     builder = ET.TreeBuilder(element_factory=Element, insert_comments=keep_comments)
 
+    before_root: list[str] = []
+
     def start(tag: str, attributes: dict[str, str], line: int) -> None:
         element = builder.start(tag, attributes)
         element.line = line  # type: ignore[attr-defined] # it is an `Element`, by the builder's factory
+        element.extend(ET.Comment(before_root.pop(0)) for _ in tuple(before_root))
+
+    def comment(text: str) -> None:
+        if scanner.depth:
+            builder.comment(text)
+        elif not scanner.n_elements:
+            before_root.append(text)
 
     scanner = _Scanner(path, root_tag, start)
     scanner.parser.CharacterDataHandler = builder.data
     scanner.on_end = builder.end
     if keep_comments:
-        scanner.parser.CommentHandler = builder.comment
+        scanner.parser.CommentHandler = comment
     scanner.run()
     root: ET.Element = builder.close()
     return root
 
 
-def scan_xml(path: Path, root_tag: str, on_start: OnStart) -> None:
+def scan_xml(path: Path, root_tag: RootTag, on_start: OnStart) -> None:
     """Calls `on_start` for every element of an XML file in turn and keeps none: for files that may be large.
 
     Raises:
@@ -81,7 +91,7 @@ def scan_xml(path: Path, root_tag: str, on_start: OnStart) -> None:
 class _Scanner:
     # One pass of expat over a file. Without a document type there are no entities but XML's own five.
 
-    def __init__(self, path: Path, root_tag: str, on_start: OnStart) -> None:
+    def __init__(self, path: Path, root_tag: RootTag, on_start: OnStart) -> None:
         self.path, self.root_tag, self.on_start = path, root_tag, on_start
         self.on_end: Callable[[str], object] | None = None
         self.n_elements = self.depth = 0
@@ -113,8 +123,9 @@ class _Scanner:
         self.parser.Parse(b"", True)
 
     def _start_root(self, tag: str, attributes: dict[str, str]) -> None:
-        if tag != self.root_tag:
-            raise self._error(f"expected the root <{self.root_tag}>, got <{tag}>.")
+        roots = (self.root_tag,) if isinstance(self.root_tag, str) else self.root_tag
+        if roots is not None and tag not in roots:
+            raise self._error(f"expected the root <{'> or <'.join(roots)}>, got <{tag}>.")
         self.parser.StartElementHandler = self._start
         self._start(tag, attributes)
 

@@ -10,8 +10,18 @@ from sumolib.miscutils import parseTime
 from roadsense.errors import ScenarioError
 from roadsense.safe_xml import MAX_FILE_BYTES, locate, read_xml, scan_xml
 
-__all__ = ["INPUTS", "MAX_FILE_BYTES", "check_network", "check_options", "named_files", "read_xml", "refuse_file_names"]
+__all__ = [
+    "CONFIG_ROOTS",
+    "INPUTS",
+    "MAX_FILE_BYTES",
+    "check_network",
+    "check_options",
+    "named_files",
+    "read_xml",
+    "refuse_file_names",
+]
 
+CONFIG_ROOTS = ("configuration", "sumoConfiguration")
 REQUIRED_INPUTS = ("net-file", "route-files")
 INPUTS = (*REQUIRED_INPUTS, "additional-files")
 SAFE_OPTIONS = (

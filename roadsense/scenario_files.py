@@ -1,6 +1,5 @@
 """A draw of a base scenario, written as files."""
 
-import math
 import shutil
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
@@ -8,9 +7,10 @@ from pathlib import Path
 
 from roadsense.bases import Base, vehicles
 from roadsense.flows import find_rate_attribute, format_scaled_rate, read_seconds
+from roadsense.route_files import sort_by_departure
 from roadsense.scenario import Scenario
-from roadsense.scenario_checks import read_xml
 from roadsense.variations import DECIMALS, SECONDS_DECIMALS, FlowDraw, TypeDraw, Variation
+from roadsense.xml_files import write_xml
 
 CONFIG_NAME = "scenario.sumocfg"
 
@@ -35,27 +35,27 @@ def write_scenario(base: Base, variation: Variation, folder: Path) -> tuple[Edit
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     edits = []
-    for path in scenario.route_paths:
-        root = read_xml(path, "routes")
+    for name, root in base.read_routes():
         edits += _vary_routes(root, variation, scenario)
-        _write_xml(root, folder / path.relative_to(source))
-    config = read_xml(scenario.config_path, "configuration")
+        write_xml(root, folder / name)
+    config = base.read_config()
     edits.append(_vary_seed(config, variation.sumo_seed))
-    _write_xml(config, folder / CONFIG_NAME)
+    write_xml(config, folder / CONFIG_NAME)
     return tuple(edits)
 
 
 def _vary_routes(root: ET.Element, variation: Variation, scenario: Scenario) -> list[Edit]:
     edits = []
-    for flow in root.iter("flow"):
+    for flow in (flow for flow in root.findall("flow") if flow.get("id", "") in variation.flows):
         edits += _vary_flow(flow, variation.flows[flow.get("id", "")])
     for kind in root.iter("vType"):
         edits += _vary_type(kind, variation.types[kind.get("id", "")], variation.speed_cut)
     for vehicle in vehicles(root, scenario, in_convoy=False):
-        edits.append(_shift(vehicle, "depart", variation.flows[vehicle.get("id", "")].shift_s))
+        if vehicle.get("id", "") in variation.flows:
+            edits.append(_shift(vehicle, "depart", variation.flows[vehicle.get("id", "")].shift_s))
     for vehicle in vehicles(root, scenario, in_convoy=True):
         edits.append(_shift(vehicle, "depart", variation.convoy_shift_s))
-    _sort_by_departure(root)
+    sort_by_departure(root)
     return edits
 
 
@@ -95,18 +95,3 @@ def _set(element: ET.Element, attribute: str, new: str | None) -> Edit:
     if new is not None:
         element.set(attribute, new)
     return edit
-
-
-def _sort_by_departure(root: ET.Element) -> None:
-    # SUMO reads route files as it goes and drops what departs before something it has read already.
-    def _departure(element: ET.Element) -> float:
-        attribute = "begin" if "begin" in element.attrib else "depart"
-        return read_seconds(element, attribute) if attribute in element.attrib else -math.inf
-
-    root[:] = sorted(root, key=_departure)
-
-
-def _write_xml(root: ET.Element, path: Path) -> None:
-    ET.indent(root, "    ")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ET.ElementTree(root).write(path, encoding="UTF-8", xml_declaration=True)
