@@ -14,6 +14,7 @@ from roadsense.scenario import EGO_ID
 
 N_COLUMNS, N_BINS = 3, 10
 PANEL_WIDTH_IN, PANEL_HEIGHT_IN = 3.4, 2.5
+TICK_STEPS = [1, 2, 2.5, 5, 10]
 LEVELS = ("density_level", "driver_level")
 COLOURS, MARKERS, LINES = (BLUE, ORANGE, GREEN, PURPLE), ("o", "D", "s", "^"), ("-", "-", "--", ":")
 """Of the splits, in their order."""
@@ -70,7 +71,7 @@ def plot_draws(draws: pd.DataFrame) -> Figure:
         draw(axes, values)
         axes.set(xlabel=label_quantity(quantity), ylabel="share of draws", ylim=(0, None))
         axes.yaxis.set_major_formatter(format_share)
-        axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+        axes.yaxis.set_major_locator(MaxNLocator(4, steps=TICK_STEPS))
     _add_legend(figure, grid[-1], len(splits))
     return figure
 
@@ -120,6 +121,7 @@ def plot_effects(effects: pd.DataFrame) -> Figure:
         axes.set_xlabel(x_label if row == len(names) - 1 else "")
         if column == 0:
             _name_ends(axes, own, names[row])
+        axes.set_ylim(bottom=0)
     for column in range(len(panels)):  # one scale down each column, so that rows can be compared
         for axes in grid[column + len(panels) :: len(panels)]:
             axes.sharex(grid[column])
@@ -131,7 +133,6 @@ def _name_ends(axes: Axes, own: pd.DataFrame, name: str) -> None:
         setting = own.loc[own["end"] == end, "setting"].iloc[0]
         axes.plot([], [], color=colour, linestyle=line, label=f"{setting:g}")
     axes.legend(title=name, fontsize=8, title_fontsize=8.5, frameon=False, loc="lower right")
-    axes.set_ylim(bottom=0)
 
 
 def _draw_counts(axes: Axes, run: pd.DataFrame, style: Mapping[str, Any]) -> None:
@@ -151,7 +152,6 @@ def _draw_ways(axes: Axes, run: pd.DataFrame, style: Mapping[str, Any]) -> None:
     ways = run[run["is_convoy"]].pivot(index="time_s", columns="vehicle", values="way_m")
     for car in sorted(set(ways) - {EGO_ID}, key=str):
         axes.plot(ways[car] - ways[EGO_ID], **{**style, "linewidth": 1.0})
-    axes.set_ylim(bottom=0)
 
 
 def _draw_share_below(axes: Axes, values: pd.Series, style: Mapping[str, Any]) -> None:
@@ -173,7 +173,7 @@ def _draw_levels(axes: Axes, draws: pd.DataFrame, splits: Sequence[str]) -> None
 
 def _draw_histograms(axes: Axes, values: Mapping[str, Sequence[float]]) -> None:
     edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins=N_BINS).tolist()
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=TICK_STEPS))
     for place, (split, own) in enumerate(values.items()):
         weights = np.full(len(own), 1 / max(len(own), 1))
         style: dict[str, Any] = {"color": COLOURS[place % 4], "label": split, "weights": weights}

@@ -109,8 +109,8 @@ def _origin(dataset: Dataset) -> str:
 ```
 
 `BASES` is the folder of base scenarios whose hashes `{MANIFEST_NAME}` lists under `bases`. The same versions, bases \
-and settings give the same files, byte for byte. `{MANIFEST_NAME}` holds every drawn value, every edited attribute with \
-its original, what the proof measured, and the hash of every file."""
+and settings give the same files, byte for byte. `{MANIFEST_NAME}` holds every drawn value, every edited attribute \
+with its original, what the proof measured, and the hash of every file."""
 
 
 def _command(settings: Mapping[str, Any]) -> str:
@@ -218,8 +218,8 @@ def _difficulty(dataset: Dataset) -> str:
 
 The smallest time to collision, in s, of a standard driver without an assist (reacts after \
 {STANDARD_DRIVER.reaction_time_s:g} s, keeps {STANDARD_DRIVER.time_headway_s:g} s) whose leader in the convoy brakes \
-to standstill with {STANDARD_HAZARD.deceleration_mps2:g} m/s2, {STANDARD_HAZARD.onset_s:g} s after the start. Smaller is \
-harder; "no hazard" counts scenarios in which that car was never fast enough to brake.
+to standstill with {STANDARD_HAZARD.deceleration_mps2:g} m/s2, {STANDARD_HAZARD.onset_s:g} s after the start. Smaller \
+is harder; "no hazard" counts scenarios in which that car was never fast enough to brake.
 
 {_table(names, rows)}"""
 
