@@ -12,7 +12,10 @@ from matplotlib.ticker import MaxNLocator
 from roadsense.plots import BLUE, GREEN, INK, ORANGE, PURPLE, RED, expect_columns, format_share, new_grid
 from roadsense.scenario import EGO_ID
 
-N_COLUMNS, N_BINS = 3, 10
+N_COLUMNS = 3
+MIN_BINS, MAX_BINS, DRAWS_PER_BIN = 4, 10, 3
+"""Fewer bins for fewer draws: in narrow ones even a perfectly even draw looks ragged."""
+
 PANEL_WIDTH_IN, PANEL_HEIGHT_IN = 3.4, 2.5
 TICK_STEPS = [1, 2, 2.5, 5, 10]
 LEVELS = ("density_level", "driver_level")
@@ -122,10 +125,16 @@ def plot_effects(effects: pd.DataFrame) -> Figure:
         if column == 0:
             _name_ends(axes, own, names[row])
         axes.set_ylim(bottom=0)
-    for column in range(len(panels)):  # one scale down each column, so that rows can be compared
-        for axes in grid[column + len(panels) :: len(panels)]:
-            axes.sharex(grid[column])
+    for column in range(len(panels)):
+        _share_scale(grid[column :: len(panels)])
     return figure
+
+
+def _share_scale(column: Sequence[Axes]) -> None:
+    # One scale down a column, so that its rows can be compared.
+    limits = np.array([axes.get_xlim() for axes in column])
+    for axes in column:
+        axes.set_xlim(limits[:, 0].min(), limits[:, 1].max())
 
 
 def _name_ends(axes: Axes, own: pd.DataFrame, name: str) -> None:
@@ -166,13 +175,15 @@ def _draw_levels(axes: Axes, draws: pd.DataFrame, splits: Sequence[str]) -> None
         own = points.loc[split]
         axes.plot(own[LEVELS[0]], own[LEVELS[1]], markersize=4.5, alpha=0.8, clip_on=False, **_marker(place))
     axes.set(xlabel=label_quantity(LEVELS[0]), ylabel=label_quantity(LEVELS[1]), xlim=(0, 1), ylim=(0, 1))
+    axes.yaxis.label.set_fontsize(8)
     thirds = (0, 1 / 3, 2 / 3, 1)
     axes.set_xticks(thirds, ["0", "1/3", "2/3", "1"])
     axes.set_yticks(thirds, ["0", "1/3", "2/3", "1"])
 
 
 def _draw_histograms(axes: Axes, values: Mapping[str, Sequence[float]]) -> None:
-    edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins=N_BINS).tolist()
+    n_bins = min(max(min(map(len, values.values())) // DRAWS_PER_BIN, MIN_BINS), MAX_BINS)
+    edges = np.histogram_bin_edges(np.concatenate(list(values.values())), n_bins).tolist()
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=TICK_STEPS))
     for place, (split, own) in enumerate(values.items()):
         weights = np.full(len(own), 1 / max(len(own), 1))
