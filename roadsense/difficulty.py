@@ -46,6 +46,8 @@ Difficulty = dict[str, float | None]
 def measure_difficulty(config_paths: Sequence[Path], workers: int = 0) -> list[Difficulty]:
     """Drives each scenario once, in worker processes, and returns how hard each is, in the order given.
 
+    The car ahead of the ego counts, whichever it is: where traffic has cut in, that needn't be the one that brakes.
+
     Args:
         config_paths: `.sumocfg` of each scenario.
         workers: processes; 0: one for each core. The figures don't depend on it.
@@ -56,7 +58,7 @@ def measure_difficulty(config_paths: Sequence[Path], workers: int = 0) -> list[D
         - `hazard_onset_s`: when the leader began to brake, after the episode's start; None if it never did, because
           it was never faster than 5 m/s from 8 s on or left the road. Then every figure but `collision` is None.
         - `min_ttc_s`: the smallest time to collision, smaller is harder; None also if the ego never approached a car.
-        - `min_gap_m`: the smallest gap; None also if there never was a car ahead.
+        - `min_gap_m`: the smallest gap, 0 at contact; None also if there never was a car ahead.
         - `impact_speed_mps`: speed difference at a collision with the car ahead, else 0.
         - `collision`: 1 if the ego collided, else 0.
 
@@ -139,7 +141,7 @@ def _judge(onset_s: float, seen: Sequence[dict[str, Any]]) -> Difficulty:
     return {
         "hazard_onset_s": round(onset_s, DECIMALS),
         "min_ttc_s": _finite(min(info["ttc_s"] for info in seen)),
-        "min_gap_m": _finite(min(info["gap_m"] for info in seen)),
+        "min_gap_m": _finite(max(0.0, min(info["gap_m"] for info in seen))),
         "impact_speed_mps": _finite(max(0.0, last["speed_mps"] - last["leader_speed_mps"])) if ahead else 0.0,
         "collision": float(collided),
     }
