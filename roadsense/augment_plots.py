@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from roadsense.plots import BLUE, GREEN, INK, ORANGE, PURPLE, RED, expect_columns, format_share, new_grid
 from roadsense.scenario import EGO_ID
 
-N_COLUMNS = 3
+N_COLUMNS, MANY_PANELS = 3, 12
 MIN_BINS, MAX_BINS, DRAWS_PER_BIN = 4, 10, 3
 """Fewer bins for fewer draws: in narrow ones even a perfectly even draw looks ragged."""
 
@@ -26,9 +26,20 @@ LABELS = {
     "density_level": "density level (0 sparse, 1 dense)",
     "driver_level": "driver level (0 cautious, 1 aggressive)",
     "convoy_shift_s": "the convoy departs later by [s]",
+    "levels.convoy_shift_s": "the convoy departs later by [s]",
+    "levels.convoy_size": "cars in the convoy",
+    "levels.convoy_spacing": "factor on the convoy's spacing [-]",
+    "levels.heavy_share": "factor on the share of heavy vehicles [-]",
+    "levels.friction": "friction of the road (1 is dry) [-]",
+    "v2v": "radio",
     "flows.density": "factor on a flow's rate [-]",
     "flows.shift_s": "a flow begins later by [s]",
+    "flows.share": "factor on a flow's rate by the mix [-]",
     "types.sigma": "sigma of a vehicle type [-]",
+    "types.tau": "factor on a type's tau [-]",
+    "types.accel": "factor on a type's acceleration [-]",
+    "types.decel": "factor on a type's deceleration [-]",
+    "types.min_gap": "factor on a type's minimum gap [-]",
     "types.speed_mean": "mean speedFactor of a type [-]",
     "types.speed_dev": "deviation of a type's speedFactor [-]",
 }
@@ -61,22 +72,37 @@ def plot_draws(draws: pd.DataFrame) -> Figure:
         draws: as `roadsense.dataset_tables.tabulate_draws` gives them.
     """
     expect_columns(draws, ["scenario", "split", "quantity", "value"])
-    quantities, splits = list(dict.fromkeys(draws["quantity"])), list(dict.fromkeys(draws["split"]))
-    has_levels = set(LEVELS) <= set(quantities)
-    figure, grid = new_grid(len(quantities) + has_levels, PANEL_WIDTH_IN, PANEL_HEIGHT_IN, N_COLUMNS)
+    splits, has_levels = list(dict.fromkeys(draws["split"])), set(LEVELS) <= set(draws["quantity"])
+    quantities = _choose_panels(list(dict.fromkeys(draws["quantity"])), has_levels)
+    n_panels = len(quantities) + has_levels
+    n_columns = N_COLUMNS + (n_panels > MANY_PANELS)
+    figure, grid = new_grid(n_panels, PANEL_WIDTH_IN, PANEL_HEIGHT_IN, n_columns)
     if has_levels:
         _draw_levels(grid[0], draws, splits)
     for axes, quantity in zip(grid[has_levels:], quantities, strict=True):
         own = draws[draws["quantity"] == quantity]
         values = {split: own.loc[own["split"] == split, "value"].tolist() for split in splits}
-        has_words = any(isinstance(value, str) for value in own["value"])
-        draw = _draw_words if has_words else _draw_histograms
+        draw = _draw_words if _is_counted(own["value"]) else _draw_histograms
         draw(axes, values)
         axes.set(xlabel=label_quantity(quantity), ylabel="share of draws", ylim=(0, None))
         axes.yaxis.set_major_formatter(format_share)
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=TICK_STEPS))
     _add_legend(figure, grid[-1], len(splits))
     return figure
+
+
+def _choose_panels(quantities: Sequence[str], has_levels: bool) -> list[str]:
+    # Levels that have a panel of their own, and those that flows and types are drawn around, would be shown twice.
+    finer = {quantity.partition(".")[2] for quantity in quantities if quantity.startswith(("flows.", "types."))}
+    twice = {f"levels.{name}" for name in finer} | (set(LEVELS) if has_levels else set())
+    return [quantity for quantity in quantities if quantity not in twice]
+
+
+def _is_counted(values: pd.Series) -> bool:
+    # Words, and a few whole numbers.
+    if any(isinstance(value, str) for value in values):
+        return True
+    return values.nunique() <= MAX_BINS and all(float(value).is_integer() for value in values)
 
 
 def plot_difficulty(difficulty: pd.DataFrame) -> Figure:
@@ -194,14 +220,18 @@ def _draw_histograms(axes: Axes, values: Mapping[str, Sequence[float]]) -> None:
             axes.hist(own, edges, histtype="step", linewidth=1.8, linestyle=LINES[place % 4], **style)
 
 
-def _draw_words(axes: Axes, values: Mapping[str, Sequence[str]]) -> None:
-    words = sorted({str(word) for own in values.values() for word in own})
+def _draw_words(axes: Axes, values: Mapping[str, Sequence[Any]]) -> None:
+    words = sorted({_word(value) for own in values.values() for value in own})
     width = 0.8 / len(values)
     for place, (split, own) in enumerate(values.items()):
-        shares = [sum(str(value) == word for value in own) / max(len(own), 1) for word in words]
+        shares = [sum(_word(value) == word for value in own) / max(len(own), 1) for word in words]
         at = np.arange(len(words)) + width * (place - (len(values) - 1) / 2)
         axes.bar(at, shares, width, color=COLOURS[place % 4], alpha=0.35 if place == 0 else 0.8, label=split)
     axes.set_xticks(range(len(words)), words)
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _marker(place: int) -> dict[str, Any]:

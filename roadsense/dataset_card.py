@@ -41,7 +41,7 @@ Every scenario is a folder of its own that plain SUMO runs: `sumo -c train/<scen
 LIMITS = """## Limits
 
 - Simulated, not recorded: vehicles behave as SUMO's car-following and lane-change models do.
-- Networks are those of the base scenarios, unchanged: traffic and drivers vary, lanes and curves don't.
+- Lanes, curves and lights are those of the base scenarios: traffic and drivers vary, geometry doesn't.
 - `sparse` to `dense` and `cautious` to `aggressive` are thirds of the ranges above, relative to each base road.
 - The gate runs each scenario with SUMO's own driver checks on and without a hazard, up to 60 s from the convoy's
   departure: it proves that a scenario works, not that it is hard or true to life."""
@@ -121,7 +121,7 @@ def _command(settings: Mapping[str, Any]) -> str:
         if _plain(value) != _plain(usual.get(name)):
             options[name] = value
     words = ["roadsense gen-scenarios --base_dir BASES --output_dir DATASET"]
-    words += [_option(name, value) for name, value in options.items() if value is not None]
+    words += [_option(name, value) for name, value in options.items() if value not in (None, [], ())]
     return " \\\n    ".join(words)
 
 

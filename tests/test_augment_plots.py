@@ -24,6 +24,9 @@ def draws() -> pd.DataFrame:
             ("driver_level", rng.random()),
             ("convoy.spacing_m", 20 + 10 * rng.random()),
             ("radio", ["esp_now", "bursty"][number % 2]),
+            ("levels.sigma", rng.random()),
+            ("types.sigma", rng.random()),
+            ("levels.convoy_size", 3 + number % 3),
         )
     ]
     return pd.DataFrame(rows)
@@ -55,11 +58,16 @@ def png(figure: Figure) -> bytes:
 
 def test_every_quantity_has_a_panel_with_its_unit_and_every_split_is_named() -> None:
     figure = plot_draws(draws())
-    labels = [axes.get_xlabel() for axes in figure.axes]
-    assert labels[:2] == ["density level (0 sparse, 1 dense)"] * 2
-    assert labels[3:] == ["convoy: spacing [m]", "radio [-]"]
+    assert [axes.get_xlabel() for axes in figure.axes] == [
+        "density level (0 sparse, 1 dense)",
+        "convoy: spacing [m]",
+        "radio [-]",
+        "sigma of a vehicle type [-]",
+        "cars in the convoy",
+    ]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["train", "eval", "eval_wide"]
-    assert [text.get_text() for text in figure.axes[-1].get_xticklabels()] == ["bursty", "esp_now"]
+    assert [text.get_text() for text in figure.axes[2].get_xticklabels()] == ["bursty", "esp_now"]
+    assert [text.get_text() for text in figure.axes[4].get_xticklabels()] == ["3", "4", "5"]
     assert png(figure).startswith(b"\x89PNG")
 
 

@@ -75,6 +75,14 @@ def test_the_command_names_ranges_that_are_not_the_usual_ones(dataset_copy: Path
     assert "--density" not in card
 
 
+def test_the_command_leaves_out_what_is_not_set(dataset_copy: Path) -> None:
+    edit_manifest(dataset_copy, lambda manifest: manifest["settings"].update(ego=None, convoy=[], n_train=7))
+    card = read_card(dataset_copy)
+    assert "--n_train 7" in card
+    assert "--ego" not in card
+    assert "--convoy" not in card
+
+
 def test_difficulty_is_told_by_split_once_the_manifest_holds_it(dataset_copy: Path) -> None:
     assert "## Difficulty" not in read_card(dataset_copy)
     figures = {"hazard_onset_s": 8.0, "min_ttc_s": 0.5, "collision": 1.0}
