@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from roadsense import dataset_card
 from roadsense.dataset import Dataset
-from roadsense.dataset_card import CARD_NAMES, write_card
+from roadsense.dataset_card import CARD_NAMES, format_card, write_card
 from roadsense.dataset_tables import tabulate_refusals
 from roadsense.errors import DatasetError
 from roadsense.gen_scenarios import main
@@ -42,10 +41,11 @@ def test_the_card_holds_what_the_manifest_says(dataset_copy: Path, small_dataset
 
 
 def test_two_files_are_written_and_nothing_else_is_touched(dataset_copy: Path, small_dataset: Dataset) -> None:
+    for name in CARD_NAMES:
+        (dataset_copy / name).unlink(missing_ok=True)
+    before = set(dataset_copy.rglob("*"))
     write_card(dataset_copy)
-    before = {path.relative_to(small_dataset.folder) for path in small_dataset.folder.rglob("*")}
-    after = {path.relative_to(dataset_copy) for path in dataset_copy.rglob("*")}
-    assert after - before == set(map(Path, CARD_NAMES))
+    assert set(dataset_copy.rglob("*")) - before == {dataset_copy / name for name in CARD_NAMES}
     assert (dataset_copy / "coverage.png").read_bytes().startswith(b"\x89PNG")
     assert (dataset_copy / "manifest.json").read_bytes() == (small_dataset.folder / "manifest.json").read_bytes()
 
@@ -83,14 +83,18 @@ def test_the_command_leaves_out_what_is_not_set(dataset_copy: Path) -> None:
     assert "--convoy" not in card
 
 
-def test_difficulty_is_told_by_split_once_the_manifest_holds_it(dataset_copy: Path) -> None:
-    assert "## Difficulty" not in read_card(dataset_copy)
+def describe_with(dataset: Dataset, difficulty: dict[str, dict[str, Any] | None]) -> str:
+    for record in dataset.scenarios:  # as a dataset is read whose manifest has it, by split
+        object.__setattr__(record, "difficulty", difficulty.get(record.split))
+    return format_card(dataset)
+
+
+def test_difficulty_is_told_by_split_if_it_was_measured(dataset_copy: Path) -> None:
+    dataset = Dataset.open(dataset_copy)
     figures = {"hazard_onset_s": 8.0, "min_ttc_s": 0.5, "collision": 1.0}
     calm = {"hazard_onset_s": None, "min_ttc_s": None, "collision": 0.0}
-    dataset = Dataset.open(dataset_copy)
-    for record in dataset.scenarios:  # as a dataset would be read whose manifest has them
-        object.__setattr__(record, "difficulty", figures if record.split == "train" else calm)
-    card = dataset_card.format_card(dataset)
+    assert "## Difficulty" not in describe_with(dataset, {})
+    card = describe_with(dataset, {"train": figures, "eval": calm})
     assert "| train | 4 | 0 | 4 | 0.50 | 0.50 | 0.50 |" in card
     assert "| eval | 2 | 2 | 0 | - | - | - |" in card
 
@@ -112,6 +116,7 @@ def test_refusals_are_counted_by_base_and_kind_of_reason(dataset_copy: Path) -> 
 
 
 def test_notes_on_bases_are_told_if_the_manifest_has_them(dataset_copy: Path) -> None:
+    edit_manifest(dataset_copy, lambda manifest: manifest.update(notes={}))
     assert "## Notes" not in read_card(dataset_copy)
     notes = {"fast_road": ["has no lights", "is long"], "slow_road": "is slow"}
     edit_manifest(dataset_copy, lambda manifest: manifest.update(notes=notes))

@@ -59,7 +59,7 @@ def test_the_convoy_is_placed_ahead_of_its_ego_and_drives_on(effects: pd.DataFra
     low, _ = pair(effects, "density")
     convoy = low[low["is_convoy"]]
     start = convoy.groupby("vehicle")["way_m"].first()
-    assert (start - start["V001"]).tolist() == pytest.approx([0.0, 40.0, 80.0], abs=3.0)
+    assert (start - start["V001"]).tolist()[:3] == pytest.approx([0.0, 40.0, 80.0], rel=0.1)
     assert (convoy.groupby("vehicle")["way_m"].diff().dropna() >= 0).all()
 
 
@@ -82,5 +82,5 @@ def test_only_the_named_range_leaves_its_middle() -> None:
 
 @pytest.mark.parametrize("name", ["speed_cut", "weather"])
 def test_what_is_no_range_is_refused_with_those_there_are(name: str) -> None:
-    with pytest.raises(InputError, match=rf"Expected a variation of \['background_shift_s', .*got '{name}'"):
+    with pytest.raises(InputError, match=rf"Expected a variation of \[.*'background_shift_s', .*got '{name}'"):
         pin_ranges(VariationRanges(), name, "lowest")
