@@ -273,7 +273,7 @@ def test_damaged_and_swollen_gzip_is_refused(tmp_path: Path, network: Path) -> N
     path.write_bytes(packed[:-20])
     with pytest.raises(ScenarioError, match="cannot be read"):
         open_scenario(path.parent / "scenario.sumocfg")
-    path.write_bytes(gzip.compress(b"<net>" + b" " * (100 * 2**20), compresslevel=1))
+    path.write_bytes(gzip.compress(b'<net version="1.20">' + b" " * (100 * 2**20), compresslevel=1))
     with pytest.raises(ScenarioError, match="unpacks to more bytes"):
         open_scenario(path.parent / "scenario.sumocfg")
     path.write_bytes(packed)
