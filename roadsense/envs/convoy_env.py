@@ -126,7 +126,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         check_options(options)
         index = int(self.np_random.integers(len(self.scenario_paths)))
         scenario = open_scenario(options.get("scenario") or self.scenario_paths[index])
-        draw = draw_episode(self.np_random, self.config, len(scenario.convoy_ids) - 1, options)
+        draw = draw_episode(self.np_random, self.config, scenario, options)
         self._convoy = None
         self._connection.reload(scenario.config_path, draw.sumo_seed)
         convoy = Convoy(self._connection, scenario, draw)

@@ -13,8 +13,10 @@ from roadsense.envs.reward import RewardWeights
 from roadsense.envs.v2v import V2vChannel
 from roadsense.envs.v2v_presets import V2vPreset, get_preset, randomise
 from roadsense.errors import InputError
+from roadsense.scenario import Scenario
 
 MAX_SUMO_SEED = 2**31 - 1
+DEFAULT_V2V, SCENARIO_V2V = "esp_now", "scenario"
 RESET_OPTIONS = ("scenario", "hazard", "driver", "v2v")
 
 
@@ -25,7 +27,8 @@ class EnvConfig:
     Attributes:
         step_length_s: time between two actions, and between two radio messages of a car.
         n_steps: steps until an episode is truncated.
-        v2v: name of the radio, see `roadsense.envs.v2v_presets.PRESETS`, or a `.json` file of a fitted one.
+        v2v: name of the radio, see `roadsense.envs.v2v_presets.PRESETS`, or a `.json` file of a fitted one, or
+            `scenario`: the one that each scenario asks for, `esp_now` where it asks for none.
         v2v_randomised: whether each episode draws its own radio around it.
         penetration: share of the other traffic that carries a radio, from 0 to 1; its cars take the places of `peers`
             that the convoy leaves, the nearest first.
@@ -41,7 +44,7 @@ class EnvConfig:
 
     step_length_s: float = 0.1
     n_steps: int = 500
-    v2v: str = "esp_now"
+    v2v: str = DEFAULT_V2V
     v2v_randomised: bool = True
     penetration: float = 0.0
     sumo_checks: bool = False
@@ -58,7 +61,15 @@ class EnvConfig:
             )
         if not 0 <= self.penetration <= 1:
             raise InputError(f"Expected penetration from 0 to 1, got {self.penetration}.")
-        get_preset(self.v2v)
+        self.find_radio(None)
+
+    def find_radio(self, asked: str | None) -> V2vPreset:
+        """Returns the radio's preset in a scenario that asks for one, or for none.
+
+        Raises:
+            InputError: if there is no such preset.
+        """
+        return get_preset((asked or DEFAULT_V2V) if self.v2v == SCENARIO_V2V else self.v2v)
 
 
 @dataclass(frozen=True)
@@ -102,7 +113,9 @@ def check_options(options: dict[str, Any]) -> None:
         raise InputError(f"Expected the option driver to be a DriverProfile, got {options['driver']!r}.")
 
 
-def draw_episode(rng: np.random.Generator, config: EnvConfig, n_ahead: int, options: dict[str, Any]) -> EpisodeDraw:
+def draw_episode(
+    rng: np.random.Generator, config: EnvConfig, scenario: Scenario, options: dict[str, Any]
+) -> EpisodeDraw:
     """Returns everything random of an episode.
 
     It takes the same draws in the same order whatever the options are, so that episodes of one seed can be compared.
@@ -110,10 +123,10 @@ def draw_episode(rng: np.random.Generator, config: EnvConfig, n_ahead: int, opti
     Args:
         rng: the environment's generator.
         config: settings.
-        n_ahead: cars ahead of the ego in the convoy.
+        scenario: what is driven.
         options: checked options of the reset.
     """
-    n_draws = config.n_steps + 1
+    n_draws, n_ahead = config.n_steps + 1, len(scenario.convoy_ids) - 1
     sumo_seed, salt = (int(seed) for seed in rng.integers(MAX_SUMO_SEED, size=2))
     driver = draw_driver(rng, config.drivers)
     gap_errors = draw_gap_errors(rng, n_draws, config.drivers.gap_error_std, config.step_length_s)
@@ -121,9 +134,10 @@ def draw_episode(rng: np.random.Generator, config: EnvConfig, n_ahead: int, opti
     if isinstance(forced, Hazard) and not 0 <= forced.car < n_ahead:
         raise InputError(f"Expected the hazard's car from 0 to {n_ahead - 1}, got {forced.car}.")
     hazard = draw_hazard(rng, config.hazards, n_ahead, forced)
-    radio = randomise(get_preset(config.v2v), rng)
+    usual = config.find_radio(scenario.v2v)
+    radio = randomise(usual, rng)
     if "v2v" in options or not config.v2v_randomised:
-        radio = get_preset(options.get("v2v", config.v2v))
+        radio = get_preset(options["v2v"]) if "v2v" in options else usual
     n_peers = MAX_PEERS if config.penetration else min(n_ahead, MAX_PEERS)
     channel = V2vChannel(radio, n_peers, n_draws, config.step_length_s, rng)
     if "driver" in options:

@@ -1,6 +1,7 @@
 """ConvoyEnv on real SUMO: the contract, the faults, and what driving in it is like."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.driver import PERFECT_DRIVER
 from roadsense.envs.episode import EnvConfig
 from roadsense.envs.hazard import Hazard
+from roadsense.envs.v2v_presets import get_preset
 from roadsense.errors import InputError, ScenarioError, SimulationError
 from roadsense.policies.controllers import HeardBrakingRule, Unassisted
 
@@ -241,3 +243,20 @@ def test_a_child_killed_in_an_episode_truncates_it_and_the_next_reset_works():
         assert (terminated, truncated) == (False, True)
         assert "ended with -9" in info["error"]
         assert drive(env, Unassisted(), seed=2)[2]["duration_s"] == pytest.approx(5.0)
+
+
+def test_a_scenario_may_ask_for_its_radio(tmp_path):
+    folder = shutil.copytree(BASES[0].parent, tmp_path / "asking")
+    routes = folder / "routes.rou.xml"
+    asking = re.sub(
+        r'(<vehicle id="V001"[^>]*)/>', r'\1><param key="v2v" value="bursty"/></vehicle>', routes.read_text()
+    )
+    routes.write_text(asking)
+    paths = [folder / "scenario.sumocfg", BASES[1]]
+    with ConvoyEnv(paths, config=EnvConfig(v2v="scenario", v2v_randomised=False)) as env:
+        radios = [env.reset(seed=0, options={"scenario": path})[1]["v2v"] for path in paths]
+        assert radios == [get_preset("bursty"), get_preset("esp_now")]
+        assert env.reset(seed=0, options={"scenario": paths[0], "v2v": "ideal"})[1]["v2v"] == get_preset("ideal")
+    routes.write_text(asking.replace("bursty", "telepathy"))
+    with ConvoyEnv(paths[:1], config=EnvConfig(v2v="scenario")) as env, pytest.raises(InputError, match="telepathy"):
+        env.reset(seed=0)
