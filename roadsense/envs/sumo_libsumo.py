@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import ClassVar
 
 import libsumo
+from libsumo import _libsumo
 
 from roadsense.errors import SimulationError
+
+READINGS = (
+    "getAcceleration", "getAngle", "getIDList", "getLaneID", "getLanePosition", "getLeader", "getMinGap",
+    "getNextLinks", "getPosition", "getSpeed", "getSpeedWithoutTraCI", "setSpeed",
+)  # fmt: skip
+"""What is called of a vehicle in every step. libsumo puts a Python function before each, which takes half the time."""
 
 
 class LibsumoBackend:
@@ -23,7 +30,12 @@ class LibsumoBackend:
     """The second is no kind of the first: SUMO stops the simulation with it."""
     NOT_THERE = libsumo.TraCIException
 
-    vehicle, lane, simulation = libsumo.vehicle, libsumo.lane, libsumo.simulation
+    vehicle = type(
+        "Vehicle",
+        (libsumo.vehicle,),
+        {name: staticmethod(getattr(_libsumo, f"vehicle_{name}")) for name in READINGS},
+    )
+    lane, simulation = libsumo.lane, libsumo.simulation
     advance = staticmethod(libsumo.simulationStep)
 
     _owner: ClassVar["LibsumoBackend | None"] = None
