@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
+from roadsense.convoy_naming import ConvoyNaming
 from roadsense.errors import ScenarioError
 from roadsense.files import hash_file
 from roadsense.flows import HOUR_S, read_rate_vph, read_seconds
@@ -22,11 +23,22 @@ class Base:
         name: name of its folder.
         scenario: its files.
         traffic: what it offers for variation.
+        notes: what can't be varied or is left out, and why; one sentence each.
     """
 
     name: str
     scenario: Scenario
     traffic: Traffic
+    notes: tuple[str, ...] = ()
+
+    def read_routes(self) -> list[tuple[Path, ET.Element]]:
+        """Returns the files that hold vehicles, flows or types: path from the base's folder, and a tree to change."""
+        source = self.scenario.config_path.parent
+        return [(path.relative_to(source), read_xml(path, "routes")) for path in self.scenario.route_paths]
+
+    def read_config(self) -> ET.Element:
+        """Returns a tree of the configuration to change."""
+        return read_xml(self.scenario.config_path, "configuration")
 
     def hash_files(self) -> dict[str, str]:
         """Returns the SHA-256 of each of its files, by path from its folder."""
@@ -41,7 +53,7 @@ class Base:
         return {path.relative_to(source).as_posix(): hash_file(path) for path in paths}
 
 
-def read_bases(base_dir: Path, ranges: VariationRanges) -> list[Base]:
+def read_bases(base_dir: Path, ranges: VariationRanges, naming: ConvoyNaming | None = None) -> list[Base]:
     """Returns the base scenarios below a folder, sorted by name: one for each folder with a `.sumocfg`.
 
     Raises:

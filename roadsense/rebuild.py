@@ -5,7 +5,7 @@ from pathlib import Path
 
 from roadsense.dataset import Dataset
 from roadsense.gen_scenarios import GenConfig, generate_dataset
-from roadsense.variations import VariationRanges
+from roadsense.ranges import VariationRanges
 
 
 def rebuild_differences(dataset: Dataset, base_dir: Path, workers: int = 0) -> list[str]:
