@@ -24,8 +24,11 @@ def vary_types(root: ET.Element, variation: Variation) -> list[Edit]:
         if variation.levels["friction"] < 1.0:
             edits += [set_param(kind, key, value) for key, value in FRICTION_PARAMS.items()]
     kinds = {kind.get("id", ""): kind for kind in root.iter("vType")}
-    for mix in root.iter("vTypeDistribution"):
-        edits += _vary_mix(mix, kinds, variation.levels.get("heavy_share", 1.0))
+    mixes = list(root.iter("vTypeDistribution"))
+    # All first, then written: one may take its probabilities from the types within another.
+    shifted = [_shift_mix(mix, kinds, variation.levels.get("heavy_share", 1.0)) for mix in mixes]
+    for mix, probabilities in zip(mixes, shifted, strict=True):
+        edits += _write_mix(mix, probabilities)
     return edits
 
 
@@ -83,17 +86,18 @@ def _vary_following(kind: ET.Element, draw: TypeDraw) -> list[Edit]:
     return edits
 
 
-def _vary_mix(mix: ET.Element, kinds: Mapping[str, ET.Element], factor: float) -> list[Edit]:
+def _shift_mix(mix: ET.Element, kinds: Mapping[str, ET.Element], factor: float) -> dict[str, float]:
     heavy, light = mix_factors(heavy_mix_share(mix, kinds), factor)
-    if heavy == light:
-        return []
-    new = {
+    return {
         name: round(own * (heavy if is_heavy(kinds.get(name)) else light), SHARE_DECIMALS)
         for name, own in read_mix(mix, kinds).items()
     }
+
+
+def _write_mix(mix: ET.Element, probabilities: Mapping[str, float]) -> list[Edit]:
     nested = mix.findall("vType")
-    edits = [set_attribute(kind, "probability", str(new[kind.get("id", "")])) for kind in nested]
+    edits = [set_attribute(kind, "probability", str(probabilities[kind.get("id", "")])) for kind in nested]
     names = mix.get("vTypes", "").split()
     if names:
-        edits.append(set_attribute(mix, "probabilities", " ".join(str(new[name]) for name in names)))
+        edits.append(set_attribute(mix, "probabilities", " ".join(str(probabilities[name]) for name in names)))
     return edits
