@@ -95,7 +95,7 @@ def test_a_convoy_that_departs_fast_departs_slower_on_a_wet_road(network: Path, 
     source = source_of(tmp_path, network, FLOWS + convoy(speed="20"))
     write_scenario(source, drawn(source, friction=0.7), tmp_path / "wet")
     cars = ET.parse(tmp_path / "wet" / "routes.rou.xml").getroot().findall("vehicle")
-    assert {float(car.get("departSpeed")) for car in cars} == {round(20 * speed_share(0.7), 2)} == {18.05}
+    assert {float(car.get("departSpeed")) for car in cars} == {round(20 * speed_share(0.7), 2)} == {18.06}
 
 
 @pytest.mark.parametrize("size", [2, 3, 5, 6])
