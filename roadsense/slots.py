@@ -61,7 +61,7 @@ def deal_slots(
     slots = []
     for source, theirs, parts, base_stream in zip(sources, own, strata, streams, strict=True):
         layout, *redraws = map(np.random.default_rng, base_stream.spawn(1 + len(theirs)))
-        draws = draw_variations(parts, source.traffic, ranges, layout)
+        draws = draw_variations(len(parts), source.traffic, ranges, layout, parts)
         for number, part, draw, rng in zip(theirs, parts, draws, redraws, strict=True):
             slots.append(Slot(number, split, source, part, ranges, draw, rng))
     return sorted(slots, key=lambda slot: slot.number)

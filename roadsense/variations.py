@@ -8,7 +8,7 @@ from scipy.stats import qmc
 
 from roadsense.ranges import LIMITS, Range, VariationRanges
 from roadsense.scenario import DENSITY_WORDS, DRIVER_WORDS
-from roadsense.strata import Strata
+from roadsense.strata import Strata, deal_strata
 from roadsense.traffic import FOLLOWING, LEVELS, Traffic, convoy_sizes, mix_factors
 
 DECIMALS = 4
@@ -102,11 +102,20 @@ def nearest_distance(place: np.ndarray, others: np.ndarray) -> float:
 
 
 def draw_variations(
-    strata: Sequence[Strata], traffic: Traffic, ranges: VariationRanges, rng: np.random.Generator
+    n: int, traffic: Traffic, ranges: VariationRanges, rng: np.random.Generator, strata: Sequence[Strata] | None = None
 ) -> list[Variation]:
-    """Returns a draw in each of the strata, by Latin hypercube: all else has one draw in each n-th of its range."""
-    points = qmc.LatinHypercube(d=traffic.n_dims, rng=rng).random(len(strata))
-    return [_at(point, own, traffic, ranges, rng) for point, own in zip(points, strata, strict=True)]
+    """Returns n draws by Latin hypercube: each level has one draw in each n-th of its range.
+
+    Args:
+        n: how many.
+        traffic: what the base offers.
+        ranges: what the values are drawn from.
+        rng: source of all that is drawn.
+        strata: where each draw's density and driver level lie; None: dealt here, so that words come evenly.
+    """
+    dealt = deal_strata([n], rng)[0] if strata is None else strata
+    points = qmc.LatinHypercube(d=traffic.n_dims, rng=rng).random(n)
+    return [_at(point, own, traffic, ranges, rng) for point, own in zip(points, dealt, strict=True)]
 
 
 def redraw(strata: Strata, traffic: Traffic, ranges: VariationRanges, rng: np.random.Generator) -> Variation:

@@ -27,8 +27,7 @@ RANGES = VariationRanges()
 
 
 def draw(n: int, seed: int = 0, ranges: VariationRanges = RANGES, traffic: Traffic = TRAFFIC) -> list[Variation]:
-    rng = np.random.default_rng(seed)
-    return draw_variations(deal_strata([n], rng)[0], traffic, ranges, rng)
+    return draw_variations(n, traffic, ranges, np.random.default_rng(seed))
 
 
 def within(value: float, limits: tuple[float, float]) -> bool:
@@ -136,7 +135,7 @@ def test_same_seed_same_draws_and_other_seed_other_draws() -> None:
 def test_redraw_keeps_the_words_and_their_parts_and_changes_the_rest() -> None:
     rng = np.random.default_rng(1)
     strata = deal_strata([8], rng)[0]
-    for one, (density, driver) in zip(draw_variations(strata, TRAFFIC, RANGES, rng), strata, strict=True):
+    for one, (density, driver) in zip(draw_variations(8, TRAFFIC, RANGES, rng, strata), strata, strict=True):
         again = redraw((density, driver), TRAFFIC, RANGES, rng)
         assert (again.density_word, again.driver_word) == (one.density_word, one.driver_word)
         assert within(again.density_level, density)

@@ -24,8 +24,6 @@ from roadsense.vary_types import FRICTION_PARAMS, heavy_mix_share, read_mix, var
 from roadsense.vehicle_defaults import HEAVY_CLASSES, following_defaults
 from tests.conftest import FLOWS, convoy, write_base
 
-WHOLE = ((0.0, 1.0), (0.0, 1.0))
-
 
 def source_of(folder: Path, network: Path, traffic: str) -> Source:
     write_base(folder / "bases" / "road", network, traffic)
@@ -33,7 +31,7 @@ def source_of(folder: Path, network: Path, traffic: str) -> Source:
 
 
 def drawn(source: Source, **levels: float) -> Variation:
-    one = draw_variations([WHOLE], source.traffic, VariationRanges(), np.random.default_rng(0))[0]
+    one = draw_variations(1, source.traffic, VariationRanges(), np.random.default_rng(0))[0]
     return replace(one, levels=one.levels | {"friction": 1.0} | levels)
 
 
@@ -141,7 +139,7 @@ def test_a_convoy_that_stands_otherwise_only_gets_shorter_and_the_reason_is_note
     assert source.traffic.most_spacing == {2: None, 3: None, 4: None}
     assert any(reason in note for note in source.notes)
     assert any("3 to 4 cars, not 3 to 6" in note for note in source.notes)
-    one = draw_variations([WHOLE], source.traffic, VariationRanges(), np.random.default_rng(0))[0]
+    one = draw_variations(1, source.traffic, VariationRanges(), np.random.default_rng(0))[0]
     assert set(LEVELS) - set(one.levels) == {"convoy_spacing"}
     write_scenario(source, one, tmp_path / "out")
     places = {car.get("departPos") for car in ET.parse(tmp_path / "out" / "routes.rou.xml").iter("vehicle")}
@@ -150,7 +148,7 @@ def test_a_convoy_that_stands_otherwise_only_gets_shorter_and_the_reason_is_note
 
 def test_heavy_flows_grow_and_others_shrink_by_as_much(network: Path, tmp_path: Path) -> None:
     source = source_of(tmp_path, network, FLOWS + convoy())
-    for one in draw_variations([WHOLE] * 20, source.traffic, VariationRanges(), np.random.default_rng(0)):
+    for one in draw_variations(20, source.traffic, VariationRanges(), np.random.default_rng(0)):
         factor = one.levels["heavy_share"]
         assert one.flows["trucks"].share == pytest.approx(factor, abs=1e-4)
         assert 600 * one.flows["cars"].share + 200 * one.flows["trucks"].share == pytest.approx(800, abs=0.1)
