@@ -103,7 +103,7 @@ class Filler:
         return outcome
 
     def _keep_apart(self, slot: Slot, trained: Places) -> float | None:
-        least, others = self.rules.min_split_distance, trained.get(slot.source.name)
+        least, others = self.rules.min_split_distance, trained.get(slot.base.name)
         while others is not None:
             distance = nearest_distance(slot.variation.place(self.rules.ranges), others)
             if distance >= least:
@@ -112,7 +112,7 @@ class Filler:
         return None
 
     def _redraw(self, slot: Slot, reasons: list[str]) -> None:
-        name, most = slot.source.name, self.rules.max_refusals_per_base
+        name, most = slot.base.name, self.rules.max_refusals_per_base
         self.refusals.append({"name": slot.name, "split": slot.split, "base": name, "reasons": reasons})
         self._counts[name] += 1
         if self._counts[name] > most:
@@ -129,12 +129,12 @@ def train_places(slots: Sequence[Slot], ranges: VariationRanges) -> dict[str, np
     """Returns where the train draws lie, by base."""
     places: dict[str, list[np.ndarray]] = {}
     for slot in slots:
-        places.setdefault(slot.source.name, []).append(slot.variation.place(ranges))
+        places.setdefault(slot.base.name, []).append(slot.variation.place(ranges))
     return {name: np.array(own) for name, own in places.items()}
 
 
 def _prove_draw(slot: Slot, folder: Path) -> dict[str, Any]:
-    edits = write_scenario(slot.source, slot.variation, folder)
+    edits = write_scenario(slot.base, slot.variation, folder)
     gate = asdict(prove(folder / CONFIG_NAME))
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
@@ -149,7 +149,7 @@ def _record(slot: Slot, outcome: Mapping[str, Any], distance: float | None) -> S
     return ScenarioRecord(
         name=slot.name,
         split=slot.split,
-        base=slot.source.name,
+        base=slot.base.name,
         density=slot.variation.density_word,
         driver=slot.variation.driver_word,
         variation=asdict(slot.variation),

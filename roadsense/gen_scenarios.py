@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 import tyro
 
-from roadsense.bases import read_bases
+from roadsense.bases import Base, read_bases
 from roadsense.command import run_command
 from roadsense.convoy_naming import ConvoyNaming
 from roadsense.dataset import SCHEMA_VERSION, Dataset, compute_digest, current_versions, write_manifest
 from roadsense.errors import GateError, InputError
 from roadsense.filling import Filler, FillRules, train_places
+from roadsense.offers import add_offers
 from roadsense.progress import progress_bar
 from roadsense.ranges import VariationRanges, read_ranges
 from roadsense.records import SPLITS, ScenarioRecord
 from roadsense.slots import Slot, deal_slots
-from roadsense.sources import Source, read_source
 from roadsense.working_folder import clear_strays, hold_working_folder, refuse_existing, release
 
 WIDE_FACTOR = 1.5
@@ -113,12 +113,12 @@ def generate_dataset(config: GenConfig) -> Dataset:
     """
     output_dir = Path(config.output_dir)
     refuse_existing(output_dir)
-    sources = _read_sources(config)
-    hashes = {source.name: source.base.hash_files() for source in sources}
+    bases = _read_bases(config)
+    hashes = {base.name: base.hash_files() for base in bases}
     with hold_working_folder(output_dir, _key(config, hashes)) as working:
         refuse_existing(output_dir)  # another run may have ended before this one got here
         try:
-            folder = _make_dataset(working, sources, hashes, config)
+            folder = _make_dataset(working, bases, hashes, config)
         except GateError:
             release(working)
             raise
@@ -132,21 +132,21 @@ def _key(config: GenConfig, hashes: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _read_sources(config: GenConfig) -> list[Source]:
+def _read_bases(config: GenConfig) -> list[Base]:
     widest = config.split_ranges("eval_wide") if config.n_eval_wide else config.ranges
     naming = ConvoyNaming(config.ego, config.convoy) if config.ego else None
-    sources = [read_source(base, config.ranges) for base in read_bases(Path(config.base_dir), widest, naming)]
-    names = [source.name for source in sources]
+    bases = [add_offers(base, config.ranges) for base in read_bases(Path(config.base_dir), widest, naming)]
+    names = [base.name for base in bases]
     if config.hold_out_base is not None and (config.hold_out_base not in names or len(names) < 2):
         raise InputError(f"hold_out_base: expected one of several bases, {names}; got {config.hold_out_base!r}.")
-    for source in sources:
-        for note in source.notes:
-            sys.stderr.write(f"note: {source.name}: {note}\n")
-    return sources
+    for base in bases:
+        for note in base.notes:
+            sys.stderr.write(f"note: {base.name}: {note}\n")
+    return bases
 
 
 def _make_dataset(
-    working: Path, sources: Sequence[Source], hashes: Mapping[str, Mapping[str, str]], config: GenConfig
+    working: Path, bases: Sequence[Base], hashes: Mapping[str, Mapping[str, str]], config: GenConfig
 ) -> Path:
     from roadsense.dataset_card import write_card
     from roadsense.difficulty import measure_difficulty
@@ -155,7 +155,7 @@ def _make_dataset(
     for path in (folder, working / "outcomes"):
         path.mkdir(exist_ok=True)
     clear_strays(folder)
-    records, refusals = _fill_dataset(working, sources, config)
+    records, refusals = _fill_dataset(working, bases, config)
     rows = measure_difficulty([folder / record.config for record in records], config.workers or os.cpu_count() or 1)
     records = [replace(record, difficulty=row) for record, row in zip(records, rows, strict=True)]
     dataset = Dataset(
@@ -165,7 +165,7 @@ def _make_dataset(
         bases=hashes,
         scenarios=tuple(records),
         refusals=refusals,
-        notes={source.name: source.notes for source in sources if source.notes},
+        notes={base.name: base.notes for base in bases if base.notes},
         ranges_toml=config.ranges_file.read_text(encoding="utf-8") if config.ranges_file else None,
         versions=current_versions(),
     )
@@ -175,9 +175,9 @@ def _make_dataset(
 
 
 def _fill_dataset(
-    working: Path, sources: Sequence[Source], config: GenConfig
+    working: Path, bases: Sequence[Base], config: GenConfig
 ) -> tuple[list[ScenarioRecord], list[dict[str, Any]]]:
-    slots = _deal(sources, config)
+    slots = _deal(bases, config)
     rules = FillRules(config.ranges, config.min_split_distance, config.max_refusals_per_base)
     n_all = sum(map(len, slots.values()))
     with _workers(config.workers or os.cpu_count()) as pool, progress_bar(n_all, "proving", "scenario") as bar:
@@ -189,13 +189,13 @@ def _fill_dataset(
     return records, filler.refusals
 
 
-def _deal(sources: Sequence[Source], config: GenConfig) -> dict[str, list[Slot]]:
+def _deal(bases: Sequence[Base], config: GenConfig) -> dict[str, list[Slot]]:
     counts = {"train": config.n_train, "eval": config.n_eval, "eval_wide": config.n_eval_wide}
     streams = np.random.SeedSequence(config.seed).spawn(len(SPLITS))
     slots, first = {}, 1
     for split, stream in zip(SPLITS, streams, strict=True):
         held_out = config.hold_out_base
-        own = [one for one in sources if held_out is None or (one.name == held_out) == (split != "train")]
+        own = [one for one in bases if held_out is None or (one.name == held_out) == (split != "train")]
         numbers = range(first, first + counts[split])
         slots[split] = deal_slots(split, numbers, own, stream, config.split_ranges(split))
         first += counts[split]

@@ -1,17 +1,16 @@
 """A draw of a base scenario, written as files."""
 
-import copy
 import math
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 
-from roadsense.bases import vehicles
+from roadsense.bases import Base, vehicles
 from roadsense.edits import Edit, set_attribute, shift_seconds
 from roadsense.flows import find_rate_attribute, format_scaled_rate, read_seconds
 from roadsense.friction import scale_friction, speed_share
-from roadsense.sources import Source, convoy_cars
+from roadsense.offers import convoy_cars
 from roadsense.variations import FlowDraw, Variation
 from roadsense.vary_convoy import vary_convoy
 from roadsense.vary_types import vary_types
@@ -20,37 +19,36 @@ CONFIG_NAME = "scenario.sumocfg"
 _SPEED_DECIMALS = 2
 
 
-def write_scenario(source: Source, variation: Variation, folder: Path) -> tuple[Edit, ...]:
+def write_scenario(base: Base, variation: Variation, folder: Path) -> tuple[Edit, ...]:
     """Writes a draw of a base as a folder that plain `sumo -c` runs; returns what differs."""
-    scenario, edits = source.base.scenario, []
-    from_folder = scenario.config_path.parent
-    routes = {path: copy.deepcopy(root) for path, root in source.routes.items()}
-    roots = list(routes.values())
+    scenario, edits = base.scenario, []
+    source = scenario.config_path.parent
+    routes = base.read_routes()
+    roots = [root for _, root in routes]
     for root in roots:
-        edits += _vary_background(root, source, variation)
-    edits += vary_convoy(roots, convoy_cars(roots, source.base), variation)
+        edits += _vary_background(root, base, variation)
+    edits += vary_convoy(roots, convoy_cars(roots, base), variation)
     edits += _slow_departures(roots, variation.levels["friction"])
     for path in scenario.additional_paths:
-        _copy(path, folder / path.relative_to(from_folder))
-    for name, root in routes.items():
+        _copy(path, folder / path.relative_to(source))
+    for name, root in routes:
         _sort_by_departure(root)
         _write_xml(root, folder / name)
-    edits += _write_network(
-        source, variation.levels["friction"], folder / scenario.network_path.relative_to(from_folder)
-    )
-    config = copy.deepcopy(source.config)
+    network = scenario.network_path
+    edits += _write_network(network, folder / network.relative_to(source), variation.levels["friction"])
+    config = base.read_config()
     edits.append(_vary_seed(config, variation.sumo_seed))
     _write_xml(config, folder / CONFIG_NAME)
     return tuple(edits)
 
 
-def _vary_background(root: ET.Element, source: Source, variation: Variation) -> list[Edit]:
+def _vary_background(root: ET.Element, base: Base, variation: Variation) -> list[Edit]:
     edits = []
     for flow in root.findall("flow"):
         if flow.get("id", "") in variation.flows:
             edits += _vary_flow(flow, variation.flows[flow.get("id", "")])
     edits += vary_types(root, variation)
-    for vehicle in vehicles(root, source.base.scenario, in_convoy=False):
+    for vehicle in vehicles(root, base.scenario, in_convoy=False):
         if vehicle.get("id", "") in variation.flows:
             edits.append(shift_seconds(vehicle, "depart", variation.flows[vehicle.get("id", "")].shift_s))
     return edits
@@ -78,12 +76,12 @@ def _slow_departures(roots: Sequence[ET.Element], friction: float) -> list[Edit]
     return edits
 
 
-def _write_network(source: Source, friction: float, path: Path) -> list[Edit]:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _write_network(network: Path, target: Path, friction: float) -> list[Edit]:
     if friction == 1.0:
-        path.write_bytes(source.network)
+        _copy(network, target)
         return []
-    path.write_bytes(scale_friction(source.network, friction))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(scale_friction(network.read_bytes(), friction))
     return [Edit("lane", "*", "friction", "x 1", f"x {friction}")]
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from roadsense.bases import Base
 from roadsense.ranges import VariationRanges
 from roadsense.scenario import ScenarioName
-from roadsense.sources import Source
 from roadsense.strata import Strata, deal_strata
 from roadsense.variations import Variation, draw_variations, redraw
 
@@ -19,7 +19,7 @@ class Slot:
     Attributes:
         number: of the scenario, from 1.
         split: where it lies.
-        source: its base.
+        base: its base.
         strata: where its two levels lie.
         ranges: what its draws are drawn from.
         variation: the draw.
@@ -29,7 +29,7 @@ class Slot:
 
     number: int
     split: str
-    source: Source
+    base: Base
     strata: Strata
     ranges: VariationRanges
     variation: Variation
@@ -40,28 +40,28 @@ class Slot:
     def name(self) -> str:
         """Name of the scenario's folder; a redraw keeps it."""
         words = self.variation.density_word, self.variation.driver_word
-        return str(ScenarioName(self.number, self.source.name, *words))
+        return str(ScenarioName(self.number, self.base.name, *words))
 
     def redraw(self) -> None:
         """Draws again."""
-        self.variation = redraw(self.strata, self.source.traffic, self.ranges, self.rng)
+        self.variation = redraw(self.strata, self.base.traffic, self.ranges, self.rng)
         self.n_redraws += 1
 
 
 def deal_slots(
-    split: str, numbers: range, sources: Sequence[Source], stream: np.random.SeedSequence, ranges: VariationRanges
+    split: str, numbers: range, bases: Sequence[Base], stream: np.random.SeedSequence, ranges: VariationRanges
 ) -> list[Slot]:
     """Returns the slots of a split, in the order of their numbers, dealt to the bases in turn.
 
     Each base has its own stream and stratified layout and, within it, a stream for each scenario's further draws.
     """
-    words, *streams = stream.spawn(1 + len(sources))
-    own = [numbers[place :: len(sources)] for place in range(len(sources))]
+    words, *streams = stream.spawn(1 + len(bases))
+    own = [numbers[place :: len(bases)] for place in range(len(bases))]
     strata = deal_strata([len(theirs) for theirs in own], np.random.default_rng(words))
     slots = []
-    for source, theirs, parts, base_stream in zip(sources, own, strata, streams, strict=True):
-        layout, *redraws = map(np.random.default_rng, base_stream.spawn(1 + len(theirs)))
-        draws = draw_variations(len(parts), source.traffic, ranges, layout, parts)
+    for base, theirs, parts, own_stream in zip(bases, own, strata, streams, strict=True):
+        layout, *redraws = map(np.random.default_rng, own_stream.spawn(1 + len(theirs)))
+        draws = draw_variations(len(parts), base.traffic, ranges, layout, parts)
         for number, part, draw, rng in zip(theirs, parts, draws, redraws, strict=True):
-            slots.append(Slot(number, split, source, part, ranges, draw, rng))
+            slots.append(Slot(number, split, base, part, ranges, draw, rng))
     return sorted(slots, key=lambda slot: slot.number)

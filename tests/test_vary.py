@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roadsense.bases import read_bases
+from roadsense.bases import Base, read_bases
 from roadsense.friction import scale_friction, speed_share
 from roadsense.gate import prove
+from roadsense.offers import add_offers
 from roadsense.ranges import VariationRanges
 from roadsense.scenario import open_scenario
 from roadsense.scenario_files import CONFIG_NAME, write_scenario
-from roadsense.sources import Source, read_source
 from roadsense.sumo_program import run_sumo
 from roadsense.traffic import LEVELS
 from roadsense.variations import TypeDraw, Variation, draw_variations
@@ -25,13 +25,13 @@ from roadsense.vehicle_defaults import HEAVY_CLASSES, following_defaults
 from tests.conftest import FLOWS, convoy, write_base
 
 
-def source_of(folder: Path, network: Path, traffic: str) -> Source:
+def base_of(folder: Path, network: Path, traffic: str) -> Base:
     write_base(folder / "bases" / "road", network, traffic)
-    return read_source(read_bases(folder / "bases", VariationRanges())[0], VariationRanges())
+    return add_offers(read_bases(folder / "bases", VariationRanges())[0], VariationRanges())
 
 
-def drawn(source: Source, **levels: float) -> Variation:
-    one = draw_variations(1, source.traffic, VariationRanges(), np.random.default_rng(0))[0]
+def drawn(base: Base, **levels: float) -> Variation:
+    one = draw_variations(1, base.traffic, VariationRanges(), np.random.default_rng(0))[0]
     return replace(one, levels=one.levels | {"friction": 1.0} | levels)
 
 
@@ -64,8 +64,8 @@ def test_a_wet_road_is_slower_by_what_sumo_documents(network: Path, tmp_path: Pa
     speeds = {}
     for friction in (1.0, 0.7, 0.4):
         folder = tmp_path / str(friction)
-        source = source_of(folder, network, lone + FLOWS + convoy())
-        write_scenario(source, drawn(source, friction=friction), folder / "wet")
+        base = base_of(folder, network, lone + FLOWS + convoy())
+        write_scenario(base, drawn(base, friction=friction), folder / "wet")
         speeds[friction] = mean_speed(folder / "wet" / CONFIG_NAME, folder)
     for friction in (0.7, 0.4):
         assert speeds[friction] / speeds[1.0] == pytest.approx(speed_share(friction), abs=0.03)
@@ -90,8 +90,8 @@ def test_friction_is_set_on_every_lane_and_multiplies_what_is_there() -> None:
 
 
 def test_a_convoy_that_departs_fast_departs_slower_on_a_wet_road(network: Path, tmp_path: Path) -> None:
-    source = source_of(tmp_path, network, FLOWS + convoy(speed="20"))
-    write_scenario(source, drawn(source, friction=0.7), tmp_path / "wet")
+    base = base_of(tmp_path, network, FLOWS + convoy(speed="20"))
+    write_scenario(base, drawn(base, friction=0.7), tmp_path / "wet")
     cars = ET.parse(tmp_path / "wet" / "routes.rou.xml").getroot().findall("vehicle")
     assert {float(car.get("departSpeed")) for car in cars} == {round(20 * speed_share(0.7), 2)} == {18.06}
 
@@ -100,8 +100,8 @@ def test_a_convoy_that_departs_fast_departs_slower_on_a_wet_road(network: Path, 
 def test_longer_and_shorter_convoys_drive_in_order_with_the_ego_in_its_place(
     network: Path, tmp_path: Path, size: int
 ) -> None:
-    source = source_of(tmp_path, network, FLOWS + convoy(n_cars=4))
-    edits = write_scenario(source, drawn(source, convoy_size=size, convoy_spacing=1.1), tmp_path / "out")
+    base = base_of(tmp_path, network, FLOWS + convoy(n_cars=4))
+    edits = write_scenario(base, drawn(base, convoy_size=size, convoy_spacing=1.1), tmp_path / "out")
     scenario = open_scenario(tmp_path / "out" / CONFIG_NAME)
     assert len(scenario.convoy_ids) == size
     assert len([edit for edit in edits if edit.attribute == "id"]) == abs(size - 4)
@@ -113,7 +113,7 @@ def test_longer_and_shorter_convoys_drive_in_order_with_the_ego_in_its_place(
 
 
 def test_there_is_room_for_cars_and_distances_only_up_to_the_end_of_the_edge(network: Path, tmp_path: Path) -> None:
-    room = source_of(tmp_path, network, FLOWS + convoy(spacing_m=300.0, n_cars=3)).traffic.most_spacing
+    room = base_of(tmp_path, network, FLOWS + convoy(spacing_m=300.0, n_cars=3)).traffic.most_spacing
     assert max(room) == 4  # at 300, 600, 900 and 1,200 m of an edge of 1,500 m: a fifth car would stand at its end
     for size, most in room.items():
         front_m = 300.0 + (size - 1) * 300.0 * most
@@ -135,20 +135,20 @@ def test_a_convoy_that_stands_otherwise_only_gets_shorter_and_the_reason_is_note
     network: Path, tmp_path: Path, change: tuple[str, str], reason: str
 ) -> None:
     traffic = '<route id="late" edges="east"/>' + FLOWS + convoy(n_cars=4).replace(*change)
-    source = source_of(tmp_path, network, traffic)
-    assert source.traffic.most_spacing == {2: None, 3: None, 4: None}
-    assert any(reason in note for note in source.notes)
-    assert any("3 to 4 cars, not 3 to 6" in note for note in source.notes)
-    one = draw_variations(1, source.traffic, VariationRanges(), np.random.default_rng(0))[0]
+    base = base_of(tmp_path, network, traffic)
+    assert base.traffic.most_spacing == {2: None, 3: None, 4: None}
+    assert any(reason in note for note in base.notes)
+    assert any("3 to 4 cars, not 3 to 6" in note for note in base.notes)
+    one = draw_variations(1, base.traffic, VariationRanges(), np.random.default_rng(0))[0]
     assert set(LEVELS) - set(one.levels) == {"convoy_spacing"}
-    write_scenario(source, one, tmp_path / "out")
+    write_scenario(base, one, tmp_path / "out")
     places = {car.get("departPos") for car in ET.parse(tmp_path / "out" / "routes.rou.xml").iter("vehicle")}
     assert places <= {"300", "340", "380", "420", "base", "200"}
 
 
 def test_heavy_flows_grow_and_others_shrink_by_as_much(network: Path, tmp_path: Path) -> None:
-    source = source_of(tmp_path, network, FLOWS + convoy())
-    for one in draw_variations(20, source.traffic, VariationRanges(), np.random.default_rng(0)):
+    base = base_of(tmp_path, network, FLOWS + convoy())
+    for one in draw_variations(20, base.traffic, VariationRanges(), np.random.default_rng(0)):
         factor = one.levels["heavy_share"]
         assert one.flows["trucks"].share == pytest.approx(factor, abs=1e-4)
         assert 600 * one.flows["cars"].share + 200 * one.flows["trucks"].share == pytest.approx(800, abs=0.1)

@@ -1,8 +1,8 @@
-"""A base scenario as its scenarios are written from it: read once, with all that it offers for variation."""
+"""What a base scenario offers beyond flows and types: heavy vehicles, and room for its convoy."""
 
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from roadsense.bases import Base, vehicles
@@ -14,42 +14,14 @@ from roadsense.vary_convoy import measure_room, read_positions
 from roadsense.vary_types import heavy_mix_share, is_heavy
 
 
-@dataclass(frozen=True)
-class Source:
-    """A base scenario in memory; what is here is copied, never changed.
-
-    Attributes:
-        base: the base scenario.
-        traffic: all that it offers for variation.
-        notes: what it can't offer, one sentence each.
-        routes: its files with vehicles, by path from its folder.
-        config: its configuration.
-        network: its network file.
-    """
-
-    base: Base
-    traffic: Traffic
-    notes: tuple[str, ...]
-    routes: Mapping[Path, ET.Element]
-    config: ET.Element
-    network: bytes
-
-    @property
-    def name(self) -> str:
-        """Name of the base."""
-        return self.base.name
-
-
-def read_source(base: Base, ranges: VariationRanges) -> Source:
-    """Reads a base's files and finds what they offer beyond flows and types.
+def add_offers(base: Base, ranges: VariationRanges) -> Base:
+    """Returns a base with all that it offers for variation beyond flows and types, and with notes on what it doesn't.
 
     Args:
-        base: the base scenario.
-        ranges: what is to be varied; only what it asks for and the base can't give is noted.
+        base: as read; its traffic names flows and types.
+        ranges: what is to be varied; only what is asked for and can't be given is noted.
     """
-    routes = dict(base.read_routes())
-    network = base.scenario.network_path.read_bytes()
-    roots = list(routes.values())
+    roots = [root for _, root in base.read_routes()]
     kinds = {kind.get("id", ""): kind for root in roots for kind in root.iter("vType")}
     mixes = [mix for root in roots for mix in root.iter("vTypeDistribution")]
     flows = [flow for root in roots for flow in root.findall("flow")]
@@ -62,7 +34,7 @@ def read_source(base: Base, ranges: VariationRanges) -> Source:
         most_spacing=room,
     )
     notes = (*base.notes, *_note_limits(traffic, ranges), *([why] if why else []))
-    return Source(base, traffic, notes, routes, base.read_config(), network)
+    return replace(base, traffic=traffic, notes=notes)
 
 
 def convoy_cars(roots: Sequence[ET.Element], base: Base) -> list[ET.Element]:
