@@ -8,6 +8,7 @@ from pathlib import Path
 from roadsense.bases import Base, vehicles
 from roadsense.errors import ScenarioError
 from roadsense.flows import read_seconds
+from roadsense.network_files import read_edge_length_m
 from roadsense.ranges import VariationRanges
 from roadsense.traffic import Traffic, convoy_sizes
 from roadsense.vary_convoy import measure_room, read_positions
@@ -59,7 +60,7 @@ def _convoy_room(
         read_positions(cars)
     except ScenarioError as error:
         return fewer, f"{left_alone}: {error}"
-    length_m = _edge_length_m(network_path, str(edges.pop()))
+    length_m = read_edge_length_m(network_path, str(edges.pop()))
     return dict(measure_room(cars, length_m)), ""
 
 
@@ -69,13 +70,6 @@ def _first_edge(car: ET.Element, roots: Sequence[ET.Element]) -> str | None:
     if route is None:
         return car.get("from")
     return next(iter(route.get("edges", "").split()), None)
-
-
-def _edge_length_m(network_path: Path, edge: str) -> float:
-    for _, element in ET.iterparse(network_path):  # noqa: S314 -- `read_bases` has checked it
-        if element.tag == "edge" and element.get("id") == edge:
-            return min(float(lane.get("length", "0")) for lane in element.findall("lane"))
-    return 0.0
 
 
 def _note_limits(traffic: Traffic, ranges: VariationRanges) -> list[str]:

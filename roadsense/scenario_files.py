@@ -9,7 +9,8 @@ from pathlib import Path
 from roadsense.bases import Base, vehicles
 from roadsense.edits import Edit, set_attribute, shift_seconds
 from roadsense.flows import find_rate_attribute, format_scaled_rate, read_seconds
-from roadsense.friction import scale_friction, speed_share
+from roadsense.friction import speed_share
+from roadsense.network_files import write_wet_network
 from roadsense.offers import convoy_cars
 from roadsense.variations import FlowDraw, Variation
 from roadsense.vary_convoy import vary_convoy
@@ -81,7 +82,7 @@ def _write_network(network: Path, target: Path, friction: float) -> list[Edit]:
         _copy(network, target)
         return []
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(scale_friction(network.read_bytes(), friction))
+    write_wet_network(network, target, friction)
     return [Edit("lane", "*", "friction", "x 1", f"x {friction}")]
 
 

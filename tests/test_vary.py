@@ -1,5 +1,6 @@
 """What the variations do in real SUMO: its own defaults, friction, mixes of types, longer and shorter convoys."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from roadsense.bases import Base, read_bases
 from roadsense.friction import scale_friction, speed_share
 from roadsense.gate import prove
+from roadsense.network_files import read_edge_length_m, write_wet_network
 from roadsense.offers import add_offers
 from roadsense.ranges import VariationRanges
 from roadsense.scenario import open_scenario
@@ -87,6 +89,17 @@ def test_friction_is_set_on_every_lane_and_multiplies_what_is_there() -> None:
     found = ET.fromstring(b"<net>" + scale_friction(lanes, 0.5) + b"</net>")
     assert [lane.get("friction") for lane in found.iter("lane")] == ["0.5", "0.25", "0.4"]
     assert [lane.get("id") for lane in found.iter("lane")] == ["a", "b", "c"]
+
+
+def test_a_packed_network_is_read_and_gets_wet_packed(network: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "packed.net.xml.gz"
+    packed.write_bytes(gzip.compress(network.read_bytes()))
+    assert read_edge_length_m(packed, "west") == read_edge_length_m(network, "west") > 1400.0
+    assert read_edge_length_m(network, "nowhere") == 0.0
+    for name in ("first", "second"):
+        write_wet_network(packed, tmp_path / name, 0.8)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+    assert gzip.decompress((tmp_path / "first").read_bytes()) == scale_friction(network.read_bytes(), 0.8)
 
 
 def test_a_convoy_that_departs_fast_departs_slower_on_a_wet_road(network: Path, tmp_path: Path) -> None:
