@@ -1,17 +1,21 @@
-"""Base scenarios: what each offers for variation."""
+"""Base scenarios: anybody's, read and found fit for variation."""
 
+import copy
 import math
 import re
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from roadsense.convoy_naming import ConvoyNaming
+from roadsense.base_files import read_base_config, read_base_routes
+from roadsense.base_notes import list_notes
+from roadsense.convoy_naming import ConvoyNaming, rename_convoy
 from roadsense.errors import ScenarioError
 from roadsense.files import hash_file
-from roadsense.flows import HOUR_S, read_rate_vph, read_seconds
-from roadsense.scenario import Scenario, find_scenarios, open_scenario
-from roadsense.scenario_checks import read_xml
+from roadsense.flows import HOUR_S, read_rate_vph, read_seconds, why_uncountable
+from roadsense.route_files import define_default_type, single_vehicles, type_of
+from roadsense.scenario import Scenario, check_inputs, describe_scenario, find_scenarios
 from roadsense.variations import Traffic, VariationRanges
 
 
@@ -21,34 +25,36 @@ class Base:
 
     Attributes:
         name: name of its folder.
-        scenario: its files.
+        scenario: its files; the convoy's ids are those it has in the scenarios to be written: V001, V002, ...
         traffic: what it offers for variation.
         notes: what can't be varied or is left out, and why; one sentence each.
+        routes: its route files as read, by path from its folder; `read_routes` gives copies.
+        config: its configuration as read; `read_config` gives copies.
     """
 
     name: str
     scenario: Scenario
     traffic: Traffic
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    routes: tuple[tuple[Path, ET.Element], ...] = field(repr=False, compare=False)
+    config: ET.Element = field(repr=False, compare=False)
 
     def read_routes(self) -> list[tuple[Path, ET.Element]]:
-        """Returns the files that hold vehicles, flows or types: path from the base's folder, and a tree to change."""
-        source = self.scenario.config_path.parent
-        return [(path.relative_to(source), read_xml(path, "routes")) for path in self.scenario.route_paths]
+        """Returns each route file's path from the base's folder, and a tree of it to change.
+
+        Additional files are among them where they hold vehicles, flows or types, or lost a detector. The trees
+        keep the comments; the convoy is V001 (the ego), V002, ... in them.
+        """
+        return [(path, copy.deepcopy(root)) for path, root in self.routes]
 
     def read_config(self) -> ET.Element:
-        """Returns a tree of the configuration to change."""
-        return read_xml(self.scenario.config_path, "configuration")
+        """Returns a tree of the configuration to change, less the options that a scenario may not set."""
+        return copy.deepcopy(self.config)
 
     def hash_files(self) -> dict[str, str]:
         """Returns the SHA-256 of each of its files, by path from its folder."""
         scenario = self.scenario
-        paths = (
-            scenario.network_path,
-            *scenario.route_paths,
-            *scenario.additional_paths,
-            scenario.config_path,
-        )
+        paths = (scenario.network_path, *scenario.route_paths, *scenario.additional_paths, scenario.config_path)
         source = scenario.config_path.parent
         return {path.relative_to(source).as_posix(): hash_file(path) for path in paths}
 
@@ -56,10 +62,15 @@ class Base:
 def read_bases(base_dir: Path, ranges: VariationRanges, naming: ConvoyNaming | None = None) -> list[Base]:
     """Returns the base scenarios below a folder, sorted by name: one for each folder with a `.sumocfg`.
 
+    Args:
+        base_dir: the folder.
+        ranges: what is to be varied, and how far.
+        naming: which cars are the convoy, in every base; None: those called V001, V002, ...
+
     Raises:
         ScenarioError: if there is none, two share a name, or one cannot be varied; naming file and reason.
     """
-    bases = [_read_base(path, ranges) for path in find_scenarios(base_dir)]
+    bases = [_read_base(path.resolve(), ranges, naming) for path in find_scenarios(base_dir)]
     names = [base.name for base in bases]
     unfit = [name for name in names if not re.fullmatch(r"\w+", name)]
     if unfit:
@@ -72,43 +83,66 @@ def read_bases(base_dir: Path, ranges: VariationRanges, naming: ConvoyNaming | N
     return sorted(bases, key=lambda base: base.name)
 
 
-def _read_base(config_path: Path, ranges: VariationRanges) -> Base:
-    scenario = open_scenario(config_path)
-    roots = [read_xml(path, "routes") for path in scenario.route_paths]
-    departs = [read_seconds(element, "depart") for root in roots for element in vehicles(root, scenario, True)]
-    if min(departs) + ranges.convoy_shift_s[0] < 0:
+def vehicles(root: ET.Element, scenario: Scenario, in_convoy: bool) -> list[ET.Element]:
+    """Returns the vehicles and trips of a route file that are in the convoy, or those that are not."""
+    return [car for car in single_vehicles(root) if (car.get("id") in scenario.convoy_ids) == in_convoy]
+
+
+def _read_base(config_path: Path, ranges: VariationRanges, naming: ConvoyNaming | None) -> Base:
+    config, options = read_base_config(config_path)
+    inputs = check_inputs(config_path, config)
+    files, detectors = read_base_routes(inputs)
+    roots = [root for _, root in files]
+    if naming:
+        rename_convoy(config_path, roots, naming)
+    scenario = describe_scenario(config_path, inputs, roots)
+    notes = list_notes(scenario, roots, options, detectors)
+    if define_default_type(roots):
+        notes += (f"{files[0][0].name} gets SUMO's default vType written out, for the vehicles that name none.",)
+    _check_departure(scenario, roots, ranges)
+    routes = tuple((path.relative_to(config_path.parent), root) for path, root in files)
+    return Base(scenario.name, scenario, _read_traffic(scenario, roots), notes, routes, config)
+
+
+def _check_departure(scenario: Scenario, roots: Sequence[ET.Element], ranges: VariationRanges) -> None:
+    depart_s = min(read_seconds(car, "depart") for root in roots for car in vehicles(root, scenario, True))
+    if depart_s + ranges.convoy_shift_s[0] < 0:
         raise ScenarioError(
             f"{scenario.route_paths[0]}: expected the convoy to depart at "
             f"{-ranges.convoy_shift_s[0]:g} s or later, so that convoy_shift_s leaves it positive; "
-            f"got {min(departs):g} s. Move the convoy or narrow the range."
+            f"got {depart_s:g} s. Move the convoy or narrow the range."
         )
-    return Base(scenario.name, scenario, _read_traffic(scenario, roots))
 
 
-def _read_traffic(scenario: Scenario, roots: list[ET.Element]) -> Traffic:
-    path = scenario.route_paths[0]
-    flows = {flow.get("id", ""): HOUR_S / read_rate_vph(flow) for root in roots for flow in root.iter("flow")}
-    if not flows:
-        raise ScenarioError(f"{path}: expected a <flow> of background traffic, found none. Add one.")
-    singles = [vehicle.get("id", "") for root in roots for vehicle in vehicles(root, scenario, False)]
-    types = tuple(sorted(kind.get("id", "") for root in roots for kind in root.iter("vType")))
-    convoy = {car.get("id", ""): car.get("type", "") for root in roots for car in vehicles(root, scenario, True)}
-    unknown = sorted(set(convoy.values()) - set(types))
+def _read_traffic(scenario: Scenario, roots: Sequence[ET.Element]) -> Traffic:
+    flows = [flow for root in roots for flow in root.findall("flow") if not why_uncountable(flow)]
+    singles = [car for root in roots for car in vehicles(root, scenario, False) if not why_uncountable(car)]
+    headways_s = {flow.get("id", ""): HOUR_S / read_rate_vph(flow) for flow in flows}
+    types = {kind.get("id", "") for root in roots for kind in root.iter("vType")}
+    kinds = {name: {name} for name in types} | _distributions(roots)
+    convoy = {car.get("id", ""): type_of(car) for root in roots for car in vehicles(root, scenario, True)}
+    unknown = sorted(set(convoy.values()) - set(kinds))
     if unknown:
         raise ScenarioError(
-            f"{path}: expected each car of the convoy to have a vType of this file, one of "
-            f"{list(types)}, got {unknown}. Define the type here."
+            f"{scenario.route_paths[0]}: expected each car of the convoy to have a vType of this scenario, one of "
+            f"{sorted(kinds)}, got {unknown}. Define the type here."
         )
-    others = {kind for name, kind in convoy.items() if name != scenario.ego_id}
+    ahead = {kind for name, used in convoy.items() if name != scenario.ego_id for kind in kinds[used]}
+    ego_types = kinds[convoy[scenario.ego_id]] & types
     return Traffic(
-        headways_s=flows | dict.fromkeys(singles, math.inf),
-        types=types,
-        convoy_types=frozenset(convoy.values()),
-        ego_types=frozenset({convoy[scenario.ego_id]} - others),
+        headways_s=headways_s | {car.get("id", ""): math.inf for car in singles},
+        types=tuple(sorted(types)),
+        convoy_types=frozenset(ego_types | ahead & types),
+        ego_types=frozenset(ego_types - ahead),
     )
 
 
-def vehicles(root: ET.Element, scenario: Scenario, in_convoy: bool) -> list[ET.Element]:
-    """Returns the vehicles and trips of a route file that are in the convoy, or those that are not."""
-    found = [*root.iter("vehicle"), *root.iter("trip")]
-    return [vehicle for vehicle in found if (vehicle.get("id") in scenario.convoy_ids) == in_convoy]
+def _distributions(roots: Sequence[ET.Element]) -> dict[str, set[str]]:
+    found = [element for root in roots for element in root.iter("vTypeDistribution")]
+    return {
+        element.get("id", ""): {
+            *element.get("vTypes", "").split(),
+            *(kind.get("id", "") for kind in element.iter("vType")),
+        }
+        for element in found
+    }

@@ -49,9 +49,23 @@ class VerifyConfig:
     base_dir: Path = Path("scenarios/base")
 
 
+@dataclass(frozen=True)
+class UnpackConfig:
+    """Settings of `roadsense unpack`.
+
+    Attributes:
+        archive: a `.zip` or `.tar.gz` of scenarios, from anywhere.
+        folder: where they go; it must not be there yet.
+    """
+
+    archive: tyro.conf.Positional[Path]
+    folder: tyro.conf.Positional[Path]
+
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "gen-scenarios": ("roadsense.gen_scenarios:main", "augment base scenarios to a proven dataset"),
     "verify": ("roadsense.cli:verify", "check a dataset against its manifest"),
+    "unpack": ("roadsense.cli:unpack", "check someone else's scenarios and unpack them"),
     "train": ("roadsense.train_convoy:main", "train a policy on a dataset"),
     "evaluate": ("roadsense.evaluate:main", "judge a policy on held-out scenarios, beside baselines"),
     "export": ("roadsense.export:main", "turn a policy into TFLite and prove it equal"),
@@ -80,6 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def verify(arguments: Sequence[str]) -> int:
     """Runs `roadsense verify DATASET [--rebuild]`: says in what a dataset differs from its manifest."""
     return run_command(lambda: _verify(tyro.cli(VerifyConfig, args=arguments, prog="roadsense verify")))
+
+
+def unpack(arguments: Sequence[str]) -> int:
+    """Runs `roadsense unpack ARCHIVE FOLDER`: nothing is unpacked of an archive that is not safe."""
+    return run_command(lambda: _unpack(tyro.cli(UnpackConfig, args=arguments, prog="roadsense unpack")))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -116,6 +135,13 @@ def _verify(config: VerifyConfig) -> None:
     if differences:
         raise DatasetError(f"{config.dataset} is not what its manifest says: {'; '.join(differences)}.")
     sys.stdout.write(f"{config.dataset}: every file is as its manifest says.\n")
+
+
+def _unpack(config: UnpackConfig) -> None:
+    from roadsense.archives import unpack_scenarios
+
+    paths = unpack_scenarios(config.archive, config.folder)
+    sys.stdout.write(f"{config.folder}: {len(paths)} scenarios unpacked, all of them safe to open.\n")
 
 
 def _run(config: RunConfig) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from roadsense.errors import InputError, RunError
 from roadsense.policies.trained import TFLITE_SUFFIX
 from roadsense.runs import Run, open_run
 from roadsense.scenario import find_scenarios, open_scenario
+from roadsense.scratch import scratch_folder
 from roadsense.summary import find_claims, summarise, write_markdown
 
 EPISODES_NAME, SUMMARY_NAME, CLAIMS_NAME, CONFIG_NAME = "episodes.csv", "summary.csv", "claims.csv", "config.json"
@@ -130,8 +130,8 @@ def write_evaluation(episodes: pd.DataFrame, config: EvalConfig) -> Evaluation:
     summary = summarise(episodes, np.random.default_rng(config.seed))
     claims = find_claims(episodes)
     run = Run(Path(config.run_dir))
-    with tempfile.TemporaryDirectory(prefix=".evaluation.", dir=run.folder) as outer:
-        waiting = Path(outer) / "evaluation"
+    with scratch_folder(".evaluation.", run.folder) as outer:
+        waiting = outer / "evaluation"
         waiting.mkdir()
         for name, table in {EPISODES_NAME: episodes, SUMMARY_NAME: summary, CLAIMS_NAME: claims}.items():
             table.to_csv(waiting / name, index=False)

@@ -11,7 +11,6 @@ import math
 import multiprocessing
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -29,6 +28,7 @@ from roadsense.policies.tflite_policy import ACTION_SHAPE, TflitePolicy, count_o
 from roadsense.recordings import record_observations
 from roadsense.runs import Run, open_run
 from roadsense.scenario import find_scenarios, open_scenario
+from roadsense.scratch import scratch_folder
 
 POLICY_NAME, PARITY_NAME, OBSERVATIONS_NAME = "policy.tflite", "parity.json", "observations.npz"
 PACKAGES = ("roadsense", "stable-baselines3", "torch", "tensorflow", "ai-edge-litert", "numpy", "libsumo")
@@ -107,8 +107,8 @@ def export_policy(config: ExportConfig) -> Export:
         open_scenario(path)
     model = load_model(run.model_path)
     content, observations = _convert_and_record(read_actor(model), run.model_path, scenario_paths, config)
-    with tempfile.TemporaryDirectory(prefix=".export.", dir=run.folder) as outer:
-        folder = Path(outer) / run.export_dir.name
+    with scratch_folder(".export.", run.folder) as outer:
+        folder = outer / run.export_dir.name
         folder.mkdir()
         (folder / POLICY_NAME).write_bytes(content)
         export = _prove(folder, model, observations, config)
@@ -137,8 +137,8 @@ def _convert_and_record(
     # Side by side, each in a process of its own: TensorFlow is large, and libsumo holds one simulation a process.
     if importlib.util.find_spec("tensorflow") is None:
         raise InputError("An export needs TensorFlow. Install `roadsense[export]`.")
-    with tempfile.TemporaryDirectory() as logs:
-        converter_log, recorder_log = Path(logs) / "converter", Path(logs) / "recorder"
+    with scratch_folder("roadsense_export_") as logs:
+        converter_log, recorder_log = logs / "converter", logs / "recorder"
         with _start_process(converter_log) as converter, _start_process(recorder_log) as recorder:
             content = converter.submit(_convert, actor)
             met = recorder.submit(record_observations, model_path, scenario_paths, config.n_observations, config.seed)

@@ -62,6 +62,20 @@ def read_rate_vph(flow: ET.Element) -> float:
     return rate
 
 
+def why_uncountable(element: ET.Element) -> str | None:
+    """Returns why it can't be told how many vehicles a flow, vehicle or trip gives by a time; None if it can."""
+    try:
+        if element.tag == "flow":
+            for attribute in ("begin", "end"):
+                read_seconds(element, attribute)
+            read_rate_vph(element)
+        else:
+            read_seconds(element, "depart")
+    except ScenarioError as error:
+        return str(error)
+    return None
+
+
 def format_scaled_rate(flow: ET.Element, factor: float) -> str:
     """Returns the value of a flow's rate attribute that asks for `factor` times as many vehicles."""
     attribute = find_rate_attribute(flow)
@@ -79,7 +93,9 @@ def format_scaled_rate(flow: ET.Element, factor: float) -> str:
 
 
 def count_until(flow: ET.Element, until_s: float) -> float:
-    """Returns how many vehicles a flow has asked for, on average, by a time of the simulation."""
+    """Returns how many vehicles a flow has asked for, on average, by a time; of a vehicle or trip, 1 or 0."""
+    if flow.tag != "flow":
+        return float(read_seconds(flow, "depart") <= until_s)
     begin_s = read_seconds(flow, "begin")
     window_s = min(until_s, read_seconds(flow, "end")) - begin_s
     if window_s <= 0.0:

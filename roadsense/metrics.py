@@ -2,10 +2,14 @@
 
 One definition of distance: `gap_m` is bumper to bumper along the lane, ground truth. Sources: Minderhoud and Bovy,
 "Extended time-to-collision measures for road traffic safety assessment", 2001 (TTC); Cooper and Ferguson, "Traffic
-studies at T-junctions", 1976 (DRAC).
+studies at T-junctions", 1976 (DRAC). Each figure takes numbers or arrays of one shape and returns an array of it;
+`required_deceleration_mps2`, which the environment needs in every step, takes numbers.
 """
 
 import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 NEVER = math.inf
 """Value of a time that does not come: no leader, or no approach."""
@@ -13,26 +17,27 @@ NEVER = math.inf
 MIN_GAP_M = 0.01
 """Smaller gaps count as this one, so that the figures stay finite at contact."""
 
-
 BRAKING_MPS2 = 0.5
 """A leader that decelerates less counts as keeping its speed."""
 
 
-def time_to_collision_s(gap_m: float, speed_mps: float, leader_speed_mps: float) -> float:
+def time_to_collision_s(gap_m: ArrayLike, speed_mps: ArrayLike, leader_speed_mps: ArrayLike) -> NDArray[np.float64]:
     """Returns the time until contact if both keep their speed; `NEVER` if the gap does not shrink."""
-    approach_mps = speed_mps - leader_speed_mps
-    return max(gap_m, 0.0) / approach_mps if approach_mps > 0 else NEVER
+    approach_mps = np.subtract(speed_mps, leader_speed_mps)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(approach_mps > 0, np.maximum(gap_m, 0.0) / approach_mps, NEVER)
 
 
-def time_headway_s(gap_m: float, speed_mps: float) -> float:
+def time_headway_s(gap_m: ArrayLike, speed_mps: ArrayLike) -> NDArray[np.float64]:
     """Returns the time in which the car covers the gap to its leader; `NEVER` at standstill."""
-    return max(gap_m, 0.0) / speed_mps if speed_mps > 0 else NEVER
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.greater(speed_mps, 0), np.divide(np.maximum(gap_m, 0.0), speed_mps), NEVER)
 
 
-def drac_mps2(gap_m: float, speed_mps: float, leader_speed_mps: float) -> float:
+def drac_mps2(gap_m: ArrayLike, speed_mps: ArrayLike, leader_speed_mps: ArrayLike) -> NDArray[np.float64]:
     """Returns the deceleration rate that avoids the crash if the leader keeps its speed, from 0."""
-    approach_mps = speed_mps - leader_speed_mps
-    return approach_mps**2 / (2 * max(gap_m, MIN_GAP_M)) if approach_mps > 0 else 0.0
+    approach_mps = np.maximum(np.subtract(speed_mps, leader_speed_mps), 0.0)
+    return approach_mps**2 / (2 * np.maximum(gap_m, MIN_GAP_M))
 
 
 def jerk_mps3(acceleration_mps2: float, previous_mps2: float, step_length_s: float) -> float:
@@ -52,11 +57,11 @@ def required_deceleration_mps2(gap_m: float, speed_mps: float, leader: tuple[flo
         leader: speed and acceleration of the car ahead, in m/s and m/s2.
     """
     leader_speed_mps, leader_acceleration_mps2 = leader
-    drac = drac_mps2(gap_m, speed_mps, leader_speed_mps)
+    gap_m, approach_mps = max(gap_m, MIN_GAP_M), speed_mps - leader_speed_mps
+    drac = approach_mps**2 / (2 * gap_m) if approach_mps > 0 else 0.0
     if leader_acceleration_mps2 >= -BRAKING_MPS2 or speed_mps <= 0:
         return drac
     braking_mps2 = -leader_acceleration_mps2
-    gap_m, approach_mps = max(gap_m, MIN_GAP_M), speed_mps - leader_speed_mps
     if approach_mps > 0 and 2 * gap_m * braking_mps2 <= leader_speed_mps * approach_mps:
         return braking_mps2 + drac
     return speed_mps**2 / (2 * gap_m + leader_speed_mps**2 / braking_mps2)

@@ -53,7 +53,7 @@ def plot_collision_rates(summary: pd.DataFrame) -> Figure:
     Args:
         summary: as `summarise` makes it.
     """
-    _expect(summary, ["policy", "episodes", "collisions", "collision_rate", "collision_rate_low"])
+    expect_columns(summary, ["policy", "episodes", "collisions", "collision_rate", "collision_rate_low"])
     rows = summary.sort_values(["collision_rate", "collision_rate_high"], ascending=False).reset_index(drop=True)
     figure, axes = _new_figure(7.2, 1.3 + 0.42 * len(rows))
     for place, row in enumerate(rows.to_dict("records")):
@@ -67,7 +67,7 @@ def plot_collision_rates(summary: pd.DataFrame) -> Figure:
     axes.set(ylim=(-0.6, len(rows) - 0.4), xlabel="episodes with a collision (exact 95 % interval)")
     top = max(float(rows["collision_rate_high"].max()), 0.02)
     axes.set_xlim(-0.01 * top, 1.14 * top)
-    axes.xaxis.set_major_formatter(_format_share)
+    axes.xaxis.set_major_formatter(format_share)
     return figure
 
 
@@ -77,7 +77,7 @@ def plot_min_ttc(episodes: pd.DataFrame) -> Figure:
     Args:
         episodes: as `evaluate` makes them.
     """
-    _expect(episodes, ["policy", "min_ttc_s"])
+    expect_columns(episodes, ["policy", "min_ttc_s"])
     figure, axes = _new_figure(7.2, 4.2)
     axes.axvspan(0, CRITICAL_TTC_S, color=RED, alpha=0.07, linewidth=0)
     axes.axvline(CRITICAL_TTC_S, color=RED, linewidth=0.8)
@@ -91,7 +91,7 @@ def plot_min_ttc(episodes: pd.DataFrame) -> Figure:
         axes.step([0, *values], shares, line, where="post", color=color, linewidth=width, label=_label(name))
     axes.set(xlim=(0, TTC_AXIS_S), ylim=(0, 1.0))
     axes.set(xlabel="smallest time to collision of an episode [s]", ylabel="share of episodes below")
-    axes.yaxis.set_major_formatter(_format_share)
+    axes.yaxis.set_major_formatter(format_share)
     style: dict[str, Any] = {"frameon": False, "fontsize": 8.5, "handlelength": 2.6}
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **style)
     return figure
@@ -103,12 +103,12 @@ def plot_learning(metrics: pd.DataFrame) -> Figure:
     Args:
         metrics: as `Run.read_metrics` gives them; columns that are missing are left out.
     """
-    _expect(metrics, ["timesteps"])
+    expect_columns(metrics, ["timesteps"])
     terms = [name for name in map(str, metrics.columns) if name.startswith("term_")]
     panels = [name for name in LEARNING_PANELS if name in metrics] + ["terms"] * bool(terms)
     if not panels:
         raise InputError(f"Expected columns of {list(LEARNING_PANELS)} or term_*, got {metrics.columns.tolist()}.")
-    figure, grid = _new_grid(len(panels), width=4.6, height=2.7, n_columns=2)
+    figure, grid = new_grid(len(panels), width=4.6, height=2.7, n_columns=2)
     for axes, name in zip(grid, panels, strict=True):
         if name == "terms":
             _draw_terms(axes, metrics, terms)
@@ -117,7 +117,7 @@ def plot_learning(metrics: pd.DataFrame) -> Figure:
             axes.set_ylabel(LEARNING_PANELS[name])
         if name in ("collision_rate", "false_braking_share"):
             axes.set_ylim(bottom=0)
-            axes.yaxis.set_major_formatter(_format_share)
+            axes.yaxis.set_major_formatter(format_share)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlabel("environment steps")
     return figure
@@ -135,7 +135,7 @@ def plot_coverage(table: pd.DataFrame) -> Figure:
         raise InputError(f"Expected numeric columns such as {list(COVERAGE_AXES)[:3]}, got {table.columns.tolist()}.")
     bases = table["base"].astype(str) if "base" in table else pd.Series("all", index=table.index)
     colors = dict(zip(dict.fromkeys(sorted(bases)), [BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY] * 9, strict=False))
-    figure, grid = _new_grid(len(names), width=3.2, height=2.3, n_columns=N_COLUMNS)
+    figure, grid = new_grid(len(names), width=3.2, height=2.3, n_columns=N_COLUMNS)
     for axes, name in zip(grid, names, strict=True):
         values = [numeric.loc[bases == base, name].dropna() for base in colors]
         edges = np.histogram_bin_edges(numeric[name].dropna(), bins=12).tolist()
@@ -154,7 +154,7 @@ def plot_outcomes_by_scenario(episodes: pd.DataFrame) -> Figure:
     Args:
         episodes: as `evaluate` makes them.
     """
-    _expect(episodes, ["policy", "base", "collision"])
+    expect_columns(episodes, ["policy", "base", "collision"])
     policies, bases = _order(episodes["policy"]), sorted(set(episodes["base"]))
     groups = episodes.astype({"collision": int}).groupby(["policy", "base"])["collision"]
     cells = groups.agg(["size", "sum"]).reset_index()
@@ -184,7 +184,8 @@ def _new_figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
     return figure, _clean(figure.add_subplot())
 
 
-def _new_grid(n_panels: int, width: float, height: float, n_columns: int) -> tuple[Figure, list[Axes]]:
+def new_grid(n_panels: int, width: float, height: float, n_columns: int) -> tuple[Figure, list[Axes]]:
+    """Returns a figure and its panels, row by row, each of this size in inches."""
     n_columns = min(n_columns, n_panels)
     n_rows = math.ceil(n_panels / n_columns)
     size = (width * n_columns, height * n_rows + 0.4)
@@ -215,7 +216,8 @@ def _marker(metrics: pd.DataFrame) -> str:
     return "o" if len(metrics) < 3 else ""
 
 
-def _format_share(value: float, _place: float) -> str:
+def format_share(value: float, _place: float) -> str:
+    """Returns a share as an axis shows it, in percent."""
     return f"{100 * value:g} %"
 
 
@@ -228,7 +230,8 @@ def _order(policies: pd.Series) -> list[str]:
     return [name for name in LABELS if name in present] + [name for name in present if name not in LABELS]
 
 
-def _expect(table: pd.DataFrame, columns: list[str]) -> None:
+def expect_columns(table: pd.DataFrame, columns: list[str]) -> None:
+    """Raises an `InputError` if a table lacks rows or one of the columns."""
     missing = [name for name in columns if name not in table]
     if missing or table.empty:
         raise InputError(f"Expected a table with rows and the columns {columns}, it lacks {missing or 'rows'}.")

@@ -1,11 +1,11 @@
 """The proof that a dataset is what its settings and base scenarios give: it is made again and compared."""
 
-import tempfile
 from pathlib import Path
 
 from roadsense.dataset import Dataset
 from roadsense.gen_scenarios import GenConfig, generate_dataset
 from roadsense.ranges import VariationRanges
+from roadsense.scratch import scratch_folder
 
 
 def rebuild_differences(dataset: Dataset, base_dir: Path, workers: int = 0) -> list[str]:
@@ -17,8 +17,8 @@ def rebuild_differences(dataset: Dataset, base_dir: Path, workers: int = 0) -> l
         workers: proofs run at the same time; 0: one for each core.
     """
     settings = {**dataset.settings, "ranges": VariationRanges(**dataset.settings["ranges"])}
-    with tempfile.TemporaryDirectory(prefix="roadsense_rebuild_") as outer:
-        again = generate_dataset(GenConfig(base_dir, Path(outer) / "again", workers=workers, **settings))
+    with scratch_folder("roadsense_rebuild_") as outer:
+        again = generate_dataset(GenConfig(base_dir, outer / "again", workers=workers, **settings))
     old, new = _hashes(dataset), _hashes(again)
     differences = [f"not rebuilt: {name}" for name in sorted(old.keys() - new)]
     differences += [f"new when rebuilt: {name}" for name in sorted(new.keys() - old)]

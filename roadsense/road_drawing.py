@@ -1,6 +1,5 @@
 """Pictures of a road and its cars: lanes, markings, traffic coloured by speed, the convoy numbered."""
 
-import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,8 +18,10 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from roadsense.errors import InputError
+from roadsense.route_files import read_route_files
 from roadsense.scenario import CONVOY_ID, EGO_ID, open_scenario
 from roadsense.scenario_checks import read_xml
+from roadsense.scratch import scratch_folder
 from roadsense.sumo_program import run_sumo
 
 Points = NDArray[np.float64]
@@ -146,10 +147,11 @@ def take_snapshot(config_path: str | Path, time_s: float) -> list[DrawnVehicle]:
         InputError: if there is no car at that time.
     """
     scenario = open_scenario(config_path)
-    types = {kind.get("id"): kind for path in scenario.route_paths for kind in read_xml(path, "routes").iter("vType")}
-    with tempfile.TemporaryDirectory() as folder:
+    routes = [root for _, root in read_route_files(scenario.route_paths, scenario.additional_paths)]
+    types = {kind.get("id"): kind for root in routes for kind in root.iter("vType")}
+    with scratch_folder("roadsense_snapshot_") as folder:
         output, window = (
-            Path(folder) / "fcd.xml",
+            folder / "fcd.xml",
             ["--device.fcd.begin", f"{time_s}", "--end", f"{time_s + 1}"],
         )
         run_sumo(scenario.config_path, ["--fcd-output", str(output), *window])

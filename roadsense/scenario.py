@@ -1,12 +1,16 @@
 """A scenario: a folder that SUMO can run, its name, and how it is opened."""
 
 import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from roadsense.errors import ScenarioError
-from roadsense.scenario_checks import INPUTS, check_network, check_options, named_files, read_xml, refuse_file_names
+from roadsense.flows import read_seconds
+from roadsense.route_files import read_route_files, single_vehicles
+from roadsense.scenario_checks import CONFIG_ROOTS, INPUTS, check_network, check_options, named_files, read_xml
 
 EGO_ID = "V001"
 """The last car of the convoy; the cars ahead of it are V002, V003, ... going forward."""
@@ -63,6 +67,7 @@ class Scenario:
         additional_paths: absolute paths of its additional files.
         convoy_ids: the cars of the convoy from the last to the first, so `convoy_ids[0]` is the ego.
         convoy_depart_s: when the ego is to be inserted.
+        v2v: the radio preset it asks for, by `<param key="v2v" value="..."/>` under the ego's vehicle; None without.
     """
 
     name: str
@@ -72,6 +77,7 @@ class Scenario:
     additional_paths: tuple[Path, ...]
     convoy_ids: tuple[str, ...]
     convoy_depart_s: float
+    v2v: str | None = None
 
     @property
     def ego_id(self) -> str:
@@ -85,8 +91,8 @@ def open_scenario(config_path: str | Path) -> Scenario:
     The checks are those whose failure SUMO answers with a crash, a silent surprise or a file written
     somewhere: XML without document type or entities, every named file present and inside the folder, no
     option or element that reads or writes another one, a network with a `version` (libsumo ends the process
-    without one), a convoy `V001`, `V002`, ... in the routes. A scenario is read again only when a file in its
-    folder has changed.
+    without one), a convoy `V001`, `V002`, ... among the vehicles and trips. Files may be gzip'd. A scenario is
+    read again only when a file in its folder has changed.
 
     Args:
         config_path: path of the `.sumocfg`.
@@ -96,19 +102,52 @@ def open_scenario(config_path: str | Path) -> Scenario:
     """
     path = Path(config_path).resolve()
     files = sorted(path.parent.iterdir()) if path.is_file() else []
-    return _open_once(path, tuple((file.name, file.stat().st_mtime_ns, file.stat().st_ino) for file in files))
+    stats = [(file.name, file.lstat()) for file in files]  # of links themselves: one may lead nowhere
+    return _open_once(path, tuple((name, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))
 
 
 @lru_cache(maxsize=4096)
 def _open_once(path: Path, _stamps: tuple[tuple[str, int, int], ...]) -> Scenario:
-    config = read_xml(path, root_tag="configuration")
+    inputs = check_inputs(path, read_xml(path, CONFIG_ROOTS))
+    return describe_scenario(path, inputs, [root for _, root in read_route_files(*inputs[1:])])
+
+
+Inputs = tuple[Path, tuple[Path, ...], tuple[Path, ...]]
+"""Of a scenario: its network, its route files, its additional files."""
+
+
+def check_inputs(path: Path, config: ET.Element) -> Inputs:
+    """Checks a configuration and the network it names; returns the files it names.
+
+    Raises:
+        ScenarioError: naming the file and the reason.
+    """
     check_options(path, config)
     networks, routes, additional = (named_files(path, config, name) for name in INPUTS)
     check_network(networks[0])
-    for file in additional:
-        refuse_file_names(file, read_xml(file, root_tag="additional"))
-    convoy, depart_s = _read_convoy(routes)
-    return Scenario(path.parent.name, path, networks[0], routes, additional, convoy, depart_s)
+    return networks[0], routes, additional
+
+
+def describe_scenario(path: Path, inputs: Inputs, roots: Iterable[ET.Element]) -> Scenario:
+    """Returns the scenario of a `.sumocfg` whose files were checked and whose vehicles stand in `roots`.
+
+    Raises:
+        ScenarioError: if there is no convoy, or it has no time of departure.
+    """
+    cars = {car.get("id", ""): car for root in roots for car in single_vehicles(root)}
+    convoy = tuple(sorted(name for name in cars if CONVOY_ID.fullmatch(name)))
+    if len(convoy) < 2 or convoy[0] != EGO_ID:
+        raise ScenarioError(
+            f"{inputs[1][0]}: expected vehicles {EGO_ID} (ego), V002, ... going forward, got {sorted(cars)[:8]}. "
+            "Rename the convoy's cars, or name them with --ego and --convoy when generating."
+        )
+    try:
+        depart_s = read_seconds(cars[EGO_ID], "depart")
+    except ScenarioError as error:
+        raise ScenarioError(f"{inputs[1][0]}: expected the depart time of {EGO_ID} in seconds: {error}") from None
+    preset = cars[EGO_ID].find("param[@key='v2v']")
+    v2v = None if preset is None else preset.get("value")
+    return Scenario(path.parent.name, path, *inputs, convoy, depart_s, v2v)
 
 
 def find_scenarios(folder: str | Path) -> list[Path]:
@@ -127,23 +166,3 @@ def find_scenarios(folder: str | Path) -> list[Path]:
             "Make a dataset with `roadsense gen-scenarios`, or check the path."
         )
     return paths
-
-
-def _read_convoy(route_paths: tuple[Path, ...]) -> tuple[tuple[str, ...], float]:
-    departs: dict[str, str] = {}
-    for path in route_paths:
-        root = read_xml(path, root_tag="routes")
-        refuse_file_names(path, root)
-        departs |= {element.get("id", ""): element.get("depart", "") for element in root.iter("vehicle")}
-    convoy = tuple(sorted(name for name in departs if CONVOY_ID.fullmatch(name)))
-    if len(convoy) < 2 or convoy[0] != EGO_ID:
-        raise ScenarioError(
-            f"{route_paths[0]}: expected vehicles {EGO_ID} (ego), V002, ... going forward, "
-            f"got {sorted(departs)[:8]}. Rename the convoy's cars."
-        )
-    try:
-        return convoy, float(departs[EGO_ID])
-    except ValueError:
-        raise ScenarioError(
-            f"{route_paths[0]}: expected the depart time of {EGO_ID} in seconds, got {departs[EGO_ID]!r}."
-        ) from None

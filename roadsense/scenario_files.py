@@ -1,6 +1,5 @@
 """A draw of a base scenario, written as files."""
 
-import math
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -8,13 +7,15 @@ from pathlib import Path
 
 from roadsense.bases import Base, vehicles
 from roadsense.edits import Edit, set_attribute, shift_seconds
-from roadsense.flows import find_rate_attribute, format_scaled_rate, read_seconds
+from roadsense.flows import find_rate_attribute, format_scaled_rate
 from roadsense.friction import speed_share
 from roadsense.network_files import write_wet_network
 from roadsense.offers import convoy_cars
+from roadsense.route_files import sort_by_departure
 from roadsense.variations import FlowDraw, Variation
 from roadsense.vary_convoy import vary_convoy
 from roadsense.vary_types import vary_types
+from roadsense.xml_files import write_xml
 
 CONFIG_NAME = "scenario.sumocfg"
 _SPEED_DECIMALS = 2
@@ -33,13 +34,13 @@ def write_scenario(base: Base, variation: Variation, folder: Path) -> tuple[Edit
     for path in scenario.additional_paths:
         _copy(path, folder / path.relative_to(source))
     for name, root in routes:
-        _sort_by_departure(root)
-        _write_xml(root, folder / name)
+        sort_by_departure(root)
+        write_xml(root, folder / name)
     network = scenario.network_path
     edits += _write_network(network, folder / network.relative_to(source), variation.levels["friction"])
     config = base.read_config()
     edits.append(_vary_seed(config, variation.sumo_seed))
-    _write_xml(config, folder / CONFIG_NAME)
+    write_xml(config, folder / CONFIG_NAME)
     return tuple(edits)
 
 
@@ -96,18 +97,3 @@ def _vary_seed(config: ET.Element, seed: int) -> Edit:
 def _copy(path: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path, target)
-
-
-def _sort_by_departure(root: ET.Element) -> None:
-    # SUMO reads route files as it goes and drops what departs before something it has read already.
-    def _departure(element: ET.Element) -> float:
-        attribute = "begin" if "begin" in element.attrib else "depart"
-        return read_seconds(element, attribute) if attribute in element.attrib else -math.inf
-
-    root[:] = sorted(root, key=_departure)
-
-
-def _write_xml(root: ET.Element, path: Path) -> None:
-    ET.indent(root, "    ")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ET.ElementTree(root).write(path, encoding="UTF-8", xml_declaration=True)

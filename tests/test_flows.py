@@ -5,7 +5,15 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from roadsense.errors import ScenarioError
-from roadsense.flows import count_until, find_rate_attribute, format_scaled_rate, is_random, read_rate_vph, read_seconds
+from roadsense.flows import (
+    count_until,
+    find_rate_attribute,
+    format_scaled_rate,
+    is_random,
+    read_rate_vph,
+    read_seconds,
+    why_uncountable,
+)
 
 WAYS = {
     "vehsPerHour": 'vehsPerHour="360"',
@@ -65,3 +73,24 @@ def test_times_are_seconds_or_clock_times() -> None:
     assert read_seconds(ET.fromstring('<vehicle id="v" depart="00:01:05"/>'), "depart") == 65.0
     with pytest.raises(ScenarioError, match="id='v'>: expected depart as a time in seconds, got 'triggered'"):
         read_seconds(ET.fromstring('<vehicle id="v" depart="triggered"/>'), "depart")
+
+
+def test_a_vehicle_counts_once_it_departs() -> None:
+    car = ET.fromstring('<trip id="t" depart="00:00:30"/>')
+    assert [count_until(car, until_s) for until_s in (29.0, 30.0)] == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('<flow id="f" number="3"/>', "expected a rate above 0"),
+        ('<flow id="f" period="9" begin="triggered"/>', "expected begin"),
+        ('<flow id="f" period="often"/>', "not a rate"),
+        ('<vehicle id="v" depart="triggered"/>', "expected depart"),
+        ('<flow id="f" period="9"/>', None),
+        ('<vehicle id="v" depart="0"/>', None),
+    ],
+)
+def test_what_cannot_be_counted_is_told_with_the_reason(text: str, reason: str | None) -> None:
+    found = why_uncountable(ET.fromstring(text))
+    assert reason in found if reason else found is None

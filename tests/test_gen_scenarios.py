@@ -313,12 +313,10 @@ def test_settings_that_make_no_dataset_are_refused_by_name(setting: str, value: 
 
 
 BAD_BASES = {
-    "no flow": (convoy(), CONFIG, "expected a <flow>"),
     "no convoy": (FLOWS, CONFIG, "expected vehicles V001"),
     "foreign type": (FLOWS + convoy().replace("convoy_car", "tank"), CONFIG, r"got \['tank'\]"),
     "too early": (FLOWS + convoy(depart_s=1), CONFIG, "expected the convoy to depart at 3 s or later"),
-    "no rate": (FLOWS.replace('vehsPerHour="600"', ""), CONFIG, "expected one of vehsPerHour"),
-    "writes": (FLOWS + convoy(), CONFIG.replace("<time>", '<log value="l"/><time>'), "may not set <log>"),
+    "elsewhere": (FLOWS, CONFIG.replace("routes.rou.xml", "../routes.rou.xml"), "outside its folder"),
 }
 
 

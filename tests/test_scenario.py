@@ -135,8 +135,8 @@ def test_an_ego_alone_is_no_convoy(tmp_path: Path, network: Path) -> None:
 
 REFUSED_NETWORKS = {
     "no version": ('<net version="1.20"', "<net", "SUMO crashes on a network without a version"),
-    "not xml": ("<?xml", "net", "not a network"),
-    "include": ("</net>", '<include href="/etc/hosts"/></net>', "may not <include>"),
+    "not xml": ("<?xml", "net", "not well-formed"),
+    "include": ("</net>", '<include href="/etc/hosts"/></net>', "<include> may not name a file"),
 }
 
 

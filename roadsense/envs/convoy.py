@@ -3,7 +3,7 @@
 from roadsense.envs.assist import apply_brake_mps2, arbitrate_mps2
 from roadsense.envs.driver import NO_LEADER, Driver, road_mps2
 from roadsense.envs.episode import EpisodeDraw
-from roadsense.envs.hazard import HazardCourse
+from roadsense.envs.hazard_stage import HazardStage
 from roadsense.envs.sumo_connection import (
     SPEED_MODE_DRIVER_DECIDES,
     SPEED_MODE_HARD_BRAKING,
@@ -42,7 +42,7 @@ class Convoy:
         self._step_length_s = connection.step_length_s
         self._driver = Driver(draw.driver, self._step_length_s, draw.gap_errors)
         self._applied_mps2 = self._command_mps = 0.0
-        self.hazard = HazardCourse(draw.hazard, self._step_length_s)
+        self.hazard = HazardStage(connection, scenario.convoy_ids, draw.hazard)
         self.states: list[State | None] = []
         self.leader = NO_LEADER
         self.driver_mps2 = self.assist_mps2 = self.jerk_mps3 = 0.0
@@ -85,8 +85,7 @@ class Convoy:
         state = self.states[0]
         if state is None:
             return None
-        speed_mps = state[2]
-        acceleration_mps2 = state[3]
+        _, _, speed_mps, acceleration_mps2, _ = state
         self.jerk_mps3 = (acceleration_mps2 - self.acceleration_mps2) / self._step_length_s
         self.speed_mps, self.acceleration_mps2 = speed_mps, acceleration_mps2
         self.sumo_interventions += connection.planned_speed_mps(ego) < self._command_mps - INTERVENTION_MPS
@@ -110,22 +109,10 @@ class Convoy:
         self._command_mps = command_mps
         self._connection.command_speed(self._scenario.ego_id, command_mps)
 
-    def advance_hazard(self, time_s: float) -> bool:
-        """Commands the hazard's car, if there is one; returns whether the hazard begins now.
+    def advance_hazard(self, time_s: float) -> str:
+        """Lets the hazard take its course; returns its kind in the step in which it begins, else "".
 
         Args:
             time_s: since the episode's start.
         """
-        course = self.hazard
-        if course.over or course.hazard is None:
-            return False
-        was_active, row = course.active, course.hazard.car + 1
-        car, state = self._scenario.convoy_ids[row], self.states[row]
-        speed_mps = course.advance(time_s, state[2] if state else None)
-        if speed_mps is not None:
-            if not was_active:
-                self._connection.set_speed_mode(car, SPEED_MODE_HARD_BRAKING)
-            self._connection.command_speed(car, speed_mps)
-        elif was_active and state:
-            self._connection.release(car)
-        return course.active and not was_active
+        return self.hazard.advance(time_s, self.states, self.leader)

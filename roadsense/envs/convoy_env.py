@@ -13,9 +13,10 @@ from roadsense import metrics
 from roadsense.envs.assist import assist_deceleration_mps2
 from roadsense.envs.convoy import Convoy
 from roadsense.envs.episode import EnvConfig, check_options, draw_episode
-from roadsense.envs.observation import Observation, observation_space, observe
-from roadsense.envs.outcome import Outcome
-from roadsense.envs.reward import Situation, reward_terms, weigh
+from roadsense.envs.equipped import EquippedTraffic
+from roadsense.envs.observation import MAX_PEERS, Observation, observation_space, observe
+from roadsense.envs.outcome import EpisodeNotes, EpisodeRecord, Outcome, work_out
+from roadsense.envs.reward import TERMS, Situation, reward_terms, weigh
 from roadsense.envs.sumo_connection import SumoConnection
 from roadsense.envs.v2v import State
 from roadsense.errors import InputError, SimulationError
@@ -39,7 +40,9 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     | | | relative heading (1 rad), message age (0.5 s) |
     | `peer_mask` | (8,) | 1 where a message no older than 0.5 s was heard, else 0 and the row of `peers` is 0 |
 
-    Peers are the cars of the convoy as the radio delivered them. Cars without a radio are the driver's business.
+    Peers are cars as the radio delivered them: first the convoy's, up to 8, from the ego's leader forward; with
+    `EnvConfig.penetration`, other cars with a radio in the places that are left, each keeping its place. Cars without a
+    radio are the driver's business.
 
     ## The ego's driver
     A person: `roadsense.envs.driver`, with a reaction time of 0.8 to 1.6 s to the leader, drawn per episode. SUMO's
@@ -106,6 +109,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         backend = "traci" if human else self.config.backend
         self._connection = SumoConnection(self.config.step_length_s, backend, gui=human)
         self._convoy: Convoy | None = None
+        self._weights = tuple(getattr(self.config.weights, name) for name in TERMS)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -128,7 +132,11 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         convoy = Convoy(self._connection, scenario, draw)
         ego = convoy.enter(self.config.sumo_checks)
         self._convoy, self._channel = convoy, draw.channel
-        self._step, self._outcome = 0, Outcome(scenario=scenario.name)
+        n_places = len(draw.channel.messages) - len(scenario.convoy_ids) + 1
+        whose = scenario.convoy_ids, self.config.penetration
+        self._others = EquippedTraffic(self._connection, *whose, draw.salt, n_places) if n_places > 0 else None
+        self._step, self._record = 0, EpisodeRecord()
+        self._notes = EpisodeNotes(scenario.name, self.config.step_length_s)
         return self._observe(convoy, ego), {"scenario": scenario.name, **draw.describe()}
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -142,24 +150,23 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         if convoy is None:
             raise SimulationError("No episode is running. Call reset() before step().")
         assist_mps2 = assist_deceleration_mps2(_checked(action))
-        time_s = self._step * self.config.step_length_s
         try:
             convoy.drive(assist_mps2)
-            if convoy.advance_hazard(time_s):
-                self._outcome.note_hazard(time_s)
+            self._advance_hazard(convoy)
             self._connection.step()
+            ego = convoy.sense()
+            if ego is None:
+                return self._end_early({})
+            self._step += 1
+            self._observe(convoy, ego)
         except SimulationError as error:
             return self._end_early({"error": str(error)})
-        self._step += 1
-        ego = convoy.sense()
-        if ego is None:
-            return self._end_early({})
         reward, info = self._judge(convoy)
         terminated, truncated = convoy.collided, self._step >= self.config.n_steps
         if terminated or truncated:
             self._convoy = None
-            info["outcome"] = self._outcome.as_row()
-        return self._observe(convoy, ego), reward, terminated, truncated, info
+            info["outcome"] = self._work_out().as_row()
+        return self._observation, reward, terminated, truncated, info
 
     def render(self) -> None:
         """Does nothing: SUMO's window shows every step by itself."""
@@ -170,47 +177,68 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._connection.close()
 
     def _observe(self, convoy: Convoy, ego: State) -> Observation:
-        self._channel.exchange(self._step, convoy.states[1:], ego[:2])
+        channel, senders = self._channel, convoy.states[1 : MAX_PEERS + 1]
+        if self._others:
+            senders = senders + self._others.read_states(ego, channel)
+        channel.exchange(self._step, senders, ego[:2])
         pedals_mps2 = (convoy.driver_mps2, convoy.assist_mps2)
-        self._observation = observe(ego, pedals_mps2, self._channel, self._step)
+        self._observation = observe(ego, pedals_mps2, channel, self._step)
         return self._observation
 
+    def _advance_hazard(self, convoy: Convoy) -> None:
+        time_s = self._step * self.config.step_length_s
+        kind = convoy.advance_hazard(time_s)
+        if kind:
+            self._notes.hazard_kind, self._notes.hazard_onset_s = kind, time_s
+
     def _judge(self, convoy: Convoy) -> tuple[float, dict[str, Any]]:
-        """Returns the step's reward and info, and adds both to the outcome."""
+        """Returns the step's reward and info, and notes the step down."""
         gap_m, leader_mps, leader_mps2 = convoy.leader
         required_mps2 = metrics.required_deceleration_mps2(gap_m, convoy.speed_mps, (leader_mps, leader_mps2))
-        hazard_active = convoy.hazard.active
-        terms = reward_terms(
-            Situation(convoy.collided, required_mps2, convoy.assist_mps2, hazard_active, convoy.jerk_mps3)
+        situation = Situation(
+            convoy.collided, required_mps2, convoy.assist_mps2, convoy.hazard.active, convoy.jerk_mps3
         )
-        figures = {
-            "gap_m": gap_m,
-            "ttc_s": metrics.time_to_collision_s(gap_m, convoy.speed_mps, leader_mps),
-            "time_headway_s": metrics.time_headway_s(gap_m, convoy.speed_mps),
-            "drac_mps2": metrics.drac_mps2(gap_m, convoy.speed_mps, leader_mps),
-            "required_mps2": required_mps2,
-            "jerk_mps3": convoy.jerk_mps3,
-            "speed_mps": convoy.speed_mps,
-            "leader_speed_mps": leader_mps,
-            "acceleration_mps2": convoy.acceleration_mps2,
-            "assist_mps2": convoy.assist_mps2,
-            "driver_mps2": convoy.driver_mps2,
-            "collision": convoy.collided,
-            "hazard_active": hazard_active,
-            "sumo_interventions": convoy.sumo_interventions,
-        }
-        reward = weigh(terms, self.config.weights)
-        self._outcome.reward += reward
-        self._outcome.add_step(self._step * self.config.step_length_s, figures, terms)
-        return reward, {**figures, "terms": terms} if self.config.step_info else {}
+        terms = reward_terms(situation)
+        reward = weigh(terms, self._weights)
+        self._notes.reward += reward
+        self._notes.sumo_interventions = convoy.sumo_interventions
+        self._record.add(
+            gap_m, convoy.speed_mps, leader_mps, convoy.acceleration_mps2, convoy.assist_mps2, required_mps2,
+            convoy.jerk_mps3, convoy.collided, situation.hazard_active, *terms,
+        )  # fmt: skip
+        return reward, _describe_step(convoy, situation, terms) if self.config.step_info else {}
+
+    def _work_out(self) -> Outcome:
+        return work_out(self._notes, self._record.columns())
 
     def _end_early(self, info: dict[str, Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         self._convoy = None
-        return self._observation, 0.0, False, True, {**info, "outcome": self._outcome.as_row()}
+        return self._observation, 0.0, False, True, {**info, "outcome": self._work_out().as_row()}
+
+
+def _describe_step(convoy: Convoy, situation: Situation, terms: Sequence[float]) -> dict[str, Any]:
+    gap_m, leader_mps, _ = convoy.leader
+    speed_mps = convoy.speed_mps
+    return {
+        "gap_m": gap_m,
+        "ttc_s": float(metrics.time_to_collision_s(gap_m, speed_mps, leader_mps)),
+        "time_headway_s": float(metrics.time_headway_s(gap_m, speed_mps)),
+        "drac_mps2": float(metrics.drac_mps2(gap_m, speed_mps, leader_mps)),
+        "speed_mps": speed_mps,
+        "leader_speed_mps": leader_mps,
+        "acceleration_mps2": convoy.acceleration_mps2,
+        "driver_mps2": convoy.driver_mps2,
+        "sumo_interventions": convoy.sumo_interventions,
+        **situation._asdict(),
+        "terms": dict(zip(TERMS, terms, strict=True)),
+    }
 
 
 def _checked(action: NDArray[np.float32]) -> float:
-    value = float(np.asarray(action).item()) if np.size(action) == 1 else float("nan")
+    try:
+        value = float(action.item())
+    except (AttributeError, ValueError):  # not an array, or of another size than 1
+        value = float(action) if isinstance(action, int | float) else float("nan")
     if not -1e-6 <= value <= 1 + 1e-6:
         raise InputError(f"Expected an action of one number from 0 to 1, got {action!r}. Clip it first.")
     return value

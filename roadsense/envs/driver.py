@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 COMFORTABLE_DECELERATION_MPS2 = 2.0
 MAX_ACCELERATION_MPS2 = 1.8
 ACCELERATION_EXPONENT = 4
+_IDM_BRAKING_MPS2 = 2 * math.sqrt(MAX_ACCELERATION_MPS2 * COMFORTABLE_DECELERATION_MPS2)
 LOOK_S = 0.5
 """A change of the leader's speed is judged over this time; braking harder than comfortable is seen, not how hard."""
 STOP_LINE_MARGIN_M = 1.0
@@ -135,8 +136,7 @@ def follow_mps2(driver: DriverProfile, speed_mps: float, gap_m: float, leader_sp
     "Traffic flow dynamics", 2013), so that the headway kept in flow is the desired one.
     """
     approach_mps = speed_mps - leader_speed_mps
-    braking = 2 * math.sqrt(MAX_ACCELERATION_MPS2 * COMFORTABLE_DECELERATION_MPS2)
-    desired_m = driver.minimum_gap_m + max(0.0, speed_mps * (driver.time_headway_s + approach_mps / braking))
+    desired_m = driver.minimum_gap_m + max(0.0, speed_mps * (driver.time_headway_s + approach_mps / _IDM_BRAKING_MPS2))
     return MAX_ACCELERATION_MPS2 * (1 - (desired_m / max(gap_m, 0.1)) ** 2)
 
 
@@ -184,7 +184,8 @@ class Driver:
         self._look_steps = max(1, round(LOOK_S / step_length_s))
         self._look_s = self._look_steps * step_length_s
         self._seen: deque[Leader] = deque(maxlen=delay_steps + 1 + self._look_steps)
-        self._own_speeds_mps: deque[float] = deque(maxlen=delay_steps + 1)
+        self._delay_s = delay_steps * step_length_s
+        self._own_ways_m: deque[float] = deque(maxlen=delay_steps + 1)
         self._gap_errors = gap_errors.tolist()
         self._step = 0
 
@@ -198,9 +199,10 @@ class Driver:
         """
         if not self._step:  # as if it had always been as it is at first
             self._seen.extend([leader] * (self._seen.maxlen or 0))
-            self._own_speeds_mps.extend([speed_mps] * (self._own_speeds_mps.maxlen or 0))
+            way_m, n_ways = speed_mps * self._step_length_s, self._own_ways_m.maxlen or 0
+            self._own_ways_m.extend([(step - n_ways) * way_m for step in range(n_ways)])
         self._seen.append(leader)
-        self._own_speeds_mps.append(speed_mps)
+        self._own_ways_m.append(self._own_ways_m[-1] + speed_mps * self._step_length_s)
         limit_mps, allowed_mps2 = limits
         desired = cruise_mps2(speed_mps, limit_mps * self.profile.speed_factor)
         expected = self._expect_leader()
@@ -215,12 +217,11 @@ class Driver:
         seen = self._seen[self._look_steps]
         if seen.gap_m == math.inf:
             return seen
-        delay_s = (len(self._own_speeds_mps) - 1) * self._step_length_s
-        own_way_m = self._step_length_s * (sum(self._own_speeds_mps) - self._own_speeds_mps[0])
         slowing_mps2 = (before.speed_mps - seen.speed_mps) / self._look_s if before.gap_m < math.inf else 0.0
         slowing_mps2 = min(max(slowing_mps2, 0.0), COMFORTABLE_DECELERATION_MPS2)
-        leader_mps = max(0.0, seen.speed_mps - slowing_mps2 * delay_s)
-        leader_way_m = delay_s * (seen.speed_mps + leader_mps) / 2
+        leader_mps = max(0.0, seen.speed_mps - slowing_mps2 * self._delay_s)
+        leader_way_m = self._delay_s * (seen.speed_mps + leader_mps) / 2
+        own_way_m = self._own_ways_m[-1] - self._own_ways_m[0]
         gap_m = seen.gap_m * self._gap_errors[min(self._step, len(self._gap_errors) - 1)]
         return Leader(gap_m + leader_way_m - own_way_m, leader_mps)
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from roadsense.envs.driver import DriverProfile, DriverRanges, draw_driver, draw_gap_errors
 from roadsense.envs.hazard import Hazard, HazardRanges, draw_hazard
+from roadsense.envs.observation import MAX_PEERS
 from roadsense.envs.reward import RewardWeights
 from roadsense.envs.v2v import V2vChannel
 from roadsense.envs.v2v_presets import V2vPreset, get_preset, randomise
@@ -26,6 +27,8 @@ class EnvConfig:
         n_steps: steps until an episode is truncated.
         v2v: name of the radio, see `roadsense.envs.v2v_presets.PRESETS`, or a `.json` file of a fitted one.
         v2v_randomised: whether each episode draws its own radio around it.
+        penetration: share of the other traffic that carries a radio, from 0 to 1; its cars take the places of `peers`
+            that the convoy leaves, the nearest first.
         sumo_checks: whether SUMO's safe-speed check protects the ego. On, it avoids nearly every collision whatever
             the policy does; results with it say nothing of the policy.
         backend: `libsumo` for SUMO inside this process, `traci` for a program of its own, ten times slower; both give
@@ -40,6 +43,7 @@ class EnvConfig:
     n_steps: int = 500
     v2v: str = "esp_now"
     v2v_randomised: bool = True
+    penetration: float = 0.0
     sumo_checks: bool = False
     backend: str = "libsumo"
     step_info: bool = True
@@ -52,6 +56,8 @@ class EnvConfig:
             raise InputError(
                 f"Expected n_steps and step_length_s above 0, got {self.n_steps} and {self.step_length_s}."
             )
+        if not 0 <= self.penetration <= 1:
+            raise InputError(f"Expected penetration from 0 to 1, got {self.penetration}.")
         get_preset(self.v2v)
 
 
@@ -66,6 +72,7 @@ class EpisodeDraw:
         hazard: which car ahead brakes hard and when, or None.
         radio: the V2V preset in force.
         channel: the radio with all its draws.
+        salt: what decides which other cars carry a radio.
     """
 
     sumo_seed: int
@@ -74,6 +81,7 @@ class EpisodeDraw:
     hazard: Hazard | None
     radio: V2vPreset
     channel: V2vChannel
+    salt: int
 
     def describe(self) -> dict[str, Any]:
         """Returns what `info` tells of it after a reset."""
@@ -94,7 +102,7 @@ def check_options(options: dict[str, Any]) -> None:
         raise InputError(f"Expected the option driver to be a DriverProfile, got {options['driver']!r}.")
 
 
-def draw_episode(rng: np.random.Generator, config: EnvConfig, n_peers: int, options: dict[str, Any]) -> EpisodeDraw:
+def draw_episode(rng: np.random.Generator, config: EnvConfig, n_ahead: int, options: dict[str, Any]) -> EpisodeDraw:
     """Returns everything random of an episode.
 
     It takes the same draws in the same order whatever the options are, so that episodes of one seed can be compared.
@@ -102,21 +110,22 @@ def draw_episode(rng: np.random.Generator, config: EnvConfig, n_peers: int, opti
     Args:
         rng: the environment's generator.
         config: settings.
-        n_peers: cars ahead of the ego in the convoy.
+        n_ahead: cars ahead of the ego in the convoy.
         options: checked options of the reset.
     """
     n_draws = config.n_steps + 1
-    sumo_seed = int(rng.integers(MAX_SUMO_SEED))
+    sumo_seed, salt = (int(seed) for seed in rng.integers(MAX_SUMO_SEED, size=2))
     driver = draw_driver(rng, config.drivers)
     gap_errors = draw_gap_errors(rng, n_draws, config.drivers.gap_error_std, config.step_length_s)
     forced = options.get("hazard")
-    if isinstance(forced, Hazard) and not 0 <= forced.car < n_peers:
-        raise InputError(f"Expected the hazard's car from 0 to {n_peers - 1}, got {forced.car}.")
-    hazard = draw_hazard(rng, config.hazards, n_peers, forced)
+    if isinstance(forced, Hazard) and not 0 <= forced.car < n_ahead:
+        raise InputError(f"Expected the hazard's car from 0 to {n_ahead - 1}, got {forced.car}.")
+    hazard = draw_hazard(rng, config.hazards, n_ahead, forced)
     radio = randomise(get_preset(config.v2v), rng)
     if "v2v" in options or not config.v2v_randomised:
         radio = get_preset(options.get("v2v", config.v2v))
+    n_peers = MAX_PEERS if config.penetration else min(n_ahead, MAX_PEERS)
     channel = V2vChannel(radio, n_peers, n_draws, config.step_length_s, rng)
     if "driver" in options:
         driver, gap_errors = options["driver"], np.ones(1)
-    return EpisodeDraw(sumo_seed, driver, gap_errors, hazard, radio, channel)
+    return EpisodeDraw(sumo_seed, driver, gap_errors, hazard, radio, channel, salt)

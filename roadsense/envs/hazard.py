@@ -1,4 +1,4 @@
-"""When and how a car ahead brakes. Drawing and planning are pure; the environment carries the speeds to SUMO."""
+"""What may happen ahead of the ego, and one draw of it. Pure."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,11 @@ import numpy as np
 
 from roadsense.errors import InputError
 
-MIN_ONSET_SPEED_MPS = 5.0
+KINDS = ("brake", "stopped", "cut_in")
+"""A car of the convoy brakes hard; a vehicle stands on the convoy's lane; a car of other traffic cuts in and brakes."""
+
+GAP_BUCKETS_M = ((4.0, 10.0), (10.0, 16.0), (16.0, 24.0), (24.0, 40.0))
+"""Gaps of the ego to its leader at which a hazard may be made to begin, each as often as the others."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,12 @@ class HazardRanges:
 
     Attributes:
         probability: share of episodes with a hazard.
+        stopped_share: of them, share in which a standing vehicle is the hazard.
+        cut_in_share: share in which a car cuts in; where there is no lane or no car to do so, nothing happens. A car
+            without a radio is the driver's business: no policy that only hears can know of it.
+        by_gap_share: share that waits for the ego's gap to be in one of `GAP_BUCKETS_M`. Their onset depends on how the
+            ego drives, so policies no longer meet the same hazard at the same time.
+        stays_share: share that does not resolve before the episode's end.
         onset_min_s: earliest onset after the episode's start.
         onset_max_s: latest.
         deceleration_min_mps2: gentlest braking of the car that causes it, from 0.
@@ -25,29 +35,45 @@ class HazardRanges:
     """
 
     probability: float = 0.7
+    stopped_share: float = 0.1
+    cut_in_share: float = 0.0
+    by_gap_share: float = 0.0
+    stays_share: float = 0.1
     onset_min_s: float = 5.0
     onset_max_s: float = 35.0
-    deceleration_min_mps2: float = 4.0
+    deceleration_min_mps2: float = 3.0
     deceleration_max_mps2: float = 8.0
     final_speed_max_share: float = 0.3
     hold_min_s: float = 1.0
     hold_max_s: float = 6.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise InputError(f"Expected a hazard probability from 0 to 1, got {self.probability}.")
+        shares = ("probability", "stopped_share", "cut_in_share", "by_gap_share", "stays_share")
+        for name in shares:
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"Expected {name} from 0 to 1, got {getattr(self, name)}.")
+        if self.stopped_share + self.cut_in_share > 1:
+            raise InputError(
+                "Expected stopped_share and cut_in_share to be at most 1 together, "
+                f"got {self.stopped_share} and {self.cut_in_share}."
+            )
 
 
 @dataclass(frozen=True)
 class Hazard:
-    """One car of the convoy brakes hard.
+    """Something dangerous ahead of the ego.
 
     Attributes:
-        car: which car ahead of the ego, 0 for its direct leader in the convoy.
-        onset_s: time after the episode's start.
-        deceleration_mps2: from 0.
+        car: which car ahead of the ego brakes, 0 for its direct leader in the convoy; of kind `brake` only.
+        onset_s: earliest time after the episode's start.
+        deceleration_mps2: from 0. A standing vehicle appears so far ahead of the convoy's first car that it has to
+            brake this hard; a car that cuts in brakes half as hard.
         final_speed_share: the speed it brakes to, as a share of its speed at the onset.
-        hold_s: how long it keeps that speed before SUMO drives it on.
+        hold_s: how long it keeps that speed before SUMO drives it on; a standing vehicle is taken away after as long,
+            and the time the convoy needs to stop.
+        kind: of `KINDS`.
+        resolves: whether it ends before the episode does.
+        gap_m: the ego's gap, lowest and highest, at which it begins; None for any.
     """
 
     car: int
@@ -55,6 +81,13 @@ class Hazard:
     deceleration_mps2: float
     final_speed_share: float = 0.0
     hold_s: float = 3.0
+    kind: str = "brake"
+    resolves: bool = True
+    gap_m: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError(f"Expected a kind of hazard of {KINDS}, got {self.kind!r}.")
 
 
 def draw_hazard(
@@ -70,13 +103,17 @@ def draw_hazard(
         n_cars: cars ahead of the ego in the convoy.
         forced: True or False decides whether there is one, a hazard is returned as it is.
     """
-    chance, car = rng.uniform(), int(rng.integers(n_cars))
+    chance, kind_chance, gap_chance, stay_chance = rng.uniform(size=4)
+    bucket = GAP_BUCKETS_M[int(rng.integers(len(GAP_BUCKETS_M)))]
     drawn = Hazard(
-        car=car,
+        car=int(rng.integers(n_cars)),
         onset_s=rng.uniform(ranges.onset_min_s, ranges.onset_max_s),
         deceleration_mps2=rng.uniform(ranges.deceleration_min_mps2, ranges.deceleration_max_mps2),
         final_speed_share=rng.uniform(0.0, ranges.final_speed_max_share),
         hold_s=rng.uniform(ranges.hold_min_s, ranges.hold_max_s),
+        kind=_choose_kind(kind_chance, ranges),
+        resolves=stay_chance >= ranges.stays_share,
+        gap_m=bucket if gap_chance < ranges.by_gap_share else None,
     )
     if isinstance(forced, Hazard):
         return forced
@@ -84,50 +121,7 @@ def draw_hazard(
     return drawn if happens else None
 
 
-class HazardCourse:
-    """A hazard over one episode: waiting, braking, holding, over.
-
-    Args:
-        hazard: what is to happen, or None.
-        step_length_s: time between two calls of `advance`.
-    """
-
-    def __init__(self, hazard: Hazard | None, step_length_s: float):
-        self.hazard = hazard
-        self.started = False
-        self.over = hazard is None
-        self._step_length_s = step_length_s
-        self._hold_steps = round(hazard.hold_s / step_length_s) if hazard else 0
-        self._final_mps = 0.0
-
-    @property
-    def active(self) -> bool:
-        """Whether the car is braking or holding its low speed now."""
-        return self.started and not self.over
-
-    def advance(self, time_s: float, speed_mps: float | None) -> float | None:
-        """Returns the speed the braking car is to have after the next step; None if it drives as it likes.
-
-        A car slower than `MIN_ONSET_SPEED_MPS` at the onset (waiting at a light, say) brakes as soon as it is faster.
-
-        Args:
-            time_s: time since the episode's start.
-            speed_mps: the car's speed now; None if it has left the road, and the hazard with it.
-        """
-        if speed_mps is None:
-            self.over = True
-            return None
-        if self.over or self.hazard is None or not (self.started or self._begins(time_s, speed_mps)):
-            return None
-        next_mps = max(self._final_mps, speed_mps - self.hazard.deceleration_mps2 * self._step_length_s)
-        if next_mps == self._final_mps:
-            self._hold_steps -= 1
-            self.over = self._hold_steps < 0
-        return None if self.over else next_mps
-
-    def _begins(self, time_s: float, speed_mps: float) -> bool:
-        if self.hazard is None or time_s < self.hazard.onset_s or speed_mps < MIN_ONSET_SPEED_MPS:
-            return False
-        self.started = True
-        self._final_mps = speed_mps * self.hazard.final_speed_share
-        return True
+def _choose_kind(chance: float, ranges: HazardRanges) -> str:
+    if chance < ranges.stopped_share:
+        return "stopped"
+    return "cut_in" if chance < ranges.stopped_share + ranges.cut_in_share else "brake"

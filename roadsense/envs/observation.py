@@ -4,7 +4,8 @@ Fixed scales and no statistics: the exported policy needs nothing beside its wei
 """
 
 import math
-from typing import TypedDict
+from struct import Struct
+from typing import Any, TypedDict
 
 import numpy as np
 from gymnasium import spaces
@@ -32,7 +33,9 @@ PEER_SCALE = np.array([FORWARD_M, LEFT_M, RELATIVE_SPEED_MPS, ACCELERATION_MPS2,
 
 _N_EGO, _N_PEER = len(EGO_FIELDS), len(PEER_FIELDS)
 _MASK_START = _N_EGO + MAX_PEERS * _N_PEER
-_NOBODY = [0.0] * (MAX_PEERS * _N_PEER + MAX_PEERS)
+_NOBODY: Any = np.zeros(_MASK_START + MAX_PEERS, np.float32)
+# Measured: packing the few numbers into a copy takes 4.7 us a step, an array of a list of all 60 takes 8.
+_pack_ego, _pack_peer = Struct(f"{_N_EGO}f").pack_into, Struct(f"{_N_PEER}f").pack_into
 
 
 class Observation(TypedDict):
@@ -61,33 +64,53 @@ def observe(ego: State, pedals_mps2: tuple[float, float], channel: V2vChannel, s
         channel: the radio, with up to `MAX_PEERS` peers.
         step: step of the episode.
     """
-    _, _, speed_mps, acceleration_mps2, _ = ego
+    flat = _NOBODY.copy()
+    _, _, speed_mps, acceleration_mps2, heading_rad = ego
     driver_mps2, assist_mps2 = pedals_mps2
-    accelerations = (acceleration_mps2, driver_mps2, assist_mps2)
-    values = [speed_mps / SPEED_MPS, *[value / ACCELERATION_MPS2 for value in accelerations], *_NOBODY]
+    _pack_ego(flat, 0, *_cut(
+        speed_mps / SPEED_MPS,
+        acceleration_mps2 / ACCELERATION_MPS2,
+        driver_mps2 / ACCELERATION_MPS2,
+        assist_mps2 / ACCELERATION_MPS2,
+    ))  # fmt: skip
+    direction = math.cos(heading_rad), math.sin(heading_rad)
+    oldest, seconds = step - channel.stale_steps, channel.step_length_s
     for slot, message in enumerate(channel.messages):
-        if message is not None and step - message[0] <= channel.stale_steps:
-            start = _N_EGO + slot * _N_PEER
-            values[start : start + _N_PEER] = _see(message, ego, (step - message[0]) * channel.step_length_s)
-            values[_MASK_START + slot] = 1.0
-    flat = np.array(values, np.float32)
-    np.minimum(np.maximum(flat, -BOUND, out=flat), BOUND, out=flat)
-    return Observation(
-        ego=flat[:_N_EGO], peers=flat[_N_EGO:_MASK_START].reshape(MAX_PEERS, _N_PEER), peer_mask=flat[_MASK_START:]
+        if message is not None and message[0] >= oldest:
+            age = (step - message[0]) * seconds / AGE_S
+            _pack_peer(flat, 4 * (_N_EGO + slot * _N_PEER), *_see(message, ego, direction), age)
+            flat[_MASK_START + slot] = 1.0
+    return {
+        "ego": flat[:_N_EGO],
+        "peers": flat[_N_EGO:_MASK_START].reshape(MAX_PEERS, _N_PEER),
+        "peer_mask": flat[_MASK_START:],
+    }
+
+
+def _see(message: Message, ego: State, direction: tuple[float, float]) -> tuple[float, ...]:
+    """Returns a heard car as seen from the ego: the fields of `PEER_FIELDS` but the age, scaled."""
+    _, x_m, y_m, speed_mps, acceleration_mps2, heading_rad = message
+    ego_x_m, ego_y_m, ego_speed_mps, _, ego_heading_rad = ego
+    along, across = direction
+    away_x_m, away_y_m = x_m - ego_x_m, y_m - ego_y_m
+    return (
+        *_cut(
+            (away_x_m * along + away_y_m * across) / FORWARD_M,
+            (away_y_m * along - away_x_m * across) / LEFT_M,
+            (speed_mps - ego_speed_mps) / RELATIVE_SPEED_MPS,
+            acceleration_mps2 / ACCELERATION_MPS2,
+        ),
+        (heading_rad - ego_heading_rad + math.pi) % math.tau - math.pi,
     )
 
 
-def _see(message: Message, ego: State, age_s: float) -> tuple[float, ...]:
-    """Returns a heard car as seen from the ego: the fields of `PEER_FIELDS`, scaled."""
-    _, x_m, y_m, speed_mps, acceleration_mps2, heading_rad = message
-    ego_x_m, ego_y_m, ego_speed_mps, _, ego_heading_rad = ego
-    along, across = math.cos(ego_heading_rad), math.sin(ego_heading_rad)
-    away_x_m, away_y_m = x_m - ego_x_m, y_m - ego_y_m
+def _cut(a: float, b: float, c: float, d: float) -> tuple[float, float, float, float]:
+    # By hand: hardly ever is there anything to cut.
+    if -BOUND <= a <= BOUND and -BOUND <= b <= BOUND and -BOUND <= c <= BOUND and -BOUND <= d <= BOUND:
+        return a, b, c, d
     return (
-        (away_x_m * along + away_y_m * across) / FORWARD_M,
-        (away_y_m * along - away_x_m * across) / LEFT_M,
-        (speed_mps - ego_speed_mps) / RELATIVE_SPEED_MPS,
-        acceleration_mps2 / ACCELERATION_MPS2,
-        (heading_rad - ego_heading_rad + math.pi) % math.tau - math.pi,
-        age_s / AGE_S,
+        min(max(a, -BOUND), BOUND),
+        min(max(b, -BOUND), BOUND),
+        min(max(c, -BOUND), BOUND),
+        min(max(d, -BOUND), BOUND),
     )

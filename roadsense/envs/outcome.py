@@ -1,20 +1,55 @@
-"""What an episode came to, in numbers: one row of an evaluation. Pure."""
+"""What an episode came to, in numbers: one row of an evaluation. Pure.
+
+While the episode runs its steps are only noted down, as a flat list of numbers; everything is worked out at its end,
+over arrays. Worked out step by step it took 5 us a step.
+"""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from roadsense import metrics
 from roadsense.envs.reward import COMFORT_MPS2, TERMS
 
 REACTION_MPS2 = 1.0
 """A car that brakes this hard has reacted; an assist that asks for this much brakes."""
 
-
 REACTION_LIMIT_S = 5.0
 """Braking that comes later after a hazard's onset is no reaction to it."""
 
+STRUCK_FROM_BEHIND_GAP_M = 0.5
+"""A collision with more room than this to the leader is one with another car."""
 
-@dataclass
+Columns = Mapping[str, NDArray[np.float64]]
+
+STEP_FIELDS = (
+    "gap_m", "speed_mps", "leader_speed_mps", "acceleration_mps2", "assist_mps2", "required_mps2", "jerk_mps3",
+    "collision", "hazard_active", *TERMS,
+)  # fmt: skip
+"""What is noted of a step: figures of `ConvoyEnv`'s info at its end, and the reward's terms."""
+
+
+class EpisodeRecord:
+    """The steps of an episode, noted down."""
+
+    def __init__(self) -> None:
+        self._values: list[float] = []
+
+    def add(self, *values: float) -> None:
+        """Notes a step: the values of `STEP_FIELDS` in order."""
+        self._values += values
+
+    def columns(self) -> dict[str, NDArray[np.float64]]:
+        """Returns the values of each of `STEP_FIELDS`, shape (n_steps,)."""
+        table = np.array(self._values, np.float64).reshape(-1, len(STEP_FIELDS))
+        return dict(zip(STEP_FIELDS, table.T, strict=True))
+
+
+@dataclass(frozen=True)
 class Outcome:
     """Sums and extremes over the steps of one episode, ground truth.
 
@@ -24,8 +59,9 @@ class Outcome:
         collision: whether the ego collided.
         struck_from_behind: whether that was with a car that is not ahead of it.
         impact_speed_mps: speed difference to the leader at a collision with it, else 0.
-        hazard: whether a car ahead braked hard.
-        hazard_onset_s: when, after the start; NaN if none did.
+        hazard: whether there was one.
+        hazard_kind: of `roadsense.envs.hazard.KINDS`, or `none`.
+        hazard_onset_s: when it began, after the start; NaN if there was none.
         reaction_time_s: from then until the ego brakes with `REACTION_MPS2`; NaN if not within 5 s.
         assist_reaction_time_s: the same until the assist asks for it.
         min_gap_m: smallest gap to the leader; infinity if there never was one.
@@ -34,6 +70,7 @@ class Outcome:
         max_drac_mps2: largest deceleration rate to avoid the crash.
         max_deceleration_mps2: the ego's hardest braking, from 0.
         max_jerk_mps3: largest change of acceleration, without sign.
+        rms_jerk_mps3: its root mean square.
         calm_s: time in which no hazard is active and no more than comfortable braking is required.
         false_braking_s: of it, time in which the assist brakes.
         false_brakings: how often the assist began to brake in it.
@@ -49,6 +86,7 @@ class Outcome:
     struck_from_behind: bool = False
     impact_speed_mps: float = 0.0
     hazard: bool = False
+    hazard_kind: str = "none"
     hazard_onset_s: float = math.nan
     reaction_time_s: float = math.nan
     assist_reaction_time_s: float = math.nan
@@ -58,86 +96,110 @@ class Outcome:
     max_drac_mps2: float = 0.0
     max_deceleration_mps2: float = 0.0
     max_jerk_mps3: float = 0.0
+    rms_jerk_mps3: float = 0.0
     calm_s: float = 0.0
     false_braking_s: float = 0.0
     false_brakings: int = 0
     distance_m: float = 0.0
     sumo_interventions: int = 0
     reward: float = 0.0
-    term_sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TERMS, 0.0))
-    _assist_braked: bool = False
-    _squared_jerk: float = 0.0
-
-    @property
-    def rms_jerk_mps3(self) -> float:
-        """Root mean square of the jerk so far."""
-        return math.sqrt(self._squared_jerk / self.duration_s) if self.duration_s else 0.0
-
-    def note_hazard(self, time_s: float) -> None:
-        """Notes that a car ahead begins to brake hard at a time since the episode's start."""
-        self.hazard = True
-        self.hazard_onset_s = time_s
-
-    def add_step(self, time_s: float, figures: Mapping[str, float], terms: Mapping[str, float]) -> None:
-        """Adds a step.
-
-        Args:
-            time_s: at its end, since the episode's start.
-            figures: the step's `info`, as `ConvoyEnv` documents it.
-            terms: the reward's terms.
-        """
-        step_length_s = time_s - self.duration_s
-        self.duration_s = time_s
-        self.distance_m += figures["speed_mps"] * step_length_s
-        self.sumo_interventions = int(figures["sumo_interventions"])
-        self._add_extremes(figures)
-        self._add_jerk(figures["jerk_mps3"], step_length_s)
-        self._add_braking(figures, step_length_s)
-        if figures["collision"]:
-            self._add_collision(figures)
-        for name, value in terms.items():
-            self.term_sums[name] += value
+    term_sums: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(TERMS, 0.0))
 
     def as_row(self) -> dict[str, float | str]:
-        """Returns every public figure by name, `rms_jerk_mps3`, and reward terms as `term_<name>`."""
-        row = {name: value for name, value in vars(self).items() if name != "term_sums" and not name.startswith("_")}
-        row["rms_jerk_mps3"] = self.rms_jerk_mps3
-        return row | {f"term_{name}": value for name, value in self.term_sums.items()}
+        """Returns every figure by name, the reward's terms as `term_<name>`."""
+        row = asdict(self)
+        return row | {f"term_{name}": value for name, value in row.pop("term_sums").items()}
 
-    def _add_extremes(self, figures: Mapping[str, float]) -> None:
-        # Comparisons, not min() and max(): this runs in every step of every episode.
-        if figures["gap_m"] < self.min_gap_m:
-            self.min_gap_m = figures["gap_m"]
-        if figures["ttc_s"] < self.min_ttc_s:
-            self.min_ttc_s = figures["ttc_s"]
-        if figures["time_headway_s"] < self.min_time_headway_s:
-            self.min_time_headway_s = figures["time_headway_s"]
-        if figures["drac_mps2"] > self.max_drac_mps2:
-            self.max_drac_mps2 = figures["drac_mps2"]
-        if -figures["acceleration_mps2"] > self.max_deceleration_mps2:
-            self.max_deceleration_mps2 = -figures["acceleration_mps2"]
 
-    def _add_jerk(self, jerk_mps3: float, step_length_s: float) -> None:
-        self._squared_jerk += jerk_mps3**2 * step_length_s
-        if abs(jerk_mps3) > self.max_jerk_mps3:
-            self.max_jerk_mps3 = abs(jerk_mps3)
+@dataclass
+class EpisodeNotes:
+    """What is known of an episode beside its steps; see `Outcome` for each.
 
-    def _add_braking(self, figures: Mapping[str, float], step_length_s: float) -> None:
-        assist_brakes = figures["assist_mps2"] >= REACTION_MPS2
-        since_s = self.duration_s - self.hazard_onset_s
-        if since_s <= REACTION_LIMIT_S:
-            if math.isnan(self.reaction_time_s) and -figures["acceleration_mps2"] >= REACTION_MPS2:
-                self.reaction_time_s = since_s
-            if math.isnan(self.assist_reaction_time_s) and assist_brakes:
-                self.assist_reaction_time_s = since_s
-        if not figures["hazard_active"] and figures["required_mps2"] <= COMFORT_MPS2:
-            self.calm_s += step_length_s
-            self.false_braking_s += step_length_s * assist_brakes
-            self.false_brakings += assist_brakes and not self._assist_braked
-        self._assist_braked = assist_brakes
+    Attributes:
+        scenario: name of the scenario.
+        step_length_s: time between two steps.
+        hazard_kind: of the hazard once it has begun.
+        hazard_onset_s: when it began.
+        sumo_interventions: count so far.
+        reward: sum so far.
+    """
 
-    def _add_collision(self, figures: Mapping[str, float]) -> None:
-        self.collision = True
-        self.struck_from_behind = figures["gap_m"] > 0.5
-        if not self.struck_from_behind:
-            self.impact_speed_mps = max(0.0, figures["speed_mps"] - figures["leader_speed_mps"])
+    scenario: str
+    step_length_s: float
+    hazard_kind: str = "none"
+    hazard_onset_s: float = math.nan
+    sumo_interventions: int = 0
+    reward: float = 0.0
+
+
+def work_out(notes: EpisodeNotes, steps: Columns) -> Outcome:
+    """Returns the outcome of an episode.
+
+    Args:
+        notes: what is known beside the steps.
+        steps: the columns of `STEP_FIELDS`, shape (n_steps,) each.
+    """
+    known: dict[str, Any] = {name: value for name, value in vars(notes).items() if name != "step_length_s"}
+    known["hazard"] = not math.isnan(notes.hazard_onset_s)
+    n_steps = len(steps["gap_m"])
+    if not n_steps:
+        return Outcome(**known)
+    step_length_s = notes.step_length_s
+    time_s = step_length_s * np.arange(1, n_steps + 1)
+    return Outcome(
+        **known,
+        duration_s=float(time_s[-1]),
+        distance_m=float(steps["speed_mps"].sum() * step_length_s),
+        **_extremes(steps),
+        **_collision(steps),
+        **_reactions(steps, time_s - notes.hazard_onset_s),
+        **_false_braking(steps, step_length_s),
+        term_sums={name: float(steps[name].sum()) for name in TERMS},
+    )
+
+
+def _extremes(steps: Columns) -> dict[str, Any]:
+    gap_m, speed_mps, leader_mps = steps["gap_m"], steps["speed_mps"], steps["leader_speed_mps"]
+    return {
+        "min_gap_m": float(gap_m.min()),
+        "min_ttc_s": float(metrics.time_to_collision_s(gap_m, speed_mps, leader_mps).min()),
+        "min_time_headway_s": float(metrics.time_headway_s(gap_m, speed_mps).min()),
+        "max_drac_mps2": float(metrics.drac_mps2(gap_m, speed_mps, leader_mps).max()),
+        "max_deceleration_mps2": max(0.0, -float(steps["acceleration_mps2"].min())),
+        "max_jerk_mps3": float(np.abs(steps["jerk_mps3"]).max()),
+        "rms_jerk_mps3": float(np.sqrt(np.mean(steps["jerk_mps3"] ** 2))),
+    }
+
+
+def _collision(steps: Columns) -> dict[str, Any]:
+    if not steps["collision"][-1]:
+        return {}
+    from_behind = bool(steps["gap_m"][-1] > STRUCK_FROM_BEHIND_GAP_M)
+    approach_mps = float(steps["speed_mps"][-1] - steps["leader_speed_mps"][-1])
+    impact_mps = 0.0 if from_behind else max(0.0, approach_mps)
+    return {"collision": True, "struck_from_behind": from_behind, "impact_speed_mps": impact_mps}
+
+
+def _reactions(steps: Columns, since_onset_s: NDArray[np.floating]) -> dict[str, Any]:
+    # Without a hazard all times since its onset are NaN, and no comparison holds.
+    in_time = (since_onset_s > 0) & (since_onset_s <= REACTION_LIMIT_S + 1e-9)
+
+    def first_s(reacts: NDArray[np.bool_]) -> float:
+        times_s = since_onset_s[in_time & reacts]
+        return float(times_s[0]) if len(times_s) else math.nan
+
+    return {
+        "reaction_time_s": first_s(steps["acceleration_mps2"] <= -REACTION_MPS2),
+        "assist_reaction_time_s": first_s(steps["assist_mps2"] >= REACTION_MPS2),
+    }
+
+
+def _false_braking(steps: Columns, step_length_s: float) -> dict[str, Any]:
+    calm = (steps["hazard_active"] == 0) & (steps["required_mps2"] <= COMFORT_MPS2)
+    brakes = steps["assist_mps2"] >= REACTION_MPS2
+    begins = brakes & ~np.concatenate([[False], brakes[:-1]])
+    return {
+        "calm_s": float(calm.sum() * step_length_s),
+        "false_braking_s": float((calm & brakes).sum() * step_length_s),
+        "false_brakings": int((calm & begins).sum()),
+    }

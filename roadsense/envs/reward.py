@@ -1,6 +1,8 @@
 """The reward: named terms, each from 0 to 1, and one weighted sum. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from operator import mul
 from typing import NamedTuple
 
 from roadsense.envs.assist import FULL_BRAKING_MPS2
@@ -52,12 +54,14 @@ class RewardWeights:
 def danger(situation: Situation) -> float:
     """Returns 0 up to comfortable braking, 1 where full braking is required."""
     excess = situation.required_mps2 - COMFORT_MPS2
-    return min(max(excess / (FULL_BRAKING_MPS2 - COMFORT_MPS2), 0.0), 1.0)
+    if excess <= 0:
+        return 0.0
+    return min(excess / (FULL_BRAKING_MPS2 - COMFORT_MPS2), 1.0)
 
 
 def early_braking(situation: Situation) -> float:
     """Returns the share of full braking the assist gives towards what is required."""
-    if situation.required_mps2 < COMFORT_MPS2:
+    if situation.required_mps2 < COMFORT_MPS2 or not situation.assist_mps2:
         return 0.0
     return min(situation.assist_mps2, situation.required_mps2, FULL_BRAKING_MPS2) / FULL_BRAKING_MPS2
 
@@ -65,7 +69,9 @@ def early_braking(situation: Situation) -> float:
 def needless_braking(situation: Situation) -> float:
     """Returns the share of full braking the assist gives beyond what is required; 0 while a hazard is active."""
     excess = situation.assist_mps2 - situation.required_mps2 - TOLERATED_EXCESS_MPS2
-    return 0.0 if situation.hazard_active else min(max(excess / FULL_BRAKING_MPS2, 0.0), 1.0)
+    if excess <= 0 or situation.hazard_active:
+        return 0.0
+    return min(excess / FULL_BRAKING_MPS2, 1.0)
 
 
 def jerk(situation: Situation) -> float:
@@ -73,20 +79,23 @@ def jerk(situation: Situation) -> float:
     return min((situation.jerk_mps3 / HARSH_JERK_MPS3) ** 2, 1.0)
 
 
-def reward_terms(situation: Situation) -> dict[str, float]:
-    """Returns every term by name, each from 0 to 1 and before its weight."""
-    return {
-        "collision": float(situation.collision),
-        "danger": danger(situation),
-        "early_braking": early_braking(situation),
-        "needless_braking": needless_braking(situation),
-        "jerk": jerk(situation),
-    }
+def reward_terms(situation: Situation) -> tuple[float, ...]:
+    """Returns the terms in the order of `TERMS`, each from 0 to 1 and before its weight."""
+    if not situation.assist_mps2 and situation.required_mps2 <= COMFORT_MPS2 and not situation.collision:
+        return 0.0, 0.0, 0.0, 0.0, jerk(situation)  # most steps
+    return (
+        float(situation.collision),
+        danger(situation),
+        early_braking(situation),
+        needless_braking(situation),
+        jerk(situation),
+    )
 
 
-def weigh(terms: dict[str, float], weights: RewardWeights) -> float:
-    """Returns the weighted sum of the terms."""
-    return sum(getattr(weights, name) * value for name, value in terms.items())
+def weigh(terms: Sequence[float], weights: Sequence[float]) -> float:
+    """Returns the weighted sum of the terms; both in the order of `TERMS`."""
+    return sum(map(mul, terms, weights))
 
 
 TERMS = tuple(field.name for field in fields(RewardWeights))
+"""Names of the terms, in order."""

@@ -6,10 +6,12 @@ getter costs 0.25 us, while subscriptions for the five cars of a convoy add 20 u
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from roadsense.envs.driver import NO_LEADER, Leader, RoadAhead
 from roadsense.envs.sumo_backend import SIGHT_M, make_backend
+from roadsense.envs.sumo_road import RoadReader
 from roadsense.envs.v2v import State
 from roadsense.errors import SimulationError
 from roadsense.sumo_program import run_sumo
@@ -18,6 +20,7 @@ DEGREE, HALF_TURN = math.pi / 180, math.pi
 INVALID = -(2.0**30)
 """What SUMO says for the position of a vehicle that is not on the road."""
 
+FOREVER_S = 1e4
 SPEED_MODE_ALL_CHECKS = 31
 SPEED_MODE_DRIVER_DECIDES = 24
 """Right of way and red lights stay regarded in SUMO's plan; safe speed and limits of acceleration do not bind."""
@@ -50,7 +53,7 @@ class SumoConnection:
         self.step_length_s = step_length_s
         self._backend = make_backend(backend, step_length_s, gui)
         self._vehicle, self._simulation = self._backend.vehicle, self._backend.simulation
-        self._lanes: dict[str, tuple[float, float]] = {}
+        self._road = RoadReader(self._backend.vehicle, self._backend.lane)
         self._config_path: Path | None = None
 
     @property
@@ -84,7 +87,7 @@ class SumoConnection:
         except self._backend.ERRORS as error:
             self.close()
             raise SimulationError(_explain_refusal(config_path, error)) from error
-        self._lanes.clear()
+        self._road.forget()
         self._config_path = config_path
 
     def close(self) -> None:
@@ -156,13 +159,7 @@ class SumoConnection:
 
     def look_ahead(self, vehicle_id: str) -> RoadAhead:
         """Returns the limits and stop lines within `SIGHT_M` on the way of a vehicle."""
-        vehicle = self._vehicle
-        lane = vehicle.getLaneID(vehicle_id)
-        length_m, limit_mps = self._lane(lane)
-        distance_m = length_m - vehicle.getLanePosition(vehicle_id)
-        if distance_m > SIGHT_M:
-            return RoadAhead(limit_mps)
-        return self._follow_links(vehicle.getNextLinks(vehicle_id), limit_mps, distance_m)
+        return self._road.look_ahead(vehicle_id)
 
     def command_speed(self, vehicle_id: str, speed_mps: float) -> None:
         """Sets the speed a vehicle has after the next step, as far as its speed mode lets it."""
@@ -181,31 +178,51 @@ class SumoConnection:
         self._vehicle.setSpeed(vehicle_id, -1.0)
         self._vehicle.setSpeedMode(vehicle_id, SPEED_MODE_ALL_CHECKS)
 
+    def speed_mps(self, vehicle_id: str) -> float | None:
+        """Returns a vehicle's speed; None if it is not on the road."""
+        try:
+            speed_mps = float(self._vehicle.getSpeed(vehicle_id))
+        except self._backend.NOT_THERE:
+            return None
+        return speed_mps if speed_mps > INVALID else None
+
+    def find_cars_beside(self, vehicle_id: str) -> list[tuple[str, float]]:
+        """Returns the next cars ahead on the lanes beside a vehicle's, each with its distance, bumper to bumper."""
+        min_gap_m = self._vehicle.getMinGap(vehicle_id)  # which SUMO subtracts
+        beside = [*self._vehicle.getNeighbors(vehicle_id, 2), *self._vehicle.getNeighbors(vehicle_id, 3)]
+        return sorted(((car, distance_m + min_gap_m) for car, distance_m in beside), key=lambda found: found[1])
+
+    def force_into_lane_of(self, vehicle_id: str, other_id: str) -> None:
+        """Lets a vehicle change to another's lane, whoever is there, and stay in it."""
+        self._vehicle.setLaneChangeMode(vehicle_id, 0)
+        self._vehicle.changeLane(vehicle_id, self._vehicle.getLaneIndex(other_id), FOREVER_S)
+
+    def add_standing(self, vehicle_id: str, behind_id: str, ahead_m: float) -> bool:
+        """Puts a standing car on a vehicle's lane, so far ahead of it; returns False if the lane ends before.
+
+        Args:
+            vehicle_id: of the new car.
+            behind_id: whose lane and route it gets.
+            ahead_m: from front bumper to front bumper.
+        """
+        lane = self._vehicle.getLaneID(behind_id)
+        position_m = self._vehicle.getLanePosition(behind_id) + ahead_m
+        if position_m > self._road.length_and_limit(lane)[0]:
+            return False
+        self._vehicle.add(vehicle_id, self._vehicle.getRouteID(behind_id), departSpeed="0")
+        self._vehicle.setSpeed(vehicle_id, 0.0)
+        self._vehicle.setLaneChangeMode(vehicle_id, 0)
+        self._vehicle.moveTo(vehicle_id, lane, position_m)
+        return True
+
+    def remove(self, vehicle_id: str) -> None:
+        """Takes a vehicle off the road, if it is there."""
+        with suppress(self._backend.NOT_THERE):
+            self._vehicle.remove(vehicle_id)
+
     def planned_speed_mps(self, vehicle_id: str) -> float:
         """Returns what SUMO's checks would have made of the speed commanded for the last step."""
         return float(self._vehicle.getSpeedWithoutTraCI(vehicle_id))
-
-    def _lane(self, lane_id: str) -> tuple[float, float]:
-        if lane_id not in self._lanes:
-            self._lanes[lane_id] = (self._backend.lane.getLength(lane_id), self._backend.lane.getMaxSpeed(lane_id))
-        return self._lanes[lane_id]
-
-    def _follow_links(self, links: Sequence[tuple], limit_mps: float, distance_m: float) -> RoadAhead:
-        stop_m = yellow_m = lower_m = math.inf
-        lower_mps = limit_mps
-        for lane, _, is_open, _, _, state, _, link_length_m in links:
-            if state in "yY":
-                yellow_m = min(yellow_m, distance_m)
-            elif not is_open:
-                stop_m = min(stop_m, distance_m)
-            distance_m += link_length_m
-            length_m, lane_limit_mps = self._lane(lane)
-            if lane_limit_mps < lower_mps:
-                lower_mps, lower_m = lane_limit_mps, distance_m
-            distance_m += length_m
-            if distance_m > SIGHT_M or stop_m < math.inf:
-                break
-        return RoadAhead(limit_mps, stop_m, yellow_m, lower_mps, lower_m)
 
 
 def _explain_refusal(config_path: Path, error: Exception) -> str:

@@ -1,6 +1,10 @@
 """SUMO inside this process: the fast way, with room for one simulation."""
 
+import ctypes
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from typing import ClassVar
 
 import libsumo
@@ -50,6 +54,7 @@ class LibsumoBackend:
         if was_open:
             libsumo.load(arguments)
         else:
+            keep_xml_parser()
             libsumo.start(["sumo", *arguments])
 
     def close(self) -> None:
@@ -58,3 +63,26 @@ class LibsumoBackend:
             libsumo.close()
             self.is_open = False
             LibsumoBackend._owner = None
+
+
+@cache
+def keep_xml_parser() -> bool:
+    """Keeps SUMO's XML parser ready from one load to the next; returns whether that was possible.
+
+    SUMO ends the parser, Xerces-C++, with every simulation, and Xerces then builds its Unicode tables anew: 2.8 of the
+    5 ms of a load (libsumo 1.28). `XMLPlatformUtils::Initialize` and `Terminate` count their calls, so one more
+    `Initialize` keeps the tables. Where libsumo brings no Xerces of its own, as it does in its wheels for Linux, loads
+    stay as they are.
+    """
+    wheel = Path(libsumo.__file__).parents[1] / "libsumo.libs"
+    initialize = "_ZN11xercesc_3_216XMLPlatformUtils10InitializeEPKcS2_PNS_12PanicHandlerEPNS_13MemoryManagerE"
+    for library in wheel.glob("libxerces-c-3*.so"):
+        with suppress(OSError, AttributeError):
+            function = getattr(ctypes.CDLL(str(library)), initialize)
+            function.argtypes, function.restype = (
+                [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p],
+                None,
+            )
+            function(b"en_US", None, None, None)  # Xerces' own default
+            return True
+    return False

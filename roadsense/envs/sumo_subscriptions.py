@@ -4,6 +4,7 @@ A vehicle is subscribed to when it is first asked about; a reload ends all subsc
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from traci import TraCIException
@@ -41,17 +42,8 @@ def _reading(variable: int) -> Callable[["VehicleReadings", str], Any]:
     return read
 
 
-def _command(function: str) -> Callable[["VehicleReadings", str, float], None]:
-    """Returns the method that sets something of a vehicle."""
-
-    def command(self: "VehicleReadings", name: str, value: float) -> None:
-        self.ask(f"vehicle.{function}", name, value)
-
-    return command
-
-
 class VehicleReadings:
-    """Vehicles: readings as of the last step, commands sent at once.
+    """Vehicles: what is read in every step comes with it, anything else is asked at once.
 
     Attributes:
         ask: calls a function of the connection.
@@ -67,9 +59,6 @@ class VehicleReadings:
     getNextLinks = _reading(tc.VAR_NEXT_LINKS)
     getMinGap = _reading(tc.VAR_MINGAP)
     getSpeedWithoutTraCI = _reading(tc.VAR_SPEED_WITHOUT_TRACI)
-    setSpeed = _command("setSpeed")
-    setSpeedMode = _command("setSpeedMode")
-    setTau = _command("setTau")
 
     _read_leader = _reading(tc.VAR_LEADER)
 
@@ -77,9 +66,11 @@ class VehicleReadings:
         self.ask = ask
         self.results: dict[str, dict[int, Any]] = {}
 
-    def getIDList(self) -> tuple[str, ...]:
-        """Returns the ids of the vehicles on the road."""
-        return self.ask("vehicle.getIDList")
+    def __getattr__(self, function: str) -> Callable[..., Any]:
+        """Returns any other reading or command: asked for, or sent, at once."""
+        if function.startswith("_"):
+            raise AttributeError(function)
+        return partial(self.ask, f"vehicle.{function}")
 
     def getLeader(self, name: str, sight_m: float) -> tuple[str, float] | None:
         """Returns who is ahead and how far, less `name`'s minGap."""

@@ -51,9 +51,10 @@ class V2vChannel:
             preset.position_std_m, preset.position_std_m, preset.speed_std_mps,
             preset.acceleration_std_mps2, preset.heading_std_rad,
         )  # fmt: skip
-        self._noise = (rng.standard_normal((*shape, 5)) * noise_std).tolist()
-        self._chance = rng.uniform(size=shape).tolist()
-        self._slot = ((np.arange(n_steps)[:, None] + delay) % n_slots).tolist()
+        # Flat: thousands of small lists would set off Python's garbage collector in every episode.
+        self._noise = (rng.standard_normal((*shape, 5)) * noise_std).ravel().tolist()
+        self._chance = rng.uniform(size=shape).ravel().tolist()
+        self._slot = ((np.arange(n_steps)[:, None] + delay) % n_slots).ravel().tolist()
         self._inbox: list[list[Message | None]] = [[None] * n_peers for _ in range(n_slots)]
         self._was_lost = [False] * n_peers
         self._stay_lost = 1 - 1 / preset.burst_mean
@@ -70,8 +71,8 @@ class V2vChannel:
             states: true state of each peer; None for a peer that is gone.
             ego_xy_m: position of the ego.
         """
-        chances, noises, slots, was_lost = self._chance[step], self._noise[step], self._slot[step], self._was_lost
-        ego_x_m, ego_y_m = ego_xy_m
+        was_lost, (ego_x_m, ego_y_m) = self._was_lost, ego_xy_m
+        first = step * len(was_lost)
         for peer, state in enumerate(states):
             if state is None:
                 was_lost[peer] = True
@@ -79,14 +80,21 @@ class V2vChannel:
             x_m, y_m, speed_mps, acceleration_mps2, heading_rad = state
             squared_m2 = (x_m - ego_x_m) ** 2 + (y_m - ego_y_m) ** 2
             threshold = self._stay_lost if was_lost[peer] else self._chance_to_get_lost(squared_m2)
-            lost = was_lost[peer] = chances[peer] < threshold or squared_m2 >= self._squared_range
+            draw = first + peer
+            lost = was_lost[peer] = self._chance[draw] < threshold or squared_m2 >= self._squared_range
             if not lost:
-                dx_m, dy_m, dv_mps, da_mps2, dh_rad = noises[peer]
+                dx_m, dy_m, dv_mps, da_mps2, dh_rad = self._noise[5 * draw : 5 * draw + 5]
                 # Of two messages for one step the later sent replaces the other.
-                self._inbox[slots[peer]][peer] = (
+                self._inbox[self._slot[draw]][peer] = (
                     step, x_m + dx_m, y_m + dy_m, speed_mps + dv_mps, acceleration_mps2 + da_mps2, heading_rad + dh_rad
                 )  # fmt: skip
         self._hear(self._inbox[step % len(self._inbox)])
+
+    def forget(self, peer: int) -> None:
+        """Forgets a peer and its messages on the way: another car takes its place."""
+        self.messages[peer], self._was_lost[peer] = None, False
+        for arriving in self._inbox:
+            arriving[peer] = None
 
     def _chance_to_get_lost(self, squared_m2: float) -> float:
         near, middle, far = self._squared_edges

@@ -1,6 +1,8 @@
 """ConvoyEnv on real SUMO: the contract, the faults, and what driving in it is like."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -201,3 +203,41 @@ def test_the_worker_side_loads_nothing_that_learns():
     code = "import sys, roadsense.envs.convoy_env; print({'torch', 'pandas', 'stable_baselines3'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.fixture
+def late_breakdown(tmp_path):
+    """A scenario that loads, and that SUMO gives up 20 s later: a car is to depart on a lane that is not there."""
+    folder = shutil.copytree(BASES[0].parent, tmp_path / "late_breakdown")
+    routes = folder / "routes.rou.xml"
+    car = '<vehicle id="nowhere" type="car" route="main" depart="20.00" departLane="9" departPos="0"/>'
+    text = routes.read_text()
+    route = text.split('<route id="')[1].split('"')[0]
+    routes.write_text(text.replace("</routes>", car.replace('"main"', f'"{route}"') + "</routes>"))
+    return folder / "scenario.sumocfg"
+
+
+def test_sumo_stopping_in_an_episode_truncates_it_and_says_why(env, late_breakdown):
+    env.reset(seed=0, options={"scenario": late_breakdown, "hazard": False})
+    for _ in range(150):
+        observation, reward, terminated, truncated, info = env.step(NO_BRAKING)
+        if truncated:
+            break
+    assert "departLane" in info["error"]
+    assert (terminated, reward) == (False, 0.0)
+    assert env.observation_space.contains(observation)
+    assert info["outcome"]["duration_s"] == pytest.approx(10, abs=0.5)
+    with pytest.raises(SimulationError, match="reset"):
+        env.step(NO_BRAKING)
+    assert drive(env, Unassisted(), seed=2)[2]["duration_s"] > 10
+
+
+def test_a_child_killed_in_an_episode_truncates_it_and_the_next_reset_works():
+    with ConvoyEnv(BASES, config=EnvConfig(n_steps=50, backend="traci")) as env:
+        env.reset(seed=0)
+        env.step(NO_BRAKING)
+        os.kill(env._connection._backend.pid, signal.SIGKILL)
+        _, _, terminated, truncated, info = env.step(NO_BRAKING)
+        assert (terminated, truncated) == (False, True)
+        assert "ended with -9" in info["error"]
+        assert drive(env, Unassisted(), seed=2)[2]["duration_s"] == pytest.approx(5.0)

@@ -6,20 +6,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from roadsense.envs.hazard import Hazard, HazardCourse, HazardRanges, draw_hazard
+from roadsense.envs.hazard import GAP_BUCKETS_M, KINDS, Hazard, HazardRanges, draw_hazard
+from roadsense.envs.hazard_course import CUT_IN_SHARE, GAP_PATIENCE_S, STOPPING_S, HazardCourse
 from roadsense.errors import InputError
 
 STEP_S = 0.1
 HAZARD = Hazard(car=0, onset_s=5.0, deceleration_mps2=6.0, final_speed_share=0.25, hold_s=2.0)
 
 
-def play(hazard, speed_mps=20.0, n_steps=200, step_s=STEP_S, free_speed=None):
+def play(hazard, speed_mps=20.0, n_steps=200, step_s=STEP_S, free_speed=None, gap_m=lambda time_s: 20.0):
     """Drives a car that obeys; returns the speed before each step and what was commanded there."""
     course = HazardCourse(hazard, step_s)
     speeds, commands, active = [], [], []
     for step in range(n_steps):
         speed_mps = free_speed(step * step_s) if free_speed and not course.started else speed_mps
-        command = course.advance(step * step_s, speed_mps)
+        if course.is_due(step * step_s, gap_m(step * step_s)):
+            course.begin(speed_mps)
+        command = course.advance(speed_mps)
         speeds.append(speed_mps)
         commands.append(command)
         active.append(course.active)
@@ -57,7 +60,8 @@ def test_it_holds_its_final_speed_and_lets_go(hold_s):
     assert last * STEP_S == pytest.approx(5.0 + 15.0 / 6.0 + hold_s, abs=2 * STEP_S)
     assert not active[last + 1 :].any()
     assert course.over
-    assert course.advance(100.0, 30.0) is None
+    assert not course.is_due(100.0, 20.0)
+    assert course.advance(30.0) is None
 
 
 def test_it_brakes_to_a_standstill_when_asked_to():
@@ -83,20 +87,54 @@ def test_without_a_hazard_nothing_is_ever_commanded():
     assert course.over
 
 
-@pytest.mark.parametrize("gone_from_s", [3.0, 6.0])
-def test_a_car_that_has_left_the_road_is_not_commanded(gone_from_s):
+def test_a_car_that_has_left_the_road_is_not_commanded():
     course = HazardCourse(HAZARD, STEP_S)
-    speed_mps = 20.0
-    for step in range(100):
-        gone = step * STEP_S >= gone_from_s
-        command = course.advance(step * STEP_S, None if gone else speed_mps)
-        assert not gone or command is None
-        speed_mps = speed_mps if command is None else command
+    assert course.begin(20.0)
+    assert course.advance(20.0) is not None
+    assert course.advance(None) is None
+    assert course.over
+    assert course.advance(20.0) is None
+
+
+def test_one_that_waits_for_a_gap_begins_when_the_gap_is_in_its_bucket():
+    waiting = replace(HAZARD, gap_m=(10.0, 16.0))
+    _, commands, _, _ = play(waiting, gap_m=lambda time_s: 30.0 - 2.0 * time_s)
+    first = next(step for step, command in enumerate(commands) if command is not None)
+    assert 30.0 - 2.0 * first * STEP_S == pytest.approx(16.0)
+    _, patient, _, _ = play(waiting, gap_m=lambda time_s: 30.0, n_steps=300)
+    first = next(step for step, command in enumerate(patient) if command is not None)
+    assert first * STEP_S == pytest.approx(HAZARD.onset_s + GAP_PATIENCE_S)
+
+
+def test_a_car_that_cuts_in_brakes_half_as_hard():
+    speeds, _, _, _ = play(replace(HAZARD, kind="cut_in"))
+    assert np.diff(speeds).min() == pytest.approx(-6.0 * CUT_IN_SHARE * STEP_S)
+
+
+def test_a_standing_vehicle_stands_until_the_convoy_had_time_to_stop():
+    course = HazardCourse(replace(HAZARD, kind="stopped"), STEP_S)
+    assert course.begin(20.0)
+    n_steps = 0
+    while course.advance(0.0) is not None:
+        n_steps += 1
+    assert n_steps * STEP_S == pytest.approx(HAZARD.hold_s + STOPPING_S)
+
+
+def test_one_that_does_not_resolve_lasts():
+    _, commands, active, _ = play(replace(HAZARD, resolves=False), n_steps=2000)
+    assert commands[-1] == pytest.approx(5.0)
+    assert active[-1]
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(InputError, match="cut_in"):
+        replace(HAZARD, kind="meteor")
 
 
 RANGES = HazardRanges(
     probability=0.7, onset_min_s=5, onset_max_s=35, deceleration_min_mps2=4, deceleration_max_mps2=8,
-    final_speed_max_share=0.3, hold_min_s=1, hold_max_s=6,
+    final_speed_max_share=0.3, hold_min_s=1, hold_max_s=6, stopped_share=0.2, cut_in_share=0.3, by_gap_share=0.4,
+    stays_share=0.1,
 )  # fmt: skip
 
 
@@ -116,6 +154,16 @@ def test_draws_stay_in_their_ranges_and_fill_them():
     assert (np.abs(counts - 500) < 4 * math.sqrt(2000 * 0.25 * 0.75)).all()
 
 
+def test_kinds_buckets_and_endings_come_in_their_shares():
+    rng, n = np.random.default_rng(2), 3000
+    hazards = [draw_hazard(rng, RANGES, 4, forced=True) for _ in range(n)]
+    shares = {kind: sum(hazard.kind == kind for hazard in hazards) / n for kind in KINDS}
+    assert shares == pytest.approx({"brake": 0.5, "stopped": 0.2, "cut_in": 0.3}, abs=4 * math.sqrt(0.25 / n))
+    assert sum(not hazard.resolves for hazard in hazards) / n == pytest.approx(0.1, abs=4 * math.sqrt(0.09 / n))
+    buckets = [sum(hazard.gap_m == bucket for hazard in hazards) / n for bucket in GAP_BUCKETS_M]
+    assert buckets == pytest.approx([0.1] * 4, abs=4 * math.sqrt(0.09 / n))
+
+
 @pytest.mark.parametrize("probability", [0.0, 0.3, 0.7, 1.0])
 def test_the_share_of_episodes_with_a_hazard_is_the_probability(probability):
     rng, n = np.random.default_rng(1), 3000
@@ -133,6 +181,12 @@ def test_forcing_takes_the_same_draws(forced):
 
 
 @pytest.mark.parametrize("probability", [-0.1, 1.1, math.nan])
-def test_a_probability_that_is_none_is_refused(probability):
-    with pytest.raises(InputError, match="0 to 1"):
-        HazardRanges(probability=probability)
+@pytest.mark.parametrize("name", ["probability", "stopped_share", "cut_in_share", "by_gap_share", "stays_share"])
+def test_a_share_that_is_none_is_refused(name, probability):
+    with pytest.raises(InputError, match=f"{name} from 0 to 1"):
+        HazardRanges(**{name: probability})
+
+
+def test_kinds_share_one_whole():
+    with pytest.raises(InputError, match="together"):
+        HazardRanges(stopped_share=0.6, cut_in_share=0.6)

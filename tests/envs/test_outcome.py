@@ -4,25 +4,24 @@ import math
 
 import pytest
 
-from roadsense.envs.outcome import Outcome
+from roadsense.envs.outcome import STEP_FIELDS, EpisodeNotes, EpisodeRecord, work_out
 from roadsense.envs.reward import TERMS
 
 QUIET = {
-    "gap_m": 25.0, "ttc_s": math.inf, "time_headway_s": 1.25, "drac_mps2": 0.0, "required_mps2": 0.0, "jerk_mps3": 0.0,
-    "speed_mps": 20.0, "leader_speed_mps": 20.0, "acceleration_mps2": 0.0, "assist_mps2": 0.0, "driver_mps2": 0.0,
-    "collision": False, "hazard_active": False, "sumo_interventions": 0,
+    "gap_m": 25.0, "required_mps2": 0.0, "jerk_mps3": 0.0, "speed_mps": 20.0, "leader_speed_mps": 20.0,
+    "acceleration_mps2": 0.0, "assist_mps2": 0.0, "collision": False, "hazard_active": False,
+    **dict.fromkeys(TERMS, 0.0),
 }  # fmt: skip
-NO_TERMS = dict.fromkeys(TERMS, 0.0)
 
 
-def play(steps, hazard_at_step=None, terms=NO_TERMS):
-    """An outcome over steps of 0.1 s, each given by what differs from a quiet one."""
-    outcome = Outcome(scenario="somewhere")
-    for step, changes in enumerate(steps):
-        if step == hazard_at_step:
-            outcome.note_hazard(step * 0.1)
-        outcome.add_step((step + 1) * 0.1, QUIET | changes, terms)
-    return outcome
+def play(steps, hazard_at_step=None, **notes):
+    """The outcome of steps of 0.1 s, each given by what differs from a quiet one."""
+    record = EpisodeRecord()
+    for changes in steps:
+        assert set(changes) <= set(STEP_FIELDS)
+        record.add(*((QUIET | changes)[name] for name in STEP_FIELDS))
+    hazard = {} if hazard_at_step is None else {"hazard_kind": "brake", "hazard_onset_s": hazard_at_step * 0.1}
+    return work_out(EpisodeNotes("somewhere", 0.1, **hazard, **notes), record.columns())
 
 
 def test_a_quiet_episode():
@@ -39,7 +38,8 @@ def test_a_quiet_episode():
 
 
 def test_an_episode_without_leader_has_infinite_distances():
-    outcome = play([{"gap_m": math.inf, "leader_speed_mps": math.inf, "time_headway_s": math.inf}] * 5)
+    outcome = play([{"gap_m": math.inf, "leader_speed_mps": math.inf}] * 5)
+    assert outcome.max_drac_mps2 == 0.0
     assert outcome.min_gap_m == outcome.min_ttc_s == outcome.min_time_headway_s == math.inf
 
 
@@ -111,12 +111,10 @@ def test_jerk_is_rms_and_largest_without_sign():
 
 
 def test_extremes_are_kept():
-    outcome = play([
-        {"gap_m": 10.0, "ttc_s": 3.0, "time_headway_s": 0.6, "drac_mps2": 2.5, "acceleration_mps2": -5.0},
-        {"acceleration_mps2": 2.0},
-    ])  # fmt: skip
-    assert (outcome.min_gap_m, outcome.min_ttc_s, outcome.min_time_headway_s) == (10.0, 3.0, 0.6)
-    assert (outcome.max_drac_mps2, outcome.max_deceleration_mps2) == (2.5, 5.0)
+    near = {"gap_m": 10.0, "speed_mps": 20.0, "leader_speed_mps": 15.0, "acceleration_mps2": -5.0}
+    outcome = play([near, {"acceleration_mps2": 2.0}])
+    assert (outcome.min_gap_m, outcome.min_ttc_s, outcome.min_time_headway_s) == (10.0, 2.0, 0.5)
+    assert (outcome.max_drac_mps2, outcome.max_deceleration_mps2) == (1.25, 5.0)
 
 
 def test_running_into_the_car_ahead():
@@ -140,19 +138,30 @@ def test_touching_a_faster_car_has_no_impact_speed():
     assert play([hit]).impact_speed_mps == 0.0
 
 
-def test_interventions_are_the_count_so_far():
-    assert play([{"sumo_interventions": n} for n in (0, 1, 3, 3)]).sumo_interventions == 3
+def test_what_is_noted_beside_the_steps_is_kept():
+    assert play([{}] * 4, sumo_interventions=3).sumo_interventions == 3
 
 
 def test_terms_are_summed_and_the_row_holds_every_figure():
-    outcome = play([{}] * 4, terms=NO_TERMS | {"jerk": 0.25, "danger": 0.5})
-    row = outcome.as_row()
+    row = play([{"jerk": 0.25, "danger": 0.5}] * 4, hazard_at_step=2, reward=-3.5).as_row()
+    assert (row["reward"], row["hazard"], row["hazard_kind"]) == (-3.5, True, "brake")
     assert row["term_jerk"] == pytest.approx(1.0)
     assert row["term_danger"] == pytest.approx(2.0)
     assert set(row) == {
-        "scenario", "duration_s", "collision", "struck_from_behind", "impact_speed_mps", "hazard", "hazard_onset_s",
+        "scenario", "duration_s", "collision", "struck_from_behind", "impact_speed_mps", "hazard", "hazard_kind",
+        "hazard_onset_s",
         "reaction_time_s", "assist_reaction_time_s", "min_gap_m", "min_ttc_s", "min_time_headway_s", "max_drac_mps2",
         "max_deceleration_mps2", "max_jerk_mps3", "rms_jerk_mps3", "calm_s", "false_braking_s", "false_brakings",
         "distance_m", "sumo_interventions", "reward", *(f"term_{name}" for name in TERMS),
     }  # fmt: skip
     assert all(isinstance(value, str | float | int | bool) for value in row.values())
+
+
+def test_an_episode_without_a_step_has_an_outcome_too():
+    outcome = play([])
+    assert (outcome.duration_s, outcome.collision, outcome.min_gap_m) == (0.0, False, math.inf)
+
+
+def test_contact_before_the_last_step_is_no_collision_of_the_end():
+    # The environment ends at a collision; a record that goes on was not made by one.
+    assert not play([{"collision": True}, {}]).collision

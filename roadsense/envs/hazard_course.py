@@ -1,0 +1,88 @@
+"""A hazard over one episode: when it begins, the speed of the car that causes it, when it is over. Pure."""
+
+import math
+
+from roadsense.envs.hazard import Hazard
+
+MIN_ONSET_SPEED_MPS = 5.0
+"""A slower car, waiting at a light, say, is no hazard; it becomes one as soon as it is faster."""
+
+GAP_PATIENCE_S = 10.0
+"""A hazard that waits for a gap begins at any gap this long after its onset."""
+
+CUT_IN_SHARE = 0.5
+"""A car that cuts in brakes with this share of the hazard's deceleration."""
+
+STOPPING_S = 10.0
+"""What a convoy is given to come to a stop behind a standing vehicle."""
+
+
+class HazardCourse:
+    """A hazard over one episode: waiting, braking, holding, over.
+
+    Attributes:
+        hazard: what is to happen, or None.
+        started: whether it has begun.
+        over: whether it has ended, or never will begin.
+
+    Args:
+        hazard: what is to happen, or None.
+        step_length_s: time between two calls of `advance`.
+    """
+
+    def __init__(self, hazard: Hazard | None, step_length_s: float):
+        self.hazard = hazard
+        self.started = False
+        self.over = hazard is None
+        self._step_length_s = step_length_s
+        self._final_mps = self._slowing_mps = 0.0
+        self._hold_steps: float = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether the car is braking or holding its low speed now."""
+        return self.started and not self.over
+
+    def is_due(self, time_s: float, gap_m: float) -> bool:
+        """Tells whether it may begin now.
+
+        Args:
+            time_s: time since the episode's start.
+            gap_m: the ego's gap to its leader.
+        """
+        hazard = self.hazard
+        if hazard is None or self.started or self.over or time_s < hazard.onset_s:
+            return False
+        if hazard.gap_m is None or time_s >= hazard.onset_s + GAP_PATIENCE_S:
+            return True
+        return hazard.gap_m[0] <= gap_m <= hazard.gap_m[1]
+
+    def begin(self, speed_mps: float) -> bool:
+        """Begins with a car of this speed, if that is fast enough to be one; returns whether it has begun."""
+        hazard = self.hazard
+        if hazard is None or speed_mps < MIN_ONSET_SPEED_MPS:
+            return False
+        self.started = True
+        stands = hazard.kind == "stopped"
+        self._final_mps = 0.0 if stands else speed_mps * hazard.final_speed_share
+        share = CUT_IN_SHARE if hazard.kind == "cut_in" else 1.0
+        self._slowing_mps = share * hazard.deceleration_mps2 * self._step_length_s
+        hold_s = hazard.hold_s + STOPPING_S * stands
+        self._hold_steps = round(hold_s / self._step_length_s) if hazard.resolves else math.inf
+        return True
+
+    def advance(self, speed_mps: float | None) -> float | None:
+        """Returns the speed the car is to have after the next step; None once it drives as it likes.
+
+        Args:
+            speed_mps: the car's speed now; None if it has left the road, and the hazard with it.
+        """
+        if speed_mps is None:
+            self.over = True
+        if speed_mps is None or not self.active:
+            return None
+        next_mps = max(self._final_mps, speed_mps - self._slowing_mps)
+        if next_mps == self._final_mps:
+            self._hold_steps -= 1
+            self.over = self._hold_steps < 0
+        return None if self.over else next_mps
