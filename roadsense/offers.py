@@ -60,8 +60,19 @@ def _convoy_room(
         read_positions(cars)
     except ScenarioError as error:
         return fewer, f"{left_alone}: {error}"
-    length_m = read_edge_length_m(network_path, str(edges.pop()))
-    return dict(measure_room(cars, length_m)), ""
+    edge = edges.pop()
+    positions = read_positions(cars)
+    others = [_departs_at_m(one) for root in roots for one in root.findall("flow") if _first_edge(one, roots) == edge]
+    step_m = (positions[-1] - positions[0]) / (len(positions) - 1)
+    free_m = [place - step_m for place in others if place > positions[-1]]
+    return dict(measure_room(cars, min([read_edge_length_m(network_path, str(edge)), *free_m]))), ""
+
+
+def _departs_at_m(flow: ET.Element) -> float:
+    try:
+        return float(flow.get("departPos", "0"))
+    except ValueError:
+        return 0.0
 
 
 def _first_edge(car: ET.Element, roots: Sequence[ET.Element]) -> str | None:
