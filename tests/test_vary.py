@@ -126,11 +126,18 @@ def test_longer_and_shorter_convoys_drive_in_order_with_the_ego_in_its_place(
 
 
 def test_there_is_room_for_cars_and_distances_only_up_to_the_end_of_the_edge(network: Path, tmp_path: Path) -> None:
-    room = base_of(tmp_path, network, FLOWS + convoy(spacing_m=300.0, n_cars=3)).traffic.most_spacing
+    room = base_of(
+        tmp_path, network, FLOWS.replace("1000", "0") + convoy(spacing_m=300.0, n_cars=3)
+    ).traffic.most_spacing
     assert max(room) == 4  # at 300, 600, 900 and 1,200 m of an edge of 1,500 m: a fifth car would stand at its end
     for size, most in room.items():
         front_m = 300.0 + (size - 1) * 300.0 * most
         assert 1490.0 < front_m < 1500.0
+
+
+def test_no_car_is_added_where_other_traffic_departs(network: Path, tmp_path: Path) -> None:
+    room = base_of(tmp_path, network, FLOWS + convoy(spacing_m=200.0, n_cars=3)).traffic.most_spacing
+    assert max(room) == 3  # a fourth car would stand at 900 m, a truck departs at 1,000 m
 
 
 @pytest.mark.parametrize(
