@@ -4,56 +4,24 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roadsense.errors import DatasetError, ScenarioError
-from roadsense.files import hash_file
-from roadsense.scenario import ScenarioName
-from roadsense.scenario_files import CONFIG_NAME
+from roadsense.errors import DatasetError
+from roadsense.files import hash_file, write_atomically
+from roadsense.records import SPLITS, ScenarioRecord, read_record, take
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST_NAME = "manifest.json"
-SCHEMA_VERSION = 1
-SPLITS = ("train", "eval")
+SCHEMA_VERSION = 2
+CARD_NAMES = ("README.md", "coverage.png")
+"""Files that describe a dataset and are no part of it."""
 
-
-@dataclass(frozen=True)
-class ScenarioRecord:
-    """What the manifest holds of one scenario.
-
-    Attributes:
-        name: name of its folder.
-        split: `train` or `eval`.
-        base: the base scenario it was drawn from.
-        density: density word.
-        driver: driver word.
-        variation: every drawn value.
-        edits: every attribute that differs from the base, with its original and its new value.
-        gate: what was measured in its proof.
-        files: SHA-256 of each file, by its path from the dataset's folder.
-        train_distance: of an eval scenario, to the nearest train scenario of its base; None without one.
-    """
-
-    name: str
-    split: str
-    base: str
-    density: str
-    driver: str
-    variation: Mapping[str, Any]
-    edits: Sequence[Mapping[str, Any]]
-    gate: Mapping[str, Any]
-    files: Mapping[str, str]
-    train_distance: float | None = None
-
-    @property
-    def config(self) -> str:
-        """Path of its `.sumocfg` from the dataset's folder."""
-        return f"{self.split}/{self.name}/{CONFIG_NAME}"
+_NO_PART = ("gate", "difficulty")
 
 
 @dataclass(frozen=True)
@@ -68,6 +36,8 @@ class Dataset:
         bases: SHA-256 of each base scenario's files, by base and path.
         scenarios: in the order of their numbers.
         refusals: every draw that failed its proof: name, split, base, reasons.
+        notes: by base, what it can't offer for variation, one sentence each.
+        ranges_toml: text of the file the ranges were read from; None without one.
         versions: of roadsense, SUMO and Python.
     """
 
@@ -77,6 +47,8 @@ class Dataset:
     bases: Mapping[str, Mapping[str, str]]
     scenarios: tuple[ScenarioRecord, ...]
     refusals: Sequence[Mapping[str, Any]]
+    notes: Mapping[str, Sequence[str]]
+    ranges_toml: str | None
     versions: Mapping[str, str]
 
     @classmethod
@@ -109,15 +81,20 @@ class Dataset:
             DatasetError: if there is no such split.
         """
         if split not in SPLITS:
-            raise DatasetError(f"Expected a split of {' or '.join(SPLITS)}, got {split!r}.")
+            raise DatasetError(f"Expected a split of {', '.join(SPLITS)}, got {split!r}.")
         return [self.folder / record.config for record in self.scenarios if record.split == split]
+
+    @property
+    def min_train_distance(self) -> float | None:
+        """Least distance of a held-out draw to a train draw: root mean square of the levels, ranges scaled to 1."""
+        return min((r.train_distance for r in self.scenarios if r.train_distance is not None), default=None)
 
     def verify(self) -> list[str]:
         """Returns in what the files differ from the manifest, one line each; empty if in nothing."""
         listed = {name: digest for record in self.scenarios for name, digest in record.files.items()}
         found = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if not path.is_dir()}
         differences = [f"missing: {name}" for name in sorted(listed.keys() - found)]
-        differences += [f"extra: {name}" for name in sorted(found - listed.keys() - {MANIFEST_NAME})]
+        differences += [f"extra: {name}" for name in sorted(found - listed.keys() - {MANIFEST_NAME, *CARD_NAMES})]
         for name in sorted(listed.keys() & found):
             if hash_file(self.folder / name) != listed[name]:
                 differences.append(f"changed: {name}")
@@ -141,7 +118,7 @@ class Dataset:
         return pd.DataFrame([{name: getattr(r, name) for name in columns} | dict(r.gate) for r in self.scenarios])
 
     def draws(self) -> "pd.DataFrame":
-        """Returns a row for each drawn flow, vehicle type and convoy, with `split`, `base` and what was drawn."""
+        """Returns a row for each drawn flow, vehicle type and scenario, with `split`, `base` and what was drawn."""
         import pandas as pd
 
         rows = []
@@ -150,38 +127,30 @@ class Dataset:
             for flow in drawn["flows"].values():
                 rows.append(whose | {"density_factor": flow["density"], "shift_s": flow["shift_s"]})
             rows += [whose | dict(kind) for kind in drawn["types"].values()]
-            rows.append(whose | {"convoy_shift_s": drawn["convoy_shift_s"]})
+            own = ("convoy_shift_s", "friction", "convoy_size", "convoy_spacing", "heavy_share")
+            rows.append(whose | {name: drawn["levels"][name] for name in own if name in drawn["levels"]})
         return pd.DataFrame(rows)
 
 
-def write_manifest(
-    folder: Path,
-    settings: Mapping[str, Any],
-    bases: Mapping[str, Mapping[str, str]],
-    scenarios: Sequence[ScenarioRecord],
-    refusals: Sequence[Mapping[str, Any]],
-) -> None:
-    """Writes the manifest of a dataset whose scenarios lie in `folder`."""
-    manifest = {
-        "schema_version": SCHEMA_VERSION,
-        "digest": compute_digest(settings, scenarios),
-        "versions": {
-            "roadsense": version("roadsense"),
-            "sumo": version("eclipse-sumo"),
-            "python": platform.python_version(),
-        },
-        "settings": settings,
-        "bases": bases,
-        "refusals": list(refusals),
-        "scenarios": [asdict(record) for record in scenarios],
+def current_versions() -> dict[str, str]:
+    """Returns the versions of what makes datasets here."""
+    return {
+        "roadsense": version("roadsense"),
+        "sumo": version("eclipse-sumo"),
+        "python": platform.python_version(),
     }
-    text = json.dumps(manifest, indent=1, allow_nan=False)
-    (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def write_manifest(dataset: Dataset) -> None:
+    """Writes the manifest of a dataset whose scenarios lie in its folder."""
+    content = {name: value for name, value in asdict(dataset).items() if name != "folder"}
+    text = json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=1, allow_nan=False)
+    write_atomically(dataset.folder / MANIFEST_NAME, text + "\n")
 
 
 def compute_digest(settings: Mapping[str, Any], scenarios: Sequence[ScenarioRecord]) -> str:
     """Returns the digest of a dataset with these settings and scenarios."""
-    records = [{name: value for name, value in asdict(record).items() if name != "gate"} for record in scenarios]
+    records = [{name: v for name, v in asdict(record).items() if name not in _NO_PART} for record in scenarios]
     content = {"schema_version": SCHEMA_VERSION, "settings": settings, "scenarios": records}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -193,57 +162,17 @@ def _read_manifest(path: Path, manifest: Any) -> Dataset:
             f"{path}: expected schema_version {SCHEMA_VERSION}, got {found!r}. "
             "Open it with the roadsense that made it, or generate it again."
         )
-    settings = _take(path, manifest, "settings", dict)
-    _take(path, settings, "seed", int)
-    records = _take(path, manifest, "scenarios", list)
+    settings = take(path, manifest, "settings", dict)
+    take(path, settings, "seed", int)
+    records = take(path, manifest, "scenarios", list)
     return Dataset(
         folder=path.parent,
-        digest=_take(path, manifest, "digest", str),
+        digest=take(path, manifest, "digest", str),
         settings=settings,
-        bases=_take(path, manifest, "bases", dict),
-        scenarios=tuple(_read_record(path, record) for record in records),
-        refusals=_take(path, manifest, "refusals", list),
-        versions=_take(path, manifest, "versions", dict),
+        bases=take(path, manifest, "bases", dict),
+        scenarios=tuple(read_record(path, record) for record in records),
+        refusals=take(path, manifest, "refusals", list),
+        notes=take(path, manifest, "notes", dict),
+        ranges_toml=take(path, manifest, "ranges_toml", (str, type(None))),
+        versions=take(path, manifest, "versions", dict),
     )
-
-
-def _read_record(path: Path, record: Any) -> ScenarioRecord:
-    kinds = {
-        "variation": dict,
-        "edits": list,
-        "gate": dict,
-        "files": dict,
-        "train_distance": (float, type(None)),
-    }
-    values = {
-        field.name: _take(path, record, field.name, kinds.get(field.name, str)) for field in fields(ScenarioRecord)
-    }
-    read = ScenarioRecord(**values)
-    try:
-        name = ScenarioName.parse(read.name)
-    except ScenarioError as error:
-        raise DatasetError(f"{path}: {error}") from error
-    if (name.base, name.density, name.driver) != (
-        read.base,
-        read.density,
-        read.driver,
-    ) or read.split not in SPLITS:
-        raise DatasetError(f"{path}: {read.name}: its name and its values disagree. Generate the dataset again.")
-    folder = f"{read.split}/{read.name}/"
-    strays = [file for file in read.files if not file.startswith(folder) or ".." in file.split("/")]
-    if strays or read.config not in read.files:
-        raise DatasetError(
-            f"{path}: {read.name}: expected files in {folder} and among them {CONFIG_NAME}, got "
-            f"{sorted(read.files)}. Generate the dataset again."
-        )
-    return read
-
-
-def _take(path: Path, record: Any, key: str, kind: Any) -> Any:
-    if not isinstance(record, dict) or not isinstance(record.get(key), kind) or (key not in record):
-        got = record.get(key) if isinstance(record, dict) else record
-        raise DatasetError(
-            f"{path}: expected {key!r} to be a {getattr(kind, '__name__', 'number or null')}, "
-            f"got {got!r:.80}. Generate the dataset again."
-        )
-    return record[key]

@@ -15,6 +15,7 @@ import pandas as pd
 
 from roadsense.bases import read_bases
 from roadsense.errors import InputError
+from roadsense.offers import add_offers
 from roadsense.scenario import open_scenario
 from roadsense.scenario_checks import read_xml
 from roadsense.scenario_files import CONFIG_NAME, write_scenario
@@ -89,7 +90,9 @@ def _middle(low: float, high: float) -> float:
 
 
 def _simulate(base_dir: Path, pinned: VariationRanges) -> pd.DataFrame:
+    pinned = replace(pinned, wet_share=1.0)  # or a pinned friction would come by chance
     (base,) = read_bases(base_dir, pinned)
+    base = add_offers(base, pinned)
     (variation,) = draw_variations(1, base.traffic, pinned, np.random.default_rng(SEED))
     with tempfile.TemporaryDirectory(prefix="roadsense_effects_") as outer:
         folder, trace = Path(outer) / "scenario", Path(outer) / "fcd.xml"

@@ -1,30 +1,37 @@
 """Base scenarios -> dataset: draw, write, prove by simulation, split."""
 
-import math
+import hashlib
+import json
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tyro
-from tqdm import tqdm
 
 from roadsense.bases import Base, read_bases
 from roadsense.command import run_command
-from roadsense.dataset import SPLITS, Dataset, ScenarioRecord, write_manifest
-from roadsense.errors import DatasetError, GateError, InputError
-from roadsense.files import hash_file
-from roadsense.gate import GateReport, prove
+from roadsense.convoy_naming import ConvoyNaming
+from roadsense.dataset import SCHEMA_VERSION, Dataset, compute_digest, current_versions, write_manifest
+from roadsense.errors import GateError, InputError
+from roadsense.filling import Filler, FillRules, train_places
+from roadsense.offers import add_offers
 from roadsense.progress import progress_bar
-from roadsense.scenario import ScenarioName
-from roadsense.scenario_files import CONFIG_NAME, Edit, write_scenario
-from roadsense.variations import Variation, VariationRanges, draw_variations, redraw
+from roadsense.ranges import VariationRanges, read_ranges
+from roadsense.records import SPLITS, ScenarioRecord
+from roadsense.slots import Slot, deal_slots
+from roadsense.working_folder import clear_strays, hold_working_folder, refuse_existing, release
+
+WIDE_FACTOR = 1.5
+"""How much wider than the others' the ranges of the split eval_wide are."""
+
+_LEAST = {"seed": 0, "n_train": 1, "n_eval": 1, "n_eval_wide": 0, "workers": 0, "max_refusals_per_base": 0}
+_NO_SETTINGS = ("base_dir", "output_dir", "workers", "ranges_file")
 
 
 @dataclass(frozen=True)
@@ -34,30 +41,40 @@ class GenConfig:
     base_dir: Path = Path("scenarios/base")
     """Folder of base scenarios: every folder with a .sumocfg below it is one."""
     output_dir: Path = Path("scenarios/dataset_v1")
-    """Folder to make; must not exist, or be empty."""
+    """Folder to make; must not exist, or be empty. A run that was ended goes on if it is started again."""
     seed: int = 0
     """Seed of every draw."""
     n_train: int = 80
     """Scenarios to train on, dealt evenly to the bases."""
     n_eval: int = 20
     """Held-out scenarios, dealt evenly to the bases."""
+    n_eval_wide: int = 0
+    """Further held-out scenarios, in eval_wide, from ranges 1.5 times as wide."""
+    hold_out_base: str | None = None
+    """Name of a base that gives all held-out scenarios, and none to train on."""
+    ego: str | None = None
+    """Id of the ego in the bases, where it isn't V001; with `convoy`."""
+    convoy: tuple[str, ...] = ()
+    """Ids of the cars ahead of it, going forward."""
     workers: int = 0
     """Proofs run at the same time; 0: one for each core. The dataset doesn't depend on it."""
     max_refusals_per_base: int = 50
     """Draws of one base that may fail their proof before the whole is given up."""
     min_split_distance: float = 0.15
-    """Least distance of an eval draw to the train draws of its base: root mean square, ranges scaled to 1."""
+    """Least distance of a held-out draw to the train draws of its base: root mean square over the levels of what is
+    varied, each counted once, ranges scaled to 1."""
+    ranges_file: Path | None = None
+    """TOML file with ranges by the names of the options below; an option given here wins over it."""
     ranges: tyro.conf.OmitArgPrefixes[VariationRanges] = field(default_factory=VariationRanges)
     """What is varied, and how far."""
 
     def __post_init__(self) -> None:
-        """Refuses settings that cannot give a dataset.
+        """Refuses settings that cannot give a dataset, and reads the file of ranges.
 
         Raises:
             InputError: naming the setting, what was expected and what came.
         """
-        least = {"seed": 0, "n_train": 1, "n_eval": 1, "workers": 0, "max_refusals_per_base": 0}
-        for name, lowest in least.items():
+        for name, lowest in _LEAST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < lowest:
                 raise InputError(f"{name}: expected a whole number of {lowest} or more, got {value!r}.")
@@ -66,161 +83,132 @@ class GenConfig:
                 f"min_split_distance: expected 0 to 0.4 (random draws are about 0.4 apart), "
                 f"got {self.min_split_distance}."
             )
+        object.__setattr__(self, "convoy", tuple(self.convoy))
+        if bool(self.ego) != bool(self.convoy):
+            raise InputError(f"ego and convoy: expected both or none, got {self.ego!r} and {self.convoy}.")
+        if self.ranges_file is not None:
+            object.__setattr__(self, "ranges", read_ranges(Path(self.ranges_file), self.ranges))
 
     @property
     def settings(self) -> dict[str, Any]:
         """All that decides over the dataset besides the base files."""
-        apart = ("base_dir", "output_dir", "workers")
-        return {name: value for name, value in asdict(self).items() if name not in apart}
+        return {name: value for name, value in asdict(self).items() if name not in _NO_SETTINGS}
 
-
-@dataclass
-class _Slot:
-    # A place in the dataset, and the draw that is to fill it.
-    number: int
-    split: str
-    base: Base
-    n_strata: int
-    variation: Variation
-    rng: np.random.Generator
-
-    @property
-    def name(self) -> str:
-        """Name of the scenario's folder as now drawn."""
-        words = self.variation.density_word, self.variation.driver_word
-        return str(ScenarioName(self.number, self.base.name, *words))
-
-    def train_distance(self, trained: Sequence["_Slot"]) -> float:
-        """Returns the distance to the nearest train draw of the same base; infinity without one."""
-        own = [slot.variation for slot in trained if slot.base is self.base]
-        return min((self.variation.distance(other) for other in own), default=math.inf)
-
-
-@dataclass
-class _Filler:
-    # Fills slots with scenarios that pass the gate, and keeps the account of the draws that don't.
-    folder: Path
-    config: GenConfig
-    pool: ThreadPoolExecutor
-    bar: tqdm
-    refusals: list[dict[str, Any]] = field(default_factory=list)
-
-    def fill(self, slots: list[_Slot], trained: list[_Slot]) -> list[ScenarioRecord]:
-        """Draws, writes and proves until every slot holds a scenario; returns their records in order."""
-        # In rounds, each read in the order of the slots: the outcome doesn't depend on who is done first.
-        records = {}
-        pending = slots
-        while pending:
-            for slot in pending:
-                self._keep_apart(slot, trained)
-            refused = []
-            for slot, (edits, report) in zip(pending, self.pool.map(self._make, pending), strict=True):
-                if report.refusals:
-                    shutil.rmtree(self.folder / slot.split / slot.name)
-                    self._redraw(slot, report.refusals)
-                    refused.append(slot)
-                else:
-                    distance = slot.train_distance(trained)
-                    records[slot.number] = _record(slot, edits, report, self.folder, distance)
-                    self.bar.update()
-            pending = refused
-        return [records[number] for number in sorted(records)]
-
-    def _make(self, slot: _Slot) -> tuple[tuple[Edit, ...], GateReport]:
-        folder = self.folder / slot.split / slot.name
-        edits = write_scenario(slot.base, slot.variation, folder)
-        return edits, prove(folder / CONFIG_NAME)
-
-    def _keep_apart(self, slot: _Slot, trained: list[_Slot]) -> None:
-        least = self.config.min_split_distance
-        while slot.train_distance(trained) < least:
-            self._redraw(slot, (f"a train draw is nearer than {least:g}",))
-
-    def _redraw(self, slot: _Slot, reasons: tuple[str, ...]) -> None:
-        name, most = slot.base.name, self.config.max_refusals_per_base
-        self.refusals.append({"name": slot.name, "split": slot.split, "base": name, "reasons": list(reasons)})
-        own = [row["reasons"] for row in self.refusals if row["base"] == name]
-        if len(own) > most:
-            found = list(dict.fromkeys(reason for row in own for reason in row))
-            raise GateError(
-                f"{name}: {len(own)} draws refused, at most {most} may be. Mend the base, narrow the ranges, "
-                f"or raise max_refusals_per_base. Reasons: {'; '.join(found[:5])}"
-            )
-        slot.variation = redraw(slot.variation, slot.n_strata, slot.base.traffic, self.config.ranges, slot.rng)
+    def split_ranges(self, split: str) -> VariationRanges:
+        """Returns the ranges that a split's draws come from."""
+        return self.ranges.widened(WIDE_FACTOR) if split == "eval_wide" else self.ranges
 
 
 def generate_dataset(config: GenConfig) -> Dataset:
     """Makes a dataset and returns it. It appears in `output_dir` when it is complete, and not before.
 
+    A run that was ended, in whichever way, goes on from its last proven scenario if it is started again with the same
+    settings and base files, and ends in the same dataset.
+
     Raises:
-        DatasetError: if `output_dir` is already something.
+        DatasetError: if `output_dir` is already something, or being made by another run.
+        InputError: if there is no base of the name `hold_out_base`, or no other.
         ScenarioError: if there is no base scenario or one is broken.
         GateError: if too many draws of one base are refused.
     """
     output_dir = Path(config.output_dir)
-    if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
-        raise DatasetError(
-            f"{output_dir} is already there and not empty, and a dataset never overwrites. "
-            "Give another output_dir, or remove it first."
-        )
-    bases = read_bases(Path(config.base_dir), config.ranges)
-    output_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output_dir.name}.", dir=output_dir.parent) as outer:
-        folder = Path(outer) / output_dir.name
-        folder.mkdir()
-        _fill_dataset(folder, bases, config)
+    refuse_existing(output_dir)
+    bases = _read_bases(config)
+    hashes = {base.name: base.hash_files() for base in bases}
+    with hold_working_folder(output_dir, _key(config, hashes)) as working:
+        refuse_existing(output_dir)  # another run may have ended before this one got here
+        try:
+            folder = _make_dataset(working, bases, hashes, config)
+        except GateError:
+            release(working)
+            raise
         folder.rename(output_dir)
+        release(working)
     return Dataset.open(output_dir)
 
 
-def _fill_dataset(folder: Path, bases: list[Base], config: GenConfig) -> None:
-    n_train, n_all = config.n_train, config.n_train + config.n_eval
-    numbers = {"train": range(1, n_train + 1), "eval": range(n_train + 1, n_all + 1)}
-    streams = np.random.SeedSequence(config.seed).spawn(len(SPLITS))
-    slots = {
-        split: _deal(split, numbers[split], bases, stream, config.ranges)
-        for split, stream in zip(SPLITS, streams, strict=True)
-    }
-    with (
-        ThreadPoolExecutor(config.workers or os.cpu_count()) as pool,
-        progress_bar(n_all, "proving", "scenario") as bar,
-    ):
-        filler = _Filler(folder, config, pool, bar)
-        records = filler.fill(slots["train"], trained=[])
-        records += filler.fill(slots["eval"], trained=slots["train"])
-    hashes = {base.name: base.hash_files() for base in bases}
-    write_manifest(folder, config.settings, hashes, records, filler.refusals)
+def _key(config: GenConfig, hashes: Mapping[str, Any]) -> str:
+    content = [SCHEMA_VERSION, current_versions(), config.settings, hashes]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _deal(
-    split: str, numbers: range, bases: list[Base], stream: np.random.SeedSequence, ranges: VariationRanges
-) -> list[_Slot]:
-    # Each base has its own stream, stratified layout and, within it, a stream for each scenario's redraws.
-    slots = []
-    for place, (base, own_stream) in enumerate(zip(bases, stream.spawn(len(bases)), strict=True)):
-        own = [number for number in numbers if (number - 1) % len(bases) == place]
-        layout, *redraws = map(np.random.default_rng, own_stream.spawn(1 + len(own)))
-        draws = draw_variations(len(own), base.traffic, ranges, layout)
-        for number, draw, rng in zip(own, draws, redraws, strict=True):
-            slots.append(_Slot(number, split, base, len(own), draw, rng))
-    return sorted(slots, key=lambda slot: slot.number)
+def _read_bases(config: GenConfig) -> list[Base]:
+    widest = config.split_ranges("eval_wide") if config.n_eval_wide else config.ranges
+    naming = ConvoyNaming(config.ego, config.convoy) if config.ego else None
+    bases = [add_offers(base, config.ranges) for base in read_bases(Path(config.base_dir), widest, naming)]
+    names = [base.name for base in bases]
+    if config.hold_out_base is not None and (config.hold_out_base not in names or len(names) < 2):
+        raise InputError(f"hold_out_base: expected one of several bases, {names}; got {config.hold_out_base!r}.")
+    for base in bases:
+        for note in base.notes:
+            sys.stderr.write(f"note: {base.name}: {note}\n")
+    return bases
 
 
-def _record(slot: _Slot, edits: tuple[Edit, ...], report: GateReport, folder: Path, distance: float) -> ScenarioRecord:
-    gate = {name: value for name, value in asdict(report).items() if name != "refusals"}
-    files = sorted(path for path in (folder / slot.split / slot.name).rglob("*") if path.is_file())
-    return ScenarioRecord(
-        name=slot.name,
-        split=slot.split,
-        base=slot.base.name,
-        density=slot.variation.density_word,
-        driver=slot.variation.driver_word,
-        variation=asdict(slot.variation),
-        edits=[asdict(edit) for edit in edits],
-        gate=gate,
-        files={path.relative_to(folder).as_posix(): hash_file(path) for path in files},
-        train_distance=distance if math.isfinite(distance) else None,
+def _make_dataset(
+    working: Path, bases: Sequence[Base], hashes: Mapping[str, Mapping[str, str]], config: GenConfig
+) -> Path:
+    from roadsense.dataset_card import write_card
+    from roadsense.difficulty import measure_difficulty
+
+    folder = working / "dataset"
+    for path in (folder, working / "outcomes"):
+        path.mkdir(exist_ok=True)
+    clear_strays(folder)
+    records, refusals = _fill_dataset(working, bases, config)
+    rows = measure_difficulty([folder / record.config for record in records], config.workers or os.cpu_count() or 1)
+    records = [replace(record, difficulty=row) for record, row in zip(records, rows, strict=True)]
+    dataset = Dataset(
+        folder=folder,
+        digest=compute_digest(config.settings, records),
+        settings=config.settings,
+        bases=hashes,
+        scenarios=tuple(records),
+        refusals=refusals,
+        notes={base.name: base.notes for base in bases if base.notes},
+        ranges_toml=config.ranges_file.read_text(encoding="utf-8") if config.ranges_file else None,
+        versions=current_versions(),
     )
+    write_manifest(dataset)
+    write_card(folder)
+    return folder
+
+
+def _fill_dataset(
+    working: Path, bases: Sequence[Base], config: GenConfig
+) -> tuple[list[ScenarioRecord], list[dict[str, Any]]]:
+    slots = _deal(bases, config)
+    rules = FillRules(config.ranges, config.min_split_distance, config.max_refusals_per_base)
+    n_all = sum(map(len, slots.values()))
+    with _workers(config.workers or os.cpu_count()) as pool, progress_bar(n_all, "proving", "scenario") as bar:
+        filler = Filler(working, rules, pool, bar)
+        records = filler.fill(slots["train"], trained={})
+        trained = train_places(slots["train"], config.ranges)
+        for split in SPLITS[1:]:
+            records += filler.fill(slots[split], trained)
+    return records, filler.refusals
+
+
+def _deal(bases: Sequence[Base], config: GenConfig) -> dict[str, list[Slot]]:
+    counts = {"train": config.n_train, "eval": config.n_eval, "eval_wide": config.n_eval_wide}
+    streams = np.random.SeedSequence(config.seed).spawn(len(SPLITS))
+    slots, first = {}, 1
+    for split, stream in zip(SPLITS, streams, strict=True):
+        held_out = config.hold_out_base
+        own = [one for one in bases if held_out is None or (one.name == held_out) == (split != "train")]
+        numbers = range(first, first + counts[split])
+        slots[split] = deal_slots(split, numbers, own, stream, config.split_ranges(split))
+        first += counts[split]
+    return slots
+
+
+@contextmanager
+def _workers(n: int | None) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(n)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -231,6 +219,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _generate_from(arguments: Sequence[str] | None) -> None:
     dataset = generate_dataset(tyro.cli(GenConfig, args=arguments, prog="roadsense gen-scenarios"))
     sys.stdout.write(f"{dataset.folder}: {len(dataset.scenarios)} scenarios, digest {dataset.digest}\n")
+    if dataset.min_train_distance is not None:
+        sys.stdout.write(f"Least distance of a held-out draw to a train draw: {dataset.min_train_distance:.3f}\n")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from roadsense.dataset import Dataset
 from roadsense.gen_scenarios import GenConfig, generate_dataset
+from roadsense.ranges import VariationRanges
 from roadsense.scratch import scratch_folder
-from roadsense.variations import VariationRanges
 
 
 def rebuild_differences(dataset: Dataset, base_dir: Path, workers: int = 0) -> list[str]:

@@ -2,96 +2,98 @@
 
 import shutil
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from roadsense.bases import Base, vehicles
-from roadsense.flows import find_rate_attribute, format_scaled_rate, read_seconds
+from roadsense.edits import Edit, set_attribute, shift_seconds
+from roadsense.flows import find_rate_attribute, format_scaled_rate
+from roadsense.friction import speed_share
+from roadsense.network_files import write_wet_network
+from roadsense.offers import convoy_cars
 from roadsense.route_files import sort_by_departure
-from roadsense.scenario import Scenario
-from roadsense.variations import DECIMALS, SECONDS_DECIMALS, FlowDraw, TypeDraw, Variation
+from roadsense.variations import FlowDraw, Variation
+from roadsense.vary_convoy import vary_convoy
+from roadsense.vary_types import vary_types
 from roadsense.xml_files import write_xml
 
 CONFIG_NAME = "scenario.sumocfg"
-
-
-@dataclass(frozen=True)
-class Edit:
-    """One attribute that differs between a base and a scenario drawn from it; None: there is none."""
-
-    element: str
-    id: str
-    attribute: str
-    original: str | None
-    new: str | None
+_SPEED_DECIMALS = 2
 
 
 def write_scenario(base: Base, variation: Variation, folder: Path) -> tuple[Edit, ...]:
     """Writes a draw of a base as a folder that plain `sumo -c` runs; returns what differs."""
-    scenario = base.scenario
+    scenario, edits = base.scenario, []
     source = scenario.config_path.parent
-    for path in (scenario.network_path, *scenario.additional_paths):
-        target = folder / path.relative_to(source)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-    edits = []
-    for name, root in base.read_routes():
-        edits += _vary_routes(root, variation, scenario)
+    routes = base.read_routes()
+    roots = [root for _, root in routes]
+    for root in roots:
+        edits += _vary_background(root, base, variation)
+    edits += vary_convoy(roots, convoy_cars(roots, base), variation)
+    edits += _slow_departures(roots, variation.levels["friction"])
+    for path in scenario.additional_paths:
+        _copy(path, folder / path.relative_to(source))
+    for name, root in routes:
+        sort_by_departure(root)
         write_xml(root, folder / name)
+    network = scenario.network_path
+    edits += _write_network(network, folder / network.relative_to(source), variation.levels["friction"])
     config = base.read_config()
     edits.append(_vary_seed(config, variation.sumo_seed))
     write_xml(config, folder / CONFIG_NAME)
     return tuple(edits)
 
 
-def _vary_routes(root: ET.Element, variation: Variation, scenario: Scenario) -> list[Edit]:
+def _vary_background(root: ET.Element, base: Base, variation: Variation) -> list[Edit]:
     edits = []
-    for flow in (flow for flow in root.findall("flow") if flow.get("id", "") in variation.flows):
-        edits += _vary_flow(flow, variation.flows[flow.get("id", "")])
-    for kind in root.iter("vType"):
-        edits += _vary_type(kind, variation.types[kind.get("id", "")], variation.speed_cut)
-    for vehicle in vehicles(root, scenario, in_convoy=False):
+    for flow in root.findall("flow"):
+        if flow.get("id", "") in variation.flows:
+            edits += _vary_flow(flow, variation.flows[flow.get("id", "")])
+    edits += vary_types(root, variation)
+    for vehicle in vehicles(root, base.scenario, in_convoy=False):
         if vehicle.get("id", "") in variation.flows:
-            edits.append(_shift(vehicle, "depart", variation.flows[vehicle.get("id", "")].shift_s))
-    for vehicle in vehicles(root, scenario, in_convoy=True):
-        edits.append(_shift(vehicle, "depart", variation.convoy_shift_s))
-    sort_by_departure(root)
+            edits.append(shift_seconds(vehicle, "depart", variation.flows[vehicle.get("id", "")].shift_s))
     return edits
 
 
 def _vary_flow(flow: ET.Element, draw: FlowDraw) -> list[Edit]:
-    rate = _set(flow, find_rate_attribute(flow), format_scaled_rate(flow, draw.density))
+    rate = format_scaled_rate(flow, draw.density * draw.share)
+    edit = set_attribute(flow, find_rate_attribute(flow), rate)
     # The end moves with the begin, or a short flow would lose vehicles to its shift.
     names = ("begin", "end") if "end" in flow.attrib else ("begin",)
-    return [rate, *(_shift(flow, name, draw.shift_s) for name in names)]
+    return [edit, *(shift_seconds(flow, name, draw.shift_s) for name in names)]
 
 
-def _vary_type(kind: ET.Element, draw: TypeDraw, cut: float) -> list[Edit]:
-    edits = [] if draw.sigma is None else [_set(kind, "sigma", str(draw.sigma))]
-    if "speedDev" in kind.attrib:  # it would win over the deviation within speedFactor
-        edits.append(_set(kind, "speedDev", None))
-    return [*edits, _set(kind, "speedFactor", format_speed_factor(draw, cut))]
+def _slow_departures(roots: Sequence[ET.Element], friction: float) -> list[Edit]:
+    # On a wet road nobody can depart at a speed that only a dry one allows.
+    edits = []
+    for element in (one for root in roots for tag in ("vehicle", "trip", "flow") for one in root.findall(tag)):
+        try:
+            speed_mps = float(element.get("departSpeed", "0"))
+        except ValueError:  # `desired` and the like heed friction themselves
+            continue
+        if friction < 1.0 and speed_mps > 0.0:
+            slower = round(speed_mps * speed_share(friction), _SPEED_DECIMALS)
+            edits.append(set_attribute(element, "departSpeed", str(slower)))
+    return edits
 
 
-def format_speed_factor(draw: TypeDraw, cut: float) -> str:
-    """Returns a type's speedFactor as SUMO reads it: `normc(mean,dev,min,max)`."""
-    low, high = round(draw.speed_mean - cut, DECIMALS), round(draw.speed_mean + cut, DECIMALS)
-    return f"normc({draw.speed_mean},{draw.speed_dev},{low},{high})"
+def _write_network(network: Path, target: Path, friction: float) -> list[Edit]:
+    if friction == 1.0:
+        _copy(network, target)
+        return []
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_wet_network(network, target, friction)
+    return [Edit("lane", "*", "friction", "x 1", f"x {friction}")]
 
 
 def _vary_seed(config: ET.Element, seed: int) -> Edit:
     element = config.find(".//seed")
     if element is None:
         element = ET.SubElement(ET.SubElement(config, "random_number"), "seed")
-    return _set(element, "value", str(seed))
+    return set_attribute(element, "value", str(seed))
 
 
-def _shift(element: ET.Element, attribute: str, shift_s: float) -> Edit:
-    return _set(element, attribute, f"{read_seconds(element, attribute) + shift_s:.{SECONDS_DECIMALS}f}")
-
-
-def _set(element: ET.Element, attribute: str, new: str | None) -> Edit:
-    edit = Edit(element.tag, element.get("id", ""), attribute, element.attrib.pop(attribute, None), new)
-    if new is not None:
-        element.set(attribute, new)
-    return edit
+def _copy(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, target)

@@ -40,8 +40,9 @@ def test_nothing_of_the_machine_is_in_the_manifest(small_dataset: Dataset) -> No
 def test_paths_are_given_by_split(small_dataset: Dataset) -> None:
     assert len(small_dataset.scenario_paths("train")) == 4
     assert len(small_dataset.scenario_paths("eval")) == 2
+    assert small_dataset.scenario_paths("eval_wide") == []
     assert all(path.is_file() for path in small_dataset.scenario_paths("eval"))
-    with pytest.raises(DatasetError, match="train or eval, got 'test'"):
+    with pytest.raises(DatasetError, match="train, eval, eval_wide, got 'test'"):
         small_dataset.scenario_paths("test")
 
 
@@ -64,11 +65,22 @@ def test_verify_names_what_is_changed_missing_and_extra(dataset_copy: Path) -> N
     ]
 
 
+def test_what_describes_a_dataset_is_no_part_of_it(dataset_copy: Path) -> None:
+    for name in ("README.md", "coverage.png"):
+        (dataset_copy / name).write_text("changed")
+    edit_manifest(dataset_copy, lambda manifest: manifest["scenarios"][0].update(difficulty={"min_ttc_s": 1.5}))
+    dataset = Dataset.open(dataset_copy)
+    assert dataset.verify() == []
+    assert dataset.scenarios[0].difficulty == {"min_ttc_s": 1.5}
+    (dataset_copy / "train" / "README.md").write_text("")
+    assert dataset.verify() == ["extra: train/README.md"]
+
+
 @pytest.mark.parametrize(
     "edit",
     [
         lambda manifest: manifest["settings"].update(seed=5),
-        lambda manifest: manifest["scenarios"][0]["variation"].update(convoy_shift_s=0.5),
+        lambda manifest: manifest["scenarios"][0]["variation"]["levels"].update(convoy_shift_s=0.5),
         lambda manifest: manifest["scenarios"].pop(),
         lambda manifest: manifest.update(digest="0" * 64),
     ],
@@ -95,7 +107,8 @@ def escape(manifest: dict[str, Any]) -> None:
 
 
 BROKEN = {
-    "schema": (lambda m: m.update(schema_version=99), "expected schema_version 1, got 99"),
+    "schema": (lambda m: m.update(schema_version=99), "expected schema_version 2, got 99"),
+    "old": (lambda m: m.update(schema_version=1), "expected schema_version 2, got 1.*generate it again"),
     "key": (lambda m: m.pop("refusals"), "expected 'refusals' to be a list, got None"),
     "kind": (lambda m: m.update(scenarios={}), "expected 'scenarios' to be a list"),
     "seed": (lambda m: m["settings"].pop("seed"), "expected 'seed' to be a int"),
@@ -124,7 +137,7 @@ def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="not JSON"):
         Dataset.open(tmp_path)
     (tmp_path / "manifest.json").write_text("[]")
-    with pytest.raises(DatasetError, match="expected schema_version 1, got None"):
+    with pytest.raises(DatasetError, match="expected schema_version 2, got None"):
         Dataset.open(tmp_path)
 
 
@@ -134,4 +147,6 @@ def test_draws_and_proofs_are_tables_of_all_scenarios(small_dataset: Dataset) ->
     assert (proofs["n_collisions"] == 0).all()
     assert draws["density_factor"].dropna().between(0.7, 1.3).all()
     assert draws["sigma"].dropna().between(0.0, 0.5).all()
-    assert draws["convoy_shift_s"].count() == len(small_dataset.scenarios)
+    for name in ("convoy_shift_s", "friction", "convoy_size", "convoy_spacing"):
+        assert draws[name].count() == len(small_dataset.scenarios)
+    assert draws["tau"].dropna().between(0.9, 1.3).all()

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from roadsense import gen_scenarios
-from roadsense.dataset import Dataset, ScenarioRecord
+from roadsense.dataset import Dataset
 from roadsense.errors import DatasetError, GateError, InputError, RoadSenseError, ScenarioError
 from roadsense.gen_scenarios import GenConfig, generate_dataset, main
+from roadsense.ranges import VariationRanges
 from roadsense.rebuild import rebuild_differences
+from roadsense.records import ScenarioRecord
 from roadsense.scenario import ScenarioName, open_scenario
 from roadsense.sumo_program import run_sumo
 from tests.conftest import CONFIG, FLOWS, convoy, write_base
@@ -65,15 +66,20 @@ def test_every_scenario_stands_alone_and_runs_under_plain_sumo(small_dataset: Da
             assert run_sumo(path, ("--no-step-log", "true", "--end", "15")) == ""
 
 
+def flow_rates(routes: ET.Element) -> dict[str, float]:
+    return {flow.get("id"): float(flow.get("vehsPerHour")) for flow in routes.iter("flow")}
+
+
 def test_the_files_hold_exactly_the_drawn_values(small_dataset: Dataset, tiny_bases: Path) -> None:
     for record in small_dataset.scenarios:
         base = ET.parse(tiny_bases / record.base / "routes.rou.xml").getroot()
         routes, drawn = routes_of(small_dataset, record), record.variation
-        for old, new in zip(base.iter("flow"), sorted(routes.iter("flow"), key=lambda f: f.get("id")), strict=True):
-            draw = drawn["flows"][new.get("id")]
-            assert float(new.get("vehsPerHour")) == round(float(old.get("vehsPerHour")) * draw["density"], 4)
-            assert float(new.get("begin")) == draw["shift_s"]
-            assert float(new.get("end")) == pytest.approx(100 + draw["shift_s"])
+        old = flow_rates(base)
+        for flow in routes.iter("flow"):
+            draw, name = drawn["flows"][flow.get("id")], flow.get("id")
+            assert flow_rates(routes)[name] == round(old[name] * draw["density"] * draw["share"], 4)
+            assert float(flow.get("begin")) == draw["shift_s"]
+            assert float(flow.get("end")) == pytest.approx(100 + draw["shift_s"])
         for kind in routes.iter("vType"):
             draw = drawn["types"][kind.get("id")]
             mean, dev, low, high = map(float, re.findall(r"[\d.]+", kind.get("speedFactor")))
@@ -81,27 +87,81 @@ def test_the_files_hold_exactly_the_drawn_values(small_dataset: Dataset, tiny_ba
             assert (low, high) == (pytest.approx(mean - 0.2), pytest.approx(mean + 0.2))
             assert kind.get("speedDev") is None
             assert float(kind.get("sigma")) == (0.0 if kind.get("id") == "ego" else draw["sigma"])
-        departs = {float(car.get("depart")) for car in routes.iter("vehicle")}
-        assert departs == {round(10.0 + drawn["convoy_shift_s"], 2)}
         config = ET.parse(small_dataset.folder / record.config)
         assert config.find(".//seed").get("value") == str(drawn["sumo_seed"])
 
 
+def test_car_following_is_that_of_the_type_or_of_sumo_times_the_drawn_factor(small_dataset: Dataset) -> None:
+    own = {"truck": (1.0, 1.3, 4.0, 2.5), "car": (1.0, 2.6, 4.5, 2.5), "convoy_car": (1.0, 2.6, 4.5, 2.5)}
+    for record in small_dataset.scenarios:
+        for kind in routes_of(small_dataset, record).iter("vType"):
+            found = [kind.get(name) for name in ("tau", "accel", "decel", "minGap")]
+            if kind.get("id") == "ego":
+                assert found == [None] * 4
+                continue
+            draw = record.variation["types"][kind.get("id")]
+            factors = [draw[name] for name in ("tau", "accel", "decel", "min_gap")]
+            asked = [value * factor for value, factor in zip(own[kind.get("id")], factors, strict=True)]
+            assert list(map(float, found)) == pytest.approx(asked, abs=1e-4)
+
+
+def test_the_convoy_is_as_long_as_far_apart_as_late_and_on_the_radio_as_drawn(
+    small_dataset: Dataset, tiny_bases: Path
+) -> None:
+    for record in small_dataset.scenarios:
+        levels = record.variation["levels"]
+        base = ET.parse(tiny_bases / record.base / "routes.rou.xml").getroot()
+        first, second = (float(base.find(f"vehicle[@id='{name}']").get("departPos")) for name in ("V001", "V002"))
+        scenario = open_scenario(small_dataset.folder / record.config)
+        assert scenario.convoy_ids == tuple(f"V{i + 1:03d}" for i in range(levels["convoy_size"]))
+        cars = {car.get("id"): car for car in routes_of(small_dataset, record).iter("vehicle")}
+        assert set(cars) == set(scenario.convoy_ids)
+        for i, name in enumerate(scenario.convoy_ids):
+            place = first + i * (second - first) * levels["convoy_spacing"]
+            assert float(cars[name].get("departPos")) == pytest.approx(place, abs=0.011)
+            assert float(cars[name].get("depart")) == round(10.0 + levels["convoy_shift_s"], 2)
+        radios = {name: [p.get("value") for p in car.iter("param")] for name, car in cars.items()}
+        assert radios.pop("V001") == [record.variation["v2v"]]
+        assert not any(radios.values())
+
+
+def test_only_a_wet_road_has_friction_and_cars_that_heed_it(small_dataset: Dataset, tiny_bases: Path) -> None:
+    for record in small_dataset.scenarios:
+        friction = record.variation["levels"]["friction"]
+        network = (small_dataset.folder / record.config).parent / "network.net.xml"
+        if friction == 1.0:
+            assert network.read_bytes() == (tiny_bases / record.base / "network.net.xml").read_bytes()
+        else:
+            assert {float(lane.get("friction")) for lane in ET.parse(network).iter("lane")} == {friction}
+        for kind in routes_of(small_dataset, record).iter("vType"):
+            assert (kind.find("param[@key='has.friction.device']") is not None) == (friction < 1.0)
+    assert {record.variation["levels"]["friction"] < 1.0 for record in small_dataset.scenarios} == {True, False}
+
+
+Values = dict[tuple[str, str, str], str]
+
+
+def values_of(root: ET.Element) -> Values:
+    """Every attribute by element, id and name; a param by its owner's id and its key."""
+    found = {(e.tag, e.get("id"), name): value for e in root for name, value in e.attrib.items()}
+    params = {("param", e.get("id"), p.get("key")): p.get("value") for e in root for p in e.iter("param")}
+    return found | params
+
+
 def test_edits_are_all_that_differs_from_the_base(small_dataset: Dataset, tiny_bases: Path) -> None:
     for record in small_dataset.scenarios:
-        source, target = tiny_bases / record.base, small_dataset.folder / record.split / record.name
-        assert (target / "network.net.xml").read_bytes() == (source / "network.net.xml").read_bytes()
-        old = {(e.tag, e.get("id")): e.attrib for e in ET.parse(source / "routes.rou.xml").getroot()}
-        new = {(e.tag, e.get("id")): e.attrib for e in routes_of(small_dataset, record)}
-        differing = {
-            (*key, name, old[key].get(name), new[key].get(name))
-            for key in old
-            for name in old[key].keys() | new[key].keys()
-            if old[key].get(name) != new[key].get(name)
+        old = values_of(ET.parse(tiny_bases / record.base / "routes.rou.xml").getroot())
+        new = values_of(routes_of(small_dataset, record))
+        edits = [tuple(edit[key] for key in ("element", "id", "attribute", "original", "new")) for edit in record.edits]
+        added = {edit[1] for edit in edits if edit[2] == "id" and edit[3] is None}
+        dropped = {edit[1] for edit in edits if edit[2] == "id" and edit[4] is None}
+        assert {key[1] for key in new} - {key[1] for key in old} == added
+        assert {key[1] for key in old} - {key[1] for key in new} == dropped
+        differing = {(*key, old.get(key), new.get(key)) for key in old | new if old.get(key) != new.get(key)}
+        elsewhere = ("seed", "lane")
+        assert {edit for edit in differing if edit[1] not in added | dropped} == {
+            edit for edit in edits if edit[0] not in elsewhere and edit[1] not in added | dropped and edit[3] != edit[4]
         }
-        edits = {(e["element"], e["id"], e["attribute"], e["original"], e["new"]) for e in record.edits}
-        assert old.keys() == new.keys()
-        assert differing == {edit for edit in edits if edit[0] != "seed" and edit[3] != edit[4]}
 
 
 def test_eval_draws_keep_their_distance_and_a_distance_too_far_is_given_up(
@@ -126,8 +186,10 @@ def test_other_ways_to_state_a_rate_and_single_vehicles_are_varied_too(network: 
     for record in dataset.scenarios:
         drawn = record.variation["flows"]
         routes = {element.get("id"): element for element in routes_of(dataset, record)}
-        assert float(routes["a"].get("period")) == pytest.approx(8 / drawn["a"]["density"], abs=1e-4)
-        assert int(routes["b"].get("number")) == round(4 * drawn["b"]["density"])
+        assert float(routes["a"].get("period")) == pytest.approx(
+            8 / drawn["a"]["density"] / drawn["a"]["share"], abs=1e-3
+        )
+        assert int(routes["b"].get("number")) == round(4 * drawn["b"]["density"] * drawn["b"]["share"])
         assert float(routes["lone"].get("depart")) == pytest.approx(2 + drawn["lone"]["shift_s"])
 
 
@@ -145,8 +207,8 @@ def test_rebuilding_gives_the_same_and_says_what_a_changed_base_changes(
 def test_a_refused_draw_is_recorded_and_drawn_again(network: Path, tmp_path: Path) -> None:
     # A departure speed that only some of the drivers can have.
     write_base(tmp_path / "bases" / "hasty", network, FLOWS + convoy(spacing_m=60, speed="23"))
-    config = GenConfig(tmp_path / "bases", tmp_path / "out", n_train=4, n_eval=2)
-    dataset = generate_dataset(config)
+    ranges = VariationRanges(wet_share=0.0)
+    dataset = generate_dataset(GenConfig(tmp_path / "bases", tmp_path / "out", n_train=4, n_eval=2, ranges=ranges))
     assert len(dataset.scenarios) == 6
     assert any("match departure speed" in reason for row in dataset.refusals for reason in row["reasons"])
     assert all(ScenarioName.parse(row["name"]).base == row["base"] == "hasty" for row in dataset.refusals)
@@ -161,18 +223,72 @@ def test_a_base_refused_too_often_stops_with_the_reasons_and_leaves_nothing(netw
     assert [path.name for path in tmp_path.iterdir()] == ["bases"]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_an_end_in_the_middle_leaves_nothing(
-    small_config: GenConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+def test_wide_scenarios_come_from_wider_ranges_and_change_nothing_else(
+    small_config: GenConfig, small_dataset: Dataset, tmp_path: Path, tiny_bases: Path
 ) -> None:
-    def stop(*_: object) -> None:
-        assert list(tmp_path.glob(".out.*/out/train/*"))
-        raise error
+    dataset = generate_dataset(replace(small_config, output_dir=tmp_path / "out", n_eval_wide=6))
+    assert [r.files for r in dataset.scenarios[:6]] == [r.files for r in small_dataset.scenarios]
+    wide = [record for record in dataset.scenarios if record.split == "eval_wide"]
+    assert [ScenarioName.parse(record.name).number for record in wide] == list(range(7, 13))
+    assert len(dataset.scenario_paths("eval_wide")) == 6
+    assert all(record.train_distance >= small_config.min_split_distance for record in wide)
+    normal, wide_ranges = small_config.ranges, small_config.ranges.widened(1.5)
+    beyond = Counter()
+    for name, value in [item for record in wide for item in record.variation["levels"].items()]:
+        assert getattr(wide_ranges, name)[0] <= value <= getattr(wide_ranges, name)[1], name
+        beyond[name] += not getattr(normal, name)[0] <= value <= getattr(normal, name)[1]
+    assert sum(beyond[name] > 0 for name in ("tau", "accel", "decel", "min_gap", "speed_mean", "density")) >= 4
+    assert dataset.verify() == []
+    assert rebuild_differences(dataset, tiny_bases) == []
 
-    monkeypatch.setattr(gen_scenarios, "write_manifest", stop)
-    with pytest.raises(error):
-        generate_dataset(replace(small_config, output_dir=tmp_path / "out"))
-    assert list(tmp_path.iterdir()) == []
+
+def test_a_base_held_out_gives_all_held_out_scenarios_and_no_other(
+    small_config: GenConfig, tmp_path: Path, tiny_bases: Path
+) -> None:
+    config = replace(small_config, output_dir=tmp_path / "out", hold_out_base="slow_road", n_eval_wide=1)
+    dataset = generate_dataset(config)
+    assert Counter((r.split, r.base) for r in dataset.scenarios) == {
+        ("train", "fast_road"): 4, ("eval", "slow_road"): 2, ("eval_wide", "slow_road"): 1,
+    }  # fmt: skip
+    assert dataset.min_train_distance is None
+    assert rebuild_differences(dataset, tiny_bases) == []
+    for name in ("medium_road", "fast"):
+        with pytest.raises(InputError, match=f"hold_out_base: expected one of .*slow_road.* got '{name}'"):
+            generate_dataset(replace(config, output_dir=tmp_path / "other", hold_out_base=name))
+
+
+def test_a_file_of_ranges_is_kept_with_the_dataset_and_rebuilds_without_it(
+    small_config: GenConfig, tmp_path: Path, tiny_bases: Path
+) -> None:
+    path = tmp_path / "ranges.toml"
+    path.write_text("# calm\ndensity = [0.8, 0.9]\nv2v = []\n")
+    config = replace(small_config, output_dir=tmp_path / "out", ranges_file=path, n_train=2, n_eval=1)
+    dataset = generate_dataset(config)
+    assert dataset.ranges_toml == path.read_text()
+    assert dataset.settings["ranges"]["density"] == [0.8, 0.9]
+    assert {record.variation["v2v"] for record in dataset.scenarios} == {None}
+    path.unlink()
+    assert rebuild_differences(dataset, tiny_bases) == []
+
+
+def test_what_a_base_cannot_offer_is_said_once_and_kept(
+    small_dataset: Dataset, small_config: GenConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert set(small_dataset.notes) == {"slow_road"}
+    assert small_dataset.notes["slow_road"] == [
+        "The share of heavy vehicles isn't varied: there are no flows of trucks or buses beside others."
+    ]
+    generate_dataset(replace(small_config, output_dir=tmp_path / "out", n_train=1, n_eval=1))
+    assert capsys.readouterr().err.count("note: slow_road: The share of heavy vehicles isn't varied") == 1
+
+
+def test_words_are_dealt_evenly_in_each_split(small_config: GenConfig, tmp_path: Path) -> None:
+    dataset = generate_dataset(replace(small_config, output_dir=tmp_path / "out", n_train=13, n_eval=7))
+    for split in ("train", "eval"):
+        for words in ("density", "driver"):
+            found = Counter(getattr(record, words) for record in dataset.scenarios if record.split == split)
+            assert max(found.values()) - min(found.values()) <= 1
+            assert len(found) == 3
 
 
 def test_an_existing_folder_is_refused_and_untouched(small_config: GenConfig, tmp_path: Path) -> None:
