@@ -32,5 +32,9 @@ class SimulationError(RoadSenseError):
     """Raised when SUMO refuses a scenario or stops in the middle of one."""
 
 
+class NoRoomError(SimulationError):
+    """Raised when a convoy finds no room on the road at its departure."""
+
+
 class GateError(RoadSenseError):
     """Raised when too many draws of a base scenario fail their proof by simulation."""

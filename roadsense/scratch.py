@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LOCK_NAME = ".lock"
+FRESH = "fresh_"
 GRACE_S = 60.0
-"""A folder without a lock may be about to get one for this long."""
+"""A folder without a lock, or without its name, may be about to get one for this long."""
 
 
 @contextmanager
@@ -26,9 +27,11 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     """
     place = parent or Path(tempfile.gettempdir())
     _remove_abandoned(place, prefix)
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
-    with (folder / LOCK_NAME).open("w") as lock:
+    fresh = Path(tempfile.mkdtemp(prefix=f"{FRESH}{prefix}", dir=place))
+    with (fresh / LOCK_NAME).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # It gets its name when it is locked, so that nobody finds it unlocked and takes it for abandoned.
+        folder = fresh.rename(place / fresh.name.removeprefix(FRESH))
         try:
             yield folder
         finally:
@@ -36,12 +39,14 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
 
 
 def _remove_abandoned(place: Path, prefix: str) -> None:
-    for folder in place.glob(f"{prefix}*"):
+    for folder in (*place.glob(f"{prefix}*"), *place.glob(f"{FRESH}{prefix}*")):
         if folder.is_dir() and not folder.is_symlink() and _is_abandoned(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_abandoned(folder: Path) -> bool:
+    if folder.name.startswith(FRESH):
+        return _age_s(folder) > GRACE_S
     try:
         with (folder / LOCK_NAME).open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,14 @@ def test_folders_of_others_stay(tmp_path):
     with scratch_folder("work_", tmp_path):
         pass
     assert {path.name for path in tmp_path.iterdir()} == {"workshop", "work_fresh", "work_link"}
+
+
+def test_many_at_once_never_take_each_others_folders(tmp_path):
+    def work(number):
+        with scratch_folder("work_", tmp_path) as folder:
+            (folder / "file").write_text(str(number))
+            return (folder / "file").read_text() == str(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(400)))
+    assert list(tmp_path.iterdir()) == []

@@ -10,12 +10,45 @@ from roadsense.envs.sumo_connection import (
     SumoConnection,
 )
 from roadsense.envs.v2v import State
-from roadsense.errors import SimulationError
+from roadsense.errors import NoRoomError, SimulationError
 from roadsense.scenario import Scenario
 
 INSERTION_LIMIT_S = 5.0
 INTERVENTION_MPS = 0.1
 """SUMO would have intervened if its plan is this much slower than what was commanded."""
+
+
+LOADS = 3
+"""Loads of a scenario, each with the next SUMO seed, until its convoy finds room."""
+
+
+def start_convoy(
+    connection: SumoConnection, scenario: Scenario, draw: EpisodeDraw, sumo_checks: bool
+) -> tuple["Convoy", State]:
+    """Loads a scenario and returns its convoy, on the road, and the ego's state.
+
+    Where traffic leaves the convoy no room under the drawn SUMO seed, the next ones are tried.
+
+    Args:
+        connection: to SUMO.
+        scenario: what to load.
+        draw: the episode's random side.
+        sumo_checks: whether SUMO's safe-speed check binds the ego.
+
+    Raises:
+        SimulationError: if SUMO refuses the scenario.
+        NoRoomError: if none of `LOADS` seeds brings in the convoy.
+    """
+    for attempt in range(LOADS):
+        seed = draw.sumo_seed + attempt
+        connection.reload(scenario.config_path, seed)
+        convoy = Convoy(connection, scenario, draw, seed)
+        try:
+            return convoy, convoy.enter(sumo_checks)
+        except NoRoomError as error:
+            refusal = error
+    connection.close()
+    raise refusal
 
 
 class Convoy:
@@ -34,9 +67,11 @@ class Convoy:
         connection: with the scenario just loaded.
         scenario: what it runs.
         draw: the episode's random side.
+        sumo_seed: it was loaded with.
     """
 
-    def __init__(self, connection: SumoConnection, scenario: Scenario, draw: EpisodeDraw):
+    def __init__(self, connection: SumoConnection, scenario: Scenario, draw: EpisodeDraw, sumo_seed: int):
+        self.sumo_seed = sumo_seed
         self._connection = connection
         self._scenario = scenario
         self._step_length_s = connection.step_length_s
@@ -57,14 +92,13 @@ class Convoy:
             sumo_checks: whether SUMO's safe-speed check binds the ego.
 
         Raises:
-            SimulationError: if it is not within `INSERTION_LIMIT_S` of its departure.
+            NoRoomError: if it is not within `INSERTION_LIMIT_S` of its departure.
         """
         connection, scenario = self._connection, self._scenario
         connection.run_until(scenario.convoy_depart_s)
         while None in connection.read_states(scenario.convoy_ids):
             if connection.time_s > scenario.convoy_depart_s + INSERTION_LIMIT_S:
-                connection.close()
-                raise SimulationError(
+                raise NoRoomError(
                     f"{scenario.config_path}: expected all of {scenario.convoy_ids} on the road "
                     f"{INSERTION_LIMIT_S:.0f} s after {scenario.convoy_depart_s:.1f} s. Give them more room: check "
                     "departPos, departSpeed and the traffic there."

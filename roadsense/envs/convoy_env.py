@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from roadsense import metrics
 from roadsense.envs.assist import assist_deceleration_mps2
-from roadsense.envs.convoy import Convoy
+from roadsense.envs.convoy import Convoy, start_convoy
 from roadsense.envs.episode import EnvConfig, check_options, draw_episode
 from roadsense.envs.equipped import EquippedTraffic
 from roadsense.envs.observation import MAX_PEERS, Observation, observation_space, observe
@@ -119,7 +119,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         Raises:
             InputError: for an unknown option.
             ScenarioError: if the scenario is missing, broken or not safe.
-            SimulationError: if SUMO refuses it or the convoy cannot be inserted.
+            SimulationError: if SUMO refuses it or the convoy finds no room.
         """
         super().reset(seed=seed)
         options = options or {}
@@ -128,16 +128,18 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         scenario = open_scenario(options.get("scenario") or self.scenario_paths[index])
         draw = draw_episode(self.np_random, self.config, scenario, options)
         self._convoy = None
-        self._connection.reload(scenario.config_path, draw.sumo_seed)
-        convoy = Convoy(self._connection, scenario, draw)
-        ego = convoy.enter(self.config.sumo_checks)
+        convoy, ego = start_convoy(self._connection, scenario, draw, self.config.sumo_checks)
         self._convoy, self._channel = convoy, draw.channel
         n_places = len(draw.channel.messages) - len(scenario.convoy_ids) + 1
         whose = scenario.convoy_ids, self.config.penetration
         self._others = EquippedTraffic(self._connection, *whose, draw.salt, n_places) if n_places > 0 else None
         self._step, self._record = 0, EpisodeRecord()
         self._notes = EpisodeNotes(scenario.name, self.config.step_length_s)
-        return self._observe(convoy, ego), {"scenario": scenario.name, **draw.describe()}
+        return self._observe(convoy, ego), {
+            "scenario": scenario.name,
+            **draw.describe(),
+            "sumo_seed": convoy.sumo_seed,
+        }
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Advances by one step; see the class.

@@ -15,7 +15,7 @@ from roadsense.envs.v2v_presets import V2vPreset, get_preset, randomise
 from roadsense.errors import InputError
 from roadsense.scenario import Scenario
 
-MAX_SUMO_SEED = 2**31 - 1
+MAX_SUMO_SEED = 2**31 - 1 - 100
 DEFAULT_V2V, SCENARIO_V2V = "esp_now", "scenario"
 RESET_OPTIONS = ("scenario", "hazard", "driver", "v2v")
 
