@@ -75,7 +75,7 @@ def measure_difficulty(config_paths: Sequence[Path], workers: int = 0) -> list[D
                 found.append(difficulty)
                 bar.update()
         except BrokenProcessPool as error:
-            raise _explain_death(paths[len(found) : len(found) + n_workers]) from error
+            raise _explain_death(paths[len(found) :]) from error
     return found
 
 
@@ -88,16 +88,17 @@ def _measure_in_processes(paths: Sequence[Path], n_workers: int) -> Iterator[Dif
 
 
 def _explain_death(suspects: Sequence[Path]) -> SimulationError:
-    # A broken pool doesn't say who broke it. It works in order, so each that may have been at work is tried alone.
-    for path in suspects:
-        try:
-            list(_measure_in_processes([path], 1))
-        except BrokenProcessPool:
-            return SimulationError(f"{path}: SUMO crashed in it and took its process along. Leave the scenario out.")
-    names = ", ".join(str(path) for path in suspects)
+    # A broken pool doesn't say who broke it, so one process does all that is left in turn: it stops at the culprit.
+    n_well = 0
+    try:
+        for _ in _measure_in_processes(suspects, 1):
+            n_well += 1
+    except BrokenProcessPool:
+        path = suspects[n_well]
+        return SimulationError(f"{path}: SUMO crashed in it and took its process along. Leave the scenario out.")
     return SimulationError(
-        f"A worker process died at one of {names}, yet alone each of them runs. Memory may have run out: "
-        "give fewer workers."
+        f"A worker process died at one of {len(suspects)} scenarios from {suspects[0]} on, yet one process alone drives "
+        "all of them. Memory may have run out: give fewer workers."
     )
 
 
