@@ -97,8 +97,8 @@ def _explain_death(suspects: Sequence[Path]) -> SimulationError:
         path = suspects[n_well]
         return SimulationError(f"{path}: SUMO crashed in it and took its process along. Leave the scenario out.")
     return SimulationError(
-        f"A worker process died at one of {len(suspects)} scenarios from {suspects[0]} on, yet one process alone drives "
-        "all of them. Memory may have run out: give fewer workers."
+        f"A worker process died at one of {len(suspects)} scenarios, {suspects[0]} the first, yet one process alone "
+        "drives all of them. Memory may have run out: give fewer workers."
     )
 
 

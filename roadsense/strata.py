@@ -16,34 +16,50 @@ def deal_strata(counts: Sequence[int], rng: np.random.Generator) -> list[list[St
     """Returns strata for each base's scenarios, in random order.
 
     Within a base, each pair of words comes equally often within one; each density word and each driver word comes
-    equally often within one in every base, and over all bases together. Within a word, the draws share its third
+    equally often within one in every base, and over all bases together; each pair comes as often as the others over all
+    bases, within two. Within a word, the draws share its third
     of the range in equal parts.
 
     Args:
         counts: how many scenarios each base gives.
         rng: decides which words come once more than others, and the order.
     """
-    first = rng.integers(N_WORDS, size=2)
+    table = np.zeros((N_WORDS, N_WORDS), int)
     dealt = []
     for n in counts:
-        cells = _deal_cells(n, first, rng)
-        first = (first + n) % N_WORDS
+        cells = _deal_cells(n, table, rng)
         density, driver = (_deal_parts([cell[axis] for cell in cells], rng) for axis in (0, 1))
         dealt.append(list(zip(density, driver, strict=True)))
     return dealt
 
 
-def _deal_cells(n: int, first: np.ndarray, rng: np.random.Generator) -> list[Cell]:
-    # Three cells on a diagonal of the table of word pairs hold each word once. What is left over lies on a diagonal of
-    # its own, from the words that are next over all bases.
+def _deal_cells(n: int, table: np.ndarray, rng: np.random.Generator) -> list[Cell]:
+    # Three cells on a diagonal of the table of word pairs hold each word once. A base gets the whole table, whole
+    # diagonals and a part of another, chosen so that the table over all bases so far stays even.
     n_tables, rest = divmod(n, N_WORDS**2)
     n_diagonals, n_left = divmod(rest, N_WORDS)
-    own = int(first[1] - first[0]) % N_WORDS
-    others = [k for k in rng.permutation(N_WORDS).tolist() if k != own or not n_left]
-    cells = n_tables * [(i, j) for i in range(N_WORDS) for j in range(N_WORDS)]
-    cells += [(i, (i + k) % N_WORDS) for k in others[:n_diagonals] for i in range(N_WORDS)]
-    cells += [(int(first[0] + i) % N_WORDS, int(first[1] + i) % N_WORDS) for i in range(n_left)]
+    best: tuple[float, ...] = (np.inf,)
+    own = np.zeros_like(table)
+    for choice in rng.permutation(N_WORDS**3).tolist():
+        start, shift, skipped = choice // 9, choice // 3 % 3, choice % 3
+        others = [shift + k for k in (1, 2) if k != skipped] if n_diagonals == 1 else [shift + 1, shift + 2]
+        tried = np.full_like(table, n_tables)
+        for i in range(N_WORDS):
+            for k in others[:n_diagonals]:
+                tried[i, (i + k) % N_WORDS] += 1
+        for i in range(start, start + n_left):
+            tried[i % N_WORDS, (i + shift) % N_WORDS] += 1
+        score = _unevenness(table + tried)
+        if score < best:
+            best, own = score, tried
+    table += own
+    cells = [(i, j) for i in range(N_WORDS) for j in range(N_WORDS) for _ in range(own[i, j])]
     return [cells[i] for i in rng.permutation(n)]
+
+
+def _unevenness(table: np.ndarray) -> tuple[float, ...]:
+    words = max(float(np.ptp(table.sum(axis))) for axis in (0, 1))
+    return words, float(np.ptp(table)), float(np.sum(table.astype(float) ** 2))
 
 
 def _deal_parts(words: list[int], rng: np.random.Generator) -> list[tuple[float, float]]:

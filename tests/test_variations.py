@@ -117,6 +117,15 @@ def test_words_come_evenly_in_every_base_and_over_all(seed: int, counts: list[in
             assert max(found[i] for i in range(3)) - min(found[i] for i in range(3)) <= 1
 
 
+@pytest.mark.parametrize("n", [1, 2, 4, 5, 7, 16, 200])
+def test_pairs_of_words_come_evenly_over_five_bases(n: int) -> None:
+    for seed in range(20):
+        dealt = deal_strata([n] * 5, np.random.default_rng(seed))
+        found = Counter(tuple(int(sum(part) / 2 * 3) for part in own) for base in dealt for own in base)
+        counts = [found[i, j] for i in range(3) for j in range(3)]
+        assert max(counts) - min(counts) <= 2
+
+
 @pytest.mark.parametrize("n", [4, 16, 100])
 def test_draws_of_one_word_share_its_third_in_equal_parts(n: int) -> None:
     for axis in (0, 1):
