@@ -43,7 +43,7 @@ check: $(READY)  ## format, lint and types
 format: $(READY)  ## rewrite the sources in the project's format, and strip the notebooks
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
-	$(BIN)/nbstripout --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info" notebooks/*.ipynb
+	$(BIN)/nbstripout --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info" notebooks/*.ipynb
 
 lab: $(READY)  ## open JupyterLab on 127.0.0.1, with its token
 	$(BIN)/jupyter lab $(AS_ROOT) --ip=127.0.0.1 --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks/00_augment.ipynb

@@ -1,7 +1,6 @@
 """What a variation changes: a base scenario at the lowest and at the highest value of it, all else in the middle."""
 
 import os
-import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from roadsense.offers import add_offers
 from roadsense.scenario import open_scenario
 from roadsense.scenario_checks import read_xml
 from roadsense.scenario_files import CONFIG_NAME, write_scenario
+from roadsense.scratch import scratch_folder
 from roadsense.sumo_program import run_sumo
 from roadsense.variations import VariationRanges, draw_variations
 
@@ -94,8 +94,8 @@ def _simulate(base_dir: Path, pinned: VariationRanges) -> pd.DataFrame:
     (base,) = read_bases(base_dir, pinned)
     base = add_offers(base, pinned)
     (variation,) = draw_variations(1, base.traffic, pinned, np.random.default_rng(SEED))
-    with tempfile.TemporaryDirectory(prefix="roadsense_effects_") as outer:
-        folder, trace = Path(outer) / "scenario", Path(outer) / "fcd.xml"
+    with scratch_folder("roadsense_effects_") as outer:
+        folder, trace = outer / "scenario", outer / "fcd.xml"
         write_scenario(base, variation, folder)
         scenario = open_scenario(folder / CONFIG_NAME)
         end_s = base.scenario.convoy_depart_s + DURATION_S
