@@ -53,7 +53,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     braking (-1), jerk (-0.1); see `roadsense.envs.reward`. Range of a step: -53.1 to 0.3.
 
     ## Starting state
-    A scenario drawn uniformly from the list, loaded afresh with a drawn SUMO seed and run until its convoy is in.
+    A scenario drawn uniformly from the list, loaded afresh with a drawn SUMO seed and run until its convoy is in; where
+    traffic leaves it no room, with the next seeds.
 
     ## End
     Terminated when the ego collides. Truncated after `n_steps`, when the ego reaches the end of its route, or when
@@ -61,9 +62,9 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     ## Info
     With `step_info`: `gap_m`, `ttc_s`, `time_headway_s`, `drac_mps2`, `required_mps2`, `jerk_mps3`, `speed_mps`,
-    `acceleration_mps2`, `assist_mps2`, `driver_mps2`, `collision`, `hazard_active`, `sumo_interventions` and `terms`,
-    all ground truth. After `reset`: `scenario`, `sumo_seed`, `hazard`, `driver`, `v2v`. At the end of an episode:
-    `outcome`, a row of figures (`roadsense.envs.outcome.Outcome`).
+    `leader_speed_mps`, `acceleration_mps2`, `assist_mps2`, `driver_mps2`, `collision`, `hazard_active`,
+    `sumo_interventions` and `terms`, all ground truth. After `reset`: `scenario`, `sumo_seed`, `hazard`, `driver`,
+    `v2v`. At the end of an episode: `outcome`, a row of figures (`roadsense.envs.outcome.Outcome`).
 
     ## Reset options
     `scenario` (path of a `.sumocfg`), `hazard` (True, False or a `Hazard`), `driver` (a `DriverProfile`, with perfect

@@ -19,7 +19,7 @@ from roadsense.envs.driver import PERFECT_DRIVER
 from roadsense.envs.episode import EnvConfig
 from roadsense.envs.hazard import Hazard
 from roadsense.envs.v2v_presets import get_preset
-from roadsense.errors import InputError, ScenarioError, SimulationError
+from roadsense.errors import InputError, NoRoomError, ScenarioError, SimulationError
 from roadsense.policies.controllers import HeardBrakingRule, Unassisted
 
 BASE_DIR = Path(__file__).parents[2] / "scenarios" / "base"
@@ -260,3 +260,54 @@ def test_a_scenario_may_ask_for_its_radio(tmp_path):
     routes.write_text(asking.replace("bursty", "telepathy"))
     with ConvoyEnv(paths[:1], config=EnvConfig(v2v="scenario")) as env, pytest.raises(InputError, match="telepathy"):
         env.reset(seed=0)
+
+
+def add_to_routes(tmp_path, text):
+    """A copy of a base with further elements before its convoy's; returns its configuration."""
+    folder = shutil.copytree(BASES[0].parent, tmp_path / "changed")
+    routes = folder / "routes.rou.xml"
+    before, convoy, after = routes.read_text().partition('<vehicle id="V')  # SUMO wants them in order of departure
+    routes.write_text(before + text + convoy + after)
+    return folder / "scenario.sumocfg"
+
+
+def blocking_flow(config_path, rate):
+    """Cars that hardly move, in the ego's place just before it departs."""
+    routes = (config_path.parent / "routes.rou.xml").read_text()
+    ego = re.search(r'<vehicle id="V001"[^>]*>', routes).group(0)
+    place = " ".join(re.search(rf'{name}="[^"]*"', ego).group(0) for name in ("route", "departLane", "departPos"))
+    return (
+        '<vType id="snail" maxSpeed="0.05" lcStrategic="-1" lcSpeedGain="0" lcKeepRight="0" lcCooperative="-1"/>'
+        f'<flow id="blocker" type="snail" {place} begin="8.0" end="9.0" {rate} departSpeed="0" '
+        'insertionChecks="none"/>'
+    )
+
+
+def test_an_ego_that_is_never_inserted_is_a_named_error(env, tmp_path):
+    blocked = add_to_routes(tmp_path, blocking_flow(BASES[0], 'vehsPerHour="7200"'))
+    with pytest.raises(NoRoomError, match="Give them more room"):
+        env.reset(seed=0, options={"scenario": blocked})
+    assert drive(env, Unassisted(), seed=2)[2]["duration_s"] > 10
+
+
+def test_where_a_seed_leaves_no_room_the_next_is_tried(env, tmp_path):
+    blocked = add_to_routes(tmp_path, blocking_flow(BASES[0], 'probability="0.5"'))
+    seeds = []
+    for seed in range(12):
+        free = env.reset(seed=seed, options={"scenario": BASES[0]})[1]["sumo_seed"]
+        observation, info = env.reset(seed=seed, options={"scenario": blocked})
+        again, same = env.reset(seed=seed, options={"scenario": blocked})
+        assert same["sumo_seed"] == info["sumo_seed"]
+        np.testing.assert_array_equal(observation["ego"], again["ego"])
+        seeds.append(info["sumo_seed"] - free)
+    assert set(seeds) <= {0, 1, 2}
+    assert 0 in seeds
+    assert max(seeds) > 0
+
+
+def test_the_class_names_every_key_of_info(env):
+    reset_keys = set(env.reset(seed=0)[1])
+    step_keys = set(env.step(NO_BRAKING)[4])
+    stated = ConvoyEnv.__doc__.split("## Info")[1].split("## Reset options")[0]
+    named = set(re.findall(r"`([a-z_0-9]+)`", stated))
+    assert named - {"step_info", "reset", "outcome"} == reset_keys | step_keys
