@@ -124,9 +124,9 @@ def _usage() -> str:
 
 
 def _verify(config: VerifyConfig) -> None:
+    from roadsense.augment.rebuild import rebuild_differences
     from roadsense.dataset import Dataset
     from roadsense.errors import DatasetError
-    from roadsense.rebuild import rebuild_differences
 
     dataset = Dataset.open(config.dataset)
     differences = dataset.verify()

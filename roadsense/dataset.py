@@ -9,9 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from roadsense.augment.records import SPLITS, ScenarioRecord, read_record, take
 from roadsense.errors import DatasetError
 from roadsense.files import hash_file, write_atomically
-from roadsense.records import SPLITS, ScenarioRecord, read_record, take
 
 if TYPE_CHECKING:
     import pandas as pd

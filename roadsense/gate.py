@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from roadsense.augment.flows import count_until, is_random, why_uncountable
 from roadsense.errors import SimulationError
-from roadsense.flows import count_until, is_random, why_uncountable
 from roadsense.route_files import read_route_files, single_vehicles
 from roadsense.scenario import Scenario, open_scenario
 from roadsense.scratch import scratch_folder

@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 import tyro
 
-from roadsense.bases import Base, read_bases
+from roadsense.augment.bases import Base, read_bases
+from roadsense.augment.convoy_naming import ConvoyNaming
+from roadsense.augment.filling import Filler, FillRules, train_places
+from roadsense.augment.offers import add_offers
+from roadsense.augment.ranges import VariationRanges, read_ranges
+from roadsense.augment.records import SPLITS, ScenarioRecord
+from roadsense.augment.slots import Slot, deal_slots
+from roadsense.augment.working_folder import clear_strays, hold_working_folder, refuse_existing, release
 from roadsense.command import run_command
-from roadsense.convoy_naming import ConvoyNaming
 from roadsense.dataset import SCHEMA_VERSION, Dataset, compute_digest, current_versions, write_manifest
 from roadsense.errors import GateError, InputError
-from roadsense.filling import Filler, FillRules, train_places
-from roadsense.offers import add_offers
 from roadsense.progress import progress_bar
-from roadsense.ranges import VariationRanges, read_ranges
-from roadsense.records import SPLITS, ScenarioRecord
-from roadsense.slots import Slot, deal_slots
-from roadsense.working_folder import clear_strays, hold_working_folder, refuse_existing, release
 
 WIDE_FACTOR = 1.5
 """How much wider than the others' the ranges of the split eval_wide are."""
@@ -148,8 +148,8 @@ def _read_bases(config: GenConfig) -> list[Base]:
 def _make_dataset(
     working: Path, bases: Sequence[Base], hashes: Mapping[str, Mapping[str, str]], config: GenConfig
 ) -> Path:
-    from roadsense.dataset_card import write_card
-    from roadsense.difficulty import measure_difficulty
+    from roadsense.augment.dataset_card import write_card
+    from roadsense.augment.difficulty import measure_difficulty
 
     folder = working / "dataset"
     for path in (folder, working / "outcomes"):

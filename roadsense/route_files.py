@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from pathlib import Path
 
+from roadsense.augment.flows import read_seconds
 from roadsense.errors import ScenarioError
-from roadsense.flows import read_seconds
 from roadsense.scenario_checks import read_xml, refuse_file_names
 
 DEFAULT_TYPE = "DEFAULT_VEHTYPE"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from roadsense.augment.flows import read_seconds
 from roadsense.errors import ScenarioError
-from roadsense.flows import read_seconds
 from roadsense.route_files import read_route_files, single_vehicles
 from roadsense.scenario_checks import CONFIG_ROOTS, INPUTS, check_network, check_options, named_files, read_xml
 

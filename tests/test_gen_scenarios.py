@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from roadsense.augment.ranges import VariationRanges
+from roadsense.augment.rebuild import rebuild_differences
+from roadsense.augment.records import ScenarioRecord
 from roadsense.dataset import Dataset
 from roadsense.errors import DatasetError, GateError, InputError, RoadSenseError, ScenarioError
 from roadsense.gen_scenarios import GenConfig, generate_dataset, main
-from roadsense.ranges import VariationRanges
-from roadsense.rebuild import rebuild_differences
-from roadsense.records import ScenarioRecord
 from roadsense.scenario import ScenarioName, open_scenario
 from roadsense.sumo_program import run_sumo
 from tests.conftest import CONFIG, FLOWS, convoy, write_base

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from roadsense.flows import why_uncountable
+from roadsense.augment.flows import why_uncountable
 from roadsense.route_files import single_vehicles, type_of
 from roadsense.scenario import Scenario
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from roadsense.augment.difficulty import measure_difficulty
 from roadsense.dataset import Dataset
-from roadsense.difficulty import measure_difficulty
 
 NOT_COVERED = ("sumo_seed",)
 """Drawn, but no quantity that has a range to be covered."""

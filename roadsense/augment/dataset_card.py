@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from roadsense.augment_plots import plot_draws
+from roadsense.augment.dataset_tables import tabulate_difficulty, tabulate_draws, tabulate_refusals
+from roadsense.augment.difficulty import STANDARD_DRIVER, STANDARD_HAZARD
+from roadsense.augment.plots import plot_draws
+from roadsense.augment.variations import VariationRanges
 from roadsense.dataset import MANIFEST_NAME, Dataset
-from roadsense.dataset_tables import tabulate_difficulty, tabulate_draws, tabulate_refusals
-from roadsense.difficulty import STANDARD_DRIVER, STANDARD_HAZARD
 from roadsense.files import write_atomically
 from roadsense.scenario import DENSITY_WORDS, DRIVER_WORDS
-from roadsense.variations import VariationRanges
 
 CARD_NAMES = ("README.md", "coverage.png")
 PICTURE_DPI = 110

@@ -3,10 +3,10 @@
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 
-from roadsense.edits import Edit, set_attribute, set_param
-from roadsense.traffic import SHARE_DECIMALS, mix_factors
-from roadsense.variations import DECIMALS, TypeDraw, Variation
-from roadsense.vehicle_defaults import DEFAULT_CLASS, HEAVY_CLASSES, following_defaults
+from roadsense.augment.edits import Edit, set_attribute, set_param
+from roadsense.augment.traffic import SHARE_DECIMALS, mix_factors
+from roadsense.augment.variations import DECIMALS, TypeDraw, Variation
+from roadsense.augment.vehicle_defaults import DEFAULT_CLASS, HEAVY_CLASSES, following_defaults
 
 MIN_TAU_S = 0.1
 """A time headway below the step length makes cars collide."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from roadsense.augment.dataset_card import CARD_NAMES, format_card, write_card
+from roadsense.augment.dataset_tables import tabulate_refusals
 from roadsense.dataset import Dataset
-from roadsense.dataset_card import CARD_NAMES, format_card, write_card
-from roadsense.dataset_tables import tabulate_refusals
 from roadsense.errors import DatasetError
 from roadsense.gen_scenarios import main
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roadsense.bases import Base, read_bases
-from roadsense.convoy_naming import ConvoyNaming
+from roadsense.augment.bases import Base, read_bases
+from roadsense.augment.convoy_naming import ConvoyNaming
+from roadsense.augment.scenario_files import write_scenario
+from roadsense.augment.variations import VariationRanges, draw_variations
 from roadsense.errors import InputError, ScenarioError
 from roadsense.files import hash_file
 from roadsense.route_files import sort_by_departure
 from roadsense.scenario import open_scenario
 from roadsense.scenario_checks import read_xml
-from roadsense.scenario_files import write_scenario
-from roadsense.variations import VariationRanges, draw_variations
 from tests.conftest import CONFIG, FLOWS, TYPES, convoy, write_base
 
 RANGES = VariationRanges()

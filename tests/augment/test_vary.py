@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roadsense.bases import Base, read_bases
-from roadsense.friction import scale_friction, speed_share
+from roadsense.augment.bases import Base, read_bases
+from roadsense.augment.friction import scale_friction, speed_share
+from roadsense.augment.network_files import read_edge_length_m, write_wet_network
+from roadsense.augment.offers import add_offers
+from roadsense.augment.ranges import VariationRanges
+from roadsense.augment.scenario_files import CONFIG_NAME, write_scenario
+from roadsense.augment.traffic import LEVELS
+from roadsense.augment.variations import TypeDraw, Variation, draw_variations
+from roadsense.augment.vary_types import FRICTION_PARAMS, heavy_mix_share, read_mix, vary_types
+from roadsense.augment.vehicle_defaults import HEAVY_CLASSES, following_defaults
 from roadsense.gate import prove
-from roadsense.network_files import read_edge_length_m, write_wet_network
-from roadsense.offers import add_offers
-from roadsense.ranges import VariationRanges
 from roadsense.scenario import open_scenario
-from roadsense.scenario_files import CONFIG_NAME, write_scenario
 from roadsense.sumo_program import run_sumo
-from roadsense.traffic import LEVELS
-from roadsense.variations import TypeDraw, Variation, draw_variations
-from roadsense.vary_types import FRICTION_PARAMS, heavy_mix_share, read_mix, vary_types
-from roadsense.vehicle_defaults import HEAVY_CLASSES, following_defaults
 from tests.conftest import FLOWS, convoy, write_base
 
 

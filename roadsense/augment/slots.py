@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roadsense.bases import Base
-from roadsense.ranges import VariationRanges
+from roadsense.augment.bases import Base
+from roadsense.augment.ranges import VariationRanges
+from roadsense.augment.strata import Strata, deal_strata
+from roadsense.augment.variations import Variation, draw_variations, redraw
 from roadsense.scenario import ScenarioName
-from roadsense.strata import Strata, deal_strata
-from roadsense.variations import Variation, draw_variations, redraw
 
 
 @dataclass

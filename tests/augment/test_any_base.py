@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roadsense.bases import Base, read_bases
-from roadsense.convoy_naming import ConvoyNaming
+from roadsense.augment.bases import Base, read_bases
+from roadsense.augment.convoy_naming import ConvoyNaming
+from roadsense.augment.rebuild import rebuild_differences
+from roadsense.augment.scenario_files import write_scenario
+from roadsense.augment.variations import VariationRanges, draw_variations
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.gate import prove
 from roadsense.gen_scenarios import GenConfig, generate_dataset
-from roadsense.rebuild import rebuild_differences
 from roadsense.road_drawing import RoadMap, plot_scenario
 from roadsense.scenario import open_scenario
-from roadsense.scenario_files import write_scenario
 from roadsense.sumo_program import run_sumo
-from roadsense.variations import VariationRanges, draw_variations
 from tests.conftest import CONFIG, FLOWS, TYPES, convoy
 from tests.osm_town import import_town
 

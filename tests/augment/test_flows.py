@@ -4,8 +4,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from roadsense.errors import ScenarioError
-from roadsense.flows import (
+from roadsense.augment.flows import (
     count_until,
     find_rate_attribute,
     format_scaled_rate,
@@ -14,6 +13,7 @@ from roadsense.flows import (
     read_seconds,
     why_uncountable,
 )
+from roadsense.errors import ScenarioError
 
 WAYS = {
     "vehsPerHour": 'vehsPerHour="360"',

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from roadsense.bases import Base, vehicles
+from roadsense.augment.bases import Base, vehicles
+from roadsense.augment.flows import read_seconds
+from roadsense.augment.network_files import read_edge_length_m
+from roadsense.augment.ranges import VariationRanges
+from roadsense.augment.traffic import Traffic, convoy_sizes
+from roadsense.augment.vary_convoy import measure_room, read_positions
+from roadsense.augment.vary_types import heavy_mix_share, is_heavy
 from roadsense.errors import ScenarioError
-from roadsense.flows import read_seconds
-from roadsense.network_files import read_edge_length_m
-from roadsense.ranges import VariationRanges
-from roadsense.traffic import Traffic, convoy_sizes
-from roadsense.vary_convoy import measure_room, read_positions
-from roadsense.vary_types import heavy_mix_share, is_heavy
 
 
 def add_offers(base: Base, ranges: VariationRanges) -> Base:

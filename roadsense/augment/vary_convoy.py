@@ -5,9 +5,9 @@ import math
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
-from roadsense.edits import Edit, set_attribute, set_param, shift_seconds
+from roadsense.augment.edits import Edit, set_attribute, set_param, shift_seconds
+from roadsense.augment.variations import Variation
 from roadsense.errors import ScenarioError
-from roadsense.variations import Variation
 
 MAX_CARS = 20
 END_MARGIN_M = 1.0

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from roadsense.augment.ranges import VariationRanges
+from roadsense.augment.records import ScenarioRecord
+from roadsense.augment.scenario_files import CONFIG_NAME, write_scenario
+from roadsense.augment.slots import Slot
+from roadsense.augment.variations import nearest_distance
 from roadsense.errors import GateError
 from roadsense.files import hash_file, write_atomically
 from roadsense.gate import prove
-from roadsense.ranges import VariationRanges
-from roadsense.records import ScenarioRecord
-from roadsense.scenario_files import CONFIG_NAME, write_scenario
-from roadsense.slots import Slot
-from roadsense.variations import nearest_distance
 
 Places = Mapping[str, np.ndarray]
 """By base, where its train draws lie: a row each."""

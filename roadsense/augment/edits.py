@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
-from roadsense.flows import read_seconds
+from roadsense.augment.flows import read_seconds
 
 SECONDS_DECIMALS = 2
 

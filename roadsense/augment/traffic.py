@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from roadsense.ranges import VariationRanges
+from roadsense.augment.ranges import VariationRanges
 
 FOLLOWING = ("tau", "accel", "decel", "min_gap")
 LEVELS = ("density", "speed_mean", "sigma", *FOLLOWING, "convoy_shift_s", "heavy_share", "friction", "convoy_size",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from roadsense.augment.difficulty import STANDARD_HAZARD, measure_difficulty
 from roadsense.dataset import Dataset
-from roadsense.difficulty import STANDARD_HAZARD, measure_difficulty
 from roadsense.errors import ScenarioError, SimulationError
 from tests.conftest import FLOWS, convoy, write_base
 

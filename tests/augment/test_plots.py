@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from roadsense.augment_plots import label_quantity, plot_difficulty, plot_draws, plot_effects
+from roadsense.augment.dataset_tables import tabulate_difficulty, tabulate_draws
+from roadsense.augment.plots import label_quantity, plot_difficulty, plot_draws, plot_effects
 from roadsense.dataset import Dataset
-from roadsense.dataset_tables import tabulate_difficulty, tabulate_draws
 from roadsense.errors import InputError
 
 

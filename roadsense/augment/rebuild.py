@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from roadsense.augment.ranges import VariationRanges
 from roadsense.dataset import Dataset
 from roadsense.gen_scenarios import GenConfig, generate_dataset
-from roadsense.ranges import VariationRanges
 from roadsense.scratch import scratch_folder
 
 

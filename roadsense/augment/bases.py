@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from roadsense.base_files import read_base_config, read_base_routes
-from roadsense.base_notes import list_notes
-from roadsense.convoy_naming import ConvoyNaming, rename_convoy
+from roadsense.augment.base_files import read_base_config, read_base_routes
+from roadsense.augment.base_notes import list_notes
+from roadsense.augment.convoy_naming import ConvoyNaming, rename_convoy
+from roadsense.augment.flows import HOUR_S, read_rate_vph, read_seconds, why_uncountable
+from roadsense.augment.variations import Traffic, VariationRanges
 from roadsense.errors import ScenarioError
 from roadsense.files import hash_file
-from roadsense.flows import HOUR_S, read_rate_vph, read_seconds, why_uncountable
 from roadsense.route_files import define_default_type, single_vehicles, type_of
 from roadsense.scenario import Scenario, check_inputs, describe_scenario, find_scenarios
-from roadsense.variations import Traffic, VariationRanges
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from roadsense.augment.scenario_files import CONFIG_NAME
 from roadsense.errors import DatasetError, ScenarioError
 from roadsense.scenario import ScenarioName
-from roadsense.scenario_files import CONFIG_NAME
 
 SPLITS = ("train", "eval", "eval_wide")
 """The folders of a dataset: to train on, held out, and held out with wider ranges (may be empty)."""

@@ -69,7 +69,7 @@ def plot_draws(draws: pd.DataFrame) -> Figure:
     """Draws how the splits cover the ranges: density level against driver level, and a histogram of each quantity.
 
     Args:
-        draws: as `roadsense.dataset_tables.tabulate_draws` gives them.
+        draws: as `roadsense.augment.dataset_tables.tabulate_draws` gives them.
     """
     expect_columns(draws, ["scenario", "split", "quantity", "value"])
     splits, has_levels = list(dict.fromkeys(draws["split"])), set(LEVELS) <= set(draws["quantity"])
@@ -109,7 +109,8 @@ def plot_difficulty(difficulty: pd.DataFrame) -> Figure:
     """Draws the smallest time to collision of every scenario, by base and split; 0 is a collision.
 
     Args:
-        difficulty: as `roadsense.dataset_tables.tabulate_difficulty` gives it; rows without a figure are left out.
+        difficulty: as `roadsense.augment.dataset_tables.tabulate_difficulty` gives it; rows without a figure are left
+            out.
     """
     expect_columns(difficulty, ["split", "base", "min_ttc_s"])
     bases, splits = sorted(set(difficulty["base"])), list(dict.fromkeys(difficulty["split"]))
@@ -134,7 +135,7 @@ def plot_effects(effects: pd.DataFrame) -> Figure:
     """Draws what each variation changes: a row for each, its lowest value (blue) beside its highest (red, broken).
 
     Args:
-        effects: as `roadsense.effects.measure_effects` gives them.
+        effects: as `roadsense.augment.effects.measure_effects` gives them.
     """
     expect_columns(effects, ["variation", "end", "setting", "time_s", "vehicle", "speed_mps", "way_m"])
     names = list(dict.fromkeys(effects["variation"]))

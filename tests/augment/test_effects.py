@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from roadsense.effects import measure_effects, pin_ranges
+from roadsense.augment.effects import measure_effects, pin_ranges
+from roadsense.augment.variations import VariationRanges
 from roadsense.errors import InputError
-from roadsense.variations import VariationRanges
 
 NAMES = ("density", "sigma", "speed_mean", "background_shift_s", "convoy_shift_s")
 Pair = tuple[pd.DataFrame, pd.DataFrame]

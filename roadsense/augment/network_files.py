@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import BinaryIO
 
-from roadsense.friction import scale_friction
+from roadsense.augment.friction import scale_friction
 
 _GZIP_MAGIC = b"\x1f\x8b"
 

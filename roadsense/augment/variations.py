@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import qmc
 
-from roadsense.ranges import LIMITS, Range, VariationRanges
+from roadsense.augment.ranges import LIMITS, Range, VariationRanges
+from roadsense.augment.strata import Strata, deal_strata
+from roadsense.augment.traffic import FOLLOWING, LEVELS, Traffic, convoy_sizes, mix_factors
 from roadsense.scenario import DENSITY_WORDS, DRIVER_WORDS
-from roadsense.strata import Strata, deal_strata
-from roadsense.traffic import FOLLOWING, LEVELS, Traffic, convoy_sizes, mix_factors
 
 DECIMALS = 4
 SECONDS_DECIMALS = 2

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from roadsense.bases import read_bases
+from roadsense.augment.bases import read_bases
+from roadsense.augment.offers import add_offers
+from roadsense.augment.scenario_files import CONFIG_NAME, write_scenario
+from roadsense.augment.variations import VariationRanges, draw_variations
 from roadsense.errors import InputError
-from roadsense.offers import add_offers
 from roadsense.scenario import open_scenario
 from roadsense.scenario_checks import read_xml
-from roadsense.scenario_files import CONFIG_NAME, write_scenario
 from roadsense.scratch import scratch_folder
 from roadsense.sumo_program import run_sumo
-from roadsense.variations import VariationRanges, draw_variations
 
 ENDS = ("lowest", "highest")
 DURATION_S = 60.0

@@ -5,16 +5,16 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 
-from roadsense.bases import Base, vehicles
-from roadsense.edits import Edit, set_attribute, shift_seconds
-from roadsense.flows import find_rate_attribute, format_scaled_rate
-from roadsense.friction import speed_share
-from roadsense.network_files import write_wet_network
-from roadsense.offers import convoy_cars
+from roadsense.augment.bases import Base, vehicles
+from roadsense.augment.edits import Edit, set_attribute, shift_seconds
+from roadsense.augment.flows import find_rate_attribute, format_scaled_rate
+from roadsense.augment.friction import speed_share
+from roadsense.augment.network_files import write_wet_network
+from roadsense.augment.offers import convoy_cars
+from roadsense.augment.variations import FlowDraw, Variation
+from roadsense.augment.vary_convoy import vary_convoy
+from roadsense.augment.vary_types import vary_types
 from roadsense.route_files import sort_by_departure
-from roadsense.variations import FlowDraw, Variation
-from roadsense.vary_convoy import vary_convoy
-from roadsense.vary_types import vary_types
 from roadsense.xml_files import write_xml
 
 CONFIG_NAME = "scenario.sumocfg"

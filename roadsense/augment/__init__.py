@@ -1,0 +1,1 @@
+"""What makes a dataset of a few base scenarios: reading, drawing, writing, filling, telling."""
