@@ -70,7 +70,7 @@ class VariationRanges:
     """Cars of the convoy: some are dropped from its front or added there, as far as the base allows."""
     convoy_spacing: Range = (0.9, 1.2)
     """Factor on the distances between the convoy's cars at departure; the ego's place stays."""
-    v2v: tuple[str, ...] = ("ideal", "esp_now", "bursty")
+    v2v: tuple[str, ...] = ("ideal", "esp_now", "bursty", "blocked_antenna")
     """Names of the radios dealt to the scenarios; none: nothing is said about the radio."""
     level_spread: float = 0.25
     """How far single flows and types may lie from the scenario's level, as a share of the range."""
