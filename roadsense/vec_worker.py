@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -57,10 +58,23 @@ def serve(link: Connection, shared: SharedArrays, task: WorkerTask) -> None:
     # Ctrl-C and the end of a job are for the process that trains: it still needs its workers to end in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if sys.platform == "linux":  # also when it hangs, or is stopped
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    _die_with_training()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError), _LastWords(link):
         _Worker(link, shared, task).run()
+
+
+def _die_with_training() -> None:
+    """Lets this process end with the one that trains even while it hangs; else it ends when it next looks at its link.
+
+    The server that workers are forked from ends when the last holder of its lifeline is gone, and every worker is
+    handed that, too, so each lets go of it. When the server ends, the system ends the workers.
+    """
+    if sys.platform != "linux":
+        return
+    lifeline = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_alive_fd", None)
+    if lifeline is not None:
+        os.close(lifeline)
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
 class _LastWords:
