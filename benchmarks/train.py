@@ -7,28 +7,20 @@ of each part of the learning process: that holds on a shared machine, where time
 """
 
 import json
-import multiprocessing
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tyro
-from env import Bare
+from limits import ENV_CONFIG, PATH, run_alone, run_bare, run_on_all_cores
 
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.envs.episode import EnvConfig
-from roadsense.scenario import open_scenario
 
-PATH = Path(__file__).parents[1] / "scenarios" / "base" / "highway_fast" / "scenario.sumocfg"
-ENV_CONFIG = EnvConfig(step_info=False)
-ALONE_S = 4.0
 N_VCPUS = 32
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -86,50 +78,6 @@ class Measurement:
     def learner_us(self) -> float:
         """All of the learning process."""
         return self.transfer_us + self.forward_us + self.update_us + self.other_us
-
-
-def run_bare(link: Connection) -> None:
-    """Steps bare SUMO through episodes for a while, and says how many steps a second that were."""
-    bare, scenario = Bare(), open_scenario(PATH)
-    bare.drive(scenario, 0)
-    link.send(None)
-    link.recv()
-    n_steps, begin_s = 0, time.perf_counter()
-    while time.perf_counter() - begin_s < ALONE_S:
-        n_steps += bare.drive(scenario, n_steps)[2]
-    link.send((n_steps / (time.perf_counter() - begin_s), 0.0))
-
-
-def run_alone(link: Connection) -> None:
-    """Steps one environment that nobody waits for; says how many steps a second, and the CPU time of one in us."""
-    env, action = ConvoyEnv([PATH], config=ENV_CONFIG), np.zeros(1, np.float32)
-    env.reset(seed=0)
-    link.send(None)
-    link.recv()
-    n_steps, begin_s, begin_cpu_s = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - begin_s < ALONE_S:
-        _, _, terminated, truncated, _ = env.step(action)
-        n_steps += 1
-        if terminated or truncated:
-            env.reset()
-    elapsed_s, cpu_s = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
-    link.send((n_steps / elapsed_s, 1e6 * cpu_s / n_steps))
-
-
-def run_on_all_cores(target: Callable[[Connection], None]) -> tuple[float, float]:
-    """Runs a function in one process a core, all at the same time; returns summed steps/s and mean us."""
-    context = multiprocessing.get_context("spawn")
-    links = []
-    for _ in os.sched_getaffinity(0):
-        link, far_end = context.Pipe()
-        context.Process(target=target, args=(far_end,), daemon=True).start()
-        links.append(link)
-    for link in links:
-        link.recv()
-    for link in links:
-        link.send(None)
-    found = [link.recv() for link in links]
-    return sum(speed for speed, _ in found), statistics.mean(cpu_us for _, cpu_us in found)
 
 
 class Stopwatch:
@@ -243,6 +191,20 @@ def report(found: list[Measurement], model: dict[str, float]) -> None:
         print(f"| {one.kind:14} |" + "".join(f" {getattr(one, name)} |" for name in names) + f" {own} |")
 
 
+def share_out(best: Measurement, alone_us: float) -> dict[str, float]:
+    """Returns the shares of CPU time; what a worker takes beyond an environment left alone is transfer."""
+    total_us = best.worker_us + best.learner_us
+    simulation_us = min(alone_us, best.worker_us)
+    shares = {
+        "simulation": simulation_us,
+        "transfer": best.worker_us - simulation_us + best.transfer_us,
+        "forward": best.forward_us,
+        "update": best.update_us,
+        "other": best.other_us,
+    }
+    return {name: value_us / total_us for name, value_us in shares.items()}
+
+
 def main() -> None:
     """Measures, and prints the table and the JSON."""
     config = tyro.cli(BenchmarkConfig, description=__doc__)
@@ -257,22 +219,14 @@ def main() -> None:
     ours = [one for one in found if one.kind == "ConvoyVecEnv"]
     model, best = fit(ours), max(ours, key=lambda one: one.steps_per_s)
     report(found, model)
-    total_us = best.worker_us + best.learner_us
-    simulation_us = min(alone_us, best.worker_us)
-    shares = {
-        "simulation": simulation_us,
-        "transfer": best.worker_us - simulation_us + best.transfer_us,
-        "forward": best.forward_us,
-        "update": best.update_us,
-        "other": best.other_us,
-    }
+    shares = share_out(best, alone_us)
     result = {
         "steps_per_s": best.steps_per_s,
         "n_workers": best.n_workers,
         "ratio_to_bare": round(best.steps_per_s / statistics.mean(bare), 3),
         "bare_steps_per_s": [round(speed) for speed in bare],
         "env_alone_us": round(alone_us, 1),
-        **{f"share_{name}": round(value_us / total_us, 3) for name, value_us in shares.items()},
+        **{f"share_{name}": round(share, 3) for name, share in shares.items()},
         "model": model,
         "predicted_32_vcpu_steps_per_s": round(predict(model, config.predicted_workers, N_VCPUS)),
         "measurements": [asdict(one) for one in found],
