@@ -3,9 +3,7 @@
 An episode is decided by its plan alone, so the table is the same whatever the number of workers.
 """
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from roadsense.policies.controllers import BASELINES, Controller
 from roadsense.policies.trained import load_controller
 from roadsense.progress import progress_bar
 from roadsense.scenario import ScenarioName
+from roadsense.worker_processes import start_pool
 
 POLICY, MUTED, BOUND = "policy", "policy_muted", "perfect_driver"
 """Rows beside the baselines: the judged policy, the same without a radio, and the upper bound."""
@@ -122,10 +121,8 @@ def run_plans(plans: Sequence[Plan], worker: Worker, n_workers: int) -> list[Row
         InputError: if the policy cannot be.
         SimulationError: if a process dies.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
     bar = progress_bar(len(plans), "evaluating", "episode")
-    with ProcessPoolExecutor(n_workers, context, _start_worker, (worker,)) as pool, bar:
+    with start_pool(n_workers, [__name__], _start_worker, (worker,)) as pool, bar:
         return list(_collect(pool.map(_run_in_worker, plans), plans, bar))
 
 

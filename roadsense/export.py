@@ -29,6 +29,7 @@ from roadsense.recordings import record_observations
 from roadsense.runs import Run, open_run
 from roadsense.scenario import find_scenarios, open_scenario
 from roadsense.scratch import scratch_folder
+from roadsense.worker_processes import end_with_program
 
 POLICY_NAME, PARITY_NAME, OBSERVATIONS_NAME = "policy.tflite", "parity.json", "observations.npz"
 PACKAGES = ("roadsense", "stable-baselines3", "torch", "tensorflow", "ai-edge-litert", "numpy", "libsumo")
@@ -150,7 +151,8 @@ def _start_process(log_path: Path) -> ProcessPoolExecutor:
 
 
 def _write_output_to(path: Path) -> None:
-    # By descriptor: the libraries write past Python.
+    end_with_program()
+    # By descriptor, as libraries write past Python.
     with path.open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)

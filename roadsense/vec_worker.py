@@ -3,15 +3,12 @@
 It imports SUMO and nothing that learns. What passes in every step lies in shared memory; a byte says that it is there.
 """
 
-import ctypes
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -25,13 +22,13 @@ from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.episode import EnvConfig
 from roadsense.errors import RoadSenseError
 from roadsense.vec_shared import SharedArrays, generator_from_words, generator_words
+from roadsense.worker_processes import end_with_program
 
 STEP, CALL = b"s", b"c"
 """To a worker: step, or do what the message that follows says."""
 STEPPED, TOLD, FAILED, DIED = b"s", b"t", b"f", b"x"
 """From a worker: stepped with nothing to tell; a message follows; a call failed, with its error; last words follow."""
 
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _MISTAKES = (RoadSenseError, AttributeError, TypeError, ValueError)
 """What a call may raise without the worker being broken."""
 
@@ -58,23 +55,9 @@ def serve(link: Connection, shared: SharedArrays, task: WorkerTask) -> None:
     # Ctrl-C and the end of a job are for the process that trains: it still needs its workers to end in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _die_with_training()
+    end_with_program()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError), _LastWords(link):
         _Worker(link, shared, task).run()
-
-
-def _die_with_training() -> None:
-    """Lets this process end with the one that trains even while it hangs; else it ends when it next looks at its link.
-
-    The server that workers are forked from ends when the last holder of its lifeline is gone, and every worker is
-    handed that, too, so each lets go of it. When the server ends, the system ends the workers.
-    """
-    if sys.platform != "linux":
-        return
-    lifeline = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_alive_fd", None)
-    if lifeline is not None:
-        os.close(lifeline)
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
 class _LastWords:

@@ -5,10 +5,8 @@ collision, as in Minderhoud and Bovy, "Extended time-to-collision measures for r
 """
 
 import math
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from roadsense.envs.episode import EnvConfig
 from roadsense.envs.hazard import Hazard
 from roadsense.errors import SimulationError
 from roadsense.progress import progress_bar
+from roadsense.worker_processes import start_pool
 
 STANDARD_DRIVER = DriverProfile(
     reaction_time_s=1.2, time_headway_s=1.1, minimum_gap_m=2.5, speed_factor=1.05, max_deceleration_mps2=7.0
@@ -81,9 +80,7 @@ def measure_difficulty(config_paths: Sequence[Path], workers: int = 0) -> list[D
 
 def _measure_in_processes(paths: Sequence[Path], n_workers: int) -> Iterator[Difficulty]:
     # libsumo holds one simulation a process, so none is opened in this one.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(n_workers, context) as pool:
+    with start_pool(n_workers, [__name__]) as pool:
         yield from pool.map(_measure, paths)
 
 

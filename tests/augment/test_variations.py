@@ -177,7 +177,7 @@ def test_a_share_of_the_roads_is_wet() -> None:
 
 
 def test_radios_are_dealt_evenly_and_none_is_said_without_names() -> None:
-    assert Counter(one.v2v for one in draw(30)) == {name: 10 for name in RANGES.v2v}
+    assert Counter(one.v2v for one in draw(40)) == {name: 10 for name in RANGES.v2v}
     assert {one.v2v for one in draw(5, ranges=VariationRanges(v2v=()))} == {None}
 
 
