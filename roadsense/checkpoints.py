@@ -12,6 +12,7 @@ import os
 import random
 import zipfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def _read(path: Path) -> State | None:
             if archive.testzip() is not None:
                 return None
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile):
+    except (OSError, RuntimeError, EOFError, UnpicklingError, zipfile.BadZipFile):
         return None
     if state.get("format") != FORMAT:
         raise RunError(f"{path}: expected a checkpoint of format {FORMAT}, got {state.get('format')}. Begin a new run.")
