@@ -82,10 +82,16 @@ def _read(path: Path) -> State | None:
 
 def take_generators(model: Any) -> State:
     """Returns the state of every generator of this process: Python's, NumPy's, torch's and the action space's."""
-    name, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002, the one SB3 draws from
+    drawn: Any = np.random.get_state(legacy=False)  # noqa: NPY002, the one SB3 draws from
+    keys, place = drawn["state"]["key"], drawn["state"]["pos"]
     return {
         "python": random.getstate(),
-        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), int(place), int(has_gauss), float(gauss)),
+        "numpy": {
+            "keys": torch.from_numpy(keys.astype(np.int64)),
+            "pos": int(place),
+            "has_gauss": int(drawn["has_gauss"]),
+            "gauss": float(drawn["gauss"]),
+        },
         "torch": torch.get_rng_state(),
         "actions": model.action_space.np_random.bit_generator.state,
     }
@@ -93,9 +99,10 @@ def take_generators(model: Any) -> State:
 
 def restore_generators(model: Any, state: State) -> None:
     """Sets every generator to what `take_generators` returned."""
-    name, keys, *rest = state["numpy"]
+    drawn = state["numpy"]
+    keys = drawn["keys"].numpy().astype(np.uint32)
     random.setstate(state["python"])
-    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    np.random.set_state(("MT19937", keys, drawn["pos"], drawn["has_gauss"], drawn["gauss"]))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
     model.action_space.np_random.bit_generator.state = state["actions"]
 

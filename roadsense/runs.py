@@ -99,6 +99,11 @@ class Run:
         whole, _, _ = self.metrics_path.read_text().rpartition("\n")
         return pd.read_json(io.StringIO(whole), lines=True) if whole else pd.DataFrame()
 
+    def count_timesteps(self) -> int:
+        """Returns the environment steps it has learned from, as far as they were logged."""
+        table = self.read_metrics()
+        return 0 if table.empty else int(table["timesteps"].max())
+
     def read_state(self) -> RunState:
         """Returns what it is doing: running, trained, stopped or failed."""
         return read_state(self.folder)

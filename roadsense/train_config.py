@@ -187,7 +187,9 @@ def restore_config(saved: Mapping[str, Any], folder: Path, asked: TrainConfig) -
     known = {field.name: field.default for field in fields(TrainConfig)}
     unknown = sorted(set(saved) - set(known))
     if unknown:
-        raise InputError(f"{folder}: expected settings of this version, got {unknown}. Go on with the one it began with.")
+        raise InputError(
+            f"{folder}: expected settings of this version, got {unknown}. Go on with the one it began with."
+        )
     free = {"resume", "allow_other_dataset"} | ({"dataset_dir", "eval_dir"} if asked.allow_other_dataset else set())
     given = {name: getattr(asked, name) for name in known if getattr(asked, name) != known[name]}
     wrong = sorted(given.keys() - free)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -88,7 +89,9 @@ def _train_seed(whole: TrainConfig, folder: Path, seed: int) -> Run:
         return train(replace(whole, seed=seed, seeds=(), run_dir=str(folder), allow_other_dataset=False))
     if run.read_state().name == TRAINED:
         return run
-    moved = {"dataset_dir": whole.dataset_dir, "eval_dir": whole.eval_dir} if whole.allow_other_dataset else {}
+    moved: dict[str, Any] = (
+        {"dataset_dir": whole.dataset_dir, "eval_dir": whole.eval_dir} if whole.allow_other_dataset else {}
+    )
     return train(TrainConfig(resume=str(folder), allow_other_dataset=whole.allow_other_dataset, **moved))
 
 

@@ -54,6 +54,8 @@ def test_a_killed_program_loses_at_most_an_interval_and_one_that_is_stopped_says
     assert reached - read_newest_checkpoint(run.checkpoint_dir)["timesteps"] <= 512 + 64
     process = start_again(run.folder)
     wait_until(lambda: run.read_state().name == "running" and timesteps_of(run) > reached, process)
+    with pytest.raises(RunError, match="is running"):
+        train(TrainConfig(resume=str(run.folder)))
     process.send_signal(signal.SIGTERM)
     _, words = process.communicate(timeout=20)
     assert process.returncode == 143
@@ -83,14 +85,10 @@ def test_plr_goes_on_with_its_scores(tmp_path):
 
 
 def test_a_stop_file_does_what_a_signal_does(tmp_path):
-    process, run = start_tiny(tmp_path / "run", total_timesteps=1_000_000), Run(tmp_path / "run")
-    wait_until(lambda: timesteps_of(run) > 0, process)
-    assert run.read_state().name == "running"
-    with pytest.raises(RunError, match="is running"):
-        train(TrainConfig(resume=str(run.folder)))
-    (run.folder / "stop").touch()
-    assert process.wait(timeout=20) == 143
+    run = stop_tiny(tmp_path / "run", 600, "stop file", **LONG | {"total_timesteps": 100_000})
+    assert run.read_state().name == "stopped"
     assert "stop file" in run.read_state().reason
+    assert read_newest_checkpoint(run.checkpoint_dir)["timesteps"] >= 512
 
 
 def test_a_stop_during_the_head_start_leaves_nothing_to_resume_from(tmp_path):

@@ -60,7 +60,13 @@ def test_the_list_of_episodes_is_fixed_and_one_in_five_is_calm(small_dataset):
 
 
 def row(collision=False, false_braking_s=0.0, error=""):
-    return {"collision": collision, "calm_s": 10.0, "false_braking_s": false_braking_s, "min_ttc_s": 2.0, "error": error}
+    return {
+        "collision": collision,
+        "calm_s": 10.0,
+        "false_braking_s": false_braking_s,
+        "min_ttc_s": 2.0,
+        "error": error,
+    }
 
 
 def test_the_score_is_what_can_be_promised_less_what_it_costs():

@@ -16,6 +16,7 @@ from roadsense.stopping import StoppedError
 from roadsense.train_convoy import TrainConfig, train
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
+STOP_FILE = "stop file"
 TINY = {
     "dataset_dir": str(BASE_DIR / "highway_fast"),
     "total_timesteps": 512,
@@ -51,11 +52,11 @@ def _start(options):
 
 
 def stop_tiny(folder, at_least, how=signal.SIGTERM, **changes):
-    """Trains in this process, which gets a signal when the training has come so far; returns the stopped run."""
+    """Trains in this process, which is asked to stop when the training has come so far; returns the stopped run."""
     run = Run(folder)
     sender = threading.Thread(target=_send_when, args=(run, at_least, how), daemon=True)
     sender.start()
-    with pytest.raises(StoppedError, match=how.name):
+    with pytest.raises(StoppedError, match=how if how == STOP_FILE else how.name):
         train_tiny(folder, **changes)
     sender.join()
     return run
@@ -63,7 +64,10 @@ def stop_tiny(folder, at_least, how=signal.SIGTERM, **changes):
 
 def _send_when(run, at_least, how):
     wait_until(lambda: timesteps_of(run) >= at_least and run.read_state().name == "running")
-    os.kill(os.getpid(), how)
+    if how == STOP_FILE:
+        (run.folder / "stop").touch()
+    else:
+        os.kill(os.getpid(), how)
 
 
 def wait_until(happened, process=None, seconds=60.0):
