@@ -1,0 +1,111 @@
+"""The reports on workers that died, or whose simulation failed: what happened, where, and how to see it again."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadsense.envs.episode import EnvConfig
+from roadsense.errors import SimulationError
+from roadsense.replay import RecordedEpisode
+from roadsense.vec_shared import EpisodeStart
+
+N_LAST_ACTIONS = 50
+
+
+@dataclass(frozen=True)
+class WorkerDeath:
+    """How a worker's episode came to an end that is not its own.
+
+    Attributes:
+        worker: its index.
+        reason: the traceback, the signal, what SUMO said, or that it was stuck.
+        scenario: path of the `.sumocfg` it drove; None if none was drawn.
+        generator: state of the generator the episode was drawn from, which is its seed; None if there was no episode.
+        n_steps: steps begun in the episode.
+        last_actions: the last of them, up to 50.
+        command: a line that repeats the episode; empty if there was none.
+    """
+
+    worker: int
+    reason: str
+    scenario: Path | None
+    generator: tuple[int, ...] | None
+    n_steps: int
+    last_actions: tuple[float, ...]
+    command: str
+
+    def __str__(self) -> str:
+        where = f"in {self.scenario} after {self.n_steps} steps" if self.scenario else "with no scenario loaded"
+        return f"worker {self.worker}, {where}: {self.reason.strip()}"
+
+
+class DeathRegister:
+    """Remembers the actions of running episodes and writes the reports.
+
+    Args:
+        scenario_paths: that the workers draw from.
+        config: settings of their environments.
+        n_workers: how many there are.
+        on_death: called with every report.
+        max_deaths: how many are borne.
+    """
+
+    def __init__(
+        self,
+        scenario_paths: Sequence[Path],
+        config: EnvConfig,
+        n_workers: int,
+        on_death: Callable[[WorkerDeath], None] | None,
+        max_deaths: int,
+    ):
+        self.deaths: list[WorkerDeath] = []
+        self._scenario_paths, self._config = scenario_paths, config
+        self._on_death, self._max_deaths = on_death, max_deaths
+        self._actions = np.zeros((config.n_steps, n_workers), np.float32)
+        self._n_rows, self._first_rows = 0, [0] * n_workers
+
+    def note_actions(self, actions: NDArray[np.float32]) -> None:
+        """Notes what all workers do in a step, shape (n_workers,)."""
+        self._actions[self._n_rows % len(self._actions)] = actions
+        self._n_rows += 1
+
+    def note_start(self, worker: int) -> None:
+        """Notes that a worker's next step is the first of an episode."""
+        self._first_rows[worker] = self._n_rows
+
+    def report(self, worker: int, reason: str, start: EpisodeStart) -> None:
+        """Reports a death.
+
+        Args:
+            worker: index of the dead.
+            reason: what ended it.
+            start: of its episode.
+
+        Raises:
+            SimulationError: if there are more than can be borne.
+        """
+        death = self._describe(worker, reason, start)
+        self.deaths.append(death)
+        if self._on_death:
+            self._on_death(death)
+        if len(self.deaths) > self._max_deaths:
+            lines = "\n".join(str(death) for death in self.deaths)
+            raise SimulationError(
+                f"Expected at most {self._max_deaths} dead workers, got {len(self.deaths)}. Repeat the last with\n"
+                f"{death.command or '(nothing to repeat)'}\nand see to the reasons:\n{lines}"
+            )
+
+    def _describe(self, worker: int, reason: str, start: EpisodeStart) -> WorkerDeath:
+        if start.scenario_index < 0:
+            return WorkerDeath(worker, reason, None, None, start.n_steps, (), "")
+        scenario = self._scenario_paths[start.scenario_index]
+        rows = (self._first_rows[worker] + np.arange(start.n_steps)) % len(self._actions)
+        actions = self._actions[rows, worker].reshape(-1, 1)
+        episode = RecordedEpisode(self._config, len(self._scenario_paths), start.generator, actions)
+        command = shlex.join(("python", "-m", "roadsense.replay", str(scenario), episode.encode()))
+        last = tuple(actions[-N_LAST_ACTIONS:, 0].tolist())
+        return WorkerDeath(worker, reason, scenario, start.generator, start.n_steps, last, command)
