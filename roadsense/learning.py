@@ -22,7 +22,8 @@ from roadsense.splits import Splits
 from roadsense.stopping import StoppedError, StopRequest
 from roadsense.train_config import TrainConfig
 from roadsense.training_log import TrainingLog, cut_metrics
-from roadsense.workers import Workers, start_workers
+from roadsense.vec_env import ConvoyVecEnv
+from roadsense.workers import start_workers
 
 
 def run_training(run: Run, config: TrainConfig, splits: Splits) -> None:
@@ -72,7 +73,7 @@ def _restore(run: Run, model: Any, keeper: Keeper) -> None:
     keeper.restore(model, state)
 
 
-def _imitate_rule(model: Any, env: Workers, config: TrainConfig, stop: StopRequest) -> None:
+def _imitate_rule(model: Any, env: ConvoyVecEnv, config: TrainConfig, stop: StopRequest) -> None:
     with stop.at_once():
         shown = demonstrate(env, HeardBrakingRule(), config.imitation_timesteps, config.gamma)
         imitate(model, shown, np.random.default_rng(config.seed))
