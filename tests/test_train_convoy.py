@@ -2,9 +2,13 @@
 
 import dataclasses
 import json
+import multiprocessing
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +17,11 @@ import torch
 from stable_baselines3 import PPO
 
 from roadsense.algorithms import learning_rate_at
-from roadsense.errors import InputError, RunError, ScenarioError
-from roadsense.runs import open_run, read_seeds
+from roadsense.errors import InputError, RunError, ScenarioError, SimulationError
+from roadsense.runs import Run, open_run, read_seeds
 from roadsense.train_config import PRESETS
 from roadsense.train_convoy import TrainConfig, main, train, train_seeds
+from tests.training import timesteps_of, wait_until
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
 TINY = {
@@ -140,6 +145,26 @@ def test_learning_rates_go_by_what_is_left_of_the_whole_training(schedule, half_
 def test_hazards_and_radios_of_other_cars_reach_the_environment():
     config = TrainConfig(stopped_share=0.3, cut_in_share=0.2, penetration=0.4).env_config()
     assert (config.hazards.stopped_share, config.hazards.cut_in_share, config.penetration) == (0.3, 0.2, 0.4)
+
+
+def test_a_worker_that_dies_is_noted_and_the_training_goes_on_until_too_many_have(tmp_path):
+    run = Run(tmp_path / "run")
+
+    def _kill():
+        wait_until(lambda: timesteps_of(run) > 0)
+        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+    threading.Thread(target=_kill, daemon=True).start()
+    train_tiny(run.folder, total_timesteps=5120)
+    (death,) = (json.loads(line) for line in run.deaths_path.read_text().splitlines())
+    assert "SIGKILL" in death["reason"]
+    assert "roadsense.replay" in death["command"]
+    run = Run(tmp_path / "strict")
+    threading.Thread(target=_kill, daemon=True).start()
+    with pytest.raises(SimulationError, match="at most 0 dead workers"):
+        train_tiny(run.folder, total_timesteps=1_000_000, max_deaths=0)
+    assert run.read_state().name == "failed"
+    assert "dead workers" in run.read_state().reason
 
 
 def test_several_seeds_are_one_experiment_that_can_be_resumed(tmp_path):
