@@ -2,7 +2,8 @@
 
 SUMO's state cannot be saved faithfully. So every run, broken or not, begins its environments anew at each checkpoint,
 from a seed of its own; and a checkpoint that had to be made between two of those points holds the actions since the
-last one, from which the same steps are driven again. Either way a resumed run equals an unbroken one.
+last one, from which the same steps are driven again. Either way a resumed run equals an unbroken one
+(unless a worker process died in between: its episode cannot be driven again).
 
 A file is one zip of tensors, numbers and words, read without running any code of it. It is written beside its place,
 flushed to the disk and renamed; the last two are kept, and a damaged one is passed over.

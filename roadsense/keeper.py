@@ -110,8 +110,8 @@ class Keeper(BaseCallback):
         row, infos = len(self._actions) - self._taken["n_rows"], self.locals["infos"]
         self._actions.append(self.locals.get("clipped_actions", self.locals["actions"]))
         for worker in np.flatnonzero(self.locals["dones"]):
-            if "outcome" in infos[worker]:
-                self._ends.append((row, int(worker), infos[worker]["outcome"]["scenario"]))
+            outcome = infos[worker].get("outcome", {})  # there is none when the worker died
+            self._ends.append((row, int(worker), outcome.get("scenario", "")))
         return True
 
     def _on_rollout_end(self) -> None:

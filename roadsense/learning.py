@@ -46,10 +46,8 @@ def run_training(run: Run, config: TrainConfig, splits: Splits) -> None:
             closing(start_workers(splits.train_paths, config, run.deaths_path)) as env,
             closing(HeldOut(run, config, splits.eval_paths, stop)) as heldout,
         ):
-            names = [path.parent.name for path in splits.train_paths]
-            sampler = PlrSampler(names, config.n_workers) if config.sampler == "plr" else UniformSampler()
             log = TrainingLog(run.metrics_path, config.total_timesteps, config.log_interval, heldout.take_finished)
-            keeper = Keeper(run, config, stop, sampler, {"log": log, "heldout": heldout})
+            keeper = Keeper(run, config, stop, _build_sampler(config, splits), {"log": log, "heldout": heldout})
             model = build_model(env, config)
             if any(run.checkpoint_dir.glob(PATTERN)):
                 _restore(run, model, keeper)
@@ -65,6 +63,12 @@ def run_training(run: Run, config: TrainConfig, splits: Splits) -> None:
             if heldout.is_waiting:
                 raise _stopped(run, stop)
             log.finish()
+
+
+def _build_sampler(config: TrainConfig, splits: Splits) -> UniformSampler:
+    if config.sampler == "uniform":
+        return UniformSampler()
+    return PlrSampler([path.parent.name for path in splits.train_paths], config.n_workers)
 
 
 def _restore(run: Run, model: Any, keeper: Keeper) -> None:

@@ -75,16 +75,18 @@ class PlrSampler(UniformSampler):
 
         Args:
             errors: of the value, (steps, workers).
-            ends: of the episodes that ended in it: row of the last step, worker, name of the scenario, by row.
+            ends: of the episodes that ended in it: row of the last step, worker, and name of the scenario, empty where
+                the episode broke off and says nothing; by row.
         """
         begun = np.zeros(errors.shape[1], dtype=int)
         for row, worker, name in ends:
             self._add(errors[begun[worker] : row + 1, worker], worker)
             begun[worker] = row + 1
-            self._n_episodes += 1
-            place = self._index[name]
-            self._scores[place] = self._sums[worker] / max(self._counts[worker], 1)
-            self._seen_at[place] = self._n_episodes
+            if name:
+                self._n_episodes += 1
+                place = self._index[name]
+                self._scores[place] = self._sums[worker] / max(self._counts[worker], 1)
+                self._seen_at[place] = self._n_episodes
             self._sums[worker] = self._counts[worker] = 0.0
         for worker in range(errors.shape[1]):
             self._add(errors[begun[worker] :, worker], worker)

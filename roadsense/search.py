@@ -20,10 +20,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from roadsense.checkpoints import PATTERN
 from roadsense.command import run_command
 from roadsense.errors import InputError
 from roadsense.files import write_atomically
+from roadsense.run_state import TRAINED
 from roadsense.runs import Run
 from roadsense.search_space import Choice, Range, SearchSpace
 from roadsense.splits import find_splits
@@ -75,11 +75,11 @@ class SearchConfig:
 
 @dataclass
 class _Active:
-    """A trial whose training is running."""
+    """A trial whose training is running; without a process it had come to its end before."""
 
     trial: optuna.Trial
     run: Run
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None
     n_reported: int = 0
     score: float | None = None
     is_pruned: bool = False
@@ -109,10 +109,11 @@ def search(config: SearchConfig) -> pd.DataFrame:
                 active = [each for each in active if not _follow(each, study)]
                 time.sleep(LOOK_EVERY_S)
         finally:
-            for each in active:
-                each.process.terminate()
-            for each in active:
-                each.process.wait()
+            processes = [each.process for each in active if each.process]
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait()
     raise StoppedError(f"Stopped by {stop.reason}. Start the search again to go on.")
 
 
@@ -168,7 +169,9 @@ def _start(trial: optuna.Trial, config: SearchConfig) -> _Active:
     }
     if config.eval_dir is not None:
         settings["eval_dir"] = config.eval_dir
-    if run.config_path.is_file() and any(run.checkpoint_dir.glob(PATTERN)):
+    if run.manifest_path.is_file():
+        if run.read_state().name == TRAINED:
+            return _Active(trial, run, None)
         settings = {"resume": run.folder}
     options = [f"--{name}={value}" for name, value in settings.items()]
     command = [sys.executable, "-m", "roadsense.train_convoy", *options]
@@ -178,7 +181,7 @@ def _start(trial: optuna.Trial, config: SearchConfig) -> _Active:
 
 def _follow(active: _Active, study: optuna.Study) -> bool:
     """Reports a trial's new evaluations, ends it if it is a poor one, and returns whether it is over."""
-    code = active.process.poll()
+    code = active.process.poll() if active.process else 0
     table = active.run.read_metrics()
     judged = table.dropna(subset=["eval_score"]) if "eval_score" in table else table.iloc[:0]
     for row in judged.iloc[active.n_reported :].to_dict("records"):

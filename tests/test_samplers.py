@@ -51,6 +51,13 @@ def test_an_episode_that_was_cut_off_is_forgotten():
     assert sampler.state()["scores"][0] == 1.0
 
 
+def test_an_episode_that_broke_off_counts_for_nothing():
+    sampler = PlrSampler(NAMES, 1)
+    sampler.update(errors([100, 1, 1]), [(0, 0, ""), (2, 0, "a")])
+    assert sampler.state()["scores"][0] == 1.0
+    assert sampler.state()["n_episodes"] == 1
+
+
 def test_what_was_not_seen_for_long_comes_again():
     sampler = PlrSampler(NAMES, 1)
     sampler.update(errors([1, 1, 1, 1]), [(row, 0, name) for row, name in enumerate(NAMES)])
