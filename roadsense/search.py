@@ -51,7 +51,7 @@ class SearchConfig:
         eval_episodes: of each evaluation.
         n_workers: of each trial; 0 for four a core.
         seed: of the search and of each training.
-        space: what is searched.
+        space: what is searched; from Python only.
     """
 
     search_dir: Path
@@ -65,7 +65,7 @@ class SearchConfig:
     eval_episodes: int = 100
     n_workers: int = 0
     seed: int = 0
-    space: SearchSpace = field(default_factory=SearchSpace)
+    space: tyro.conf.Suppress[SearchSpace] = field(default_factory=SearchSpace)
 
     def __post_init__(self) -> None:
         for name in ("n_trials", "n_parallel", "total_timesteps", "n_evaluations", "eval_episodes"):
