@@ -67,11 +67,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("roadsense.cli:verify", "check a dataset against its manifest"),
     "unpack": ("roadsense.cli:unpack", "check someone else's scenarios and unpack them"),
     "train": ("roadsense.train_convoy:main", "train a policy on a dataset"),
+    "search": ("roadsense.search:main", "search for settings that train better policies"),
     "evaluate": ("roadsense.evaluate:main", "judge a policy on held-out scenarios, beside baselines"),
     "export": ("roadsense.export:main", "turn a policy into TFLite and prove it equal"),
     "fit-channel": ("roadsense.fit_channel:main", "fit a radio to a log of your own hardware's messages"),
     "run": ("roadsense.cli:run", "run a notebook with parameters, keep the executed copy"),
-    "runs": ("roadsense.cli:runs", "list runs"),
+    "runs": ("roadsense.cli:runs", "list runs and what they are doing"),
+    "watch": ("roadsense.watch:main", "follow a training from any terminal until it ends"),
     "demo": ("roadsense.cli:demo", "the whole way once, small, in about 10 minutes"),
 }
 
@@ -164,8 +166,9 @@ def _list_runs(folder: str) -> None:
     from roadsense.runs import find_runs
 
     for found in find_runs(folder):
-        state = "trained" if found.model_path.is_file() else "unfinished"
-        sys.stdout.write(f"{found.folder}  {state}  {found.read_config().get('total_timesteps')} steps\n")
+        state, wanted = found.read_state(), found.read_config().get("total_timesteps")
+        why = f"  ({state.reason})" if state.reason else ""
+        sys.stdout.write(f"{found.folder}  {state.name}  {found.count_timesteps()} of {wanted} steps{why}\n")
 
 
 if __name__ == "__main__":

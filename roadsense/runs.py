@@ -4,6 +4,7 @@ A run never overwrites a run. Files appear whole: each is written beside its pla
 """
 
 import importlib.metadata
+import io
 import json
 import platform
 import subprocess
@@ -17,6 +18,7 @@ import pandas as pd
 
 from roadsense.errors import RunError
 from roadsense.files import write_atomically
+from roadsense.run_state import RunState, read_state
 
 PACKAGES = ("roadsense", "eclipse-sumo", "libsumo", "gymnasium", "stable-baselines3", "torch", "numpy")
 
@@ -52,6 +54,26 @@ class Run:
         return self.folder / "model.zip"
 
     @property
+    def best_model_path(self) -> Path:
+        """The policy with the best score on held-out scenarios while it was trained, if it was evaluated."""
+        return self.folder / "best_model.zip"
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """Folder of the checkpoints it can be resumed from."""
+        return self.folder / "checkpoints"
+
+    @property
+    def heldout_dir(self) -> Path:
+        """Folder of the policies that were evaluated while it was trained."""
+        return self.folder / "heldout"
+
+    @property
+    def deaths_path(self) -> Path:
+        """Worker processes that died, one JSON object a line."""
+        return self.folder / "deaths.jsonl"
+
+    @property
     def evaluation_dir(self) -> Path:
         """Folder of the evaluation's tables and figures."""
         return self.folder / "evaluation"
@@ -73,7 +95,18 @@ class Run:
         """Returns the training's progress, one row per line logged; empty if there is none yet."""
         if not self.metrics_path.is_file():
             return pd.DataFrame()
-        return pd.read_json(self.metrics_path, lines=True)
+        # A line that is just being written has no end yet.
+        whole, _, _ = self.metrics_path.read_text().rpartition("\n")
+        return pd.read_json(io.StringIO(whole), lines=True) if whole else pd.DataFrame()
+
+    def count_timesteps(self) -> int:
+        """Returns the environment steps it has learned from, as far as they were logged."""
+        table = self.read_metrics()
+        return 0 if table.empty else int(table["timesteps"].max())
+
+    def read_state(self) -> RunState:
+        """Returns what it is doing: running, trained, stopped or failed."""
+        return read_state(self.folder)
 
 
 def create_run(folder: str | Path, config: Any, facts: Mapping[str, Any]) -> Run:
@@ -99,14 +132,20 @@ def create_run(folder: str | Path, config: Any, facts: Mapping[str, Any]) -> Run
     return run
 
 
-def open_run(folder: str | Path) -> Run:
-    """Opens a run folder that holds a trained policy.
+def open_run(folder: str | Path, trained: bool = True) -> Run:
+    """Opens a run folder, from any process.
+
+    Args:
+        folder: of the run.
+        trained: whether it has to hold a trained policy; without, a run that is being trained is opened as well.
 
     Raises:
-        RunError: if it does not.
+        RunError: if it is no run, or holds no policy.
     """
     run = Run(Path(folder))
-    if not run.model_path.is_file():
+    if not trained and not run.config_path.is_file():
+        raise RunError(f"Expected the folder of a run with {run.config_path.name}, found none in {folder}.")
+    if trained and not run.model_path.is_file():
         raise RunError(
             f"Expected a run with {run.model_path.name} in {folder}, found none. Train one with `roadsense train`."
         )
@@ -129,6 +168,12 @@ def open_newest_run(folder: str | Path = "runs") -> Run:
     if not trained:
         raise RunError(f"Expected a trained run below {folder}, found none. Train one with `roadsense train`.")
     return trained[-1]
+
+
+def read_seeds(folder: str | Path) -> pd.DataFrame:
+    """Returns the progress of all runs of an experiment, one after the other, with the seed of each in `seed`."""
+    runs = [run for run in find_runs(folder) if run.metrics_path.is_file()]
+    return pd.concat([run.read_metrics().assign(seed=run.read_config()["seed"]) for run in runs], ignore_index=True)
 
 
 def _origin() -> dict[str, Any]:

@@ -1,43 +1,70 @@
-"""What a training says of itself: a line of figures per update, and a progress bar."""
+"""What a training says of itself: a line of figures per interval, and a progress bar."""
 
 import json
 import math
+import multiprocessing
+import os
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
+from roadsense.files import write_atomically
 from roadsense.progress import progress_bar
 
 WINDOW_EPISODES = 200
 """Figures of episodes are means over this many of the latest."""
-LEARNING_FIGURES = ("approx_kl", "clip_fraction", "entropy_loss", "explained_variance", "value_loss", "std")
+LEARNING_FIGURES = (
+    "approx_kl", "clip_fraction", "entropy_loss", "explained_variance", "value_loss", "std", "actor_loss",
+    "critic_loss", "ent_coef", "learning_rate",
+)  # fmt: skip
 
 
 class TrainingLog(BaseCallback):
-    """Writes one JSON object per update to `metrics.jsonl`, flushed, and moves the progress bar.
+    """Appends one JSON object per interval to `metrics.jsonl`, flushed, and moves the progress bar.
 
     Args:
         path: the file to append to.
         total_timesteps: steps to learn from.
+        interval: steps between two lines, at least a rollout.
+        take_evaluation: returns the figures of a finished evaluation that wasn't logged yet, or None.
     """
 
-    def __init__(self, path: Path, total_timesteps: int):
+    def __init__(
+        self, path: Path, total_timesteps: int, interval: int, take_evaluation: Callable[[], dict[str, Any] | None]
+    ):
         super().__init__()
-        self._path = path
-        self._total = total_timesteps
+        self._path, self._total, self._interval = path, total_timesteps, interval
+        self._take_evaluation = take_evaluation
         self._outcomes: deque[dict[str, Any]] = deque(maxlen=WINDOW_EPISODES)
-        self._n_episodes = 0
+        self._n_episodes, self._elapsed_before_s, self._next = 0, 0.0, 0
+
+    def state(self) -> dict[str, Any]:
+        """Returns what a checkpoint keeps."""
+        return {
+            "outcomes": [_as_plain(row) for row in self._outcomes],
+            "n_episodes": self._n_episodes,
+            "elapsed_s": self._elapsed_s(),
+            "next": self._next,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes back what `state` returned."""
+        self._outcomes.extend(state["outcomes"])
+        self._n_episodes, self._elapsed_before_s, self._next = state["n_episodes"], state["elapsed_s"], state["next"]
 
     def _on_training_start(self) -> None:
         # PPO learns from whole rollouts, so it ends with the first that reaches the total.
-        per_update = self.training_env.num_envs * self.model.n_steps
+        per_update = self.training_env.num_envs * getattr(self.model, "n_steps", 1)
         self._total = math.ceil(self._total / per_update) * per_update
         self._bar = progress_bar(self._total, "training", "step")
-        self._started_s = time.monotonic()
+        self._bar.initial = self._bar.n = self.num_timesteps
+        self._started_s = self._line_s = time.monotonic()
+        self._started_at = self._line_at = self.num_timesteps
 
     def _on_step(self) -> bool:
         self._bar.update(self.training_env.num_envs)
@@ -48,25 +75,40 @@ class TrainingLog(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
-        self._write(self.figures())
+        if self.num_timesteps >= self._next:
+            self._next = (self.num_timesteps // self._interval + 1) * self._interval
+            self._write(self.figures())
 
     def _on_training_end(self) -> None:
-        self._write(self.figures())
+        if self.num_timesteps != self._line_at:
+            self._write(self.figures())
         self._bar.close()
 
-    def figures(self) -> dict[str, float]:
+    def finish(self) -> None:
+        """Writes a line for each evaluation that isn't logged yet."""
+        while evaluation := self._take_evaluation():
+            self._append({"timesteps": self.num_timesteps, **evaluation})
+
+    def figures(self) -> dict[str, Any]:
         """Returns the figures of now, by name."""
-        elapsed_s = time.monotonic() - self._started_s
-        figures = {
+        now_s = time.monotonic()
+        done, line_s = self.num_timesteps - self._started_at, max(now_s - self._line_s, 1e-9)
+        left = self._total - self.num_timesteps
+        figures: dict[str, Any] = {
             "timesteps": self.num_timesteps,
-            "elapsed_s": round(elapsed_s, 1),
-            "steps_per_s": round(self.num_timesteps / max(elapsed_s, 1e-9), 1),
-            "eta_s": round(elapsed_s * (self._total / max(self.num_timesteps, 1) - 1), 1),
+            "elapsed_s": round(self._elapsed_s(), 1),
+            "steps_per_s": round((self.num_timesteps - self._line_at) / line_s, 1),
+            "eta_s": round((now_s - self._started_s) * left / max(done, 1), 1),
             "episodes": self._n_episodes,
         }
         figures |= self._episode_figures()
         learned = {name: self.logger.name_to_value.get(f"train/{name}") for name in LEARNING_FIGURES}
-        return figures | {name: float(value) for name, value in learned.items() if value is not None}
+        figures |= {name: float(value) for name, value in learned.items() if value is not None}
+        return figures | measure_memory() | (self._take_evaluation() or {})
+
+    def _elapsed_s(self) -> float:
+        started_s = getattr(self, "_started_s", None)
+        return self._elapsed_before_s + (time.monotonic() - started_s if started_s is not None else 0.0)
 
     def _episode_figures(self) -> dict[str, float]:
         outcomes = self._outcomes
@@ -84,10 +126,42 @@ class TrainingLog(BaseCallback):
                 figures[name] = float(np.mean([row[name] for row in outcomes]))
         return figures
 
-    def _write(self, figures: dict[str, float]) -> None:
-        with self._path.open("a") as file:
-            file.write(json.dumps(figures) + "\n")
+    def _write(self, figures: dict[str, Any]) -> None:
+        self._line_s, self._line_at = time.monotonic(), self.num_timesteps
+        self._append(figures)
         if "collision_rate" in figures:
             self._bar.set_postfix_str(
                 f"collisions {figures['collision_rate']:.1%}, reward {figures['reward_mean']:.1f}", refresh=False
             )
+
+    def _append(self, figures: dict[str, Any]) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps(figures) + "\n")
+
+
+def cut_metrics(path: Path, timesteps: int) -> None:
+    """Removes the lines of `metrics.jsonl` beyond a number of steps: what is resumed there writes them again."""
+    if path.is_file():
+        whole, _, _ = path.read_text().rpartition("\n")
+        kept = [line for line in whole.splitlines() if json.loads(line)["timesteps"] <= timesteps]
+        write_atomically(path, "".join(line + "\n" for line in kept))
+
+
+def measure_memory() -> dict[str, float]:
+    """Returns the resident memory of this process and of all its workers, in MB; nothing where there is no /proc."""
+    workers = [_resident_mb(process.pid) for process in multiprocessing.active_children() if process.pid]
+    main = _resident_mb(os.getpid())
+    return {"memory_main_mb": main, "memory_workers_mb": round(sum(workers), 1)} if main else {}
+
+
+def _resident_mb(pid: int) -> float:
+    try:
+        n_pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):  # no /proc, or the process has just ended
+        return 0.0
+    return round(n_pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
+
+def _as_plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Returns a row with NumPy's numbers as Python's, which a checkpoint can hold."""
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}

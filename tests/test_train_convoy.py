@@ -1,8 +1,14 @@
 """Training, for real and tiny: two workers, a few hundred steps."""
 
+import dataclasses
 import json
+import multiprocessing
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +16,12 @@ import pytest
 import torch
 from stable_baselines3 import PPO
 
-from roadsense.errors import InputError, RunError, ScenarioError
-from roadsense.runs import open_run
-from roadsense.train_convoy import TrainConfig, main, train
+from roadsense.algorithms import learning_rate_at
+from roadsense.errors import InputError, RunError, ScenarioError, SimulationError
+from roadsense.runs import Run, open_run, read_seeds
+from roadsense.train_config import PRESETS
+from roadsense.train_convoy import TrainConfig, main, train, train_seeds
+from tests.training import timesteps_of, wait_until
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
 TINY = {
@@ -49,6 +58,8 @@ def test_metrics_are_lines_of_json_that_lead_to_the_end(run):
     timesteps = [line["timesteps"] for line in lines]
     assert timesteps == sorted(timesteps)
     assert timesteps[-1] == 256
+    assert 100 < lines[-1]["memory_main_mb"] < 2000
+    assert lines[-1]["memory_workers_mb"] > 100
     assert {"steps_per_s", "eta_s", "reward_mean", "collision_rate", "term_jerk", "value_loss"} <= set(lines[-1])
 
 
@@ -98,12 +109,79 @@ def test_a_broken_scenario_stops_before_anything_is_made(tmp_path):
         {"v2v": "telepathy"},
         {"hazard_probability": 1.5},
         {"episode_steps": 0},
+        {"algorithm": "dreamer"},
+        {"schedule": "steep"},
+        {"sampler": "plr", "algorithm": "sac"},
+        {"preset": "weekend"},
+        {"checkpoint_interval": 0},
+        {"eval_interval": -1},
+        {"learning_rate": 0.0},
+        {"seeds": (1, 1)},
+        {"seeds": (-1,)},
+        {"stopped_share": 0.7, "cut_in_share": 0.6},
+        {"penetration": 2.0},
     ],
     ids=str,
 )
 def test_wrong_settings_are_refused_at_once(wrong):
     with pytest.raises(InputError, match="Expected"):
         TrainConfig(**wrong)
+
+
+def test_a_preset_takes_the_place_of_defaults_and_other_values_win():
+    config = TrainConfig(preset="overnight", net_width=48)
+    assert config.total_timesteps == PRESETS["overnight"]["total_timesteps"] > TrainConfig().total_timesteps
+    assert config.net_width == 48
+    assert TrainConfig(**dataclasses.asdict(config)) == config
+
+
+@pytest.mark.parametrize(("schedule", "half_way"), [("linear", 0.55), ("cosine", 0.55), ("constant", 1.0)])
+def test_learning_rates_go_by_what_is_left_of_the_whole_training(schedule, half_way):
+    config = TrainConfig(schedule=schedule, learning_rate=1.0)
+    rates = [learning_rate_at(config, left) for left in (1.0, 0.5, 0.0)]
+    assert rates == pytest.approx([1.0, half_way, 1.0 if schedule == "constant" else 0.1])
+
+
+def test_hazards_and_radios_of_other_cars_reach_the_environment():
+    config = TrainConfig(stopped_share=0.3, cut_in_share=0.2, penetration=0.4).env_config()
+    assert (config.hazards.stopped_share, config.hazards.cut_in_share, config.penetration) == (0.3, 0.2, 0.4)
+
+
+def test_a_worker_that_dies_is_noted_and_the_training_goes_on_until_too_many_have(tmp_path):
+    run = Run(tmp_path / "run")
+
+    def _kill():
+        wait_until(lambda: timesteps_of(run) > 0)
+        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+    threading.Thread(target=_kill, daemon=True).start()
+    train_tiny(run.folder, total_timesteps=5120)
+    (death,) = (json.loads(line) for line in run.deaths_path.read_text().splitlines())
+    assert "SIGKILL" in death["reason"]
+    assert "roadsense.replay" in death["command"]
+    run = Run(tmp_path / "strict")
+    threading.Thread(target=_kill, daemon=True).start()
+    with pytest.raises(SimulationError, match="at most 0 dead workers"):
+        train_tiny(run.folder, total_timesteps=1_000_000, max_deaths=0)
+    assert run.read_state().name == "failed"
+    assert "dead workers" in run.read_state().reason
+
+
+def test_several_seeds_are_one_experiment_that_can_be_resumed(tmp_path):
+    config = TrainConfig(run_dir=str(tmp_path / "all"), seeds=(3, 4), **{**TINY, "total_timesteps": 128})
+    with pytest.raises(InputError, match="train_seeds"):
+        train(config)
+    runs = train_seeds(config)
+    assert [run.folder.name for run in runs] == ["seed_3", "seed_4"]
+    assert [run.read_config()["seed"] for run in runs] == [3, 4]
+    assert sorted(set(read_seeds(tmp_path / "all")["seed"])) == [3, 4]
+    before = runs[0].model_path.read_bytes()
+    shutil.rmtree(runs[1].folder)
+    assert main(["--resume", str(tmp_path / "all")]) == 0
+    assert runs[1].model_path.is_file()
+    assert runs[0].model_path.read_bytes() == before
+    with pytest.raises(RunError, match="holds something"):
+        train_seeds(config)
 
 
 def test_the_command_takes_underscores_and_hyphens_and_ends_with_the_right_code(tmp_path, capsys):

@@ -1,0 +1,81 @@
+"""Learning algorithms by name, over the Deep Sets network: settings in, untrained model out."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from sb3_contrib import TQC
+from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.vec_env import VecEnv
+
+from roadsense.policies.deep_sets import DeepSetsExtractor
+from roadsense.train_config import TrainConfig
+
+LAST_RATE_SHARE = 0.1
+"""A learning rate that falls ends at this share of its start."""
+FALLS: dict[str, Callable[[float], float]] = {
+    "linear": lambda left: left,
+    "cosine": lambda left: (1 - math.cos(math.pi * left)) / 2,
+    "constant": lambda left: 1.0,
+}
+"""From 1 at the start to 0 at the end, by the share of the training that is left."""
+
+
+def learning_rate_at(config: TrainConfig, left: float) -> float:
+    """Returns the learning rate when a share `left` (1 to 0) of the training is left."""
+    return config.learning_rate * (LAST_RATE_SHARE + (1 - LAST_RATE_SHARE) * FALLS[config.schedule](left))
+
+
+def build_model(env: VecEnv, config: TrainConfig) -> Any:
+    """Returns a model that has learned nothing.
+
+    Args:
+        env: environments to learn from.
+        config: settings, with the number of workers filled in.
+    """
+    common: dict[str, Any] = {
+        "learning_rate": lambda left: learning_rate_at(config, left),
+        "gamma": config.gamma,
+        "seed": config.seed,
+        "device": "cpu",
+    }
+    network: dict[str, Any] = {
+        "features_extractor_class": DeepSetsExtractor,
+        "features_extractor_kwargs": {"n_units": config.n_units},
+        "net_arch": [config.net_width, config.net_width],
+    }
+    build = _build_ppo if config.algorithm == "ppo" else _build_off_policy
+    model = build(env, config, common, network)
+    model.set_logger(configure(None, []))
+    return model
+
+
+def _build_ppo(env: VecEnv, config: TrainConfig, common: dict[str, Any], network: dict[str, Any]) -> PPO:
+    return PPO(
+        "MultiInputPolicy",
+        env,
+        n_steps=config.rollout_steps,
+        batch_size=min(config.batch_size, config.rollout_steps * config.n_workers),
+        n_epochs=config.n_epochs,
+        gae_lambda=config.gae_lambda,
+        clip_range=config.clip_range,
+        ent_coef=config.entropy_weight,
+        policy_kwargs={**network, "log_std_init": config.log_std_init},
+        **common,
+    )
+
+
+def _build_off_policy(env: VecEnv, config: TrainConfig, common: dict[str, Any], network: dict[str, Any]) -> SAC:
+    kind = {"sac": SAC, "tqc": TQC}[config.algorithm]
+    return kind(
+        "MultiInputPolicy",
+        env,
+        buffer_size=config.buffer_size,
+        learning_starts=config.learning_starts,
+        batch_size=config.batch_size,
+        train_freq=1,
+        gradient_steps=config.gradient_steps,
+        policy_kwargs=network,
+        **common,
+    )

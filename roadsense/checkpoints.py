@@ -1,0 +1,139 @@
+"""Checkpoints: everything a training needs to go on as if it had never stopped.
+
+SUMO's state cannot be saved faithfully. So every run, broken or not, begins its environments anew at each checkpoint,
+from a seed of its own; and a checkpoint that had to be made between two of those points holds the actions since the
+last one, from which the same steps are driven again. Either way a resumed run equals an unbroken one
+(unless a worker process died in between: its episode cannot be driven again).
+
+A file is one zip of tensors, numbers and words, read without running any code of it. It is written beside its place,
+flushed to the disk and renamed; the last two are kept, and a damaged one is passed over.
+"""
+
+import os
+import random
+import zipfile
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+
+from roadsense.errors import RunError
+
+FORMAT = 1
+N_KEPT = 2
+PATTERN = "checkpoint_*.pt"
+BUFFER_ARRAYS = ("actions", "rewards", "dones", "timeouts")
+BUFFER_DICTS = ("observations", "next_observations")
+
+State = dict[str, Any]
+
+
+def write_checkpoint(folder: Path, state: State) -> Path:
+    """Writes a checkpoint and removes those before the last two; returns its path.
+
+    Args:
+        folder: of the run's checkpoints.
+        state: tensors, numbers, words, and lists, tuples and dictionaries of them; `timesteps` names the file.
+    """
+    folder.mkdir(exist_ok=True)
+    path = folder / f"checkpoint_{state['timesteps']:012d}.pt"
+    waiting = folder / f".{path.name}.part"
+    try:
+        with waiting.open("wb") as file:
+            torch.save({**state, "format": FORMAT}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(waiting, path)
+    finally:
+        waiting.unlink(missing_ok=True)
+    for old in sorted(folder.glob(PATTERN))[:-N_KEPT]:
+        old.unlink()
+    return path
+
+
+def read_newest_checkpoint(folder: Path) -> State:
+    """Returns the newest checkpoint that is whole.
+
+    Raises:
+        RunError: if there is none.
+    """
+    paths = sorted(folder.glob(PATTERN), reverse=True)
+    for path in paths:
+        state = _read(path)
+        if state is not None:
+            return state
+    found = f"only damaged ones ({', '.join(path.name for path in paths)})" if paths else "none"
+    raise RunError(f"Expected a checkpoint to go on from in {folder}, found {found}. Begin a new run.")
+
+
+def _read(path: Path) -> State | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:
+                return None
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, UnpicklingError, zipfile.BadZipFile):
+        return None
+    if state.get("format") != FORMAT:
+        raise RunError(f"{path}: expected a checkpoint of format {FORMAT}, got {state.get('format')}. Begin a new run.")
+    return state
+
+
+def take_generators(model: Any) -> State:
+    """Returns the state of every generator of this process: Python's, NumPy's, torch's and the action space's."""
+    drawn: Any = np.random.get_state(legacy=False)  # noqa: NPY002, the one SB3 draws from
+    keys, place = drawn["state"]["key"], drawn["state"]["pos"]
+    return {
+        "python": random.getstate(),
+        "numpy": {
+            "keys": torch.from_numpy(keys.astype(np.int64)),
+            "pos": int(place),
+            "has_gauss": int(drawn["has_gauss"]),
+            "gauss": float(drawn["gauss"]),
+        },
+        "torch": torch.get_rng_state(),
+        "actions": model.action_space.np_random.bit_generator.state,
+    }
+
+
+def restore_generators(model: Any, state: State) -> None:
+    """Sets every generator to what `take_generators` returned."""
+    drawn = state["numpy"]
+    keys = drawn["keys"].numpy().astype(np.uint32)
+    random.setstate(state["python"])
+    np.random.set_state(("MT19937", keys, drawn["pos"], drawn["has_gauss"], drawn["gauss"]))  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    model.action_space.np_random.bit_generator.state = state["actions"]
+
+
+def take_model(model: Any) -> State:
+    """Returns weights, optimisers, learned numbers and counters of a model, and the memory of SAC and TQC."""
+    state: State = {"parameters": model.get_parameters(), "n_updates": model._n_updates}
+    _, learned = model._get_torch_save_params()
+    state["learned"] = {name: getattr(model, name).detach().clone() for name in learned}
+    buffer = getattr(model, "replay_buffer", None)
+    if buffer is not None:
+        n_rows = buffer.size()
+        state["buffer"] = {name: torch.tensor(getattr(buffer, name)[:n_rows]) for name in BUFFER_ARRAYS}
+        for name in BUFFER_DICTS:
+            state["buffer"][name] = {k: torch.tensor(v[:n_rows]) for k, v in getattr(buffer, name).items()}
+        state["buffer"] |= {"pos": buffer.pos, "full": buffer.full}
+    return state
+
+
+def restore_model(model: Any, state: State) -> None:
+    """Sets a model of the same settings to what `take_model` returned."""
+    model.set_parameters(state["parameters"], exact_match=True, device="cpu")
+    model._n_updates = state["n_updates"]
+    for name, value in state["learned"].items():
+        getattr(model, name).data.copy_(value)
+    if "buffer" in state:
+        buffer, saved = model.replay_buffer, state["buffer"]
+        for name in BUFFER_ARRAYS:
+            getattr(buffer, name)[: len(saved[name])] = saved[name].numpy()
+        for name in BUFFER_DICTS:
+            for key, value in saved[name].items():
+                getattr(buffer, name)[key][: len(value)] = value.numpy()
+        buffer.pos, buffer.full = saved["pos"], saved["full"]

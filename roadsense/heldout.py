@@ -1,0 +1,205 @@
+"""Evaluation on held-out scenarios while a training runs, in processes of its own.
+
+Each evaluation drives the same episodes: the same scenarios, seeds, drivers, radios and planned hazards. What it comes
+to depends on the policy alone, not on when it is driven, so the best policy is the same in every repetition.
+
+The score of a policy is what can be promised of it, less what it costs:
+
+    lower bound of the share of episodes without a collision (exact 95 % interval) - share of calm time braked falsely
+
+A policy that always brakes has a score near 0; one that never does has what the driver alone reaches.
+"""
+
+import os
+import shutil
+import signal
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+
+from roadsense.envs.episode import EnvConfig
+from roadsense.episodes import POLICY, Plan, Row, Worker
+from roadsense.runs import Run
+from roadsense.statistics import binomial_interval
+from roadsense.stopping import StopRequest
+from roadsense.train_config import TrainConfig
+
+CALM_EVERY = 5
+"""Every fifth episode is without a hazard, for the false braking."""
+MAX_WAITING = 2
+"""A training that is this many evaluations ahead waits for the first of them."""
+NICENESS = 5
+SEED_DOMAIN = 0x48454C44
+"""Sets these seeds apart from those of the final evaluation."""
+
+Figures = dict[str, Any]
+
+
+def plan_heldout(paths: Sequence[Path], config: TrainConfig) -> list[Plan]:
+    """Returns the fixed list of episodes, the scenarios one after the other until there are enough."""
+    seeds = np.random.SeedSequence(SEED_DOMAIN).generate_state(config.eval_episodes).tolist()
+    return [
+        Plan(POLICY, paths[place % len(paths)], seed, place % CALM_EVERY != CALM_EVERY - 1)
+        for place, seed in enumerate(seeds)
+    ]
+
+
+def judge(rows: Sequence[Row]) -> Figures:
+    """Returns the figures of an evaluation, by their names in `metrics.jsonl`; the score is in the module's words."""
+    good = [row for row in rows if not row["error"]]
+    n_collisions = sum(bool(row["collision"]) for row in good)
+    rate, calm_s = binomial_interval(n_collisions, len(good)), sum(row["calm_s"] for row in good)
+    false_share = sum(row["false_braking_s"] for row in good) / calm_s if calm_s else 0.0
+    return {
+        "eval_episodes": len(good),
+        "eval_failed": len(rows) - len(good),
+        "eval_collisions": n_collisions,
+        "eval_collision_rate": n_collisions / max(len(good), 1),
+        "eval_collision_rate_low": rate.low,
+        "eval_collision_rate_high": rate.high,
+        "eval_false_braking_share": float(false_share),
+        "eval_min_ttc_median_s": float(np.median([row["min_ttc_s"] for row in good])) if good else 0.0,
+        "eval_score": 1 - rate.high - float(false_share),
+    }
+
+
+class HeldOut(BaseCallback):
+    """Starts evaluations at their interval, takes in their results and keeps the best policy.
+
+    Args:
+        run: in which policies are kept.
+        config: settings.
+        eval_paths: held-out scenarios; without any, nothing is ever evaluated.
+        stop: ends waiting.
+    """
+
+    def __init__(self, run: Run, config: TrainConfig, eval_paths: Sequence[Path], stop: StopRequest):
+        super().__init__()
+        self._run, self._config, self._stop = run, config, stop
+        is_wanted = bool(eval_paths) and 0 < config.eval_interval <= config.total_timesteps
+        self._plans = plan_heldout(eval_paths, config) if is_wanted else []
+        self._pool: ProcessPoolExecutor | None = None
+        self._waiting: deque[tuple[int, list[Future[Row]]]] = deque()
+        self._history: list[Figures] = []
+        self._n_logged, self._next = 0, config.eval_interval
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an evaluation has not ended."""
+        return bool(self._waiting)
+
+    def state(self) -> dict[str, Any]:
+        """Returns what a checkpoint keeps: results, and which policies are waiting for theirs."""
+        waiting = [timesteps for timesteps, _ in self._waiting]
+        return {"history": list(self._history), "waiting": waiting, "n_logged": self._n_logged, "next": self._next}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes back what `state` returned and starts again what was waiting."""
+        self._history, self._n_logged, self._next = list(state["history"]), state["n_logged"], state["next"]
+        for timesteps in state["waiting"]:
+            self._submit(timesteps)
+
+    def take_finished(self) -> Figures | None:
+        """Returns the oldest result that wasn't returned before, or None."""
+        self._collect()
+        if self._n_logged == len(self._history):
+            return None
+        self._n_logged += 1
+        return self._history[self._n_logged - 1]
+
+    def finish(self) -> None:
+        """Evaluates the last policy and waits until all are judged, or until the training is asked to stop."""
+        known = [timesteps for timesteps, _ in self._waiting] + [old["eval_timesteps"] for old in self._history]
+        if self._plans and self.model.num_timesteps not in known:
+            self._start()
+        self._wait_for(0)
+
+    def close(self) -> None:
+        """Ends the processes; what they were driving is lost and started again when resumed."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        if self._plans and self.model.num_timesteps >= self._next:
+            self._next = (self.model.num_timesteps // self._config.eval_interval + 1) * self._config.eval_interval
+            self._wait_for(MAX_WAITING - 1)
+            self._start()
+
+    def _start(self) -> None:
+        self._run.heldout_dir.mkdir(exist_ok=True)
+        path = self._policy_path(self.model.num_timesteps)
+        part = path.with_suffix(".part.zip")
+        self.model.save(part)
+        os.replace(part, path)
+        self._submit(self.model.num_timesteps)
+
+    def _submit(self, timesteps: int) -> None:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self._config.eval_workers, get_context("forkserver"), _settle)
+        common = self._policy_path(timesteps), self._config.env_config()
+        self._waiting.append((timesteps, [self._pool.submit(_drive, *common, plan) for plan in self._plans]))
+
+    def _wait_for(self, n_left: int) -> None:
+        self._collect()
+        while len(self._waiting) > n_left and not self._stop.is_made():
+            wait(self._waiting[0][1], timeout=1.0)
+            self._collect()
+
+    def _collect(self) -> None:
+        while self._waiting and all(future.done() for future in self._waiting[0][1]):
+            timesteps, futures = self._waiting.popleft()
+            self._take_in(timesteps, [_row_of(future) for future in futures])
+            if self._pool is not None and any(isinstance(f.exception(), BrokenProcessPool) for f in futures):
+                self._renew()
+
+    def _renew(self) -> None:
+        """Starts new processes after one has died, for the evaluations that are still waiting."""
+        self.close()
+        self._pool, waiting = None, [timesteps for timesteps, _ in self._waiting]
+        self._waiting.clear()
+        for timesteps in waiting:
+            self._submit(timesteps)
+
+    def _take_in(self, timesteps: int, rows: Sequence[Row]) -> None:
+        result = {"eval_timesteps": timesteps, **judge(rows)}
+        if result["eval_score"] > max((old["eval_score"] for old in self._history), default=-np.inf):
+            part = self._run.best_model_path.with_suffix(".part.zip")
+            shutil.copyfile(self._policy_path(timesteps), part)
+            os.replace(part, self._run.best_model_path)
+        self._history.append(result)
+
+    def _policy_path(self, timesteps: int) -> Path:
+        return self._run.heldout_dir / f"policy_{timesteps:012d}.zip"
+
+
+def _row_of(future: Future[Row]) -> Row:
+    """Returns an episode's row; without a process left to drive it, one that only says so."""
+    return {"error": "its process died"} if isinstance(future.exception(), BrokenProcessPool) else future.result()
+
+
+def _settle() -> None:
+    """Lets the training go first, and leaves Ctrl-C to it."""
+    os.nice(NICENESS)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+_current: tuple[Path, Worker] | None = None
+
+
+def _drive(policy_path: Path, env_config: EnvConfig, plan: Plan) -> Row:
+    global _current
+    if _current is None or _current[0] != policy_path:
+        if _current is not None:
+            _current[1].close()
+        _current = policy_path, Worker(env_config, policy_path)
+    return _current[1].run(plan)

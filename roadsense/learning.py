@@ -1,0 +1,103 @@
+"""One training in its run folder: workers, model and everything that watches it, put together."""
+
+import os
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+
+from roadsense.algorithms import build_model
+from roadsense.checkpoints import PATTERN, read_newest_checkpoint
+from roadsense.errors import SimulationError
+from roadsense.heldout import HeldOut
+from roadsense.keeper import Keeper
+from roadsense.policies.controllers import HeardBrakingRule
+from roadsense.policies.imitation import demonstrate, imitate
+from roadsense.run_state import RunningMark
+from roadsense.runs import Run
+from roadsense.samplers import PlrSampler, UniformSampler
+from roadsense.splits import Splits
+from roadsense.stopping import StoppedError, StopRequest
+from roadsense.train_config import TrainConfig
+from roadsense.training_log import TrainingLog, cut_metrics
+from roadsense.vec_env import ConvoyVecEnv
+from roadsense.workers import start_workers
+
+
+def run_training(run: Run, config: TrainConfig, splits: Splits) -> None:
+    """Trains to the end, from the newest checkpoint in the run folder if there is one.
+
+    Args:
+        run: where everything is written.
+        config: settings, with the number of workers filled in.
+        splits: the scenarios.
+
+    Raises:
+        StoppedError: if it was asked to stop.
+        RunError: if another process trains this run, or every checkpoint is damaged.
+    """
+    torch.set_num_threads(1)
+    with RunningMark(run.folder):
+        stop = StopRequest(run.folder)
+        with (
+            stop.listening(),
+            closing(start_workers(splits.train_paths, config, run.deaths_path)) as env,
+            closing(HeldOut(run, config, splits.eval_paths, stop)) as heldout,
+        ):
+            log = TrainingLog(run.metrics_path, config.total_timesteps, config.log_interval, heldout.take_finished)
+            keeper = Keeper(run, config, stop, _build_sampler(config, splits), {"log": log, "heldout": heldout})
+            model = build_model(env, config)
+            if any(run.checkpoint_dir.glob(PATTERN)):
+                _restore(run, model, keeper)
+            elif config.imitation_timesteps and config.algorithm == "ppo":
+                _imitate_rule(model, env, config, stop)
+            _learn(model, config.total_timesteps, [heldout, log, keeper], stop)
+            if model.num_timesteps < config.total_timesteps or keeper.is_stopped:
+                keeper.write()
+                raise _stopped(run, stop)
+            keeper.finish()
+            _save(model, run)
+            heldout.finish()
+            if heldout.is_waiting:
+                raise _stopped(run, stop)
+            log.finish()
+
+
+def _build_sampler(config: TrainConfig, splits: Splits) -> UniformSampler:
+    if config.sampler == "uniform":
+        return UniformSampler()
+    return PlrSampler([path.parent.name for path in splits.train_paths], config.n_workers)
+
+
+def _restore(run: Run, model: Any, keeper: Keeper) -> None:
+    state = read_newest_checkpoint(run.checkpoint_dir)
+    cut_metrics(run.metrics_path, state["timesteps"])
+    keeper.restore(model, state)
+
+
+def _imitate_rule(model: Any, env: ConvoyVecEnv, config: TrainConfig, stop: StopRequest) -> None:
+    with stop.at_once():
+        shown = demonstrate(env, HeardBrakingRule(), config.imitation_timesteps, config.gamma)
+        imitate(model, shown, np.random.default_rng(config.seed))
+
+
+def _learn(model: Any, total_timesteps: int, watchers: list[BaseCallback], stop: StopRequest) -> None:
+    left = max(total_timesteps - model.num_timesteps, 0)
+    try:
+        model.learn(left, CallbackList(watchers), log_interval=None, reset_num_timesteps=False)
+    except (EOFError, ConnectionError, SimulationError):
+        # A signal to a whole group of processes ends the workers too; the checkpoint needs none of them.
+        if not stop.is_made():
+            raise
+
+
+def _stopped(run: Run, stop: StopRequest) -> StoppedError:
+    return StoppedError(f"Stopped by {stop.reason}. Go on with `roadsense train --resume {run.folder}`.")
+
+
+def _save(model: Any, run: Run) -> None:
+    waiting = run.model_path.with_suffix(".part.zip")
+    model.save(waiting)
+    os.replace(waiting, run.model_path)

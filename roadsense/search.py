@@ -1,0 +1,223 @@
+"""Search for good settings: trials as trainings of their own, judged on held-out scenarios, the poor ones ended early.
+
+Everything lies in one folder: Optuna's journal, and a run for each trial. A search that was stopped or killed goes on
+when it is started again: trials that were under way are resumed from their checkpoints.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+import tyro
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from roadsense.command import run_command
+from roadsense.errors import InputError
+from roadsense.files import write_atomically
+from roadsense.run_state import TRAINED
+from roadsense.runs import Run
+from roadsense.search_space import Choice, Range, SearchSpace
+from roadsense.splits import find_splits
+from roadsense.stopping import STOP_NAME, StoppedError, StopRequest
+
+JOURNAL_NAME, TRIALS_NAME, BEST_NAME = "journal.log", "trials.csv", "best.json"
+LOOK_EVERY_S = 0.5
+N_WARM_TRIALS = 5
+"""No trial is ended early before this many are done."""
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Settings of a search.
+
+    Attributes:
+        search_dir: folder of the search; one that is there already is gone on with.
+        dataset_dir: see `TrainConfig`; held-out scenarios are needed.
+        eval_dir: see `TrainConfig`.
+        n_trials: trials in all, those of earlier starts included.
+        n_parallel: trials at a time.
+        total_timesteps: of each trial.
+        imitation_timesteps: of each trial's head start.
+        n_evaluations: of each trial, evenly spaced; after each of them it may be ended.
+        eval_episodes: of each evaluation.
+        n_workers: of each trial; 0 for four a core.
+        seed: of the search and of each training.
+        space: what is searched; from Python only.
+    """
+
+    search_dir: Path
+    dataset_dir: str = "scenarios/dataset_v1/train"
+    eval_dir: str | None = None
+    n_trials: int = 20
+    n_parallel: int = 1
+    total_timesteps: int = 1_000_000
+    imitation_timesteps: int = 30_000
+    n_evaluations: int = 4
+    eval_episodes: int = 100
+    n_workers: int = 0
+    seed: int = 0
+    space: tyro.conf.Suppress[SearchSpace] = field(default_factory=SearchSpace)
+
+    def __post_init__(self) -> None:
+        for name in ("n_trials", "n_parallel", "total_timesteps", "n_evaluations", "eval_episodes"):
+            if getattr(self, name) < 1:
+                raise InputError(f"Expected {name} of at least 1, got {getattr(self, name)}.")
+
+
+@dataclass
+class _Active:
+    """A trial whose training is running; without a process it had come to its end before."""
+
+    trial: optuna.Trial
+    run: Run
+    process: subprocess.Popen[bytes] | None
+    n_reported: int = 0
+    score: float | None = None
+    is_pruned: bool = False
+
+
+def search(config: SearchConfig) -> pd.DataFrame:
+    """Searches and returns a row for each trial, also written to `trials.csv`; the best settings go to `best.json`.
+
+    The score of a trial is that of its last evaluation, see `roadsense.heldout`.
+
+    Raises:
+        InputError: without held-out scenarios.
+        StoppedError: if it was asked to stop, by a signal or a file `stop` in its folder.
+    """
+    if not find_splits(config.dataset_dir, config.eval_dir).eval_paths:
+        raise InputError(f"Expected held-out scenarios to judge trials on, found none for {config.dataset_dir}.")
+    config.search_dir.mkdir(parents=True, exist_ok=True)
+    study, stop = _open_study(config), StopRequest(config.search_dir)
+    waiting, active = _trials(study, config), list[_Active]()
+    with stop.listening():
+        try:
+            while not stop.is_made():
+                while len(active) < config.n_parallel and (trial := next(waiting, None)):
+                    active.append(_start(trial, config))
+                if not active:
+                    return _write_results(study, config)
+                active = [each for each in active if not _follow(each, study)]
+                time.sleep(LOOK_EVERY_S)
+        finally:
+            processes = [each.process for each in active if each.process]
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait()
+    raise StoppedError(f"Stopped by {stop.reason}. Start the search again to go on.")
+
+
+def suggest(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
+    """Returns a trial's settings by name."""
+    settings: dict[str, Any] = {}
+    for name, searched in space.ranges().items():
+        if isinstance(searched, Choice):
+            settings[name] = trial.suggest_categorical(name, list(searched.values))
+        else:
+            settings[name] = _suggest_number(trial, name, searched)
+    return settings
+
+
+def _suggest_number(trial: optuna.Trial, name: str, searched: Range) -> float:
+    if searched.whole:
+        return trial.suggest_int(name, round(searched.low), round(searched.high), log=searched.log)
+    return trial.suggest_float(name, searched.low, searched.high, log=searched.log)
+
+
+def _open_study(config: SearchConfig) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = JournalStorage(JournalFileBackend(str(config.search_dir / JOURNAL_NAME)))
+    study = optuna.create_study(
+        storage=storage, study_name="search", direction="maximize", load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=N_WARM_TRIALS),
+    )  # fmt: skip
+    # A search that goes on must not draw again what it drew at its start.
+    study.sampler = optuna.samplers.TPESampler(seed=config.seed + len(study.trials))
+    return study
+
+
+def _trials(study: optuna.Study, config: SearchConfig) -> Iterator[optuna.Trial]:
+    """Yields the trials that were under way, then new ones."""
+    for frozen in study.get_trials(states=(TrialState.RUNNING,)):
+        yield optuna.Trial(study, frozen._trial_id)
+    while len(study.get_trials(deepcopy=False)) < config.n_trials:
+        yield study.ask()
+
+
+def _start(trial: optuna.Trial, config: SearchConfig) -> _Active:
+    run = Run(config.search_dir / f"trial_{trial.number:03d}")
+    settings = {
+        **suggest(trial, config.space),
+        "run_dir": run.folder,
+        "dataset_dir": config.dataset_dir,
+        "total_timesteps": config.total_timesteps,
+        "imitation_timesteps": config.imitation_timesteps,
+        "eval_interval": max(config.total_timesteps // config.n_evaluations, 1),
+        "eval_episodes": config.eval_episodes,
+        "n_workers": config.n_workers,
+        "seed": config.seed,
+    }
+    if config.eval_dir is not None:
+        settings["eval_dir"] = config.eval_dir
+    if run.manifest_path.is_file():
+        if run.read_state().name == TRAINED:
+            return _Active(trial, run, None)
+        settings = {"resume": run.folder}
+    options = [f"--{name}={value}" for name, value in settings.items()]
+    command = [sys.executable, "-m", "roadsense.train_convoy", *options]
+    # A group of its own: Ctrl-C comes to the search alone, which then ends its trials in order.
+    return _Active(trial, run, subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True))
+
+
+def _follow(active: _Active, study: optuna.Study) -> bool:
+    """Reports a trial's new evaluations, ends it if it is a poor one, and returns whether it is over."""
+    code = active.process.poll() if active.process else 0
+    table = active.run.read_metrics()
+    judged = table.dropna(subset=["eval_score"]) if "eval_score" in table else table.iloc[:0]
+    for row in judged.iloc[active.n_reported :].to_dict("records"):
+        active.n_reported, active.score = active.n_reported + 1, row["eval_score"]
+        active.trial.report(row["eval_score"], int(row["eval_timesteps"]))
+    if code is None:
+        if not active.is_pruned and active.n_reported and active.trial.should_prune():
+            active.is_pruned = True
+            (active.run.folder / STOP_NAME).touch()
+        return False
+    if code == 0:
+        study.tell(active.trial, active.score)
+    else:
+        study.tell(active.trial, state=TrialState.PRUNED if active.is_pruned else TrialState.FAIL)
+    return True
+
+
+def _write_results(study: optuna.Study, config: SearchConfig) -> pd.DataFrame:
+    table = study.trials_dataframe(attrs=("number", "state", "value", "duration", "params"))
+    write_atomically(config.search_dir / TRIALS_NAME, table.to_csv(index=False))
+    done = study.get_trials(states=(TrialState.COMPLETE,))
+    if done:
+        best = {"trial": study.best_trial.number, "score": study.best_value, "settings": study.best_params}
+        write_atomically(config.search_dir / BEST_NAME, json.dumps(best, indent=2) + "\n")
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs `roadsense search`; returns its exit code."""
+    return run_command(lambda: _search_from(arguments))
+
+
+def _search_from(arguments: Sequence[str] | None) -> None:
+    config = tyro.cli(SearchConfig, args=arguments, prog="roadsense search")
+    sys.stdout.write(f"{search(config).to_string(index=False)}\n{config.search_dir}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Which settings of a training are searched, and in which ranges; for the local search and a tuning job alike."""
+
+from dataclasses import dataclass, fields
+
+from roadsense.errors import InputError
+from roadsense.train_config import TrainConfig
+
+Value = int | float | str
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`.
+
+    Attributes:
+        low: smallest.
+        high: largest.
+        log: whether their logarithm is drawn evenly.
+        whole: whether only whole numbers are drawn.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise InputError(f"Expected low below high, and above 0 for log, got {self.low} and {self.high}.")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Any of some values.
+
+    Attributes:
+        values: they.
+    """
+
+    values: tuple[Value, ...]
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise InputError("Expected values to choose from, got none.")
+
+
+Searched = Range | Choice | None
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A range for each setting that is searched; each is a field of `TrainConfig`, and None leaves it as it is.
+
+    Attributes:
+        learning_rate: see `TrainConfig`, as all others.
+        schedule: of the learning rate.
+        rollout_steps: between two updates.
+        batch_size: of a gradient step.
+        n_epochs: over each rollout.
+        gamma: discount.
+        gae_lambda: of the advantages.
+        clip_range: of PPO.
+        entropy_weight: in the loss.
+        log_std_init: of the exploration.
+        n_units: width over peers.
+        net_width: width behind it.
+        hazard_probability: share of episodes with one.
+        stopped_share: of them, with a standing vehicle.
+    """
+
+    learning_rate: Searched = Range(1e-4, 2e-3, log=True)
+    schedule: Searched = None
+    rollout_steps: Searched = Choice((256, 512, 1024))
+    batch_size: Searched = Choice((512, 1024, 2048))
+    n_epochs: Searched = Range(3, 10, whole=True)
+    gamma: Searched = Choice((0.98, 0.99, 0.995))
+    gae_lambda: Searched = Range(0.9, 0.98)
+    clip_range: Searched = Range(0.1, 0.3)
+    entropy_weight: Searched = Range(1e-6, 1e-3, log=True)
+    log_std_init: Searched = Range(-2.5, -0.7)
+    n_units: Searched = None
+    net_width: Searched = None
+    hazard_probability: Searched = None
+    stopped_share: Searched = None
+
+    def __post_init__(self) -> None:
+        known = {field.name for field in fields(TrainConfig)}
+        unknown = set(self.ranges()) - known
+        if unknown or not self.ranges():
+            raise InputError(f"Expected ranges of settings of TrainConfig, got {sorted(unknown) or 'none'}.")
+
+    def ranges(self) -> dict[str, Range | Choice]:
+        """Returns the range of each setting that is searched."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,99 @@
+"""Which scenarios are trained on and which are held out; never one of them for both."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from roadsense.dataset import MANIFEST_NAME, Dataset
+from roadsense.errors import DatasetError
+from roadsense.files import hash_file
+from roadsense.scenario import find_scenarios, open_scenario
+
+TRAIN, EVAL = "train", "eval"
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The scenarios of a training.
+
+    Attributes:
+        train_paths: of the `.sumocfg` files that are trained on.
+        eval_paths: of the held-out ones; empty without.
+        dataset_digest: of the dataset's manifest; None for a folder of loose scenarios.
+        train_digest: SHA-256 over the content of the scenarios that are trained on.
+    """
+
+    train_paths: tuple[Path, ...]
+    eval_paths: tuple[Path, ...]
+    dataset_digest: str | None
+    train_digest: str
+
+
+def find_splits(dataset_dir: str | Path, eval_dir: str | Path | None = None) -> Splits:
+    """Finds the scenarios of a training and opens each of them once.
+
+    Args:
+        dataset_dir: folder of training scenarios, or a dataset, of which `train` is taken.
+        eval_dir: folder of held-out scenarios; None for `eval` beside the dataset's `train`, if it is there.
+
+    Raises:
+        ScenarioError: if a folder holds no scenario, or one that cannot be opened.
+        DatasetError: if a scenario would be trained on and held out.
+    """
+    folder = Path(dataset_dir)
+    if (folder / TRAIN).is_dir() and (folder / EVAL).is_dir():
+        folder = folder / TRAIN
+    beside = folder.resolve().parent / EVAL
+    if eval_dir is None and folder.resolve().name == TRAIN and beside.is_dir():
+        eval_dir = beside
+    train_paths = tuple(find_scenarios(folder))
+    eval_paths = tuple(find_scenarios(eval_dir)) if eval_dir is not None else ()
+    for path in train_paths:
+        if _is_held_out(path):
+            raise _leak(path, "its dataset holds it out (it is in the split `eval`)")
+    digests = {path: hash_scenario(path) for path in train_paths}
+    _check_apart(digests, eval_paths)
+    whole = hashlib.sha256("".join(sorted(digests.values())).encode()).hexdigest()
+    return Splits(train_paths, eval_paths, _find_digest(folder), whole)
+
+
+def hash_scenario(config_path: Path) -> str:
+    """Returns the SHA-256 over the files a scenario consists of, wherever they lie and whatever they are called.
+
+    Raises:
+        ScenarioError: if it cannot be opened.
+    """
+    scenario = open_scenario(config_path)
+    files = (scenario.network_path, *scenario.route_paths, *scenario.additional_paths)
+    return hashlib.sha256("".join(hash_file(path) for path in files).encode()).hexdigest()
+
+
+def _check_apart(digests: dict[Path, str], eval_paths: Sequence[Path]) -> None:
+    places = {path.resolve() for path in digests}
+    contents = {digest: path for path, digest in digests.items()}
+    for path in eval_paths:
+        if path.resolve() in places:
+            raise _leak(path, "it is in eval_dir too")
+        twin = contents.get(hash_scenario(path))
+        if twin is not None:
+            raise _leak(twin, f"its files are those of the held-out {path}")
+
+
+def _is_held_out(path: Path) -> bool:
+    split = path.resolve().parent.parent
+    return split.name == EVAL and (split.parent / MANIFEST_NAME).is_file()
+
+
+def _leak(path: Path, reason: str) -> DatasetError:
+    return DatasetError(
+        f"Expected training scenarios that nothing is judged on, but {path} cannot be trained on: {reason}. "
+        "Train on the dataset's `train` and name its `eval` as eval_dir."
+    )
+
+
+def _find_digest(folder: Path) -> str | None:
+    for candidate in (folder, folder.parent):
+        if (candidate / MANIFEST_NAME).is_file():
+            return Dataset.open(candidate).digest
+    return None

@@ -1,0 +1,74 @@
+"""The search: what it draws, its trials for real and tiny, and how it goes on."""
+
+import json
+import threading
+
+import optuna
+import pytest
+
+from roadsense import search as searching
+from roadsense.errors import InputError
+from roadsense.runs import Run
+from roadsense.search import SearchConfig, search, suggest
+from roadsense.search_space import Choice, Range, SearchSpace
+from roadsense.stopping import StoppedError
+from roadsense.train_config import TrainConfig
+from tests.training import BASE_DIR, wait_until
+
+SMALL = SearchSpace(
+    rollout_steps=Choice((32,)), batch_size=Choice((32,)), n_epochs=Range(1, 2, whole=True), gamma=None,
+    gae_lambda=None, clip_range=None, entropy_weight=None, log_std_init=None,
+)  # fmt: skip
+
+
+def test_what_is_drawn_makes_settings_within_their_ranges():
+    study, space = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)), SearchSpace()
+    for _ in range(20):
+        settings = suggest(study.ask(), space)
+        config = TrainConfig(**settings)
+        assert 1e-4 <= config.learning_rate <= 2e-3
+        assert config.n_epochs in range(3, 11)
+        assert config.gamma in (0.98, 0.99, 0.995)
+
+
+@pytest.mark.parametrize("wrong", [(2, 1), (1, 1)], ids=str)
+def test_empty_ranges_are_refused(wrong):
+    with pytest.raises(InputError, match="low below high"):
+        Range(*wrong)
+    with pytest.raises(InputError, match="above 0"):
+        Range(0, 1, log=True)
+    with pytest.raises(InputError, match="none"):
+        Choice(())
+
+
+def test_without_held_out_scenarios_there_is_nothing_to_judge_by(tmp_path):
+    with pytest.raises(InputError, match="held-out"):
+        search(SearchConfig(tmp_path / "search", dataset_dir=str(BASE_DIR)))
+    assert not (tmp_path / "search").exists()
+
+
+def test_a_search_that_was_stopped_goes_on_with_its_trial(small_dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(searching, "LOOK_EVERY_S", 0.05)
+    config = SearchConfig(
+        tmp_path / "search", str(small_dataset.folder), n_trials=2, n_parallel=2, total_timesteps=60_000,
+        n_evaluations=1, eval_episodes=2, n_workers=2, space=SMALL, imitation_timesteps=0,
+    )  # fmt: skip
+    run = Run(config.search_dir / "trial_000")
+
+    def _stop():
+        wait_until(lambda: run.folder.is_dir() and any(run.checkpoint_dir.glob("*.pt")))
+        (config.search_dir / "stop").touch()
+
+    threading.Thread(target=_stop, daemon=True).start()
+    with pytest.raises(StoppedError, match="stop file"):
+        search(config)
+    assert run.read_state().name == "stopped"
+    for trial in sorted(config.search_dir.glob("trial_*")):
+        path = trial / "config.json"  # the rest of the way is short
+        path.write_text(path.read_text().replace("60000", str(Run(trial).count_timesteps() + 64)))
+    table = search(config)
+    assert table["state"].tolist() == ["COMPLETE", "COMPLETE"]
+    best = json.loads((config.search_dir / "best.json").read_text())
+    assert best["score"] == table["value"].max()
+    assert set(best["settings"]) == set(SMALL.ranges())
+    assert search(config).equals(table)
