@@ -107,7 +107,7 @@ def start_env(kind: str, n_workers: int) -> tuple[Any, list[int]]:
     """Returns a vectorised environment and the process ids of its workers."""
     from stable_baselines3.common.vec_env import SubprocVecEnv
 
-    from roadsense.vec_env import ConvoyVecEnv
+    from roadsense.training.vec_env import ConvoyVecEnv
 
     if kind == "ConvoyVecEnv":
         env: Any = ConvoyVecEnv([PATH], ENV_CONFIG, n_workers)

@@ -73,7 +73,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fit-channel": ("roadsense.fit_channel:main", "fit a radio to a log of your own hardware's messages"),
     "run": ("roadsense.cli:run", "run a notebook with parameters, keep the executed copy"),
     "runs": ("roadsense.cli:runs", "list runs and what they are doing"),
-    "watch": ("roadsense.watch:main", "follow a training from any terminal until it ends"),
+    "watch": ("roadsense.training.watch:main", "follow a training from any terminal until it ends"),
     "demo": ("roadsense.cli:demo", "the whole way once, small, in about 10 minutes"),
 }
 

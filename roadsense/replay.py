@@ -1,7 +1,7 @@
 """Repeats an episode of a training, exactly: `python -m roadsense.replay SCENARIO EPISODE`.
 
-The line to type stands in the report of a worker that died (`roadsense.vec_env.WorkerDeath`). It holds the settings,
-the state of the generator the episode was drawn from, and every action.
+The line to type stands in the report of a worker that died (`roadsense.training.vec_env.WorkerDeath`). It holds the
+settings, the state of the generator the episode was drawn from, and every action.
 """
 
 import base64
@@ -22,7 +22,7 @@ from roadsense.command import run_command
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.episode import EnvConfig
 from roadsense.errors import InputError
-from roadsense.vec_shared import generator_from_words
+from roadsense.training.vec_shared import generator_from_words
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class RecordedEpisode:
     Attributes:
         config: settings of the environment.
         n_scenarios: how many the environment drew from.
-        generator: state of its generator before the reset, see `roadsense.vec_shared.generator_words`.
+        generator: state of its generator before the reset, see `roadsense.training.vec_shared.generator_words`.
         actions: (n, 1) of all steps begun.
     """
 

@@ -18,7 +18,7 @@ import pandas as pd
 
 from roadsense.errors import RunError
 from roadsense.files import write_atomically
-from roadsense.run_state import RunState, read_state
+from roadsense.training.run_state import RunState, read_state
 
 PACKAGES = ("roadsense", "eclipse-sumo", "libsumo", "gymnasium", "stable-baselines3", "torch", "numpy")
 

@@ -23,11 +23,11 @@ from optuna.trial import TrialState
 from roadsense.command import run_command
 from roadsense.errors import InputError
 from roadsense.files import write_atomically
-from roadsense.run_state import TRAINED
 from roadsense.runs import Run
-from roadsense.search_space import Choice, Range, SearchSpace
-from roadsense.splits import find_splits
-from roadsense.stopping import STOP_NAME, StoppedError, StopRequest
+from roadsense.training.run_state import TRAINED
+from roadsense.training.search_space import Choice, Range, SearchSpace
+from roadsense.training.splits import find_splits
+from roadsense.training.stopping import STOP_NAME, StoppedError, StopRequest
 
 JOURNAL_NAME, TRIALS_NAME, BEST_NAME = "journal.log", "trials.csv", "best.json"
 LOOK_EVERY_S = 0.5
@@ -88,7 +88,7 @@ class _Active:
 def search(config: SearchConfig) -> pd.DataFrame:
     """Searches and returns a row for each trial, also written to `trials.csv`; the best settings go to `best.json`.
 
-    The score of a trial is that of its last evaluation, see `roadsense.heldout`.
+    The score of a trial is that of its last evaluation, see `roadsense.training.heldout`.
 
     Raises:
         InputError: without held-out scenarios.

@@ -15,11 +15,11 @@ import tyro
 from roadsense.command import run_command
 from roadsense.errors import DatasetError, InputError, RunError
 from roadsense.files import write_atomically
-from roadsense.learning import run_training
-from roadsense.run_state import TRAINED
 from roadsense.runs import Run, create_run, open_run
-from roadsense.splits import find_splits
-from roadsense.train_config import TrainConfig, complete, restore_config
+from roadsense.training.learning import run_training
+from roadsense.training.run_state import TRAINED
+from roadsense.training.splits import find_splits
+from roadsense.training.train_config import TrainConfig, complete, restore_config
 
 __all__ = ["TrainConfig", "main", "train", "train_seeds"]
 

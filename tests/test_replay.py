@@ -13,7 +13,7 @@ from roadsense.envs.episode import EnvConfig
 from roadsense.envs.hazard import HazardRanges
 from roadsense.errors import InputError
 from roadsense.replay import RecordedEpisode, main, replay
-from roadsense.vec_shared import generator_from_words, generator_words
+from roadsense.training.vec_shared import generator_from_words, generator_words
 
 BASES = sorted((Path(__file__).parents[1] / "scenarios" / "base").glob("*/scenario.sumocfg"))
 CONFIG = EnvConfig(n_steps=60, v2v="bursty", hazards=HazardRanges(probability=1.0, onset_max_s=6.0))

@@ -10,10 +10,10 @@ from roadsense import search as searching
 from roadsense.errors import InputError
 from roadsense.runs import Run
 from roadsense.search import SearchConfig, search, suggest
-from roadsense.search_space import Choice, Range, SearchSpace
-from roadsense.stopping import StoppedError
-from roadsense.train_config import TrainConfig
-from tests.training import BASE_DIR, wait_until
+from roadsense.training.search_space import Choice, Range, SearchSpace
+from roadsense.training.stopping import StoppedError
+from roadsense.training.train_config import TrainConfig
+from tests.small_training import BASE_DIR, wait_until
 
 SMALL = SearchSpace(
     rollout_steps=Choice((32,)), batch_size=Choice((32,)), n_epochs=Range(1, 2, whole=True), gamma=None,

@@ -16,12 +16,12 @@ import pytest
 import torch
 from stable_baselines3 import PPO
 
-from roadsense.algorithms import learning_rate_at
 from roadsense.errors import InputError, RunError, ScenarioError, SimulationError
 from roadsense.runs import Run, open_run, read_seeds
-from roadsense.train_config import PRESETS
 from roadsense.train_convoy import TrainConfig, main, train, train_seeds
-from tests.training import timesteps_of, wait_until
+from roadsense.training.algorithms import learning_rate_at
+from roadsense.training.train_config import PRESETS
+from tests.small_training import timesteps_of, wait_until
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
 TINY = {

@@ -10,7 +10,7 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecEnv
 
 from roadsense.policies.deep_sets import DeepSetsExtractor
-from roadsense.train_config import TrainConfig
+from roadsense.training.train_config import TrainConfig
 
 LAST_RATE_SHARE = 0.1
 """A learning rate that falls ends at this share of its start."""

@@ -14,10 +14,10 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 from roadsense.envs.episode import EnvConfig
 from roadsense.envs.observation import Observation, observation_space
 from roadsense.errors import InputError, SimulationError
-from roadsense.vec_link import CallFailed, WorkerGone, WorkerLink, end_workers
-from roadsense.vec_shared import EpisodeStart, SharedArrays
-from roadsense.vec_worker import WorkerTask
-from roadsense.worker_death import DeathRegister, WorkerDeath
+from roadsense.training.vec_link import CallFailed, WorkerGone, WorkerLink, end_workers
+from roadsense.training.vec_shared import EpisodeStart, SharedArrays
+from roadsense.training.vec_worker import WorkerTask
+from roadsense.training.worker_death import DeathRegister, WorkerDeath
 
 
 class ConvoyVecEnv(VecEnv):
@@ -27,7 +27,7 @@ class ConvoyVecEnv(VecEnv):
     is something in them, so switch off `EnvConfig.step_info`. Workers import nothing that learns.
 
     At the end of an episode `info` also holds `scenario_index` and `scenario`. A worker that dies, or is silent for
-    `roadsense.vec_link.ANSWER_LIMIT_S` and is killed, is replaced: its episode ends truncated with the last
+    `roadsense.training.vec_link.ANSWER_LIMIT_S` and is killed, is replaced: its episode ends truncated with the last
     observation, reward 0, no `outcome` and `info["error"]`. An episode that SUMO gave up, which ends the same way but
     has its worker and its outcome, is reported and counted too. Every wait has that limit, for each worker.
 

@@ -18,7 +18,7 @@ from roadsense import vec_link
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.episode import EnvConfig
 from roadsense.errors import InputError, SimulationError
-from roadsense.vec_env import ConvoyVecEnv
+from roadsense.training.vec_env import ConvoyVecEnv
 from tests.worker_faults import DivideByZero, ExitAfter
 
 ROOT = Path(__file__).parents[1]
@@ -362,7 +362,7 @@ TRAINING = """
 import os, signal, sys, time
 import torch
 from roadsense.envs.episode import EnvConfig
-from roadsense.vec_env import ConvoyVecEnv
+from roadsense.training.vec_env import ConvoyVecEnv
 if __name__ == "__main__":
     env = ConvoyVecEnv(sys.argv[2:], EnvConfig(step_info=False), 3)
     env.reset()

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from roadsense.train_config import TrainConfig
-from roadsense.vec_env import ConvoyVecEnv
-from roadsense.worker_death import WorkerDeath
+from roadsense.training.train_config import TrainConfig
+from roadsense.training.vec_env import ConvoyVecEnv
+from roadsense.training.worker_death import WorkerDeath
 
 
 def start_workers(scenario_paths: Sequence[Path], config: TrainConfig, deaths_path: Path) -> ConvoyVecEnv:

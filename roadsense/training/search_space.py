@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 
 from roadsense.errors import InputError
-from roadsense.train_config import TrainConfig
+from roadsense.training.train_config import TrainConfig
 
 Value = int | float | str
 

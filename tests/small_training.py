@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from roadsense.runs import Run
-from roadsense.stopping import StoppedError
 from roadsense.train_convoy import TrainConfig, train
+from roadsense.training.stopping import StoppedError
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
 STOP_FILE = "stop file"

@@ -6,12 +6,12 @@ import pytest
 from stable_baselines3 import PPO
 
 from roadsense.errors import DatasetError
-from roadsense.heldout import judge, plan_heldout
 from roadsense.runs import Run
-from roadsense.splits import find_splits, hash_scenario
 from roadsense.statistics import binomial_interval
 from roadsense.train_convoy import TrainConfig, train
-from tests.training import stop_tiny, train_tiny
+from roadsense.training.heldout import judge, plan_heldout
+from roadsense.training.splits import find_splits, hash_scenario
+from tests.small_training import stop_tiny, train_tiny
 
 EVALUATED = {"eval_interval": 256, "eval_episodes": 4, "total_timesteps": 512, "checkpoint_interval": 192}
 

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from roadsense.checkpoints import (
+from roadsense.runs import Run
+from roadsense.training.checkpoints import (
     State,
     restore_generators,
     restore_model,
@@ -14,10 +15,9 @@ from roadsense.checkpoints import (
     take_model,
     write_checkpoint,
 )
-from roadsense.runs import Run
-from roadsense.samplers import UniformSampler
-from roadsense.stopping import StopRequest
-from roadsense.train_config import TrainConfig
+from roadsense.training.samplers import UniformSampler
+from roadsense.training.stopping import StopRequest
+from roadsense.training.train_config import TrainConfig
 
 
 class Part(Protocol):

@@ -8,11 +8,11 @@ import torch
 from sb3_contrib import TQC
 from stable_baselines3 import PPO, SAC
 
-from roadsense.checkpoints import read_newest_checkpoint, write_checkpoint
 from roadsense.errors import DatasetError, InputError, RunError
 from roadsense.runs import Run
 from roadsense.train_convoy import TrainConfig, train
-from tests.training import (
+from roadsense.training.checkpoints import read_newest_checkpoint, write_checkpoint
+from tests.small_training import (
     BASE_DIR,
     assert_same_weights,
     start_again,

@@ -6,10 +6,10 @@ import pytest
 
 from roadsense.cli import main
 from roadsense.errors import RunError
-from roadsense.run_state import RunningMark
 from roadsense.runs import create_run, open_run, read_seeds
-from roadsense.stopping import StoppedError
-from roadsense.train_config import TrainConfig
+from roadsense.training.run_state import RunningMark
+from roadsense.training.stopping import StoppedError
+from roadsense.training.train_config import TrainConfig
 
 LINE = '{"timesteps": %d, "steps_per_s": 1234.5, "collision_rate": 0.25, "eta_s": 60.0}\n'
 JUDGED = (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from roadsense.envs.episode import EnvConfig
 from roadsense.errors import SimulationError
 from roadsense.replay import RecordedEpisode
-from roadsense.vec_shared import EpisodeStart
+from roadsense.training.vec_shared import EpisodeStart
 
 N_LAST_ACTIONS = 50
 

@@ -8,22 +8,22 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
-from roadsense.algorithms import build_model
-from roadsense.checkpoints import PATTERN, read_newest_checkpoint
 from roadsense.errors import SimulationError
-from roadsense.heldout import HeldOut
-from roadsense.keeper import Keeper
 from roadsense.policies.controllers import HeardBrakingRule
 from roadsense.policies.imitation import demonstrate, imitate
-from roadsense.run_state import RunningMark
 from roadsense.runs import Run
-from roadsense.samplers import PlrSampler, UniformSampler
-from roadsense.splits import Splits
-from roadsense.stopping import StoppedError, StopRequest
-from roadsense.train_config import TrainConfig
-from roadsense.training_log import TrainingLog, cut_metrics
-from roadsense.vec_env import ConvoyVecEnv
-from roadsense.workers import start_workers
+from roadsense.training.algorithms import build_model
+from roadsense.training.checkpoints import PATTERN, read_newest_checkpoint
+from roadsense.training.heldout import HeldOut
+from roadsense.training.keeper import Keeper
+from roadsense.training.run_state import RunningMark
+from roadsense.training.samplers import PlrSampler, UniformSampler
+from roadsense.training.splits import Splits
+from roadsense.training.stopping import StoppedError, StopRequest
+from roadsense.training.train_config import TrainConfig
+from roadsense.training.training_log import TrainingLog, cut_metrics
+from roadsense.training.vec_env import ConvoyVecEnv
+from roadsense.training.workers import start_workers
 
 
 def run_training(run: Run, config: TrainConfig, splits: Splits) -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.episode import EnvConfig
 from roadsense.errors import RoadSenseError
-from roadsense.vec_shared import SharedArrays, generator_from_words, generator_words
+from roadsense.training.vec_shared import SharedArrays, generator_from_words, generator_words
 from roadsense.worker_processes import end_with_program
 
 STEP, CALL = b"s", b"c"

@@ -28,8 +28,8 @@ from roadsense.envs.episode import EnvConfig
 from roadsense.episodes import POLICY, Plan, Row, Worker
 from roadsense.runs import Run
 from roadsense.statistics import binomial_interval
-from roadsense.stopping import StopRequest
-from roadsense.train_config import TrainConfig
+from roadsense.training.stopping import StopRequest
+from roadsense.training.train_config import TrainConfig
 
 CALM_EVERY = 5
 """Every fifth episode is without a hazard, for the false braking."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from roadsense.errors import InputError
-from roadsense.samplers import PlrSampler, UniformSampler
+from roadsense.training.samplers import PlrSampler, UniformSampler
 
 NAMES = ["a", "b", "c", "d"]
 

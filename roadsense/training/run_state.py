@@ -12,7 +12,7 @@ from pathlib import Path
 
 from roadsense.errors import RunError
 from roadsense.files import write_atomically
-from roadsense.stopping import StoppedError
+from roadsense.training.stopping import StoppedError
 
 STATE_NAME, LOCK_NAME = "state.json", ".lock"
 RUNNING, TRAINED, STOPPED, FAILED = "running", "trained", "stopped", "failed"

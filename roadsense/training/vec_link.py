@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from roadsense.vec_shared import SharedArrays
-from roadsense.vec_worker import CALL, DIED, FAILED, STEP, STEPPED, WorkerTask, serve
+from roadsense.training.vec_shared import SharedArrays
+from roadsense.training.vec_worker import CALL, DIED, FAILED, STEP, STEPPED, WorkerTask, serve
 
 ANSWER_LIMIT_S = 120.0
 """A worker that says nothing for this long is stuck; a step takes less than a millisecond, a start a few seconds."""
 END_LIMIT_S = 5.0
 """How long a worker may take to end when asked to; then it is killed."""
-_PRELOADED = ["roadsense.vec_worker"]
+_PRELOADED = ["roadsense.training.vec_worker"]
 
 
 class WorkerGone(Exception):

@@ -11,8 +11,8 @@ from typing import Any
 import tyro
 
 from roadsense.command import run_command
-from roadsense.run_state import RUNNING
 from roadsense.runs import Run, open_run
+from roadsense.training.run_state import RUNNING
 
 LOOK_EVERY_S = 0.5
 

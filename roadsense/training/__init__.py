@@ -1,0 +1,1 @@
+"""What a training is made of: workers, learning, checkpoints, held-out judgement, the log."""
