@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from roadsense.runs import Run
 from roadsense.statistics import binomial_interval
 from roadsense.training.stopping import StopRequest
 from roadsense.training.train_config import TrainConfig
+from roadsense.worker_processes import start_pool
 
 CALM_EVERY = 5
 """Every fifth episode is without a hazard, for the false braking."""
@@ -145,7 +145,7 @@ class HeldOut(BaseCallback):
 
     def _submit(self, timesteps: int) -> None:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self._config.eval_workers, get_context("forkserver"), _settle)
+            self._pool = start_pool(self._config.eval_workers, [__name__], _settle)
         common = self._policy_path(timesteps), self._config.env_config()
         self._waiting.append((timesteps, [self._pool.submit(_drive, *common, plan) for plan in self._plans]))
 
