@@ -14,10 +14,10 @@ from sb3_contrib import TQC
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecMonitor
 
-from roadsense import vec_link
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.episode import EnvConfig
 from roadsense.errors import InputError, SimulationError
+from roadsense.training import vec_link
 from roadsense.training.vec_env import ConvoyVecEnv
 from tests.worker_faults import DivideByZero, ExitAfter
 
