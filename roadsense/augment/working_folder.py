@@ -7,11 +7,15 @@ own. A finished run removes its folder; those of runs with other settings are le
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from roadsense.errors import DatasetError
+
+LOCK_PATIENCE_S = 1.0
+"""A run that was killed keeps its lock until the program it was just starting has started."""
 
 LOCK_NAME = "lock"
 
@@ -56,6 +60,7 @@ def refuse_existing(target: Path) -> None:
 
 def _lock(outer: Path, target: Path) -> int:
     path = outer / LOCK_NAME
+    patience_s = time.monotonic() + LOCK_PATIENCE_S
     while True:
         outer.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):  # removed by a run that ended between the two lines
@@ -66,6 +71,9 @@ def _lock(outer: Path, target: Path) -> int:
                     return lock
             except BlockingIOError as error:
                 os.close(lock)
+                if time.monotonic() < patience_s:
+                    time.sleep(0.05)
+                    continue
                 raise DatasetError(
                     f"{target} is being made by another run. Wait for it to end, or give another output_dir."
                 ) from error

@@ -126,7 +126,7 @@ class Convoy:
         self.leader = connection.find_leader(ego)
         self.collided = ego in connection.colliding_ids() or self.leader.gap_m <= 0
         road = connection.look_ahead(ego)
-        allowed_mps2 = road_mps2(self._driver.profile, speed_mps, road)
+        allowed_mps2 = road_mps2(self._driver.profile, speed_mps, road, self.leader.gap_m)
         self.driver_mps2 = self._driver.accelerate(speed_mps, self.leader, (road.limit_mps, allowed_mps2))
         return state
 

@@ -22,6 +22,8 @@ _IDM_BRAKING_MPS2 = 2 * math.sqrt(MAX_ACCELERATION_MPS2 * COMFORTABLE_DECELERATI
 LOOK_S = 0.5
 """A change of the leader's speed is judged over this time; braking harder than comfortable is seen, not how hard."""
 STOP_LINE_MARGIN_M = 1.0
+QUEUE_PLACE_M = 7.0
+"""A car that waits takes this much of the road before a stop line."""
 YELLOW_STOP_DECELERATION_MPS2 = 3.0
 """A driver stops at yellow if this deceleration is enough (design value of most guidelines: 3.0 to 3.4 m/s2)."""
 GAP_ERROR_TIME_S = 20.0
@@ -226,12 +228,21 @@ class Driver:
         return Leader(gap_m + leader_way_m - own_way_m, leader_mps)
 
 
-def road_mps2(driver: DriverProfile, speed_mps: float, road: RoadAhead) -> float:
-    """Returns the most acceleration that the road ahead allows, m/s2; infinity if it asks for nothing."""
+def road_mps2(driver: DriverProfile, speed_mps: float, road: RoadAhead, gap_m: float = math.inf) -> float:
+    """Returns the most acceleration that the road ahead allows, m/s2; infinity if it asks for nothing.
+
+    Args:
+        driver: the driver.
+        speed_mps: own speed.
+        road: what is ahead.
+        gap_m: to the car ahead; one before a closed stop line will stop there, and the ego behind it.
+    """
     stop_m = road.stop_m
     if road.yellow_m < stop_m and speed_mps**2 / (2 * max(road.yellow_m, 0.1)) < YELLOW_STOP_DECELERATION_MPS2:
         stop_m = road.yellow_m
     allowed = stop_line_mps2(driver, speed_mps, stop_m)
+    if gap_m < stop_m < math.inf:
+        allowed = min(allowed, stop_line_mps2(driver, speed_mps, stop_m - QUEUE_PLACE_M))
     if road.lower_limit_m < math.inf:
         allowed = min(
             allowed, slow_down_mps2(speed_mps, road.lower_limit_mps * driver.speed_factor, road.lower_limit_m)

@@ -68,7 +68,8 @@ class TrainConfig:
         gradient_steps: updates after each step of all workers. SAC and TQC only.
         n_units: width of the network over peers.
         net_width: width of the two hidden layers behind it.
-        v2v: radio preset, or a `.json` file of a fitted one.
+        v2v: radio preset, a `.json` file of a fitted one, or `scenario`: the one each scenario asks for, so that a
+            training meets many.
         v2v_randomised: whether each episode draws its own radio around the preset.
         penetration: share of the other traffic that carries a radio.
         hazard_probability: share of episodes with a hazard.
@@ -111,7 +112,7 @@ class TrainConfig:
     gradient_steps: int = 1
     n_units: int = 32
     net_width: int = 64
-    v2v: str = "esp_now"
+    v2v: str = "scenario"
     v2v_randomised: bool = True
     penetration: float = 0.0
     hazard_probability: float = 0.7

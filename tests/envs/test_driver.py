@@ -269,3 +269,11 @@ def test_a_leader_that_leaves_is_forgotten_after_the_reaction_time():
 def test_the_same_is_driven_twice_from_the_same_start():
     first, second = (follow(PERSON, stop_and_go(300), 19.0, 15.0)[2] for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def test_behind_a_car_that_has_to_stop_at_a_line_the_driver_slows_down_for_both():
+    closed = RoadAhead(13.9, stop_m=15.0)
+    alone, behind = road_mps2(PERSON, 6.3, closed), road_mps2(PERSON, 6.3, closed, gap_m=6.0)
+    assert behind < alone < 0
+    assert road_mps2(PERSON, 6.3, closed, gap_m=20.0) == alone  # that car is past the line
+    assert road_mps2(PERSON, 6.3, RoadAhead(13.9), gap_m=6.0) == math.inf

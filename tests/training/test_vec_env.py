@@ -21,7 +21,7 @@ from roadsense.training import vec_link
 from roadsense.training.vec_env import ConvoyVecEnv
 from tests.worker_faults import DivideByZero, ExitAfter
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BASES = sorted((ROOT / "scenarios" / "base").glob("*/scenario.sumocfg"))
 QUIET = EnvConfig(n_steps=40, step_info=False)
 
