@@ -72,7 +72,7 @@ def test_a_run_killed_while_it_ends_leaves_all_or_nothing(config: GenConfig, del
         wait_for(lambda: len(outcomes(config)) >= 3, run)
         time.sleep(delay_s)
         kill(run)
-        delay_s += 0.2
+        delay_s += 0.8
     assert Dataset.open(config.output_dir).verify() == []
 
 
