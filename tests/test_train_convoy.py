@@ -78,6 +78,13 @@ def test_the_same_seed_trains_the_same_policy(run, tmp_path):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_training_leaves_nothing_in_the_temporary_folder(tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    train_tiny(tmp_path / "run")
+    assert [path.name for path in (tmp_path / "temporary").iterdir() if "pymp" not in path.name] == []
+
+
 def test_a_run_is_never_overwritten(run):
     before = run.model_path.read_bytes()
     with pytest.raises(RunError, match="holds something"):

@@ -6,7 +6,7 @@ from typing import Any
 
 from sb3_contrib import TQC
 from stable_baselines3 import PPO, SAC
-from stable_baselines3.common.logger import configure
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
 from roadsense.policies.deep_sets import DeepSetsExtractor
@@ -47,7 +47,7 @@ def build_model(env: VecEnv, config: TrainConfig) -> Any:
     }
     build = _build_ppo if config.algorithm == "ppo" else _build_off_policy
     model = build(env, config, common, network)
-    model.set_logger(configure(None, []))
+    model.set_logger(Logger(folder=None, output_formats=[]))
     return model
 
 
