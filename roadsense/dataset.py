@@ -117,20 +117,6 @@ class Dataset:
         columns = ("name", "split", "base", "density", "driver")
         return pd.DataFrame([{name: getattr(r, name) for name in columns} | dict(r.gate) for r in self.scenarios])
 
-    def draws(self) -> "pd.DataFrame":
-        """Returns a row for each drawn flow, vehicle type and scenario, with `split`, `base` and what was drawn."""
-        import pandas as pd
-
-        rows = []
-        for record in self.scenarios:
-            drawn, whose = record.variation, {"split": record.split, "base": record.base}
-            for flow in drawn["flows"].values():
-                rows.append(whose | {"density_factor": flow["density"], "shift_s": flow["shift_s"]})
-            rows += [whose | dict(kind) for kind in drawn["types"].values()]
-            own = ("convoy_shift_s", "friction", "convoy_size", "convoy_spacing", "heavy_share")
-            rows.append(whose | {name: drawn["levels"][name] for name in own if name in drawn["levels"]})
-        return pd.DataFrame(rows)
-
 
 def current_versions() -> dict[str, str]:
     """Returns the versions of what makes datasets here."""

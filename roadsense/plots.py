@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter
 
 from roadsense.errors import InputError
 from roadsense.statistics import binomial_interval
@@ -38,12 +38,8 @@ LEARNING_PANELS = {
     "false_braking_share": "false braking, share of calm time",
     "steps_per_s": "speed [steps/s]",
 }
-COVERAGE_AXES = {
-    "density_factor": "density factor", "density_level": "density level", "driver_level": "driver level",
-    "sigma": "sigma", "speed_factor": "speed factor", "speed_mean": "mean speed factor",
-    "speed_dev": "deviation of speed factor", "convoy_shift_s": "convoy shift [s]",
-    "background_shift_s": "background shift [s]", "shift_s": "flow shift [s]",
-}  # fmt: skip
+
+# fmt: skip
 N_COLUMNS = 3
 
 
@@ -120,31 +116,6 @@ def plot_learning(metrics: pd.DataFrame) -> Figure:
             axes.yaxis.set_major_formatter(format_share)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlabel("environment steps")
-    return figure
-
-
-def plot_coverage(table: pd.DataFrame) -> Figure:
-    """Draws how the draws of a dataset cover their ranges: a histogram for each varied quantity, by base.
-
-    Args:
-        table: a row for each draw; every numeric column is a panel, `base` (if it is there) gives the colours.
-    """
-    numeric = table.select_dtypes("number")
-    names = [name for name in COVERAGE_AXES if name in numeric] or list(map(str, numeric.columns))
-    if not names or table.empty:
-        raise InputError(f"Expected numeric columns such as {list(COVERAGE_AXES)[:3]}, got {table.columns.tolist()}.")
-    bases = table["base"].astype(str) if "base" in table else pd.Series("all", index=table.index)
-    colors = dict(zip(dict.fromkeys(sorted(bases)), [BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY] * 9, strict=False))
-    figure, grid = new_grid(len(names), width=3.2, height=2.3, n_columns=N_COLUMNS)
-    for axes, name in zip(grid, names, strict=True):
-        values = [numeric.loc[bases == base, name].dropna() for base in colors]
-        edges = np.histogram_bin_edges(numeric[name].dropna(), bins=12).tolist()
-        axes.hist(values, edges, stacked=True, color=list(colors.values()), label=list(colors), linewidth=0)
-        axes.set(xlabel=COVERAGE_AXES.get(name, name), ylabel="draws")
-        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    if len(colors) > 1:
-        handles, labels = grid[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 5), frameon=False, fontsize=8)
     return figure
 
 

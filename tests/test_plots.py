@@ -42,11 +42,6 @@ def metrics() -> pd.DataFrame:
     )
 
 
-def coverage() -> pd.DataFrame:
-    rng = np.random.default_rng(0)
-    return pd.DataFrame({"base": list("abcde") * 8, "sigma": rng.random(40), "density_factor": rng.random(40)})
-
-
 def texts(figure: Figure) -> list[str]:
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
@@ -55,7 +50,6 @@ CASES = [
     (plots.plot_collision_rates, summary, 1),
     (plots.plot_min_ttc, episodes, 1),
     (plots.plot_learning, metrics, 4),
-    (plots.plot_coverage, coverage, 2),
     (plots.plot_outcomes_by_scenario, episodes, 1),
 ]
 
@@ -108,8 +102,3 @@ def test_learning_leaves_out_what_was_not_logged() -> None:
     assert len(plots.plot_learning(metrics()[["timesteps", "reward_mean"]]).axes) == 1
     with pytest.raises(InputError, match="term_"):
         plots.plot_learning(metrics()[["timesteps"]])
-
-
-def test_coverage_takes_what_columns_there_are() -> None:
-    figure = plots.plot_coverage(pd.DataFrame({"anything": [1.0, 2.0], "words": ["x", "y"]}))
-    assert [axes.get_xlabel() for axes in figure.axes] == ["anything"]
