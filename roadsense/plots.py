@@ -39,9 +39,6 @@ LEARNING_PANELS = {
     "steps_per_s": "speed [steps/s]",
 }
 
-# fmt: skip
-N_COLUMNS = 3
-
 
 def plot_collision_rates(summary: pd.DataFrame) -> Figure:
     """Draws each policy's collision rate with its exact 95 % interval, the safest on top.
