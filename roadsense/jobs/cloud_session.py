@@ -70,7 +70,7 @@ class UnreachableError(CloudError):
     """Raised when the service cannot be reached: no network, no such region, or a wrong endpoint."""
 
 
-def make_client(service: str, region: str | None = None) -> Any:
+def make_client(service: str, region: str | None = None, patient: bool = True) -> Any:
     """Returns a boto3 client with retries, a connection pool for 32 threads, and a check of every request.
 
     Nothing is sent, and no credentials are needed yet. `AWS_ENDPOINT_URL` and `AWS_MAX_ATTEMPTS` are honoured.
@@ -78,6 +78,7 @@ def make_client(service: str, region: str | None = None) -> Any:
     Args:
         service: its name in boto3, e.g. `ec2`.
         region: e.g. `eu-central-1`; by default what `find_region` finds.
+        patient: whether to try several times, and to wait for an answer; not so for what can be done without.
 
     Raises:
         InputError: if boto3 is not installed.
@@ -88,13 +89,13 @@ def make_client(service: str, region: str | None = None) -> Any:
         from botocore.config import Config
 
         retries: dict[str, Any] = {"mode": "standard"}
-        if "AWS_MAX_ATTEMPTS" not in os.environ:
-            retries["total_max_attempts"] = ATTEMPTS
+        if not patient or "AWS_MAX_ATTEMPTS" not in os.environ:
+            retries["total_max_attempts"] = ATTEMPTS if patient else 1
         config = Config(
             retries=retries,
             max_pool_connections=CONNECTIONS,
             connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S if patient else CONNECT_TIMEOUT_S,
             user_agent_extra="roadsense",
         )
         client = _make_session().client(service, region_name=find_region(region), config=config)

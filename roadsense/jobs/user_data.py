@@ -112,9 +112,11 @@ def write_user_data(settings: MachineSettings, kind: str = "job") -> str:
 
 def _write_settings(settings: MachineSettings) -> str:
     lines = (f"{item.name.upper()}={_quote(getattr(settings, item.name))}" for item in fields(settings))
-    return "# shellcheck disable=SC2034  # not every kind of machine uses every setting\n{\n" + "".join(
-        f"  {line}\n" for line in lines
-    ) + "}"
+    return (
+        "# shellcheck disable=SC2034  # not every kind of machine uses every setting\n{\n"
+        + "".join(f"  {line}\n" for line in lines)
+        + "}"
+    )
 
 
 def _quote(value: Any) -> str:
