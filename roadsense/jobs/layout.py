@@ -19,8 +19,6 @@ DEFAULT_NOTEBOOK = "01_train"
 CHANNEL = "dataset"
 IGNORED = ("_", "sagemaker_")
 """Beginnings of hyperparameters that are for SageMaker itself."""
-MAX_REASON = 1024
-"""So much of `output/failure` is shown by SageMaker, characters."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +62,9 @@ class JobLayout:
         return self.root / "output" / "stop"
 
     @property
-    def heartbeat_path(self) -> Path:
-        """Written anew while the job runs, JSON: when, and how far it is."""
-        return self.root / "output" / "heartbeat.json"
+    def state_path(self) -> Path:
+        """What the job is doing, JSON, written anew while it runs: a heartbeat (see `heartbeat.py`)."""
+        return self.root / "output" / "state.json"
 
     @property
     def checkpoint_root(self) -> Path:
@@ -98,9 +96,9 @@ class JobLayout:
             folder.mkdir(parents=True, exist_ok=True)
 
     def write_failure(self, reason: str) -> None:
-        """Writes why the job failed, its end rather than its beginning if it is long."""
+        """Writes why the job failed; SageMaker shows the first 1,024 characters."""
         self.failure_path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.failure_path, reason[-MAX_REASON:])
+        write_atomically(self.failure_path, reason + "\n")
 
 
 def open_layout(environment: Mapping[str, str] = os.environ) -> JobLayout:
