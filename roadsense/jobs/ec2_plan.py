@@ -25,7 +25,7 @@ from roadsense.jobs.user_data import MachineSettings, encode_parameters, write_u
 
 MAX_TOKEN = 64
 GRACE_SHARE = 0.1
-MAX_GRACE_MINUTES = 5
+MAX_GRACE_S = 300
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _settings(spec: JobSpec, config: Ec2Config, place: JobPlace, estimate: Estim
         image=spec.image or "",
         region=place.region,
         max_minutes=minutes,
-        grace_minutes=min(MAX_GRACE_MINUTES, floor(minutes * GRACE_SHARE)),
+        grace_s=min(MAX_GRACE_S, floor(60 * minutes * GRACE_SHARE)),
         notebook=spec.notebook_name,
         dataset=find_dataset_url(spec),
         parameters=encode_parameters({name: encode_value(value) for name, value in spec.parameters.items()}),

@@ -24,6 +24,8 @@ mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/log
 mount -t tmpfs tmpfs /opt/ml
 [ ! -e /dev/console ] || mount --bind /dev/null /dev/console
+"$STAGE_PYTHON" "$STAND_INS/aws.py" "$STAGE/queue" &
+until [ -e "$STAGE/queue/ready" ]; do sleep 0.05; done
 exec bash "$STAGE/user-data"
 """
 
@@ -35,17 +37,18 @@ class Stage:
         self.folder = folder
         tools = folder / "bin"
         tools.mkdir(parents=True)
-        for name in ("docker", "curl"):
+        (folder / "queue").mkdir()
+        for name in ("aws", "curl", "docker"):
             shutil.copy(STAND_INS / name, tools / name)
         for name in RECORDED:
             shutil.copy(STAND_INS / "recorder", tools / name)
-        (tools / "aws").write_text(f'#!/bin/bash\nexec {sys.executable} {STAND_INS / "aws.py"} "$@"\n')
         for path in tools.iterdir():
             path.chmod(0o755)
         self.environment = {
             **environment,
             "STAGE": str(folder),
             "STAGE_PYTHON": sys.executable,
+            "STAND_INS": str(STAND_INS),
             "PATH": f"{tools}:{os.environ['PATH']}",
             "PYTHONPATH": str(Path(__file__).parents[2]),
         }

@@ -124,7 +124,7 @@ watch_spot() {
 }
 
 watch_time() {
-  sleep $(((MAX_MINUTES - GRACE_MINUTES) * 60))
+  sleep $((MAX_MINUTES * 60 - GRACE_S))
   request_stop "time limit"
 }
 

@@ -1,20 +1,52 @@
-"""Stands in for the AWS CLI: the calls our scripts make, done with boto3. Another call or option is an error."""
+"""Stands in for the AWS CLI: the calls our scripts make, done with boto3. Another call or option is an error.
 
+It serves them from one process, since to import boto3 for each takes most of a test's time. `aws` beside it leaves a
+file with its arguments in a folder, and reads from a pipe what came of it.
+"""
+
+import contextlib
 import os
 import sys
+import threading
+import time
+import traceback
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import boto3
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
 
 
-def main(words: list[str]) -> int:
+def serve(folder: Path) -> None:
+    """Answers calls until the process is ended."""
+    (folder / "ready").touch()
+    while True:
+        for path in folder.glob("*.call"):
+            words = path.read_text().splitlines()
+            path.unlink()
+            threading.Thread(target=answer, args=(words, path.with_suffix(".answer"))).start()
+        time.sleep(0.02)
+
+
+def answer(words: list[str], pipe: Path) -> None:
     with open(f"{os.environ['STAGE']}/aws.calls", "a") as calls:
         calls.write(" ".join(words) + "\n")
+    code, said = 0, ""
+    try:
+        said = call(words)
+    except (ValueError, OSError, Boto3Error, BotoCoreError, ClientError):
+        code, said = 1, traceback.format_exc()
+    with contextlib.suppress(BrokenPipeError), pipe.open("w") as out:
+        out.write(f"{code}\n{said}")
+
+
+def call(words: list[str]) -> str:
     match words:
         case ["ecr", "get-login-password", "--region", region]:
             token = boto3.client("ecr", region).get_authorization_token()
-            print(token["authorizationData"][0]["authorizationToken"])
+            return token["authorizationData"][0]["authorizationToken"] + "\n"
         case ["s3", "cp", "--only-show-errors", source, target] if target.startswith("s3://"):
             client().upload_file(source, *split(target))
         case ["s3", "cp", "--only-show-errors", source, target] if source.startswith("s3://"):
@@ -22,10 +54,11 @@ def main(words: list[str]) -> int:
         case ["s3", "sync", "--only-show-errors", *options, source, target]:
             sync(source, target, excluded(options))
         case _:
-            raise SystemExit(f"the stand-in for the AWS CLI knows no {words}")
-    return 0
+            raise ValueError(f"the stand-in for the AWS CLI knows no {words}")
+    return ""
 
 
+@cache
 def client():
     return boto3.client("s3")
 
@@ -38,7 +71,7 @@ def split(url: str) -> tuple[str, str]:
 def excluded(options: list[str]) -> list[str]:
     names, patterns = options[::2], options[1::2]
     if any(name != "--exclude" for name in names):
-        raise SystemExit(f"the stand-in for the AWS CLI knows no {options}")
+        raise ValueError(f"the stand-in for the AWS CLI knows no {options}")
     return patterns
 
 
@@ -67,4 +100,4 @@ def is_older(row: dict | None, path: Path) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    serve(Path(sys.argv[1]))
