@@ -7,13 +7,13 @@ import statistics
 from pathlib import Path
 
 import nbformat
-import papermill
 import pytest
 
 from roadsense.demo import NOTEBOOKS, DemoConfig, run_demo
 from roadsense.evaluate import EvalConfig
 from roadsense.export import ExportConfig
 from roadsense.gen_scenarios import GenConfig
+from roadsense.jobs.parameters import read_parameters
 from roadsense.jobs.spec import JobSpec
 from roadsense.runs import open_run
 from roadsense.train_convoy import TrainConfig
@@ -71,10 +71,10 @@ def test_one_cell_holds_typed_and_explained_parameters_that_are_fields_of_the_se
     tagged = [cell for cell in code_cells(path)[:6] if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
     fields = {field.name for field in dataclasses.fields(CONFIGS[path.stem])} | BESIDE_THE_SETTINGS
-    for name, parameter in papermill.inspect_notebook(str(path)).items():
+    for name, parameter in read_parameters(path).items():
         assert name in fields
-        assert parameter["inferred_type_name"] not in (None, "None")
-        assert parameter["help"]
+        assert parameter.kinds
+        assert parameter.explanation
 
 
 def test_prose_stands_before_each_step(path):
