@@ -50,6 +50,11 @@ class Plan:
         """Returns the request that starts the machine from an image."""
         return build_run_request(self.launch, self.config, ami)
 
+    def again(self, n_machines: int) -> "Plan":
+        """Returns the plan for one more machine after so many: its own token keeps it apart from those."""
+        token = f"{self.launch.name}-{n_machines + 1}"[-MAX_TOKEN:]
+        return replace(self, launch=replace(self.launch, token=token))
+
     def describe(self) -> dict[str, Any]:
         """Returns every request in its order, with the image by the name AWS resolves itself."""
         ami = self.config.ami or f"resolve:ssm:{AMI_PARAMETERS[self.config.system]}"
@@ -69,13 +74,12 @@ class Plan:
         return {"region": self.place.region, "estimate": str(self.estimate or "price unknown"), "calls": calls}
 
 
-def plan_job(spec: JobSpec, config: Ec2Config, attempt: int = 1, ask: bool = False, kind: str = "job") -> Plan:
+def plan_job(spec: JobSpec, config: Ec2Config, ask: bool = False, kind: str = "job") -> Plan:
     """Plans a job's machine.
 
     Args:
         spec: checked.
         config: the account's settings.
-        attempt: how often the job has got a machine, with this one.
         ask: whether to ask AWS for prices. Nothing else is ever asked or sent.
         kind: `job` or `workstation`.
 
@@ -98,7 +102,7 @@ def plan_job(spec: JobSpec, config: Ec2Config, attempt: int = 1, ask: bool = Fal
         instance_type=limited.instance_type or "",
         user_data=write_user_data(_settings(limited, config, place, estimate), kind),
         tags=_tags(limited, place, estimate, deadline),
-        token=f"{limited.name}-{attempt}"[-MAX_TOKEN:],
+        token=f"{limited.name}-1"[-MAX_TOKEN:],
         profile=limited.role or config.profile,
         spot=limited.spot,
         max_spot_usd=limit_spot_price(limited, estimate),
