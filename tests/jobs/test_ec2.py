@@ -50,7 +50,7 @@ def account(aws: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """An account with a bucket and the instance profile, images of Ubuntu, and the person zoe."""
     (tmp_path / "images.json").write_text(json.dumps(IMAGES))
     monkeypatch.setenv("MOTO_AMIS_PATH", str(tmp_path / "images.json"))
-    requests.post(f"{aws}/moto-api/reset", timeout=10).raise_for_status()
+    requests.post(f"{aws}/moto-api/reset", timeout=60).raise_for_status()
     boto3.client("s3").create_bucket(Bucket="cars", CreateBucketConfiguration={"LocationConstraint": REGION})
     boto3.client("iam").create_instance_profile(InstanceProfileName="roadsense-instance")
     monkeypatch.setenv("ROADSENSE_OWNER", "zoe")
@@ -75,7 +75,7 @@ def machines() -> list[dict]:
 def end_machine(place: str, code: int = 0, stopped: str = "", **files: str) -> None:
     """Does what a machine does at its end, but for the work."""
     ec2, s3 = boto3.client("ec2"), boto3.client("s3")
-    mine = [machine for machine in machines() if {"Key": "roadsense:place", "Value": place} in machine["Tags"]]
+    mine = [machine for machine in machines() if {"Key": "roadsense:place", "Value": place} in machine.get("Tags", [])]
     instance_id = mine[-1]["InstanceId"]
     ec2.terminate_instances(InstanceIds=[instance_id])
     prefix = place.removeprefix("s3://cars/")
