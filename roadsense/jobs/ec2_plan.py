@@ -1,5 +1,6 @@
 """What a job on EC2 is going to be: its machine, its script, its tags and its price, before anything is sent."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import floor
@@ -74,14 +75,14 @@ class Plan:
         return {"region": self.place.region, "estimate": str(self.estimate or "price unknown"), "calls": calls}
 
 
-def plan_job(spec: JobSpec, config: Ec2Config, ask: bool = False, kind: str = "job") -> Plan:
+def plan_job(spec: JobSpec, config: Ec2Config, ask: bool = False, workstation: Mapping[str, Any] | None = None) -> Plan:
     """Plans a job's machine.
 
     Args:
         spec: checked.
         config: the account's settings.
         ask: whether to ask AWS for prices. Nothing else is ever asked or sent.
-        kind: `job` or `workstation`.
+        workstation: settings that only a workstation has; None for a job, whose machine ends with it.
 
     Raises:
         InputError: if it names no image, or its limits of time and money don't go together.
@@ -100,13 +101,16 @@ def plan_job(spec: JobSpec, config: Ec2Config, ask: bool = False, kind: str = "j
     launch = Launch(
         name=limited.name or "",
         instance_type=limited.instance_type or "",
-        user_data=write_user_data(_settings(limited, config, place, estimate), kind),
+        user_data=write_user_data(
+            replace(_settings(limited, config, place, estimate), **(workstation or {})),
+            "job" if workstation is None else "workstation",
+        ),
         tags=_tags(limited, place, estimate, deadline),
         token=f"{limited.name}-1"[-MAX_TOKEN:],
         profile=limited.role or config.profile,
         spot=limited.spot,
         max_spot_usd=limit_spot_price(limited, estimate),
-        at_shutdown="terminate" if kind == "job" else "stop",
+        at_shutdown="terminate" if workstation is None or limited.spot else "stop",
     )
     return Plan(limited, config, place, launch, estimate)
 

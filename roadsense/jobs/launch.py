@@ -160,7 +160,10 @@ def build_stop_request(instance_id: str, stop_s: int) -> dict[str, Any]:
 
     Its own script then brings the results away and ends the machine.
     """
-    script = f"mkdir -p /run/roadsense && echo asked > /run/roadsense/stopped && docker stop -t {stop_s} roadsense"
+    script = (
+        "mkdir -p /run/roadsense && echo asked > /run/roadsense/stopped && "
+        f"docker ps -q --filter name=roadsense | xargs -r docker stop -t {stop_s}"
+    )
     return {
         "DocumentName": "AWS-RunShellScript",
         "InstanceIds": [instance_id],

@@ -161,7 +161,7 @@ def test_what_a_machine_may_and_may_not(stocked: str) -> None:
             "sees machines": attempt(ec2.describe_instances),
             "ends machines": attempt(lambda: ec2.terminate_instances(InstanceIds=["i-0123456789abcdef0"])),
             "makes users": attempt(lambda: iam.create_user(UserName="x")),
-            "makes repositories": attempt(lambda: ecr.create_repository(repositoryName="x")),
+            "makes repositories": attempt(lambda: ecr.create_repository(repositoryName="trucks")),
         }
     assert [what for what, answer in got.items() if answer == ALLOWED] == list(got)[:5]
 
