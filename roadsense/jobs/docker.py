@@ -143,8 +143,9 @@ def describe_job(spec: JobSpec, folder: Path) -> Container:
         folder: of the job.
     """
     mounts = [Mount(folder, DEFAULT_ROOT, is_writable=True)]
-    if spec.dataset:
-        mounts.append(Mount(Path(spec.dataset), f"{DEFAULT_ROOT}/input/data/{CHANNEL}"))
+    dataset = find_dataset_folder(spec)
+    if dataset is not None:
+        mounts.append(Mount(dataset, f"{DEFAULT_ROOT}/input/data/{CHANNEL}"))
     if not spec.is_cloud:  # there the image's own runs
         mounts.append(Mount(Path(spec.notebook), f"{WORKSPACE}/notebooks/{Path(spec.notebook).name}"))
     deadline = datetime.now(UTC) + timedelta(hours=spec.max_hours)
@@ -159,6 +160,15 @@ def describe_job(spec: JobSpec, folder: Path) -> Container:
         environment=job_environment(spec),
         labels={**make_tags(spec, deadline, {}), FOLDER_LABEL: str(folder.resolve())},
     )
+
+
+def find_dataset_folder(spec: JobSpec) -> Path | None:
+    """Returns the folder of a job's dataset on this machine, fetched if it is on S3; None if it names none."""
+    if spec.dataset is None or not spec.dataset.startswith("s3://"):
+        return Path(spec.dataset) if spec.dataset else None
+    from roadsense.jobs.storage import find_dataset
+
+    return find_dataset(spec.dataset)
 
 
 def prepare_folder(spec: JobSpec, folder: Path) -> JobLayout:

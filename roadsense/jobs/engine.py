@@ -97,9 +97,8 @@ class Engine:
         done = subprocess.run(
             [self.program, *words],
             input=text,
+            capture_output=True,
             env={**os.environ, **(environment or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
             check=False,
         )
