@@ -40,10 +40,10 @@ EOF
 }
 
 # Debian's own Python 3.11 stands in for the image that the Dockerfile begins with.
+# shellcheck disable=SC2016  # apt and mmdebstrap expand what is quoted
 make_base() {
   local base=localhost/python:3.11-slim-bookworm mirror
   podman image exists "$base" && return
-  # shellcheck disable=SC2016  # apt and mmdebstrap expand these themselves
   mirror=$(apt-get indextargets --format '$(SITE)' | awk '!/security/ && !n++')
   mmdebstrap --quiet --variant=minbase --skip=output/dev --include=ca-certificates,python3,python3-pip,python3-venv \
     --customize-hook='rm -f "$1"/usr/lib/python3.11/EXTERNALLY-MANAGED' \
