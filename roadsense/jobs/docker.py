@@ -12,19 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from roadsense.dataset import find_dataset
 from roadsense.errors import InputError
-from roadsense.jobs.checksums import check_checksums
+from roadsense.jobs.checksums import CHECKSUMS_NAME, check_checksums
 from roadsense.jobs.engine import PROGRAMS, Container, Engine, Mount, calling_user, find_engine
 from roadsense.jobs.heartbeat import read_beat
 from roadsense.jobs.layout import CHANNEL, DEFAULT_ROOT, JobLayout, job_environment, write_layout
+from roadsense.jobs.local import END_S, LOG_NAME, SPEC_NAME, is_same_job
 from roadsense.jobs.spec import JobSpec, make_tags, spec_to_json
 from roadsense.jobs.target import JobError, JobState, JobStatus
 
 WORKSPACE = "/opt/roadsense"
 """Folder of the project in the image."""
 FOLDER_LABEL = "roadsense:folder"
-END_S = 120
-"""A job that was told to stop is killed after this, as on SageMaker."""
 NEEDS_TENSORFLOW = ("roadsense.export", "import tensorflow")
 
 
@@ -52,18 +52,19 @@ class DockerTarget:
         return {"command": [program, "run", "--detach", *Engine(program).user_options(), *options]}
 
     def submit(self, spec: JobSpec) -> str:
-        """Starts a job and returns its container's name.
+        """Starts a job and returns its container's name. One that was stopped or failed goes on where it was.
 
         Raises:
-            InputError: if no engine answers, the image isn't there, or the job's folder holds something.
+            InputError: if no engine answers, the image isn't there, or the job's folder holds something else.
             JobError: if the engine refuses.
         """
         container = describe_job(spec, job_folder(spec))
         if not self._engine.has_image(container.image):
             raise InputError(
                 f"Expected the image {container.image} in the store of {self._engine.program}, found none. Build it: "
-                f"roadsense image --target {container.image.rpartition(':')[2]}."
+                f"roadsense job image --target {container.image.rpartition(':')[2]}."
             )
+        self._make_room(spec)
         prepare_folder(spec, job_folder(spec))
         self._engine.run(["run", "--detach", *self._engine.user_options(), *container.options()])
         return container.name
@@ -104,7 +105,7 @@ class DockerTarget:
             if folder.exists() and any(folder.iterdir()):
                 raise InputError(f"Expected a new folder for the results, but {folder} holds something. Name another.")
             shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(CHANNEL))
-        (folder / "run.log").write_text("".join(f"{line}\n" for line in self.logs(job_id, follow=False)))
+        (folder / LOG_NAME).write_text("".join(f"{line}\n" for line in self.logs(job_id, follow=False)))
         check_checksums(folder)
         return folder
 
@@ -113,6 +114,22 @@ class DockerTarget:
         mine = ["--all", f"--filter=label=roadsense:owner={getpass.getuser()}"]
         words = ["ps", "--format={{.Names}}", "--filter=label=project=roadsense", *([] if everyone else mine)]
         return [self.status(name) for name in self._engine.run(words).split()]
+
+    def _make_room(self, spec: JobSpec) -> None:
+        """Removes the container of an earlier start of the same job, if that was stopped or failed."""
+        layout = JobLayout(job_folder(spec))
+        if not layout.root.exists() or not any(layout.root.iterdir()):
+            return
+        is_same = (layout.root / SPEC_NAME).is_file() and is_same_job(layout.root, spec)
+        state = self.status(spec.name or "").state if is_same else None
+        if state not in (JobState.STOPPED, JobState.FAILED):
+            raise InputError(
+                f"Expected a new folder for the job, or that of one with the same notebook and parameters that was "
+                f"stopped or failed, but {layout.root} is {state or 'another'}. Give the job another name."
+            )
+        self._engine.run(["rm", spec.name or ""])
+        for path in (layout.state_path, layout.root / CHECKSUMS_NAME):
+            path.unlink(missing_ok=True)
 
     def _inspect(self, job_id: str) -> dict[str, Any]:
         try:
@@ -164,24 +181,14 @@ def describe_job(spec: JobSpec, folder: Path) -> Container:
 
 def find_dataset_folder(spec: JobSpec) -> Path | None:
     """Returns the folder of a job's dataset on this machine, fetched if it is on S3; None if it names none."""
-    if spec.dataset is None or not spec.dataset.startswith("s3://"):
-        return Path(spec.dataset) if spec.dataset else None
-    from roadsense.jobs.storage import find_dataset
-
-    return find_dataset(spec.dataset)
+    return find_dataset(spec.dataset) if spec.dataset else None
 
 
 def prepare_folder(spec: JobSpec, folder: Path) -> JobLayout:
-    """Writes the folder a job finds, for the user it runs as.
-
-    Raises:
-        InputError: if it holds something already.
-    """
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"Expected a new folder for the job, but {folder} holds something. Give it another name.")
+    """Writes the folder a job finds, for the user it runs as; what an earlier start left in it stays."""
     layout = write_layout(folder, spec)
-    layout.dataset_dir.mkdir(parents=True)
-    spec_to_json(spec, folder / "spec.json")
+    layout.dataset_dir.mkdir(parents=True, exist_ok=True)
+    spec_to_json(spec, folder / SPEC_NAME)
     if os.geteuid() == 0:
         user, group = (int(number) for number in calling_user().split(":"))
         for path in (folder, *folder.rglob("*")):

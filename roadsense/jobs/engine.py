@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from roadsense.errors import InputError
@@ -80,8 +81,8 @@ class Engine:
 
     @property
     def is_podman(self) -> bool:
-        """Whether it is podman, which some options are spelled otherwise for."""
-        return Path(self.program).name.startswith("podman")
+        """Whether it is podman, perhaps by docker's name; some of its options are spelled otherwise."""
+        return _names_itself_podman(self.program)
 
     def run(self, words: Sequence[str], text: str = "", environment: Mapping[str, str] | None = None) -> str:
         """Runs one of its commands and returns what it wrote to standard output.
@@ -154,6 +155,15 @@ def has_engine() -> bool:
     except InputError:
         return False
     return True
+
+
+@cache
+def _names_itself_podman(program: str) -> bool:
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=ANSWER_S)
+    except (FileNotFoundError, PermissionError, subprocess.TimeoutExpired):
+        return Path(program).name.startswith("podman")
+    return "podman" in done.stdout.lower()
 
 
 def _answers(program: str) -> bool:
