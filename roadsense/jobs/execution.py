@@ -21,6 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from roadsense.errors import NotebookError, RoadSenseError
+from roadsense.scratch import scratch_folder
 from roadsense.training.stopping import StoppedError
 
 AUTOSAVE_S = 10
@@ -83,21 +84,22 @@ class Execution:
         return True
 
     def _execute(self) -> None:
-        options = {
-            "KernelManager": KERNEL_OPTIONS,
-            "NotebookClient": {"kernel_manager_class": _tell_process(self._kernels)},
-        }
-        papermill.execute_notebook(
-            str(self._notebook),
-            str(self._executed),
-            parameters=self._parameters,
-            progress_bar=False,
-            stdout_file=sys.stdout,
-            stderr_file=sys.stderr,
-            autosave_cell_every=AUTOSAVE_S,
-            coalesce_streams=True,
-            config=Config(options),
-        )
+        with scratch_folder("kernel-") as folder:  # its sockets: the working folder may be read-only
+            options = {
+                "KernelManager": KERNEL_OPTIONS | {"ip": str(folder / "ipc")},
+                "NotebookClient": {"kernel_manager_class": _tell_process(self._kernels)},
+            }
+            papermill.execute_notebook(
+                str(self._notebook),
+                str(self._executed),
+                parameters=self._parameters,
+                progress_bar=False,
+                stdout_file=sys.stdout,
+                stderr_file=sys.stderr,
+                autosave_cell_every=AUTOSAVE_S,
+                coalesce_streams=True,
+                config=Config(options),
+            )
 
     def _translate(self, error: PapermillExecutionError | DeadKernelError) -> RoadSenseError:
         name, kept = self._notebook.name, f"The executed copy is {self._executed}."
