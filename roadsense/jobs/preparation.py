@@ -20,7 +20,7 @@ EXAMPLES: Mapping[str, str] = {
 """What stands for a setting of yours in a dry run, so that there is a request to look at."""
 WHERE_FROM: Mapping[str, str] = {
     "output": "a bucket of yours and a prefix in it, where datasets and results go",
-    "image": "the image's address in your ECR; `roadsense image` builds and pushes one",
+    "image": "the image's address in your ECR; `roadsense job image` builds and pushes one",
     "region": "a region of AWS, by this parameter or AWS_REGION",
     "dataset": "the folder of a dataset; notebook 00_augment makes one",
 }
