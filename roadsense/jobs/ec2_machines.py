@@ -17,6 +17,7 @@ PRICE_TAG = "roadsense:usd-per-hour"
 JOB_TAG = "roadsense:job"
 OWNER_TAG = "roadsense:owner"
 DEADLINE_TAG = "roadsense:deadline"
+HOURS_TAG = "roadsense:hours"
 LOOKERS = 8
 """Regions that are asked at the same time."""
 

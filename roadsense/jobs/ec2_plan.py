@@ -10,7 +10,7 @@ from roadsense.dataset import Dataset
 from roadsense.errors import InputError
 from roadsense.jobs.cloud_session import find_owner, find_region
 from roadsense.jobs.cost import Estimate, estimate_cost, limit_spot_price, limit_to_money
-from roadsense.jobs.ec2_machines import DEADLINE_TAG, OWNER_TAG, PLACE_TAG, PRICE_TAG
+from roadsense.jobs.ec2_machines import DEADLINE_TAG, HOURS_TAG, OWNER_TAG, PLACE_TAG, PRICE_TAG
 from roadsense.jobs.ec2_place import SPEC_NAME, JobPlace, place_of
 from roadsense.jobs.launch import (
     AMI_PARAMETERS,
@@ -143,7 +143,12 @@ def _settings(spec: JobSpec, config: Ec2Config, place: JobPlace, estimate: Estim
 def _tags(spec: JobSpec, place: JobPlace, estimate: Estimate | None, deadline: datetime) -> dict[str, str]:
     dataset = find_dataset_url(spec)
     tags = make_tags(spec, deadline, {"dataset_digest": dataset.rstrip("/").rsplit("/", 1)[-1]})
-    tags |= {OWNER_TAG: find_owner(), DEADLINE_TAG: write_time(deadline), PLACE_TAG: place.url}
+    tags |= {
+        OWNER_TAG: find_owner(),
+        DEADLINE_TAG: write_time(deadline),
+        PLACE_TAG: place.url,
+        HOURS_TAG: f"{spec.max_hours:.2f}",
+    }
     if estimate:
         tags[PRICE_TAG] = f"{estimate.usd_per_hour:.4f}"
     return tags
