@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from roadsense.errors import InputError
@@ -187,3 +187,8 @@ def choose_newest_ami(images: list[dict[str, Any]]) -> str | None:
 def write_time(moment: datetime) -> str:
     """Returns a time as tags and statuses spell it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime:
+    """Reads a time in UTC as tags and statuses spell it."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)

@@ -103,7 +103,7 @@ def plan_workstation(config: WorkstationConfig, ask: bool = False) -> Plan:
         region=config.region,
         role=config.role,
     )
-    own: dict[str, Any] = {"command": shlex.join(shlex.split(config.command)), "idle_minutes": config.idle_minutes}
+    own: dict[str, Any] = {"command": shlex.join(shlex.split(config.command)), "idle_s": 60 * config.idle_minutes}
     return plan_job(spec, read_config(), ask, own)
 
 

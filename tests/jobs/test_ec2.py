@@ -376,6 +376,14 @@ def test_the_list_of_all_shows_what_costs_anywhere_whoever_started_it(
     assert "first-drive" not in [status.name for status in target.list_jobs(everyone=True)]
 
 
+def test_a_machine_past_its_deadline_is_pointed_out(target: Ec2Target) -> None:
+    target.submit(spec())
+    assert target.list_jobs(everyone=False)[0].reason == ""
+    past = [{"Key": "roadsense:deadline", "Value": "2026-01-01T00:00:00Z"}]
+    boto3.client("ec2").create_tags(Resources=[machines()[0]["InstanceId"]], Tags=past)
+    assert target.list_jobs(everyone=False)[0].reason.startswith("overdue: it should have ended at 2026-01-01")
+
+
 def test_the_place_of_a_job_reads_only_what_is_new(target: Ec2Target) -> None:
     place = JobPlace(f"{OUTPUT}/jobs/first-drive", REGION)
     assert place.read("run.log", 0) is None

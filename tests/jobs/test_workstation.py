@@ -67,7 +67,7 @@ def test_wrong_settings_are_named(wrong: dict) -> None:
 def workstation_script(place: JobPlace, **changes) -> str:
     place.write("run_docker.sh", workstation.SCRIPT.read_bytes())
     return script(
-        Path("01_train"), kind="workstation", **{"busy_load": 1e6, "idle_every_s": 1, "idle_minutes": 1, **changes}
+        Path("01_train"), kind="workstation", **{"busy_load": 1e6, "idle_every_s": 1, "idle_s": 600, **changes}
     )
 
 
@@ -96,8 +96,8 @@ def test_a_workstation_works_keeps_its_runs_and_is_stopped_when_asked(stage: Sta
 
 @needs_tmux
 def test_a_workstation_that_nobody_uses_stops(stage: Stage, place: JobPlace) -> None:
-    code, said = stage.run(workstation_script(place, command=MARK.format("true"), idle_every_s=10))
+    code, said = stage.run(workstation_script(place, command=MARK.format("true"), idle_s=8))
     assert code == 0, said
-    assert read_outcome(place).reason == "idle for 1 minutes"
+    assert read_outcome(place).reason == "idle for 8 s"
     assert place.read_text("checkpoints/first/step") == "1"
     assert PLACE == place.url

@@ -50,8 +50,8 @@ idle_s=0
 while [ ! -s "$STATE/stopped" ]; do
   sleep "$IDLE_EVERY_S"
   if is_busy; then idle_s=0; else idle_s=$((idle_s + IDLE_EVERY_S)); fi
-  if [ "$IDLE_MINUTES" -gt 0 ] && [ "$idle_s" -ge $((IDLE_MINUTES * 60)) ]; then
-    echo "idle for $IDLE_MINUTES minutes" >"$STATE/stopped"
+  if [ "$IDLE_S" -gt 0 ] && [ "$idle_s" -ge "$IDLE_S" ]; then
+    echo "idle for $IDLE_S s" >"$STATE/stopped"
   fi
 done
 exit 0
