@@ -16,7 +16,7 @@ from roadsense.errors import InputError, RoadSenseError
 from roadsense.jobs.job_options import SubmitConfig, read_spec
 from roadsense.jobs.records import find_record, read_records, write_record
 from roadsense.jobs.spec import check_spec
-from roadsense.jobs.target import TARGETS, JobError, JobState, JobStatus, open_target
+from roadsense.jobs.target import TARGETS, JobError, JobState, JobStatus, Resumable, open_target
 
 WAIT_S = 1.0
 Settings = TypeVar("Settings")
@@ -124,6 +124,11 @@ def stop(arguments: Sequence[str]) -> int:
     return run_command(lambda: _stop(_parse(StopConfig, arguments, "stop")))
 
 
+def resume(arguments: Sequence[str]) -> int:
+    """Runs `roadsense job resume`: goes on with a job on another machine and prints its name."""
+    return run_command(lambda: _resume(_parse(JobConfig, arguments, "resume")))
+
+
 def fetch(arguments: Sequence[str]) -> int:
     """Runs `roadsense job fetch`."""
     return run_command(lambda: _fetch(_parse(FetchConfig, arguments, "fetch")))
@@ -150,6 +155,7 @@ COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "status": (status, "say what a job is doing, as JSON"),
     "logs": (logs, "show a job's log; --follow goes on until it is over"),
     "stop": (stop, "ask a job to stop; a training keeps a checkpoint"),
+    "resume": (resume, "go on with a job that was stopped, interrupted or has failed, on EC2"),
     "fetch": (fetch, "bring a job's results here and check them"),
     "rehearse": (rehearse, "run a job short, without AWS, with an interruption"),
     "image": (image, "build the image that jobs run in, and push it to ECR"),
@@ -198,6 +204,15 @@ def _stop(config: StopConfig) -> None:
         time.sleep(WAIT_S)
     now = target.status(record.job_id).state
     _tell(f"{record.name}: {now if now.is_over else 'asked to stop'}.")
+
+
+def _resume(config: JobConfig) -> None:
+    record = find_record(config.job, config.target, config.region)
+    target = open_target(record.target, record.region)
+    if not isinstance(target, Resumable):
+        raise InputError(f"Expected a job on EC2, got one on {record.target}. Submit it again under its name.")
+    target.resume(record.job_id)
+    sys.stdout.write(f"{record.name}\n")
 
 
 def _fetch(config: FetchConfig) -> None:
