@@ -139,11 +139,6 @@ def image(arguments: Sequence[str]) -> int:
     return _run_part("image", arguments)
 
 
-def image(arguments: Sequence[str]) -> int:
-    """Runs `roadsense job image`."""
-    return _run_part("image", arguments)
-
-
 def doctor(arguments: Sequence[str]) -> int:
     """Runs `roadsense job doctor`."""
     return _run_part("doctor", arguments)
@@ -158,7 +153,6 @@ COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "fetch": (fetch, "bring a job's results here and check them"),
     "rehearse": (rehearse, "run a job short, without AWS, with an interruption"),
     "image": (image, "build the image jobs run in; --push sends it to ECR"),
-    "image": (image, "build the image that jobs run in, and push it to ECR"),
     "doctor": (doctor, "say what is missing for jobs on AWS"),
 }
 
