@@ -1,4 +1,4 @@
-"""The notebook from dataset to fetched results: without AWS it says what is missing; on this machine it goes all the way."""
+"""From dataset to fetched results: without AWS the notebook says what is missing, on this machine it goes the way."""
 
 import nbformat
 import pytest
@@ -33,7 +33,7 @@ def test_without_aws_it_shows_the_requests_and_says_what_is_missing(tmp_path):
 
 @pytest.mark.usefixtures("no_aws")
 def test_it_submits_nothing_that_lacks_something(tmp_path):
-    with pytest.raises(NotebookError, match="Missing: .*output: a bucket"):
+    with pytest.raises(NotebookError, match=r"Missing: .*output: a bucket"):
         run_notebook(NOTEBOOK, tmp_path / "executed.ipynb", {"dry_run": False})
 
 
