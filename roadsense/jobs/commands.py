@@ -1,90 +1,33 @@
-"""The commands `roadsense job ...`: submit, list, status, logs, stop, fetch, rehearse, image, doctor."""
+"""The commands `roadsense job ...`: submit, list, status, logs, stop, resume, fetch, rehearse, image, doctor."""
 
 import importlib
 import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import tyro
 
 from roadsense.command import run_command
 from roadsense.errors import InputError, RoadSenseError
-from roadsense.jobs.job_options import SubmitConfig, read_spec
-from roadsense.jobs.records import find_record, read_records, write_record
+from roadsense.jobs.job_options import (
+    FetchConfig,
+    JobConfig,
+    ListConfig,
+    LogsConfig,
+    StopConfig,
+    SubmitConfig,
+    read_spec,
+)
+from roadsense.jobs.records import find_record, read_records, read_submitted_spec, write_record
 from roadsense.jobs.spec import check_spec
-from roadsense.jobs.target import TARGETS, JobError, JobState, JobStatus, Resumable, open_target
+from roadsense.jobs.target import TARGETS, JobError, JobState, JobStatus, open_target
 
 WAIT_S = 1.0
 Settings = TypeVar("Settings")
-
-
-@dataclass(frozen=True)
-class JobConfig:
-    """Settings of the commands that look at one job.
-
-    Attributes:
-        job: its name, or its id at its target.
-        target: where it runs; needed for a job that was not submitted from this folder.
-        region: of AWS; by default the one it was submitted to.
-    """
-
-    job: tyro.conf.Positional[str]
-    target: str | None = None
-    region: str | None = None
-
-
-@dataclass(frozen=True)
-class LogsConfig(JobConfig):
-    """Settings of `roadsense job logs`.
-
-    Attributes:
-        follow: whether to go on until the job is over; the exit code is then 1 if it failed.
-    """
-
-    follow: bool = False
-
-
-@dataclass(frozen=True)
-class StopConfig(JobConfig):
-    """Settings of `roadsense job stop`.
-
-    Attributes:
-        wait: whether to return when it has stopped, rather than when it was asked to.
-    """
-
-    wait: bool = False
-
-
-@dataclass(frozen=True)
-class FetchConfig(JobConfig):
-    """Settings of `roadsense job fetch`.
-
-    Attributes:
-        folder: new folder for the results; by default `runs/<name>`.
-    """
-
-    folder: Path | None = None
-
-
-@dataclass(frozen=True)
-class ListConfig:
-    """Settings of `roadsense job list`.
-
-    Attributes:
-        everyone: show everything of every target that still costs, whoever started it.
-        target: only this one.
-        region: of AWS; by default the configured one.
-        json: print a JSON list.
-    """
-
-    everyone: Annotated[bool, tyro.conf.arg(name="all")] = False
-    target: str | None = None
-    region: str | None = None
-    json: bool = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -124,14 +67,14 @@ def stop(arguments: Sequence[str]) -> int:
     return run_command(lambda: _stop(_parse(StopConfig, arguments, "stop")))
 
 
-def resume(arguments: Sequence[str]) -> int:
-    """Runs `roadsense job resume`: goes on with a job on another machine and prints its name."""
-    return run_command(lambda: _resume(_parse(JobConfig, arguments, "resume")))
-
-
 def fetch(arguments: Sequence[str]) -> int:
     """Runs `roadsense job fetch`."""
     return run_command(lambda: _fetch(_parse(FetchConfig, arguments, "fetch")))
+
+
+def resume(arguments: Sequence[str]) -> int:
+    """Runs `roadsense job resume`: submits a job again, as it was."""
+    return run_command(lambda: _resume(_parse(JobConfig, arguments, "resume")))
 
 
 def rehearse(arguments: Sequence[str]) -> int:
@@ -155,10 +98,10 @@ COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "status": (status, "say what a job is doing, as JSON"),
     "logs": (logs, "show a job's log; --follow goes on until it is over"),
     "stop": (stop, "ask a job to stop; a training keeps a checkpoint"),
-    "resume": (resume, "go on with a job that was stopped, interrupted or has failed, on EC2"),
+    "resume": (resume, "go on with a job that was stopped, was interrupted or has failed"),
     "fetch": (fetch, "bring a job's results here and check them"),
     "rehearse": (rehearse, "run a job short, without AWS, with an interruption"),
-    "image": (image, "build the image that jobs run in, and push it to ECR"),
+    "image": (image, "build the image jobs run in; --push sends it to ECR"),
     "doctor": (doctor, "say what is missing for jobs on AWS"),
 }
 
@@ -176,6 +119,12 @@ def _submit(config: SubmitConfig) -> None:
     sys.stdout.flush()
     if config.follow:
         _logs(LogsConfig(spec.name or "", follow=True))
+
+
+def _resume(config: JobConfig) -> None:
+    spec = check_spec(read_submitted_spec(find_record(config.job, config.target, config.region)))
+    write_record(spec, open_target(spec.target, spec.region).submit(spec))
+    _tell(f"Goes on. Follow it: roadsense job logs {spec.name} --follow")
 
 
 def _status(config: JobConfig) -> JobStatus:
@@ -204,15 +153,6 @@ def _stop(config: StopConfig) -> None:
         time.sleep(WAIT_S)
     now = target.status(record.job_id).state
     _tell(f"{record.name}: {now if now.is_over else 'asked to stop'}.")
-
-
-def _resume(config: JobConfig) -> None:
-    record = find_record(config.job, config.target, config.region)
-    target = open_target(record.target, record.region)
-    if not isinstance(target, Resumable):
-        raise InputError(f"Expected a job on EC2, got one on {record.target}. Submit it again under its name.")
-    target.resume(record.job_id)
-    sys.stdout.write(f"{record.name}\n")
 
 
 def _fetch(config: FetchConfig) -> None:

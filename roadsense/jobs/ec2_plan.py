@@ -12,6 +12,7 @@ from roadsense.jobs.cloud_session import find_owner, find_region
 from roadsense.jobs.cost import Estimate, estimate_cost, limit_spot_price, limit_to_money
 from roadsense.jobs.ec2_machines import DEADLINE_TAG, HOURS_TAG, OWNER_TAG, PLACE_TAG, PRICE_TAG
 from roadsense.jobs.ec2_place import SPEC_NAME, JobPlace, place_of
+from roadsense.jobs.image import ROOT, read_commit
 from roadsense.jobs.launch import (
     AMI_PARAMETERS,
     Ec2Config,
@@ -142,7 +143,8 @@ def _settings(spec: JobSpec, config: Ec2Config, place: JobPlace, estimate: Estim
 
 def _tags(spec: JobSpec, place: JobPlace, estimate: Estimate | None, deadline: datetime) -> dict[str, str]:
     dataset = find_dataset_url(spec)
-    tags = make_tags(spec, deadline, {"dataset_digest": dataset.rstrip("/").rsplit("/", 1)[-1]})
+    facts = {"dataset_digest": dataset.rstrip("/").rsplit("/", 1)[-1], "git_commit": read_commit(ROOT)}
+    tags = make_tags(spec, deadline, facts)
     tags |= {
         OWNER_TAG: find_owner(),
         DEADLINE_TAG: write_time(deadline),

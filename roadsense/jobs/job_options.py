@@ -1,4 +1,4 @@
-"""The options of `roadsense job submit`, and the spec they become."""
+"""The options of `roadsense job ...`, and the spec that those of `submit` become."""
 
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -52,6 +52,71 @@ class SubmitConfig:
     tags: Annotated[Pairs, tyro.conf.arg(name="tag", aliases=["-t"])] = field(default_factory=list)
     dry_run: bool = False
     follow: bool = False
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """Settings of the commands that look at one job.
+
+    Attributes:
+        job: its name, or its id at its target.
+        target: where it runs; needed for a job that was not submitted from this folder.
+        region: of AWS; by default the one it was submitted to.
+    """
+
+    job: tyro.conf.Positional[str]
+    target: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True)
+class LogsConfig(JobConfig):
+    """Settings of `roadsense job logs`.
+
+    Attributes:
+        follow: whether to go on until the job is over; the exit code is then 1 if it failed.
+    """
+
+    follow: bool = False
+
+
+@dataclass(frozen=True)
+class StopConfig(JobConfig):
+    """Settings of `roadsense job stop`.
+
+    Attributes:
+        wait: whether to return when it has stopped, rather than when it was asked to.
+    """
+
+    wait: bool = False
+
+
+@dataclass(frozen=True)
+class FetchConfig(JobConfig):
+    """Settings of `roadsense job fetch`.
+
+    Attributes:
+        folder: new folder for the results; by default `runs/<name>`.
+    """
+
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class ListConfig:
+    """Settings of `roadsense job list`.
+
+    Attributes:
+        everyone: show everything of every target that still costs, whoever started it.
+        target: only this one.
+        region: of AWS; by default the configured one.
+        json: print a JSON list.
+    """
+
+    everyone: Annotated[bool, tyro.conf.arg(name="all")] = False
+    target: str | None = None
+    region: str | None = None
+    json: bool = False
 
 
 def read_spec(config: SubmitConfig) -> JobSpec:

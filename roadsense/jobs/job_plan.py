@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from roadsense.augment.records import SPLITS
+from roadsense.dataset import MANIFEST_NAME
 from roadsense.jobs.layout import DEFAULT_NOTEBOOK, NAME_VARIABLE, NOTEBOOK_VARIABLE, JobLayout
 from roadsense.jobs.parameters import Parameter, check_parameters, decode_parameters
-from roadsense.jobs.spec_checks import find_notebook
+from roadsense.jobs.spec import S3
+from roadsense.jobs.spec_checks import check_dataset, find_notebook
 from roadsense.training.run_state import TRAINED, read_state
 
 RUN, RESUME, DATASET, OUTPUT = "run_dir", "resume", "dataset_dir", "output_dir"
@@ -41,11 +43,12 @@ def plan_job(layout: JobLayout, environment: Mapping[str, str]) -> JobPlan:
     """Reads a job from its layout and its environment.
 
     A notebook that knows `run_dir` and `resume` trains: its run lies where it survives an interruption, and one that
-    is there already is resumed. One that knows `output_dir` writes it among the results. The dataset is the job's,
-    unless the parameters name one.
+    is there already is resumed. One that knows `run_dir` alone works on a run, which may be on S3. One that knows
+    `output_dir` writes it among the results. The dataset is the job's, unless the parameters name one.
 
     Raises:
         InputError: for an unknown notebook or parameter, or a value of another type.
+        DatasetError: if the dataset that arrived is not what its manifest says.
     """
     notebook = find_notebook(environment.get(NOTEBOOK_VARIABLE) or DEFAULT_NOTEBOOK)
     given = decode_parameters(notebook, layout.read_hyperparameters())
@@ -61,12 +64,27 @@ def plan_job(layout: JobLayout, environment: Mapping[str, str]) -> JobPlan:
 
 def _place_paths(layout: JobLayout, known: Mapping[str, Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
     paths = {}
-    if DATASET in known and DATASET not in given and layout.dataset_dir.exists():
+    if DATASET in known and DATASET not in given and _has_dataset(layout):
         split = Path(str(known[DATASET].default)).name
         paths[DATASET] = str(layout.dataset_dir / split if split in SPLITS else layout.dataset_dir)
     if OUTPUT in known:
         paths[OUTPUT] = str(layout.model_dir / Path(str(given.get(OUTPUT, known[OUTPUT].default))).name)
+    if RUN in known and RESUME not in known and str(given.get(RUN)).startswith(S3):
+        from roadsense.jobs.storage import download_folder
+
+        download_folder(given[RUN], layout.run_input_dir)
+        paths[RUN] = str(layout.run_input_dir)
     return paths
+
+
+def _has_dataset(layout: JobLayout) -> bool:
+    """Returns whether the job has a dataset, after every file of it was compared with its manifest."""
+    folder = layout.dataset_dir
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return False
+    if (folder / MANIFEST_NAME).is_file():
+        check_dataset(folder)
+    return True
 
 
 def _place_run(run_dir: Path, given: Mapping[str, Any]) -> dict[str, str]:

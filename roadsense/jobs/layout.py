@@ -42,6 +42,11 @@ class JobLayout:
         return self.root / "input" / "data" / CHANNEL
 
     @property
+    def run_input_dir(self) -> Path:
+        """A run the job works on, brought from S3."""
+        return self.root / "input" / "data" / "run"
+
+    @property
     def model_dir(self) -> Path:
         """What the job leaves: the run, exports, the executed notebook."""
         return self.root / "model"

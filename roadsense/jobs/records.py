@@ -7,7 +7,7 @@ from typing import Any
 
 from roadsense.errors import InputError
 from roadsense.files import write_atomically
-from roadsense.jobs.spec import JobSpec
+from roadsense.jobs.spec import JobSpec, spec_from_values
 
 RECORDS_DIR = Path("runs") / "jobs"
 RECORD_NAME = "job.json"
@@ -70,6 +70,18 @@ def find_record(job: str, target: str | None = None, region: str | None = None) 
             "For another, say where it runs: --target."
         )
     return JobRecord(job, job, target, region)
+
+
+def read_submitted_spec(record: JobRecord) -> JobSpec:
+    """Returns the spec a job was submitted with.
+
+    Raises:
+        InputError: if it was not submitted from here.
+    """
+    path = RECORDS_DIR / record.name / RECORD_NAME
+    if not path.is_file():
+        raise InputError(f"Expected a job that was submitted from here, but {record.name} is not remembered.")
+    return spec_from_values(json.loads(path.read_text())["spec"], str(path))
 
 
 def _read(path: Path) -> JobRecord:

@@ -12,7 +12,7 @@ from typing import Any
 
 from roadsense.errors import InputError
 from roadsense.files import write_atomically
-from roadsense.jobs.parameters import check_parameters
+from roadsense.jobs.parameters import Parameter, check_parameters
 from roadsense.jobs.spec_checks import NOTEBOOK_DIR, check_dataset, check_settings, find_notebook
 
 LOCAL_TARGETS = ("local", "docker")
@@ -21,6 +21,7 @@ INSTANCE_TYPES: Mapping[str, str] = {"ec2": "c6i.8xlarge", "sagemaker": "ml.c5.9
 """The machine of each cloud target, unless the spec names one."""
 NAME = re.compile(r"[a-zA-Z0-9](-?[a-zA-Z0-9])*")
 MAX_NAME = 63
+S3 = "s3://"
 S3_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?")
 DATASET_URL = re.compile(S3_URL.pattern + r"(?<=/)datasets/[0-9a-f]{64}(/[^\s?#]*)?")
 MAX_DAYS = 28  # SageMaker's longest job
@@ -116,9 +117,9 @@ def check_spec(spec: JobSpec) -> JobSpec:
     notebook = find_notebook(spec.notebook)
     if spec.is_cloud and notebook.parent.name != NOTEBOOK_DIR:
         raise InputError(f"Expected a notebook of {NOTEBOOK_DIR}/, which the image holds, got {spec.notebook!r}.")
-    check_parameters(notebook, spec.parameters)
+    _check_run(spec, check_parameters(notebook, spec.parameters))
     check_settings(notebook, spec.parameters)
-    if spec.dataset is not None and not spec.dataset.startswith("s3://"):
+    if spec.dataset is not None and not spec.dataset.startswith(S3):
         check_dataset(spec.dataset)
     return replace(
         spec,
@@ -186,6 +187,16 @@ def _check_type(name: str, value: Any) -> None:
         raise InputError(f"Expected {name} of a job to be {expected}, got {value!r}.")
 
 
+def _check_run(spec: JobSpec, known: Mapping[str, Parameter]) -> None:
+    """Checks that a notebook which works on a run, and trains none, can get at it."""
+    run = str(spec.parameters.get("run_dir") or "")
+    if spec.is_cloud and "run_dir" in known and "resume" not in known and not run.startswith(S3):
+        raise InputError(
+            f"Expected run_dir of {spec.notebook_name} on S3 for target {spec.target}, such as the `model` folder of a "
+            f"finished job, got {run!r}."
+        )
+
+
 def _check_tags(tags: Mapping[str, str]) -> None:
     for key, value in tags.items():
         if not isinstance(value, str) or len(value) > 256 or not 0 < len(key) <= 128:
@@ -195,7 +206,7 @@ def _check_tags(tags: Mapping[str, str]) -> None:
 
 
 def _check_place(spec: JobSpec) -> None:
-    is_s3 = spec.output.startswith("s3://")
+    is_s3 = spec.output.startswith(S3)
     if spec.is_cloud and not S3_URL.fullmatch(spec.output):
         raise InputError(f"Expected output s3://bucket/prefix for target {spec.target}, got {spec.output!r}.")
     if not spec.is_cloud and (is_s3 or spec.spot):
@@ -206,5 +217,5 @@ def _check_place(spec: JobSpec) -> None:
             f"Expected instance_type such as {INSTANCE_TYPES[spec.target]} for target {spec.target}, "
             f"got {spec.instance_type!r}."
         )
-    if spec.dataset and spec.dataset.startswith("s3://") and not DATASET_URL.fullmatch(spec.dataset):
+    if spec.dataset and spec.dataset.startswith(S3) and not DATASET_URL.fullmatch(spec.dataset):
         raise InputError(f"Expected dataset s3://bucket/prefix/datasets/<64 hex digits>, got {spec.dataset!r}.")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from roadsense.errors import InputError, RoadSenseError
 from roadsense.jobs.spec import JobSpec
@@ -90,14 +90,6 @@ class Target(Protocol):
 
     def list_jobs(self, everyone: bool) -> list[JobStatus]:
         """Returns one's own jobs, or with `everyone` all that still cost, whoever started them."""
-
-
-@runtime_checkable
-class Resumable(Protocol):
-    """A target that can go on with a job by its id alone."""
-
-    def resume(self, job_id: str) -> str:
-        """Goes on with a job, as it was submitted, on another machine; returns its id."""
 
 
 def open_target(name: str, region: str | None = None) -> Target:

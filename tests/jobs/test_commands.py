@@ -57,6 +57,18 @@ def test_the_whole_way_on_this_machine(tmp_path, capsys):
     assert run(capsys, "stop", "one")[0] == 0
 
 
+def test_a_job_that_failed_goes_on_as_it_was_submitted(tmp_path, capsys):
+    cell = "from pathlib import Path\nassert Path('mended').exists(), 'not mended'\nprint('told', n_steps, flush=True)"
+    notebook = write_notebook(tmp_path, cell)
+    assert run(capsys, "submit", str(notebook), "-p", "n_steps", "6", "--name", "again", "--follow")[0] == 1
+    (tmp_path / "mended").touch()
+    assert run(capsys, "resume", "again")[0] == 0
+    code, out, _ = run(capsys, "logs", "again", "--follow")
+    assert code == 0
+    assert "told 6" in out
+    assert run(capsys, "resume", "again")[0] == 2  # it is done
+
+
 def test_a_followed_job_that_fails_is_an_error(tmp_path, capsys):
     notebook = write_notebook(tmp_path, "raise ValueError('no gap')")
     code, _, err = run(capsys, "submit", str(notebook), "--follow")

@@ -104,6 +104,7 @@ def test_the_machine_is_as_it_was_asked_for(target: Ec2Target) -> None:
     assert tags["project"] == "roadsense"
     assert (tags["roadsense:job"], tags["roadsense:owner"], tags["team"]) == ("first-drive", "zoe", "brakes")
     assert tags["roadsense:dataset-digest"] == "d" * 64
+    assert re.fullmatch(r"[0-9a-f]{40}", tags.get("roadsense:git-commit", "0" * 40))
     deadline = datetime.fromisoformat(tags["roadsense:deadline"])
     assert abs(deadline - datetime.now(UTC) - timedelta(hours=2)) < timedelta(minutes=2)
 

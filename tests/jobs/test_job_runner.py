@@ -5,13 +5,17 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
+import boto3
 import nbformat
 import pytest
 from stable_baselines3 import PPO
 
 from roadsense.jobs.checksums import check_checksums
+from roadsense.jobs.storage import upload_folder
 from roadsense.metric_lines import PATTERN
 from roadsense.runs import Run, open_run
 from tests.jobs.small_notebooks import ROOT, printed, start_job, write_notebook
@@ -137,6 +141,31 @@ def test_what_was_added_to_a_run_is_gathered_and_what_lay_there_before_is_not(tm
     assert not (job.layout.model_dir / "evaluation").exists()
 
 
+def test_a_run_on_s3_is_brought_to_the_notebook_that_works_on_it(aws, tmp_path):
+    boto3.client("s3").create_bucket(Bucket="runs", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "model.zip").write_bytes(b"a policy")
+    upload_folder(run, "s3://runs/jobs/one/model")
+    look = "from pathlib import Path\nprint('found', Path(run_dir, 'model.zip').read_text(), flush=True)"
+    notebook = write_notebook(tmp_path, look, parameters='run_dir: str = ""')
+    code, output = start_job(tmp_path / "ml", notebook, {"run_dir": "s3://runs/jobs/one/model"}).end()
+    assert code == 0, output
+    assert "found a policy" in output
+
+
+def test_a_dataset_that_arrived_damaged_fails_the_job_before_it_starts(tmp_path, dataset_copy):
+    root = tmp_path / "ml"
+    shutil.copytree(dataset_copy, root / "input" / "data" / "dataset")
+    route = next((root / "input" / "data" / "dataset").glob("train/*/*.rou.xml"))
+    route.write_bytes(route.read_bytes()[:-1])
+    notebook = write_notebook(tmp_path, parameters='dataset_dir: str = "scenarios/some/train"')
+    job = start_job(root, notebook, {})
+    assert job.end()[0] == 2
+    assert f"{route.name}" in job.layout.failure_path.read_text()
+    assert not list(job.layout.output_data_dir.iterdir())
+
+
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     """A training as a job that nothing interrupts."""
@@ -192,9 +221,6 @@ def test_a_job_whose_training_had_ended_is_done_at_once(unbroken):
 
 
 def test_run_by_hand_the_same_signal_keeps_a_checkpoint(tmp_path):
-    import subprocess
-    import sys
-
     words = [word for name, text in (TINY | {"run_dir": str(tmp_path / "run")}).items() for word in ("-p", name, text)]
     command = [sys.executable, "-m", "roadsense.cli", "run", str(TRAIN), "--output", str(tmp_path / "x.ipynb"), *words]
     run = Run(tmp_path / "run")

@@ -108,6 +108,14 @@ def test_a_notebook_of_ones_own_runs_here_and_is_refused_where_the_image_lacks_i
         check_spec(JobSpec(own, {"n_steps": 2}, **CLOUD))
 
 
+def test_a_notebook_that_works_on_a_run_needs_one_its_machine_can_reach():
+    check_spec(JobSpec("02_evaluate", {"run_dir": "runs/first"}))
+    check_spec(JobSpec("02_evaluate", {"run_dir": "s3://bucket/jobs/one/model"}, **CLOUD))
+    for parameters in ({}, {"run_dir": "runs/first"}):
+        with pytest.raises(InputError, match="run_dir of 02_evaluate on S3"):
+            check_spec(JobSpec("02_evaluate", parameters, **CLOUD))
+
+
 def test_a_dataset_has_to_be_what_its_manifest_says(dataset_copy):
     check_spec(JobSpec("01_train", dataset=str(dataset_copy)))
     route = next(dataset_copy.glob("train/*/*.rou.xml"))
