@@ -7,7 +7,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from roadsense.errors import InputError
-from roadsense.jobs.runner import NotebookError, check_parameters, run_notebook
+from roadsense.jobs.parameters import check_parameters
+from roadsense.jobs.runner import NotebookError, run_notebook
 
 PARAMETERS = "n_steps: int = 3\nrate: float = 0.5\nname: str = 'plain'\nquick: bool = False\nlengths: list = [1, 2]"
 SHOW = "import sys\nprint('told', n_steps, rate, name, quick, lengths)\nprint('aside', file=sys.stderr)"
