@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from roadsense.git_state import read_git_state
 from roadsense.jobs.cloud_session import find_owner, find_region
 from roadsense.jobs.cost import Estimate, estimate_cost, limit_to_money
 from roadsense.jobs.ec2_plan import find_dataset_url
-from roadsense.jobs.git_state import read_git_state
 from roadsense.jobs.sagemaker_place import find_execution_role
 from roadsense.jobs.sagemaker_request import DEFAULT_DISK_GB, Placement, build_training_request, check_limits
 from roadsense.jobs.sagemaker_send import check_request

@@ -1,10 +1,10 @@
-"""Which state of the code a job is submitted from."""
+"""Which state of the code this is."""
 
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
