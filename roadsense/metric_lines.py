@@ -3,6 +3,7 @@
 They are written where a variable of the environment asks for them, as it does in a job.
 """
 
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -17,9 +18,10 @@ PATTERN = r"roadsense_metric {name}=([-+0-9.eE]+)"
 
 
 def tell_metrics(figures: Mapping[str, Any]) -> None:
-    """Writes a line for each figure worth one to standard output, at once."""
+    """Writes a line for each finite figure worth one to standard output, at once."""
     if not os.environ.get(METRIC_VARIABLE):
         return
-    told = {name: value for name, value in figures.items() if name in FIGURES or name.startswith("eval_")}
-    sys.stdout.write("".join(f"{PREFIX} {name}={float(value):.9g}\n" for name, value in told.items()))
+    told = {name: float(figures[name]) for name in figures if name in FIGURES or name.startswith("eval_")}
+    lines = [f"{PREFIX} {name}={value:.9g}\n" for name, value in told.items() if math.isfinite(value)]
+    sys.stdout.write("".join(lines))
     sys.stdout.flush()
