@@ -27,7 +27,8 @@ STATES = {
     "Stopped": JobState.STOPPED,
 }
 WAITING_PHASES = ("Starting", "Pending", "LaunchingMLInstances", "PreparingTrainingStack")
-MISSING_CODES = ("ResourceNotFound", "ResourceNotFoundException")
+MISSING_CODES, MISSING_WORDS = ("ResourceNotFound", "ValidationException"), ("not found", "could not find")
+"""How SageMaker says that there is no such job: by its text alone, behind a code of many meanings."""
 
 
 class SageMakerTarget:
@@ -115,7 +116,7 @@ class SageMakerTarget:
             with translate_errors():
                 return self._client().describe_training_job(TrainingJobName=job_id)
         except CloudError as error:
-            if error.code in MISSING_CODES or "not found" in str(error).lower():
+            if error.code in MISSING_CODES and any(word in str(error).lower() for word in MISSING_WORDS):
                 raise InputError(f"Expected a training job, and SageMaker knows none named {job_id!r}.") from error
             raise
 

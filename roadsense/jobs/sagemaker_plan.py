@@ -7,12 +7,12 @@ from typing import Any
 from roadsense.git_state import read_git_state
 from roadsense.jobs.cloud_session import find_owner, find_region
 from roadsense.jobs.cost import Estimate, estimate_cost, limit_to_money
-from roadsense.jobs.ec2_plan import find_dataset_url
 from roadsense.jobs.sagemaker_place import find_execution_role
 from roadsense.jobs.sagemaker_request import DEFAULT_DISK_GB, Placement, build_training_request, check_limits
 from roadsense.jobs.sagemaker_send import check_request
 from roadsense.jobs.sagemaker_tuning import TuningConfig, build_tuning_request
 from roadsense.jobs.spec import JobSpec, check_spec, make_tags
+from roadsense.jobs.storage import find_dataset_url
 from roadsense.training.search_space import SearchSpace
 
 TRAINING, TUNING = "CreateTrainingJob", "CreateHyperParameterTuningJob"
@@ -85,7 +85,7 @@ def _complete(spec: JobSpec, ask: bool) -> tuple[JobSpec, Estimate | None, str |
         spec = check_spec(spec)
     local = spec.dataset if spec.dataset and not spec.dataset.startswith("s3://") else None
     estimate = estimate_cost(spec, DEFAULT_DISK_GB, ask)
-    spec = replace(limit_to_money(spec, estimate), dataset=find_dataset_url(spec) or None)
+    spec = replace(limit_to_money(spec, estimate), dataset=find_dataset_url(spec.dataset, spec.output) or None)
     if estimate is not None:
         estimate = replace(estimate, hours=spec.max_hours, usd=estimate.usd_per_hour * spec.max_hours)
     return spec, estimate, local
