@@ -1,8 +1,10 @@
 """Tuning jobs on SageMaker: up to 50 trainings that search the same space as a local search."""
 
 import math
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from roadsense.errors import InputError
@@ -56,6 +58,11 @@ class TuningConfig:
             raise InputError(f"Expected strategy of {', '.join(STRATEGIES)}, got {self.strategy!r}.")
         if self.objective not in METRICS:
             raise InputError(f"Expected objective of {', '.join(METRICS)}, got {self.objective!r}.")
+
+
+def name_tuning() -> str:
+    """Returns a new name for a tuning job: they are shorter than other jobs'."""
+    return f"roadsense-{datetime.now(UTC):%y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def build_tuning_request(

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import tyro
@@ -13,7 +13,7 @@ from roadsense.errors import InputError
 from roadsense.jobs.sagemaker import SageMakerTarget
 from roadsense.jobs.sagemaker_plan import plan_tuning
 from roadsense.jobs.sagemaker_trials import find_best, read_trials, read_tuning, stop_tuning
-from roadsense.jobs.sagemaker_tuning import TuningConfig
+from roadsense.jobs.sagemaker_tuning import TuningConfig, name_tuning
 from roadsense.jobs.spec import check_spec, spec_from_json
 
 
@@ -62,7 +62,8 @@ def _tune(config: TuneConfig) -> None:
 
 
 def _start(config: TuneConfig, path: Path) -> None:
-    spec = check_spec(spec_from_json(path))
+    spec = spec_from_json(path)
+    spec = check_spec(replace(spec, name=spec.name or name_tuning()))
     if config.dry_run:
         sys.stdout.write(json.dumps(plan_tuning(spec, config.tuning()).describe(), indent=2) + "\n")
         return
