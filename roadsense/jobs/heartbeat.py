@@ -31,6 +31,11 @@ class JobBeat:
     timesteps: int | None = None
     of_timesteps: int | None = None
 
+    def tell_progress(self) -> str:
+        """Returns the state and how far it is, in words."""
+        steps = "" if self.timesteps is None else f", {self.timesteps} of {self.of_timesteps} steps"
+        return f"{self.state}{steps}"
+
 
 class Heartbeat:
     """Writes a job's state, every ten seconds while it runs and once when it has ended.

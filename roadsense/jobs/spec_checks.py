@@ -6,7 +6,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from roadsense.dataset import Dataset
 from roadsense.errors import DatasetError, InputError
 from roadsense.jobs.parameters import read_parameters
 
@@ -70,6 +69,8 @@ def check_dataset(folder: str | Path) -> None:
     Raises:
         DatasetError: if there is no dataset, or it differs.
     """
+    from roadsense.dataset import Dataset  # a second, which a spec without one need not wait for
+
     differences = Dataset.open(folder).verify()
     if differences:
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
