@@ -39,7 +39,7 @@ class MachineSettings:
         usd_per_hour: what the machine costs, written down beside the results; empty if it isn't known.
         system: `ubuntu` or `al2023`.
         spot: `yes` if the machine may be taken back, or `no`.
-        grace_minutes: before the limit, in which the job is asked to end with a checkpoint.
+        grace_s: the job is asked to end with a checkpoint so long before the limit, seconds.
         stop_s: how long a container may take to end before it is killed, seconds; a spot notice comes 120 s ahead.
         shared_memory: of the container, in Docker's spelling; the workers of a training exchange data through it.
         spot_every_s: how often the machine asks for a spot notice, seconds.
@@ -61,7 +61,7 @@ class MachineSettings:
     usd_per_hour: str = ""
     system: str = "ubuntu"
     spot: str = "no"
-    grace_minutes: int = 5
+    grace_s: int = 300
     stop_s: int = 90
     shared_memory: str = "4g"
     spot_every_s: int = 5

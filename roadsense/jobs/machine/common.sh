@@ -124,7 +124,7 @@ watch_spot() {
 }
 
 watch_time() {
-  sleep $(((MAX_MINUTES - GRACE_MINUTES) * 60))
+  sleep $((MAX_MINUTES * 60 - GRACE_S))
   request_stop "time limit"
 }
 
@@ -139,8 +139,10 @@ watch_files() {
   done
 }
 
+# Each watcher gets a process group of its own, so that it can be ended with whatever it is doing.
 start_watching() {
   WATCHERS=()
+  set -m
   watch_files &
   WATCHERS+=($!)
   watch_time &
@@ -149,6 +151,7 @@ start_watching() {
     watch_spot &
     WATCHERS+=($!)
   fi
+  set +m
 }
 
 # Names and sums of everything the job leaves, for whoever fetches it.
@@ -160,7 +163,7 @@ root, log = map(pathlib.Path, sys.argv[1:])
 files = {p.relative_to(root).as_posix(): p for d in ("model", "output", "checkpoints") for p in (root / d).rglob("*")}
 kept = {n: p for n, p in files.items() if p.is_file() and not any(part.startswith(".") for part in n.split("/"))}
 sums = {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in sorted({**kept, "run.log": log}.items())}
-print(json.dumps({"files": sums}, indent=1))
+print(json.dumps(sums, indent=1))
 PYTHON
 }
 
@@ -171,7 +174,7 @@ finish() {
   trap - EXIT
   trap '' TERM
   for watcher in "${WATCHERS[@]-}"; do
-    [ -z "$watcher" ] || { pkill -P "$watcher"; kill "$watcher"; } 2>/dev/null
+    [ -z "$watcher" ] || kill -- "-$watcher" 2>/dev/null
   done
   touch "$STATE/stopped"
   for folder in model output checkpoints; do put_folder "$ROOT/$folder" "$folder"; done

@@ -8,6 +8,10 @@ docker run --name "$CONTAINER" --shm-size "$SHARED_MEMORY" --stop-timeout "$STOP
   -e AWS_DEFAULT_REGION="$REGION" -v "$ROOT:/opt/ml" "$IMAGE" train &
 wait $!
 code=$?
+if [ "$code" -eq 143 ] && [ -s "$STATE/stopped" ]; then
+  say "stopped before there was anything to keep"
+  exit 0
+fi
 if [ "$code" -ne 0 ] && [ ! -s "$ROOT/output/failure" ]; then
   killed=$(docker inspect -f '{{.State.OOMKilled}}' "$CONTAINER")
   [ "$killed" != true ] || fail "$code" "the machine's memory was not enough, the container was killed"

@@ -1,0 +1,2 @@
+PACKAGES=(tmux)
+prepare
