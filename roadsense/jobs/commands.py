@@ -1,4 +1,4 @@
-"""The commands `roadsense job ...`: submit, list, status, logs, stop, fetch, rehearse, doctor."""
+"""The commands `roadsense job ...`: submit, list, status, logs, stop, fetch, rehearse, image, doctor."""
 
 import importlib
 import json
@@ -135,6 +135,11 @@ def rehearse(arguments: Sequence[str]) -> int:
     return _run_part("rehearse", arguments)
 
 
+def image(arguments: Sequence[str]) -> int:
+    """Runs `roadsense job image`."""
+    return _run_part("image", arguments)
+
+
 def doctor(arguments: Sequence[str]) -> int:
     """Runs `roadsense job doctor`."""
     return _run_part("doctor", arguments)
@@ -160,6 +165,7 @@ COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "stop": (stop, "ask a job to stop; a training keeps a checkpoint"),
     "fetch": (fetch, "bring a job's results here and check them"),
     "rehearse": (rehearse, "run a job short, without AWS, with an interruption"),
+    "image": (image, "build the image jobs run in; --push sends it to ECR"),
     "doctor": (doctor, "say what is missing for jobs on AWS"),
     "tune": (partial(_run_part, "tune_command"), "search settings by many trainings on SageMaker"),
 }

@@ -21,6 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from roadsense.errors import NotebookError, RoadSenseError
+from roadsense.scratch import scratch_folder
 from roadsense.training.stopping import StoppedError
 
 AUTOSAVE_S = 10
@@ -42,6 +43,7 @@ class Execution:
     def __init__(self, notebook: Path, executed: Path, parameters: Mapping[str, Any]):
         self._notebook, self._executed, self._parameters = notebook, executed, dict(parameters)
         self._kernels: list[int] = []
+        self._is_in_cell = self._is_to_stop = False
         self._work: Future[Any] | None = None
 
     def run(self, look: Callable[["Execution"], object]) -> None:
@@ -64,12 +66,13 @@ class Execution:
             raise self._translate(error) from error
 
     def interrupt(self) -> bool:
-        """Sends SIGINT to the kernel alone: to the cell that is running, not to its worker processes.
+        """Lets no other cell begin, and sends SIGINT to the one that runs: to the kernel, not to its worker processes.
 
         Returns:
-            Whether there is a kernel.
+            Whether one runs.
         """
-        return self._signal(signal.SIGINT)
+        self._is_to_stop = True
+        return self._is_in_cell and self._signal(signal.SIGINT)
 
     def kill(self) -> None:
         """Ends the kernel at once; nothing is kept but the executed copy."""
@@ -83,21 +86,35 @@ class Execution:
         return True
 
     def _execute(self) -> None:
-        options = {
-            "KernelManager": KERNEL_OPTIONS,
-            "NotebookClient": {"kernel_manager_class": _tell_process(self._kernels)},
-        }
-        papermill.execute_notebook(
-            str(self._notebook),
-            str(self._executed),
-            parameters=self._parameters,
-            progress_bar=False,
-            stdout_file=sys.stdout,
-            stderr_file=sys.stderr,
-            autosave_cell_every=AUTOSAVE_S,
-            coalesce_streams=True,
-            config=Config(options),
-        )
+        with scratch_folder("kernel-") as folder:  # its sockets: the working folder may be read-only
+            options = {
+                "KernelManager": KERNEL_OPTIONS | {"ip": str(folder / "ipc")},
+                "NotebookClient": {
+                    "kernel_manager_class": _tell_process(self._kernels),
+                    "on_cell_start": lambda **_: self._begin_cell(),
+                    "on_cell_complete": lambda **_: self._mark_cell(True),  # complete means sent to the kernel
+                    "on_cell_executed": lambda **_: self._mark_cell(False),
+                },
+            }
+            papermill.execute_notebook(
+                str(self._notebook),
+                str(self._executed),
+                parameters=self._parameters,
+                progress_bar=False,
+                stdout_file=sys.stdout,
+                stderr_file=sys.stderr,
+                autosave_cell_every=AUTOSAVE_S,
+                coalesce_streams=True,
+                config=Config(options),
+            )
+
+    def _begin_cell(self) -> None:
+        # A kernel that is starting would die of SIGINT, and one between two cells takes no notice of it.
+        if self._is_to_stop:
+            raise StoppedError(f"{self._notebook.name}: stopped between two cells. The copy is {self._executed}.")
+
+    def _mark_cell(self, is_running: bool) -> None:
+        self._is_in_cell = is_running
 
     def _translate(self, error: PapermillExecutionError | DeadKernelError) -> RoadSenseError:
         name, kept = self._notebook.name, f"The executed copy is {self._executed}."

@@ -171,7 +171,7 @@ def _environment(spec: JobSpec, folder: Path) -> dict[str, str]:
 def _refuse_other(folder: Path, spec: JobSpec) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    is_same = (folder / SPEC_NAME).is_file() and (folder / LOCK_NAME).is_file() and _is_same_job(folder, spec)
+    is_same = (folder / SPEC_NAME).is_file() and (folder / LOCK_NAME).is_file() and is_same_job(folder, spec)
     if not is_same or _is_locked(folder) or LocalTarget().status(str(folder)).state == JobState.DONE:
         raise InputError(
             f"Expected a new folder for the job, or that of one with the same notebook and parameters that was stopped "
@@ -179,7 +179,8 @@ def _refuse_other(folder: Path, spec: JobSpec) -> None:
         )
 
 
-def _is_same_job(folder: Path, spec: JobSpec) -> bool:
+def is_same_job(folder: Path, spec: JobSpec) -> bool:
+    """Returns whether a job's folder is that of the same notebook, parameters and dataset."""
     begun = spec_from_json(folder / SPEC_NAME)
     return (begun.notebook, dict(begun.parameters), begun.dataset) == (
         spec.notebook,

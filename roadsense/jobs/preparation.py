@@ -23,7 +23,7 @@ EXAMPLE_ROLE = "arn:aws:iam::123456789012:role/your-execution-role"
 WHERE_FROM: Mapping[str, str] = {
     "role": "the ARN of an execution role, by this parameter or ROADSENSE_SAGEMAKER_ROLE; Studio has one of its own",
     "output": "a bucket of yours and a prefix in it, where datasets and results go",
-    "image": "the image's address in your ECR; `roadsense image` builds and pushes one",
+    "image": "the image's address in your ECR; `roadsense job image` builds and pushes one",
     "region": "a region of AWS, by this parameter or AWS_REGION",
     "dataset": "the folder of a dataset; notebook 00_augment makes one",
 }

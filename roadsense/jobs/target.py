@@ -104,5 +104,11 @@ def open_target(name: str, region: str | None = None) -> Target:
     """
     if name not in TARGETS:
         raise InputError(f"Expected a target of {', '.join(TARGETS)}, got {name!r}.")
-    module, kind = TARGETS[name].split(":")
-    return getattr(importlib.import_module(module), kind)(region=region)
+    path, kind = TARGETS[name].split(":")
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name != path:
+            raise
+        raise InputError(f"This version of RoadSense has no target {name}.") from error
+    return getattr(module, kind)(region=region)
