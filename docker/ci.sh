@@ -12,7 +12,7 @@ store=${ROADSENSE_CI_STORE:-/var/tmp/roadsense-ci}
 mkdir -p "$store"
 
 install_engine() {
-  local packages=(podman runc mmdebstrap) missing=()
+  local packages=(podman runc mmdebstrap skopeo docker-registry shellcheck) missing=()
   for name in "${packages[@]}"; do command -v "$name" >/dev/null || missing+=("$name"); done
   [ ${#missing[@]} -eq 0 ] && return
   apt-get update -qq
@@ -74,3 +74,7 @@ install_engine
 configure_engine
 make_base
 for target in run test; do build "$target"; done
+[ "${1:-}" = build ] && exit
+started=$SECONDS
+ROADSENSE_CONTAINER_TESTS=1 ROADSENSE_ENGINE=podman "${PYTHON:-.venv/bin/python}" -m pytest -q tests/container
+say "worked in it in $((SECONDS - started)) s"

@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -182,11 +183,22 @@ def translate_answer(error: Any) -> RoadSenseError:
 
 
 def _make_session() -> Any:
+    """Returns a session with today's credentials. Only the descriptions of AWS's services are kept between sessions."""
     try:
         import boto3
+        import botocore.session
     except ImportError as error:
         raise InputError("Expected boto3, found none. Install it: pip install 'roadsense[cloud]'.") from error
-    return boto3.Session()
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _make_loader())
+    return boto3.Session(botocore_session=core)
+
+
+@cache
+def _make_loader() -> Any:
+    from botocore.loaders import create_loader
+
+    return create_loader()
 
 
 def _read_studio_region() -> str | None:

@@ -165,7 +165,7 @@ COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "stop": (stop, "ask a job to stop; a training keeps a checkpoint"),
     "fetch": (fetch, "bring a job's results here and check them"),
     "rehearse": (rehearse, "run a job short, without AWS, with an interruption"),
-    "image": (image, "build the image jobs run in; --push sends it to ECR"),
+    "image": (image, "build the image that jobs run in, and push it to ECR"),
     "doctor": (doctor, "say what is missing for jobs on AWS"),
     "tune": (partial(_run_part, "tune_command"), "search settings by many trainings on SageMaker"),
 }

@@ -14,7 +14,7 @@ from roadsense.jobs.launch import read_config
 from roadsense.jobs.sagemaker_place import find_execution_role
 from roadsense.jobs.target import JobError
 
-TEMPLATE = "infra/roadsense.yaml"
+TEMPLATE = "infra/roadsense.template.json"
 DEPLOY = (
     f"Set it up: aws cloudformation deploy --template-file {TEMPLATE} --stack-name roadsense "
     "--capabilities CAPABILITY_NAMED_IAM"

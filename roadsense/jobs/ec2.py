@@ -7,6 +7,7 @@ machines have gone. A job that was interrupted is gone on with by submitting it 
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Ec2Target:
 
     def describe_request(self, spec: JobSpec) -> dict[str, Any]:
         """Returns the exact requests of `submit` and what the job costs at most; nothing is asked or sent."""
-        return plan_job(spec, self._config).describe()
+        return self._plan(spec).describe()
 
     def submit(self, spec: JobSpec) -> str:
         """Starts a machine for a job and returns the job's id.
@@ -60,9 +61,8 @@ class Ec2Target:
             InputError: if a job of this name is at work, is done, or is another one.
             CloudError: if AWS starts no machine.
         """
-        plan = plan_job(spec, self._config, ask=True)
-        attempt = self._check_is_free(plan)
-        plan = plan_job(plan.spec, self._config, attempt, ask=True) if attempt > 1 else plan
+        plan = self._plan(spec, ask=True)
+        plan = plan.again(self._count_machines(plan))
         self._bring_up(plan)
         instance_id = run_machine(plan)
         sys.stderr.write(f"{plan.spec.name}: {instance_id}, {plan.estimate or 'price unknown'}\n")
@@ -128,18 +128,21 @@ class Ec2Target:
         mine = list_machines(self.region, build_search("roadsense", owner=find_owner()))
         return [machine.read_status() for machine in mine]
 
-    def _check_is_free(self, plan: Plan) -> int:
-        """Checks that a job may get a machine, and returns how many it will have had then."""
+    def _plan(self, spec: JobSpec, ask: bool = False) -> Plan:
+        return plan_job(replace(spec, region=spec.region or self._region), self._config, ask)
+
+    def _count_machines(self, plan: Plan) -> int:
+        """Checks that a job may get a machine, and returns how many it has had."""
         earlier = plan.place.read_spec()
         if earlier is None:
-            return 1
+            return 0
         plan.place.check_is_same(earlier, plan.spec)
         status = self.status(plan.place.url)
         if self._is_at_work(plan.place):
             raise InputError(f"{plan.spec.name} is at work ({status.phase}). Stop it first, or give another name.")
         if status.state == JobState.DONE:
             raise InputError(f"{plan.spec.name} is done: fetch it from {plan.place.url}, or give another name.")
-        return len(plan.place.read_attempts()) + 1
+        return len(plan.place.read_attempts())
 
     def _bring_up(self, plan: Plan) -> None:
         spec = plan.spec

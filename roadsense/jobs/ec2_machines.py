@@ -9,7 +9,7 @@ from typing import Any
 from roadsense.errors import RoadSenseError
 from roadsense.jobs.cloud_session import make_client, translate_errors
 from roadsense.jobs.cost import cost_so_far, list_disk_price, list_price
-from roadsense.jobs.launch import BILLED_STATES, build_search, write_time
+from roadsense.jobs.launch import BILLED_STATES, build_search, parse_time, write_time
 from roadsense.jobs.target import JobState, JobStatus
 
 PLACE_TAG = "roadsense:place"
@@ -17,6 +17,9 @@ PRICE_TAG = "roadsense:usd-per-hour"
 JOB_TAG = "roadsense:job"
 OWNER_TAG = "roadsense:owner"
 DEADLINE_TAG = "roadsense:deadline"
+HOURS_TAG = "roadsense:hours"
+LATE_S = 900.0
+"""A machine that is still there so long after its deadline is overdue, seconds."""
 LOOKERS = 8
 """Regions that are asked at the same time."""
 
@@ -75,11 +78,19 @@ class Machine:
             target="ec2",
             state=_read_state(self.state),
             phase=" ".join(word for word in words if word) + f", {self.tags.get(OWNER_TAG, 'nobody')}'s",
-            reason=self.reason,
+            reason=self.reason or self._find_overdue(),
             started=write_time(self.started),
             usd=cost_so_far(self.started, usd) if usd is not None and self.state in ("pending", "running") else None,
             output=self.tags.get(PLACE_TAG, ""),
         )
+
+    def _find_overdue(self) -> str:
+        """Returns that it should have ended long ago, if so: its own script ends it, and that may never have run."""
+        deadline = self.tags.get(DEADLINE_TAG)
+        if not deadline or self.state not in ("pending", "running"):
+            return ""
+        late_s = (datetime.now(UTC) - parse_time(deadline)).total_seconds()
+        return f"overdue: it should have ended at {deadline}, end it" if late_s > LATE_S else ""
 
 
 def list_machines(region: str, filters: Sequence[Mapping[str, Any]]) -> list[Machine]:

@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from roadsense.errors import InputError
 from roadsense.jobs.cloud_session import CloudError, make_client, translate_errors
+from roadsense.jobs.launch import parse_time
 from roadsense.jobs.spec import JobSpec, spec_from_values
 
 MISSING_CODES = ("NoSuchKey", "404", "NotFound")
@@ -138,11 +139,6 @@ def parse_attempt(text: str) -> Attempt:
         float(usd) if usd else None,
         instance_id,
     )
-
-
-def parse_time(text: str) -> datetime:
-    """Reads a time in UTC as tags and statuses spell it."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
 def split_url(url: str) -> tuple[str, str]:

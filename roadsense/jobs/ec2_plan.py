@@ -1,5 +1,6 @@
 """What a job on EC2 is going to be: its machine, its script, its tags and its price, before anything is sent."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import floor
@@ -9,7 +10,7 @@ from roadsense.dataset import Dataset
 from roadsense.errors import InputError
 from roadsense.jobs.cloud_session import find_owner, find_region
 from roadsense.jobs.cost import Estimate, estimate_cost, limit_spot_price, limit_to_money
-from roadsense.jobs.ec2_machines import DEADLINE_TAG, OWNER_TAG, PLACE_TAG, PRICE_TAG
+from roadsense.jobs.ec2_machines import DEADLINE_TAG, HOURS_TAG, OWNER_TAG, PLACE_TAG, PRICE_TAG
 from roadsense.jobs.ec2_place import SPEC_NAME, JobPlace, place_of
 from roadsense.jobs.launch import (
     AMI_PARAMETERS,
@@ -50,6 +51,11 @@ class Plan:
         """Returns the request that starts the machine from an image."""
         return build_run_request(self.launch, self.config, ami)
 
+    def again(self, n_machines: int) -> "Plan":
+        """Returns the plan for one more machine after so many: its own token keeps it apart from those."""
+        token = f"{self.launch.name}-{n_machines + 1}"[-MAX_TOKEN:]
+        return replace(self, launch=replace(self.launch, token=token))
+
     def describe(self) -> dict[str, Any]:
         """Returns every request in its order, with the image by the name AWS resolves itself."""
         ami = self.config.ami or f"resolve:ssm:{AMI_PARAMETERS[self.config.system]}"
@@ -69,15 +75,14 @@ class Plan:
         return {"region": self.place.region, "estimate": str(self.estimate or "price unknown"), "calls": calls}
 
 
-def plan_job(spec: JobSpec, config: Ec2Config, attempt: int = 1, ask: bool = False, kind: str = "job") -> Plan:
+def plan_job(spec: JobSpec, config: Ec2Config, ask: bool = False, workstation: Mapping[str, Any] | None = None) -> Plan:
     """Plans a job's machine.
 
     Args:
         spec: checked.
         config: the account's settings.
-        attempt: how often the job has got a machine, with this one.
         ask: whether to ask AWS for prices. Nothing else is ever asked or sent.
-        kind: `job` or `workstation`.
+        workstation: settings that only a workstation has; None for a job, whose machine ends with it.
 
     Raises:
         InputError: if it names no image, or its limits of time and money don't go together.
@@ -96,13 +101,16 @@ def plan_job(spec: JobSpec, config: Ec2Config, attempt: int = 1, ask: bool = Fal
     launch = Launch(
         name=limited.name or "",
         instance_type=limited.instance_type or "",
-        user_data=write_user_data(_settings(limited, config, place, estimate), kind),
+        user_data=write_user_data(
+            replace(_settings(limited, config, place, estimate), **(workstation or {})),
+            "job" if workstation is None else "workstation",
+        ),
         tags=_tags(limited, place, estimate, deadline),
-        token=f"{limited.name}-{attempt}"[-MAX_TOKEN:],
+        token=f"{limited.name}-1"[-MAX_TOKEN:],
         profile=limited.role or config.profile,
         spot=limited.spot,
         max_spot_usd=limit_spot_price(limited, estimate),
-        at_shutdown="terminate" if kind == "job" else "stop",
+        at_shutdown="terminate" if workstation is None or limited.spot else "stop",
     )
     return Plan(limited, config, place, launch, estimate)
 
@@ -135,7 +143,12 @@ def _settings(spec: JobSpec, config: Ec2Config, place: JobPlace, estimate: Estim
 def _tags(spec: JobSpec, place: JobPlace, estimate: Estimate | None, deadline: datetime) -> dict[str, str]:
     dataset = find_dataset_url(spec)
     tags = make_tags(spec, deadline, {"dataset_digest": dataset.rstrip("/").rsplit("/", 1)[-1]})
-    tags |= {OWNER_TAG: find_owner(), DEADLINE_TAG: write_time(deadline), PLACE_TAG: place.url}
+    tags |= {
+        OWNER_TAG: find_owner(),
+        DEADLINE_TAG: write_time(deadline),
+        PLACE_TAG: place.url,
+        HOURS_TAG: f"{spec.max_hours:.2f}",
+    }
     if estimate:
         tags[PRICE_TAG] = f"{estimate.usd_per_hour:.4f}"
     return tags

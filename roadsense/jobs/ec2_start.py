@@ -1,5 +1,6 @@
 """Starting a planned machine: its image, its security group, and what to do when AWS has none."""
 
+import re
 from typing import Any
 
 from roadsense.errors import InputError
@@ -23,10 +24,10 @@ HINTS = {
     "PendingVerification": "AWS is still verifying the account in this region: wait some hours.",
     "OptInRequired": "The account has not enabled this region or image.",
     "VPCIdNotSpecified": "The account has no default network here: set ROADSENSE_EC2_SUBNET_ID and _SECURITY_GROUP_ID.",
-    "InvalidParameterValue": "Is the instance profile there? infra/iam says how to make it.",
-    "InvalidIamInstanceProfile.NotFound": "The instance profile is missing: infra/iam says how to make it.",
 }
 """What to do about AWS's commonest reasons not to start a machine, by its code."""
+NO_PROFILE = re.compile(r"(iam)? ?instance ?profile", re.IGNORECASE)
+PROFILE_HINT = "Is the instance profile there, and may you pass it on? infra/iam says how it is made."
 
 
 def find_ami(config: Ec2Config, region: str) -> str:
@@ -87,7 +88,6 @@ def run_machine(plan: Plan) -> str:
         with translate_errors():
             answer: dict[str, Any] = make_client("ec2", region).run_instances(**request)
     except CloudError as error:
-        if error.code in HINTS:
-            raise CloudError(f"{error} {HINTS[error.code]}", error.code) from error
-        raise
+        hint = HINTS.get(error.code) or (PROFILE_HINT if NO_PROFILE.search(str(error)) else "")
+        raise CloudError(f"{error} {hint}".strip(), error.code) from error
     return str(answer["Instances"][0]["InstanceId"])

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from roadsense.errors import InputError
@@ -160,7 +160,10 @@ def build_stop_request(instance_id: str, stop_s: int) -> dict[str, Any]:
 
     Its own script then brings the results away and ends the machine.
     """
-    script = f"mkdir -p /run/roadsense && echo asked > /run/roadsense/stopped && docker stop -t {stop_s} roadsense"
+    script = (
+        "mkdir -p /run/roadsense && echo asked > /run/roadsense/stopped && "
+        f"docker ps -q --filter name=roadsense | xargs -r docker stop -t {stop_s}"
+    )
     return {
         "DocumentName": "AWS-RunShellScript",
         "InstanceIds": [instance_id],
@@ -184,3 +187,8 @@ def choose_newest_ami(images: list[dict[str, Any]]) -> str | None:
 def write_time(moment: datetime) -> str:
     """Returns a time as tags and statuses spell it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime:
+    """Reads a time in UTC as tags and statuses spell it."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)

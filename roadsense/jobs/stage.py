@@ -16,7 +16,7 @@ from typing import Protocol
 from roadsense.errors import InputError
 from roadsense.jobs.docker import describe_job, find_dataset_folder, prepare_folder
 from roadsense.jobs.engine import Engine, find_engine
-from roadsense.jobs.layout import ROOT_VARIABLE, JobLayout, job_environment, write_layout
+from roadsense.jobs.layout import NOTEBOOK_VARIABLE, ROOT_VARIABLE, JobLayout, job_environment, write_layout
 from roadsense.jobs.spec import JobSpec
 from roadsense.jobs.target import JobError
 
@@ -121,6 +121,8 @@ class ProcessStage:
         kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         root = layout.root.resolve()
         environment = {**kept, **job_environment(spec), ROOT_VARIABLE: str(root), "PYTHONUNBUFFERED": "1"}
+        if not spec.is_cloud:  # there the image's own runs, by its name
+            environment[NOTEBOOK_VARIABLE] = str(Path(spec.notebook).resolve())
         command = [sys.executable, "-m", "roadsense.jobs.runner", "train"]
         folder = Path.cwd() if spec.target == "local" else root
         begun = Start(command, root.with_suffix(".log"), environment, folder)

@@ -46,7 +46,10 @@ class MachineSettings:
         log_every_s: how often the log goes up, seconds.
         sync_every_s: how often checkpoints go up, seconds.
         retry_s: pause before a failed installation or download is tried again, seconds.
-        idle_minutes: a workstation stops after so long without a job, a shell or a busy processor; 0: never.
+        command: of a workstation: arguments of `run_docker.sh`, started in its terminal; or empty.
+        idle_s: a workstation stops after so long without a container, a shell or a busy processor, seconds; 0: never.
+        idle_every_s: how often it looks, seconds.
+        busy_load: load average of the last minute above which its processors are busy.
         cli_version: of the AWS CLI.
     """
 
@@ -68,7 +71,10 @@ class MachineSettings:
     log_every_s: int = 15
     sync_every_s: int = 60
     retry_s: int = 10
-    idle_minutes: int = 60
+    command: str = ""
+    idle_s: int = 3600
+    idle_every_s: int = 60
+    busy_load: float = 0.5
     cli_version: str = CLI_VERSION
 
 

@@ -35,20 +35,21 @@ def no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
 @pytest.fixture
 def aws(aws_server: str, no_aws: None, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty account on the stand-in, with credentials and a region in the environment; its address."""
-    requests.post(f"{aws_server}/moto-api/reset", timeout=10).raise_for_status()
+    requests.post(f"{aws_server}/moto-api/reset", timeout=60).raise_for_status()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws_server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", "http://127.0.0.1:9")  # it has no price list
     return aws_server
 
 
 @contextmanager
 def enforced_policies(address: str) -> Iterator[None]:
     """Within it the stand-in refuses what a caller's policies do not allow, as AWS does; see `test_iam.py`."""
-    requests.post(f"{address}/moto-api/reset-auth", data="0", timeout=10).raise_for_status()
+    requests.post(f"{address}/moto-api/reset-auth", data="0", timeout=60).raise_for_status()
     try:
         yield
     finally:
-        requests.post(f"{address}/moto-api/reset-auth", data="inf", timeout=10).raise_for_status()
+        requests.post(f"{address}/moto-api/reset-auth", data="inf", timeout=60).raise_for_status()

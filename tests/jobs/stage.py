@@ -23,6 +23,8 @@ set -e
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/log
 mount -t tmpfs tmpfs /opt/ml
+mount -t tmpfs tmpfs /srv
+mount -t tmpfs tmpfs /var/lib
 [ ! -e /dev/console ] || mount --bind /dev/null /dev/console
 "$STAGE_PYTHON" "$STAND_INS/aws.py" "$STAGE/queue" &
 until [ -e "$STAGE/queue/ready" ]; do sleep 0.05; done
@@ -51,6 +53,7 @@ class Stage:
             "STAND_INS": str(STAND_INS),
             "PATH": f"{tools}:{os.environ['PATH']}",
             "PYTHONPATH": str(Path(__file__).parents[2]),
+            "TMUX_TMPDIR": str(folder),
         }
 
     def start(self, script: str) -> subprocess.Popen[str]:

@@ -42,15 +42,12 @@ def place(aws: str) -> JobPlace:
     return JobPlace(PLACE, REGION)
 
 
-def script(notebook: Path, n_steps: int = 5, **changes) -> str:
+def script(notebook: Path, n_steps: int = 5, kind: str = "job", **changes) -> str:
     quick = {"spot_every_s": 1, "log_every_s": 1, "sync_every_s": 1, "retry_s": 0}
     settings = {"job": "a-job", "place": PLACE, "image": IMAGE, "region": REGION, "max_minutes": 90, **quick}
     parameters = encode_parameters({"n_steps": str(n_steps)})
-    return write_user_data(
-        MachineSettings(
-            **{**settings, "notebook": str(notebook), "parameters": parameters, "usd_per_hour": "1.5", **changes}
-        )
-    )
+    given = {**settings, "notebook": str(notebook), "parameters": parameters, "usd_per_hour": "1.5", **changes}
+    return write_user_data(MachineSettings(**given), kind)
 
 
 def test_a_job_that_succeeds_leaves_everything_and_the_machine_is_gone(stage: Stage, place: JobPlace, tmp_path) -> None:

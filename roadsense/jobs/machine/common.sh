@@ -103,11 +103,12 @@ prepare() {
 
 # request_stop REASON: the container gets SIGTERM, writes its checkpoint and ends by itself.
 request_stop() {
-  local n
+  local n ids
   [ -s "$STATE/stopped" ] || printf '%s\n' "$1" >"$STATE/stopped"
   say "stopping: $1"
   for n in 1 2 3 4 5; do
-    docker stop -t "$STOP_S" "$CONTAINER" >/dev/null && return
+    mapfile -t ids < <(docker ps -q --filter "name=$CONTAINER")
+    [ "${#ids[@]}" -eq 0 ] || { docker stop -t "$STOP_S" "${ids[@]}" >/dev/null && return; }
     say "no container to stop yet ($n)"
     sleep 2
   done
