@@ -8,7 +8,6 @@ import io
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
@@ -19,11 +18,15 @@ import pandas as pd
 
 from roadsense.errors import RunError
 from roadsense.files import write_atomically
+from roadsense.git_state import read_git_state
 from roadsense.training.run_state import RunState, read_state
 
-PACKAGES = ("roadsense", "eclipse-sumo", "libsumo", "gymnasium", "stable-baselines3", "torch", "numpy")
 COMMIT_VARIABLE = "ROADSENSE_GIT_COMMIT"
-"""Set in an image, which has no history: the commit it was built of."""
+"""Set in an image, which holds no checkout: the commit it was built from."""
+JOB_PREFIX = "ROADSENSE_JOB_"
+JOB_VARIABLES = {"name": "TRAINING_JOB_NAME", "arn": "TRAINING_JOB_ARN"}
+"""Variables that tell a job what it is; those with the prefix are kept under the rest of their name."""
+PACKAGES = ("roadsense", "eclipse-sumo", "libsumo", "gymnasium", "stable-baselines3", "torch", "numpy")
 
 
 @dataclass(frozen=True)
@@ -180,18 +183,23 @@ def read_seeds(folder: str | Path) -> pd.DataFrame:
 
 
 def _origin() -> dict[str, Any]:
+    state = read_git_state()
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "git_commit": _git_commit(),
+        "git_commit": state.commit or os.environ.get(COMMIT_VARIABLE),
+        "git_clean": state.is_clean,
+        "job": _read_job(),
     }
 
 
-def _git_commit() -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # no git on this machine
-        return os.environ.get(COMMIT_VARIABLE)
-    return done.stdout.strip() or os.environ.get(COMMIT_VARIABLE)
+def _read_job() -> dict[str, str]:
+    """Returns what the job this process belongs to was told of itself; nothing outside of a job."""
+    facts = {name: os.environ[variable] for name, variable in JOB_VARIABLES.items() if os.environ.get(variable)}
+    told = {
+        name.removeprefix(JOB_PREFIX).lower(): value
+        for name, value in os.environ.items()
+        if name.startswith(JOB_PREFIX) and name != "ROADSENSE_JOB_ROOT" and value
+    }
+    return facts | told

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -92,6 +93,18 @@ def doctor(arguments: Sequence[str]) -> int:
     return _run_part("doctor", arguments)
 
 
+def _run_part(name: str, arguments: Sequence[str]) -> int:
+    module = f"roadsense.jobs.{name}"
+    try:
+        part = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        sys.stderr.write(f"error: This version of RoadSense has no {name} for jobs.\n")
+        return RoadSenseError.exit_code
+    return part.main(arguments)
+
+
 COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "submit": (submit, "start a notebook as a job; --dry_run only shows what would be sent"),
     "list": (list_jobs, "list jobs; --all lists everything that still costs"),
@@ -103,6 +116,7 @@ COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "rehearse": (rehearse, "run a job short, without AWS, with an interruption"),
     "image": (image, "build the image jobs run in; --push sends it to ECR"),
     "doctor": (doctor, "say what is missing for jobs on AWS"),
+    "tune": (partial(_run_part, "tune_command"), "search settings by many trainings on SageMaker"),
 }
 
 
@@ -184,18 +198,6 @@ def _list(config: ListConfig) -> None:
 def _tell_row(row: JobStatus) -> str:
     usd = "" if row.usd is None else f"{row.usd:8.2f} USD"
     return f"{row.name:50} {row.target:10} {row.state:8} {row.started:21} {usd:12} {row.phase}  {row.reason}".rstrip()
-
-
-def _run_part(name: str, arguments: Sequence[str]) -> int:
-    module = f"roadsense.jobs.{name}"
-    try:
-        part = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        sys.stderr.write(f"error: This version of RoadSense has no {name} for jobs.\n")
-        return RoadSenseError.exit_code
-    return part.main(arguments)
 
 
 def _parse(kind: type[Settings], arguments: Sequence[str], name: str) -> Settings:

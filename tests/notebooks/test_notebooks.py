@@ -14,6 +14,7 @@ from roadsense.evaluate import EvalConfig
 from roadsense.export import ExportConfig
 from roadsense.gen_scenarios import GenConfig
 from roadsense.jobs.parameters import read_parameters
+from roadsense.jobs.sagemaker_tuning import TuningConfig
 from roadsense.jobs.spec import JobSpec
 from roadsense.runs import open_run
 from roadsense.train_convoy import TrainConfig
@@ -26,6 +27,7 @@ CONFIGS = {
     "02_evaluate": EvalConfig,
     "03_export": ExportConfig,
     "04_ec2": JobSpec,
+    "05_sagemaker": (JobSpec, TuningConfig),
 }
 ON_AWS = ("04_ec2", "05_sagemaker")
 BESIDE_THE_SETTINGS = {"dry_run"}
@@ -70,7 +72,8 @@ def test_cells_are_short_and_define_nothing(path):
 def test_one_cell_holds_typed_and_explained_parameters_that_are_fields_of_the_settings(path):
     tagged = [cell for cell in code_cells(path)[:6] if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
-    fields = {field.name for field in dataclasses.fields(CONFIGS[path.stem])} | BESIDE_THE_SETTINGS
+    configs = CONFIGS[path.stem] if isinstance(CONFIGS[path.stem], tuple) else (CONFIGS[path.stem],)
+    fields = {field.name for config in configs for field in dataclasses.fields(config)} | BESIDE_THE_SETTINGS
     for name, parameter in read_parameters(path).items():
         assert name in fields
         assert parameter.kinds
