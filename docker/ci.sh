@@ -54,14 +54,12 @@ make_base() {
 }
 
 build() { # build TARGET
-  local started=$SECONDS mounts=() arguments=(--build-arg "PIP_EXTRA_INDEX_URL=${PIP_EXTRA_INDEX_URL:-}") file
+  local started=$SECONDS mounts=() arguments=() value file
+  for value in $build_args; do arguments+=(--build-arg "$value"); done
   for file in /etc/ssl/certs/ca-certificates.crt /etc/pip.conf; do
     [ -r "$file" ] && mounts+=(-v "$file:$file:ro")
   done
-  if [ -d "${PIP_FIND_LINKS:-}" ]; then
-    mounts+=(-v "$PIP_FIND_LINKS:/wheels:ro")
-    arguments+=(--build-arg PIP_FIND_LINKS=/wheels)
-  fi
+  [ -d "${PIP_FIND_LINKS:-}" ] && mounts+=(-v "$PIP_FIND_LINKS:/wheels:ro")
   podman build -q --pull=never --network=host --format=docker "${mounts[@]}" "${arguments[@]}" \
     --build-arg "GIT_COMMIT=$(git rev-parse HEAD)" --target "$1" -f docker/Dockerfile -t "roadsense:$1" . >/dev/null
   say "roadsense:$1 built in $((SECONDS - started)) s, $(podman image inspect -f '{{.Size}}' "roadsense:$1" |
@@ -70,11 +68,16 @@ build() { # build TARGET
 
 say() { printf 'container: %s\n' "$*"; }
 
+# The CPU build of PyTorch: from a folder of wheels, if $PIP_FIND_LINKS is one.
+build_args="PIP_EXTRA_INDEX_URL=${PIP_EXTRA_INDEX_URL:-}"
+[ -d "${PIP_FIND_LINKS:-}" ] && build_args+=" PIP_FIND_LINKS=/wheels"
+
 install_engine
 configure_engine
 make_base
 for target in run test; do build "$target"; done
 [ "${1:-}" = build ] && exit
 started=$SECONDS
-ROADSENSE_CONTAINER_TESTS=1 ROADSENSE_ENGINE=podman "${PYTHON:-.venv/bin/python}" -m pytest -q tests/container
+export ROADSENSE_CONTAINER_TESTS=1 ROADSENSE_ENGINE=podman ROADSENSE_CI_BUILD_ARGS=$build_args
+"${PYTHON:-.venv/bin/python}" -m pytest -q tests/container
 say "worked in it in $((SECONDS - started)) s"

@@ -59,7 +59,8 @@ need_image() { # need_image TARGET
   fi
   local built
   built=$("$engine" image inspect --format '{{index .Config.Labels "org.opencontainers.image.revision"}}' "$image")
-  [ "$built" = "$(commit)" ] || printf 'note: %s is of commit %s, this is %s; renew it with: %s build %s\n' \
+  case $(commit) in unknown | "$built") return ;; esac
+  [ -n "${ROADSENSE_IMAGE:-}" ] || printf 'note: %s is of commit %s, this is %s; renew it with: %s build %s\n' \
     "$image" "${built:0:12}" "$(commit | cut -c1-12)" "$0" "$1" >&2
 }
 

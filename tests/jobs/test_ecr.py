@@ -1,5 +1,7 @@
 """AWS's registry, on a stand-in that answers over HTTP."""
 
+import json
+
 import boto3
 import pytest
 
@@ -9,7 +11,8 @@ from roadsense.jobs.ecr import Ecr, Login
 from roadsense.jobs.engine import Engine
 from roadsense.jobs.image import Image, push_to_ecr
 
-MANIFEST = '{"schemaVersion": 2, "config": {"digest": "sha256:0"}, "layers": []}'
+KIND = "application/vnd.docker.distribution.manifest.v2+json"
+MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": KIND, "config": {"digest": "sha256:0"}, "layers": []})
 IMAGE = Image("roadsense:run-0123456789ab-ba9876543210", "0123456789ab", "ba9876543210", 1)
 
 
