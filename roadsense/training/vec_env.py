@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing import util
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -14,16 +14,43 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 from roadsense.envs.episode import EnvConfig
 from roadsense.envs.observation import Observation, observation_space
 from roadsense.errors import InputError, SimulationError
+from roadsense.policies.actor import Actor
+from roadsense.policies.actor_policy import ActorPolicy
 from roadsense.training.vec_link import CallFailed, WorkerGone, WorkerLink, end_workers
-from roadsense.training.vec_shared import EpisodeStart, SharedArrays
-from roadsense.training.vec_worker import WorkerTask
+from roadsense.training.vec_shared import MAX_ROWS, DrivenEpisode, SharedArrays
+from roadsense.training.vec_worker import News, WorkerTask
 from roadsense.training.worker_death import DeathRegister, WorkerDeath
+
+
+class Drive(NamedTuple):
+    """What all workers drove in some rows of steps.
+
+    Attributes:
+        observations: each of shape (n_rows + 1, n, ...): what was seen before each row, and after the last.
+        actions: (n_rows, n, 1), before they were cut to 0..1.
+        rewards: (n_rows, n).
+        dones: (n_rows, n) whether the episode ended with that row.
+        infos: by row and worker, where there is something in them.
+    """
+
+    observations: dict[str, NDArray[np.float32]]
+    actions: NDArray[np.float32]
+    rewards: NDArray[np.float64]
+    dones: NDArray[np.bool_]
+    infos: dict[tuple[int, int], dict[str, Any]]
+
+
+class _Order(NamedTuple):
+    n_rows: int
+    actor: Actor | None = None
+    actions: Any = None
 
 
 class ConvoyVecEnv(VecEnv):
     """`ConvoyEnv` in worker processes, for Stable-Baselines3: the same episodes as in its `SubprocVecEnv`, faster.
 
-    Observations, rewards, actions and ends lie in shared memory and one byte a step says so; infos are sent when there
+    `step` is one step of every worker. `drive` is many, with a policy in the workers, and much faster: nobody waits for
+    another after each of them. Observations, rewards, actions and ends lie in shared memory; infos are sent when there
     is something in them, so switch off `EnvConfig.step_info`. Workers import nothing that learns.
 
     At the end of an episode `info` also holds `scenario_index` and `scenario`. A worker that dies, or is silent for
@@ -60,13 +87,12 @@ class ConvoyVecEnv(VecEnv):
             )
         self.scenario_paths = tuple(Path(path).resolve() for path in scenario_paths)
         self.config = config
-        self._register = DeathRegister(self.scenario_paths, config, n_workers, on_death, max_deaths)
+        self._register = DeathRegister(self.scenario_paths, config, on_death, max_deaths)
         self._weights: NDArray[np.float64] | None = None
         self._entropy, self._n_replaced = seed, 0
         space = observation_space()
-        self._shared = SharedArrays(space, n_workers)
+        self._shared = SharedArrays(space, n_workers, config.n_steps)
         self._is_stepping = False
-        self._last = self._shared.observations.copy()
         self._links: list[WorkerLink] = []
         # Before multiprocessing's own end, which would wait for workers that nobody has told.
         self._end = util.Finalize(self, end_workers, args=(self._links,), exitpriority=10)
@@ -86,7 +112,7 @@ class ConvoyVecEnv(VecEnv):
             link.ask("reset", seed, options)
         for index in range(self.num_envs):
             try:
-                self._begin(index, self._links[index].answer())
+                self.reset_infos[index] = self._links[index].answer()
             except WorkerGone as gone:
                 self._replace(index, str(gone))
         self._reset_seeds()
@@ -123,8 +149,8 @@ class ConvoyVecEnv(VecEnv):
     def step_async(self, actions: NDArray[np.float32]) -> None:
         """Lets every worker begin a step."""
         self._check_open()
-        self._shared.actions[:] = np.asarray(actions).reshape(-1, 1)
-        self._register.note_actions(self._shared.actions[:, 0])
+        self._shared.actions[:, 0] = np.asarray(actions).reshape(-1, 1)
+        self._shared.n_rows[:] = 0
         self._is_stepping = True
         for link in self._links:
             link.step()
@@ -132,21 +158,33 @@ class ConvoyVecEnv(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:
         """Waits for the step of every worker; returns observations, rewards, ends and infos."""
         self._is_stepping = False
-        infos: list[dict[str, Any]] = [{"TimeLimit.truncated": False} for _ in self._links]
-        # The last was told last, so few of the others still have to be waited for after it.
-        for index in range(self.num_envs - 1, -1, -1):
-            try:
-                told = self._links[index].answer()
-            except WorkerGone as gone:
-                infos[index] = self._bury(index, str(gone))
-                continue
-            if told:
-                infos[index], start, reset_info = told
-                if start:
-                    if "error" in infos[index]:
-                        self._report(index, infos[index]["error"], start)
-                    self._begin(index, reset_info)
-        return self._observe(), self._shared.rewards.copy(), self._shared.dones.copy(), infos
+        told = self._collect(_Order(1))
+        infos = [told.get((0, index), {"TimeLimit.truncated": False}) for index in range(self.num_envs)]
+        return self._observe(), self._shared.rewards[:, 0].copy(), self._shared.dones[:, 0].copy(), infos
+
+    def drive(self, actions: NDArray[np.float32], actor: Actor | None = None) -> Drive:
+        """Lets every worker drive many steps by itself.
+
+        Args:
+            actions: (n_rows, n, 1), up to `MAX_ROWS` rows; cut to 0..1 before they are driven.
+            actor: with one, the actions are its mean for what is seen plus `actions`, which are then the noise.
+
+        Raises:
+            InputError: for too many rows.
+        """
+        self._finish_step()
+        n_rows = len(actions)
+        if not 1 <= n_rows <= MAX_ROWS:
+            raise InputError(f"Expected 1 to {MAX_ROWS} rows, got {n_rows}. Drive them one after the other.")
+        shared, order = self._shared, _Order(n_rows, actor, actions)
+        shared.actions[:, :n_rows] = actions.swapaxes(0, 1)
+        shared.n_rows[:] = 0
+        for link in self._links:
+            link.ask("drive", 0, n_rows, actor)
+        infos = self._collect(order)
+        observations = shared.observations[:, : n_rows + 1].swapaxes(0, 1).copy()
+        rows = (array[:, :n_rows].swapaxes(0, 1).copy() for array in (shared.actions, shared.rewards, shared.dones))
+        return Drive(shared.split(observations), *rows, infos)
 
     def close(self) -> None:
         """Ends all workers. May be called again."""
@@ -192,39 +230,61 @@ class ConvoyVecEnv(VecEnv):
     def _task(self, index: int) -> WorkerTask:
         return WorkerTask(index, self.scenario_paths, self.config, self._weights)
 
-    def _bury(self, index: int, reason: str) -> dict[str, Any]:
-        """Replaces a worker that died in a step, ends its episode, and returns the info of that."""
-        self._replace(index, reason)
-        self._shared.rewards[index], self._shared.dones[index] = 0.0, True
-        return {
-            "error": reason,
-            "TimeLimit.truncated": True,
-            "terminal_observation": self._shared.split(self._last[index]),
-        }
+    def _collect(self, order: _Order) -> dict[tuple[int, int], dict[str, Any]]:
+        """Waits until all workers, or their successors, have driven; returns the infos by row and worker."""
+        infos: dict[tuple[int, int], dict[str, Any]] = {}
+        # The last was told last, so few of the others still have to be waited for after it.
+        for index in range(self.num_envs - 1, -1, -1):
+            while True:
+                try:
+                    news: News | None = self._links[index].answer()
+                except WorkerGone as gone:
+                    row = min(int(self._shared.n_rows[index]), order.n_rows - 1)
+                    infos[row, index] = self._bury(index, row, order, str(gone))
+                    self._links[index].ask("drive", row + 1, order.n_rows, order.actor)
+                    continue
+                if news is None:
+                    break
+                infos[news.row, index] = news.info
+                if news.failed is not None:
+                    self._report(index, news.info["error"], news.failed)
+                if news.reset_info is not None:
+                    self.reset_infos[index] = news.reset_info
+        self._shared.observations[:, 0] = self._shared.observations[:, order.n_rows]
+        return infos
 
-    def _replace(self, index: int, reason: str) -> None:
-        """Reports a dead worker and puts another in its place, which has begun an episode."""
+    def _bury(self, index: int, row: int, order: _Order, reason: str) -> dict[str, Any]:
+        """Replaces a worker that died in a row, ends its episode there, and returns the info of that."""
+        shared = self._shared
+        seen = shared.split(shared.observations[index, row].copy())
+        self._replace(index, reason, row + 1)
+        shared.rewards[index, row], shared.dones[index, row], shared.n_rows[index] = 0.0, True, row + 1
+        if order.actor is not None:
+            # It may have died before or after adding the mean.
+            shared.actions[index, row] = order.actions[row, index] + ActorPolicy(order.actor)(seen)
+        return {"error": reason, "TimeLimit.truncated": True, "terminal_observation": seen}
+
+    def _replace(self, index: int, reason: str, row: int = 0) -> None:
+        """Reports a dead worker and puts another in its place, which has begun an episode at a row."""
         shared = self._shared
         while True:
-            self._report(index, reason, shared.episode_start(index))
+            self._report(index, reason, shared.driven_episode(index))
             shared.scenarios[index], shared.n_steps[index] = -1, 0
             self._links[index].disconnect()
             self._links[index] = WorkerLink(shared, self._task(index))
             self._n_replaced += 1
             seed = np.random.SeedSequence((self._entropy, index, self._n_replaced)).generate_state(1)[0]
-            self._links[index].ask("reset", int(seed), {})
+            self._links[index].ask("reset", int(seed), {}, row)
             try:
-                return self._begin(index, self._links[index].answer())
+                self.reset_infos[index] = self._links[index].answer()
             except WorkerGone as gone:
                 reason = str(gone)
+            else:
+                return
 
-    def _begin(self, index: int, reset_info: dict[str, Any]) -> None:
-        self.reset_infos[index] = reset_info
-        self._register.note_start(index)
-
-    def _report(self, index: int, reason: str, start: EpisodeStart) -> None:
+    def _report(self, index: int, reason: str, episode: DrivenEpisode) -> None:
         try:
-            self._register.report(index, reason, start)
+            self._register.report(index, reason, episode)
         except SimulationError:
             self.close()
             raise
@@ -239,5 +299,4 @@ class ConvoyVecEnv(VecEnv):
             self.step_wait()
 
     def _observe(self) -> Any:
-        self._last = self._shared.observations.copy()
-        return self._shared.split(self._last)
+        return self._shared.split(self._shared.observations[:, 0].copy())
