@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tyro
 from limits import ENV_CONFIG, PATH, run_alone, run_bare, run_on_all_cores
 
@@ -132,7 +131,7 @@ def measure(kind: str, n_workers: int, config: BenchmarkConfig) -> Measurement:
     begin_s, watch = time.perf_counter(), Stopwatch()
     env, model = start_training(kind, n_workers, config)
     env.reset()
-    start_s, pids = time.perf_counter() - begin_s, [link.pid for link in env._links]
+    start_s, pids = time.perf_counter() - begin_s, env.pids
     for method in ("drive",) if kind == DRIVEN else ("step_async", "step_wait"):
         watch.watch(env, method, "drive")
     watch.watch(model.policy, "forward", "forward")
@@ -160,17 +159,14 @@ def measure(kind: str, n_workers: int, config: BenchmarkConfig) -> Measurement:
 
 
 def fit(found: list[Measurement]) -> dict[str, float]:
-    """Fits the model: a step costs `worker_us` in a worker, and `step_us + worker_step_us / n_workers` in the learner."""
-    n_cores = len(os.sched_getaffinity(0))
+    """Fits the model: what a step costs in a worker and in the learner, the medians over the numbers of workers."""
     worker_us = statistics.median(one.worker_us for one in found)
-    step_us = statistics.median(one.learner_us for one in found)
-    waits = [1e6 / one.steps_per_s - worker_us / min(one.n_workers, n_cores) - step_us for one in found]
-    return {"worker_us": worker_us, "step_us": round(step_us, 1), "wait_us": round(statistics.median(waits), 1)}
+    return {"worker_us": worker_us, "learner_us": round(statistics.median(one.learner_us for one in found), 1)}
 
 
 def predict(model: dict[str, float], n_workers: int, n_cores: int) -> float:
     """Returns the steps/s the model gives: workers and learner take turns, as PPO has it."""
-    return 1e6 / (model["worker_us"] / min(n_workers, n_cores) + model["step_us"])
+    return 1e6 / (model["worker_us"] / min(n_workers, n_cores) + model["learner_us"])
 
 
 def report(found: list[Measurement], model: dict[str, float]) -> None:

@@ -1,10 +1,10 @@
 """The acting network in plain NumPy, one observation at a time, for processes that drive and do not learn."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from roadsense.envs.observation import Observation
 from roadsense.policies.actor import RELU, TANH, Actor, Layer
 
 _ZERO = np.zeros((), np.float32)
@@ -28,7 +28,7 @@ class ActorPolicy:
         self._features = np.empty(n_ego + actor.peer_layers[-1].bias.size, np.float32)
         self._ego, self._others = self._features[:n_ego], self._features[n_ego:]
 
-    def __call__(self, observation: Observation) -> float:
+    def __call__(self, observation: Mapping[str, Any]) -> float:
         """Returns the mean for one observation, of shapes without a batch axis."""
         seen = _run(self._peer_layers, observation["peers"])
         seen *= observation["peer_mask"][:, None]
@@ -46,8 +46,8 @@ def _run(layers: list[tuple[Any, Any, str, Any]], values: Any) -> Any:
         np.dot(values, weight, out)
         out += bias
         if activation == TANH:
-            np.tanh(out, out)
+            np.tanh(out, out=out)
         elif activation == RELU:
-            np.maximum(out, _ZERO, out)
+            np.maximum(out, _ZERO, out=out)
         values = out
     return values

@@ -23,6 +23,8 @@ class DrivenPPO(PPO):
     Callbacks are called for every row of steps, as in PPO, but up to `MAX_ROWS` rows after it was driven.
     """
 
+    _last_episode_starts: np.ndarray
+
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
     ) -> bool:

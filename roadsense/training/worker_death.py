@@ -58,7 +58,7 @@ class DeathRegister:
         max_deaths: int,
     ):
         self.deaths: list[WorkerDeath] = []
-        self._scenario_paths, self._config = scenario_paths, config
+        self.scenario_paths, self.config = tuple(scenario_paths), config
         self._on_death, self._max_deaths = on_death, max_deaths
 
     def report(self, worker: int, reason: str, episode: DrivenEpisode) -> None:
@@ -87,8 +87,8 @@ class DeathRegister:
         actions, n_steps = episode.actions, len(episode.actions)
         if episode.scenario_index < 0:
             return WorkerDeath(worker, reason, None, None, n_steps, (), "")
-        scenario = self._scenario_paths[episode.scenario_index]
-        recorded = RecordedEpisode(self._config, len(self._scenario_paths), episode.generator, actions)
+        scenario = self.scenario_paths[episode.scenario_index]
+        recorded = RecordedEpisode(self.config, len(self.scenario_paths), episode.generator, actions)
         command = shlex.join(("python", "-m", "roadsense.replay", str(scenario), recorded.encode()))
         last = tuple(actions[-N_LAST_ACTIONS:, 0].tolist())
         return WorkerDeath(worker, reason, scenario, episode.generator, n_steps, last, command)
