@@ -1,5 +1,7 @@
 """The acting network in NumPy beside the one in torch that it is read from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,8 @@ from torch import nn
 
 from roadsense.envs.episode import EnvConfig
 from roadsense.envs.observation import observation_space
-from roadsense.policies.actor import read_actor
+from roadsense.errors import InputError
+from roadsense.policies.actor import LINEAR, read_actor
 from roadsense.policies.actor_policy import ActorPolicy
 from roadsense.policies.deep_sets import DeepSetsExtractor
 
@@ -32,10 +35,11 @@ def build(n_units, net_arch, activation):
 
 
 def draw(rng):
-    """Draws observations; in the first nobody is heard, in the second everybody."""
+    """Draws observations as the environment has them; in the first nobody is heard, in the second everybody."""
     seen = {key: rng.uniform(-2, 2, (N, *box.shape)).astype(np.float32) for key, box in observation_space().items()}
     seen["peer_mask"] = (rng.random((N, 8)) < 0.5).astype(np.float32)
     seen["peer_mask"][0], seen["peer_mask"][1] = 0, 1
+    seen["peers"] *= seen["peer_mask"][..., np.newaxis]
     return seen
 
 
@@ -52,6 +56,13 @@ def test_its_mean_is_that_of_the_network_one_observation_at_a_time(n_units, net_
     found = [policy({key: value[row] for key, value in seen.items()}) for row in range(N)]
     np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-6)
     assert np.ptp(wanted) > 0.05
+
+
+def test_a_network_that_it_cannot_run_is_refused():
+    actor = read_actor(build(16, [16], nn.Tanh))
+    linear = replace(actor.peer_layers[-1], activation=LINEAR)
+    with pytest.raises(InputError, match="ends in relu"):
+        ActorPolicy(replace(actor, peer_layers=(linear,)))
 
 
 def test_a_call_leaves_what_it_was_given_and_nothing_of_it_stays():
