@@ -137,7 +137,7 @@ class Training:
         """Learns for a while; `bare` is what bare SUMO did just before, in steps/s and us of CPU time."""
         model, watch = self._model, Stopwatch()
         watched = {
-            DRIVEN: ((self._env, "drive", "drive"), (model, "_add", "forward")),
+            DRIVEN: ((self._env, "drive", "drive"), (model, "_fill", "forward")),
             STEPPED: ((self._env, "step", "drive"), (model.policy, "forward", "forward")),
         }[self.kind]
         for owner, method, name in (*watched, (model, "train", "update")):

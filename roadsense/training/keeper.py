@@ -17,7 +17,7 @@ from roadsense.training.checkpoints import (
     write_checkpoint,
 )
 from roadsense.training.samplers import UniformSampler
-from roadsense.training.stopping import StopRequest
+from roadsense.training.stopping import StoppedError, StopRequest
 from roadsense.training.train_config import TrainConfig
 from roadsense.training.vec_shared import MAX_ROWS
 
@@ -152,6 +152,8 @@ class Keeper(BaseCallback):
         env.restart(derive_seed(self._config.seed, self._number))
         starts = sorted({*weights, *range(0, len(actions), MAX_ROWS)})
         for start, end in pairwise([*starts, len(actions)]):
+            if self._stop.is_made():
+                raise StoppedError(f"Stopped by {self._stop.reason}; nothing was learned since it was resumed.")
             if start and start in weights:
                 env.set_weights(np.array(weights[start]))
             drive = env.drive(actions[start:end])

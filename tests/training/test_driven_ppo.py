@@ -17,6 +17,7 @@ from roadsense.envs.episode import EnvConfig
 from roadsense.errors import InputError, SimulationError
 from roadsense.policies.actor import read_actor
 from roadsense.training.algorithms import build_model
+from roadsense.training.driven_ppo import FIRST_ROWS, _join
 from roadsense.training.train_config import TrainConfig
 from roadsense.training.vec_env import ConvoyVecEnv
 from roadsense.training.vec_shared import MAX_ROWS
@@ -120,7 +121,8 @@ def test_it_learns_from_the_numbers_that_ppo_of_sb3_makes_of_the_same_steps(make
     env.drive = lambda *arguments: kept.append(drive_itself(*arguments)) or kept[-1]
     model._setup_learn(150 * N)
     assert model.collect_rollouts(env, SilentCallback(model), model.rollout_buffer, 150)
-    (drive,) = kept
+    drive = _join(kept)
+    assert len(kept) > 1
     assert drive.dones.sum() >= 6
 
     theirs = PPO(
@@ -186,6 +188,30 @@ def test_long_rollouts_are_driven_in_parts_and_given_up_at_any_row(make_env):
     np.testing.assert_array_equal([row[1] for row in told.rows], clipped)
     assert not model.collect_rollouts(env, SilentCallback(model, 7), model.rollout_buffer, n_rows)
     assert model.num_timesteps == N * (n_rows + 7)
+
+
+def test_slow_machines_drive_fewer_rows_at_a_time_and_learn_the_same(make_env):
+    weights, sizes = [], []
+    for pace in (None, lambda *_: None):
+        env = make_env(seed=4)
+        model = make_model(env, seed=4, rollout_steps=150)
+        if pace:
+            model._pace = pace
+        drive_itself = env.drive
+        env.drive = lambda noise, actor, itself=drive_itself: sizes.append(len(noise)) or itself(noise, actor)
+        model.learn(300 * N)
+        weights.append(model.policy.state_dict())
+        sizes.append(None)
+        env.close()
+    assert sizes[sizes.index(None) + 1 : -1] == [*[FIRST_ROWS] * 9, 6] * 2
+    assert sizes.index(None) < 10
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    model = make_model(make_env())
+    rows = []
+    for elapsed_s in (0.1, 1.0, 60.0):
+        model._pace(100, elapsed_s)
+        rows.append(model._n_rows)
+    assert rows == [MAX_ROWS, 200, FIRST_ROWS]
 
 
 @pytest.mark.parametrize("n_rows", [0, MAX_ROWS + 1])
@@ -270,14 +296,3 @@ def test_learning_goes_on_after_a_death(make_env):
     assert len(env.deaths) == 1
     assert np.isfinite(model.rollout_buffer.returns).all()
     assert model.num_timesteps == 600 * N
-
-
-def test_the_same_seed_drives_and_learns_the_same(make_env):
-    weights = []
-    for _ in range(2):
-        env = make_env(seed=4)
-        model = make_model(env, seed=4)
-        model.learn(300 * N)
-        weights.append(model.policy.state_dict())
-        env.close()
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
