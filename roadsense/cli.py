@@ -3,7 +3,6 @@
 A subcommand's module is imported when it is called: nothing that trains is loaded to make a dataset.
 """
 
-import ast
 import importlib
 import sys
 from collections.abc import Callable, Sequence
@@ -72,8 +71,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("roadsense.export:main", "turn a policy into TFLite and prove it equal"),
     "fit-channel": ("roadsense.fit_channel:main", "fit a radio to a log of your own hardware's messages"),
     "run": ("roadsense.cli:run", "run a notebook with parameters, keep the executed copy"),
+    "job": ("roadsense.jobs.commands:main", "run a notebook as a job: here, in the image, or on AWS"),
     "runs": ("roadsense.cli:runs", "list runs and what they are doing"),
     "watch": ("roadsense.training.watch:main", "follow a training from any terminal until it ends"),
+    "workstation": ("roadsense.jobs.workstation:main", "start a machine on EC2 to work on, with a training in tmux"),
     "demo": ("roadsense.cli:demo", "the whole way once, small, in about 10 minutes"),
 }
 
@@ -147,19 +148,12 @@ def _unpack(config: UnpackConfig) -> None:
 
 
 def _run(config: RunConfig) -> None:
+    from roadsense.jobs.parameters import decode_parameters
     from roadsense.jobs.runner import run_notebook
 
     output = config.output or Path("runs") / "notebooks" / config.notebook.name
-    executed = run_notebook(config.notebook, output, {name: _parse(text) for name, text in config.parameters})
+    executed = run_notebook(config.notebook, output, decode_parameters(config.notebook, dict(config.parameters)))
     sys.stdout.write(f"Executed notebook: {executed}\n")
-
-
-def _parse(text: str) -> object:
-    """Returns the Python value that a parameter's text spells, or the text itself."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return {"true": True, "false": False}.get(text, text)
 
 
 def _list_runs(folder: str) -> None:

@@ -13,6 +13,7 @@ import tyro
 
 from roadsense import plots
 from roadsense.command import run_command
+from roadsense.dataset import find_dataset
 from roadsense.envs.episode import EnvConfig
 from roadsense.episodes import POLICIES, Plan, Worker, run_plans
 from roadsense.errors import InputError, RunError
@@ -103,7 +104,7 @@ def evaluate(config: EvalConfig) -> Evaluation:
         SimulationError: if a worker process dies.
     """
     policy_path = _find_policy(config)
-    plans = plan_episodes(find_scenarios(config.dataset_dir), config)
+    plans = plan_episodes(find_scenarios(find_dataset(config.dataset_dir)), config)
     worker = Worker(config.env_config(), policy_path)
     rows = run_plans(plans, worker, config.workers or os.cpu_count() or 1)
     return write_evaluation(pd.DataFrame(rows), config)

@@ -6,6 +6,7 @@ A run never overwrites a run. Files appear whole: each is written beside its pla
 import importlib.metadata
 import io
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from roadsense.files import write_atomically
 from roadsense.training.run_state import RunState, read_state
 
 PACKAGES = ("roadsense", "eclipse-sumo", "libsumo", "gymnasium", "stable-baselines3", "torch", "numpy")
+COMMIT_VARIABLE = "ROADSENSE_GIT_COMMIT"
+"""Set in an image, which has no history: the commit it was built of."""
 
 
 @dataclass(frozen=True)
@@ -190,5 +193,5 @@ def _git_commit() -> str | None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:  # no git on this machine
-        return None
-    return done.stdout.strip() or None
+        return os.environ.get(COMMIT_VARIABLE)
+    return done.stdout.strip() or os.environ.get(COMMIT_VARIABLE)
