@@ -49,8 +49,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     safe-speed check is off for the ego unless `EnvConfig.sumo_checks`.
 
     ## Reward
-    Terms from 0 to 1, weighted by `RewardWeights`: collision (-50), danger (-2), early braking (+0.3), needless
-    braking (-1), jerk (-1); see `roadsense.envs.reward`. Range of a step: -54.0 to 0.3.
+    Terms from 0 to 1, weighted by `RewardWeights`: collision (-50), danger (-2), early braking (+0.15),
+    needless braking (-0.3), jerk (-0.3); see `roadsense.envs.reward`. Range of a step: -52.6 to 0.15.
 
     ## Starting state
     A scenario drawn uniformly from the list, loaded afresh with a drawn SUMO seed and run until its convoy is in; where
