@@ -48,8 +48,8 @@ class RewardWeights:
     collision: float = -50.0
     danger: float = -2.0
     early_braking: float = 0.15
-    needless_braking: float = -0.3
-    jerk: float = -0.3
+    needless_braking: float = -0.4
+    jerk: float = -0.6
 
 
 def danger(situation: Situation) -> float:
