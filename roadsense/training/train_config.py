@@ -19,7 +19,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "overnight": {
         "total_timesteps": 50_000_000,
-        "imitation_timesteps": 100_000,
+        "imitation_timesteps": 200_000,
         "n_units": 64,
         "net_width": 128,
         "schedule": "cosine",
