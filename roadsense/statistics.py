@@ -132,6 +132,35 @@ def bootstrap_over_groups(
     return Interval(value, float(found.low), float(found.high))
 
 
+def ratio_over_groups(
+    numerators: ArrayLike, denominators: ArrayLike, groups: ArrayLike, rng: np.random.Generator
+) -> Interval:
+    """Returns the ratio of two sums with its percentile bootstrap interval, whole groups being resampled.
+
+    Args:
+        numerators: one per episode: counts, say.
+        denominators: one per episode: hours, say.
+        groups: the scenario of each.
+        rng: generator of the resampling.
+    """
+    above, below, labels = _as_floats(numerators), _as_floats(denominators), np.asarray(groups)
+    names = list(dict.fromkeys(labels.tolist()))
+    sums = np.array([[above[labels == name].sum(), below[labels == name].sum()] for name in names]).reshape(-1, 2)
+
+    def ratio(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        total = rows.sum(axis=-2)
+        return np.divide(total[..., 0], total[..., 1], out=np.full(total.shape[:-1], np.nan), where=total[..., 1] > 0)
+
+    value = float(ratio(sums))
+    if len(sums) < 2:
+        return Interval(value, math.nan, math.nan)
+    ratios = ratio(sums[rng.integers(len(sums), size=(N_RESAMPLES, len(sums)))])
+    low, high = (
+        np.nanquantile(ratios, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]) if value == value else (math.nan,) * 2
+    )
+    return Interval(value, float(low), float(high))
+
+
 def compare_pairs(values: ArrayLike, others: ArrayLike) -> PairedComparison:
     """Returns the exact sign test of two policies on the same episodes; the lower value is the better one.
 
