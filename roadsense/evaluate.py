@@ -16,7 +16,7 @@ from roadsense.episodes import NULL_POLICIES, POLICY, run_plans
 from roadsense.evaluation.candidates import Candidates, find_candidates
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.gallery import record_gallery
-from roadsense.evaluation.parts import PlannedEpisode, plan_curves, plan_held_out, plan_splits, with_checks
+from roadsense.evaluation.parts import CURVE_RADIO, PlannedEpisode, plan_curves, plan_held_out, plan_splits, with_checks
 from roadsense.evaluation.results import Evaluation, conclude, open_evaluation
 from roadsense.evaluation.tables import make_table
 from roadsense.evaluation.writing import write_evaluation
@@ -26,9 +26,6 @@ from roadsense.scenario import find_scenarios
 from roadsense.summary import write_markdown
 
 __all__ = ["EvalConfig", "Evaluation", "evaluate", "main", "open_evaluation", "plan_episodes"]
-
-CURVE_RADIO = "esp_now"
-"""The radio that is made worse where the scenarios have different ones."""
 
 
 def evaluate(config: EvalConfig) -> Evaluation:

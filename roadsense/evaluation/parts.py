@@ -16,6 +16,8 @@ SPLITS = ("train", "eval_wide")
 """Other splits of the dataset that lie beside the judged one; each is a part by its own name."""
 LOSSES = (0.0, 0.2, 0.4, 0.6, 0.8)
 LATENCIES_S = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+CURVE_RADIO = "esp_now"
+"""The radio that is made worse where the scenarios have different ones."""
 BURST_MARGIN = 1.25
 """A loss is reached by bursts that are at least this much longer than they must be for it."""
 MIN_BURST = 1.6
