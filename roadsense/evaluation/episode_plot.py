@@ -1,14 +1,18 @@
 """One episode as strips over time: speeds, gap, messages heard and lost, pedals, time to collision."""
 
+from textwrap import wrap
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from roadsense.plots import BLUE, CRITICAL_TTC_S, GREEN, GREY, INK, ORANGE, RED, SKY, new_grid
+from roadsense.plots import BLUE, CRITICAL_TTC_S, GREY, INK, ORANGE, RED, SKY, new_grid
 from roadsense.scenario import CONVOY_ID, EGO_ID
 from roadsense.trajectory import LOST, Trajectory
 
 TTC_AXIS_S = 8.0
+TITLE_WIDTH = 110
+"""Characters of the title that fit into a line."""
 
 
 def draw_episode(trajectory: Trajectory) -> Figure:
@@ -22,7 +26,7 @@ def draw_episode(trajectory: Trajectory) -> Figure:
         if len(axes.get_legend_handles_labels()[1]):
             axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
     grid[-1].set_xlabel("time [s]; shaded: hazard active")
-    figure.suptitle(trajectory.description, fontsize=10, x=0.01, ha="left")
+    figure.suptitle("\n".join(wrap(trajectory.description, TITLE_WIDTH)), fontsize=9.5, x=0.01, ha="left")
     return figure
 
 
@@ -67,13 +71,8 @@ def _draw_messages(axes: Axes, trajectory: Trajectory) -> None:
 def _draw_pedals(axes: Axes, trajectory: Trajectory) -> None:
     ego, time_s = trajectory.ego, trajectory.time_s
     axes.plot(time_s, ego["driver_mps2"], color=GREY, linewidth=1.2, label="driver asks")
-    axes.plot(time_s, -ego["assist_mps2"], color=ORANGE, linewidth=1.6, label="assist asks")
+    axes.plot(time_s, -ego["assist_mps2"], color=ORANGE, linewidth=1.6, label="assist asks\n(the action)")
     axes.plot(time_s, ego["acceleration_mps2"], color=BLUE, linewidth=1.2, label="car does")
-    action = axes.twinx()
-    action.plot(time_s, ego["action"], color=GREEN, linewidth=0.8, linestyle=":", label="action")
-    action.set_ylim(0, 4)  # into the lower quarter
-    action.set_yticks([0, 1])
-    action.set_ylabel("action", fontsize=8, color=GREEN)
     axes.set_ylabel("acceleration [m/s2]")
 
 

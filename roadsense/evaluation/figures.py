@@ -47,8 +47,8 @@ def plot_trade_off(summary: pd.DataFrame) -> Figure:
         ends: dict[str, Any] = {"color": color, "linewidth": 1.4, "alpha": 0.7}
         axes.plot([row["false_brakings_per_h_low"], row["false_brakings_per_h_high"]], [y, y], **ends)
         axes.plot([x, x], [row["collision_rate_low"], row["collision_rate_high"]], **ends)
-        axes.plot(x, y, "o", color=color, markeredgecolor="white", markersize=8)
-        axes.annotate(label_policy(row["policy"]), (x, y), (7, 5), textcoords="offset points", fontsize=8, color=INK)
+        axes.plot(x, y, "o", color=color, markeredgecolor="white", markersize=8, label=label_policy(row["policy"]))
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8.5)
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(left=-0.1)
     axes.set_ylim(bottom=-0.01)
@@ -67,15 +67,15 @@ def plot_differences(comparisons: pd.DataFrame) -> Figure:
         axes.plot([row["low"], row["high"]], [place, place], color=color, linewidth=2.5)
         axes.plot(row["difference"], place, "o", color=color, markersize=8, markeredgecolor="white")
     axes.axvline(0, color=INK, linewidth=0.8)
-    axes.set_yticks(range(len(rows)), [f"less {label_policy(name)}" for name in rows["second"]])
+    axes.set_yticks(range(len(rows)), [f"policy less {label_policy(name)}" for name in rows["second"]])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.xaxis.set_major_formatter(format_share)
-    axes.set_xlabel("policy's collision rate less the other's, same episodes (95 % interval; grey: nothing shown)")
+    axes.set_xlabel("difference in collision rate (95 % interval; grey: nothing shown)")
     return figure
 
 
 def plot_degradation(curves: pd.DataFrame) -> Figure:
-    """Draws collisions over loss and latency of the radio, with exact 95 % intervals."""
+    """Draws collisions over loss and latency of the radio, with the judged policy's exact 95 % interval."""
     expect_columns(curves, ["part", "curve_value", "policy", "unsafe_rate"])
     parts = [part for part in AXES_OF_CURVES if part in set(curves["part"])]
     figure, grid = new_grid(2 * len(parts), width=4.8, height=3.0, n_columns=2)
@@ -97,9 +97,9 @@ def _draw_curves(axes: Axes, curves: pd.DataFrame, name: str) -> None:
     for policy, rows in curves.groupby("policy", sort=False):
         color, line = STYLES.get(str(policy), (PURPLE, "-"))
         rows = rows.sort_values("curve_value")
-        axes.fill_between(
-            rows["curve_value"], rows[f"{name}_low"], rows[f"{name}_high"], color=color, alpha=0.1, linewidth=0
-        )
+        if policy == "policy":  # of all, the bands would hide each other
+            ends = rows[f"{name}_low"], rows[f"{name}_high"]
+            axes.fill_between(rows["curve_value"], *ends, color=color, alpha=0.12, linewidth=0)
         style: dict[str, Any] = {"color": color, "marker": "o", "markersize": 4, "label": label_policy(str(policy))}
         axes.plot(rows["curve_value"], rows[name], line, linewidth=2.2 if policy == "policy" else 1.4, **style)
     axes.set_ylim(bottom=0)

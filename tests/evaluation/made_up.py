@@ -30,7 +30,10 @@ def made_up(policy: str, n: int, n_scenarios: int = 5, **columns: Any) -> pd.Dat
 def crashes(policy: str, n: int, n_collisions: int, first: int = 0, **columns: Any) -> pd.DataFrame:
     """`n` episodes of which `n_collisions`, from the number `first` on, end in a collision at 4 m/s."""
     collided = (np.arange(n) >= first) & (np.arange(n) < first + n_collisions)
-    return made_up(
-        policy, n, collision=collided, impact_speed_mps=np.where(collided, 4.0, 0.0),
-        min_ttc_s=np.where(collided, 0.0, 3.0), time_lost_s=np.where(collided, np.nan, 0.0), **columns,
-    )  # fmt: skip
+    crashed = {
+        "collision": collided,
+        "impact_speed_mps": np.where(collided, 4.0, 0.0),
+        "min_ttc_s": np.where(collided, 0.0, 3.0),
+        "time_lost_s": np.where(collided, np.nan, 0.0),
+    }
+    return made_up(policy, n, **{**crashed, **columns})
