@@ -25,7 +25,7 @@ CONFIGS = {
     "02_evaluate": EvalConfig,
     "03_export": ExportConfig,
 }
-N_PICTURES = {"00_augment": 8, "01_train": 1, "02_evaluate": 3, "03_export": 0}
+N_PICTURES = {"00_augment": 8, "01_train": 1, "02_evaluate": 10, "03_export": 0}
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)
