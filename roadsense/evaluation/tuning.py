@@ -32,11 +32,11 @@ SEED_DOMAIN = 0x54554E45
 GRIDS: dict[str, tuple[Controller, dict[str, tuple[float, ...]]]] = {
     "heard_braking_rule": (
         HeardBrakingRule(),
-        {"threshold_mps2": (1.5, 2.0, 2.5, 3.0, 4.0), "gain": (1.0, 1.2)},
+        {"threshold_mps2": (1.5, 2.0, 2.5, 3.0, 4.0), "gain": (1.0,)},
     ),
     "heard_drac_rule": (
         HeardDracRule(),
-        {"threshold_mps2": (0.5, 1.0, 1.5, 2.0, 3.0), "car_length_m": (4.5, 8.0)},
+        {"threshold_mps2": (0.5, 1.0, 1.5, 2.0, 3.0), "car_length_m": (4.5,)},
     ),
     "heard_prediction_rule": (
         HeardPredictionRule(),
