@@ -67,17 +67,16 @@ def plan_episodes(
     Raises:
         ScenarioError: if a scenario cannot be opened.
     """
-    policies = (candidates or find_candidates(config)).names
+    candidates = candidates or find_candidates(config)
     rules = [name for name in BASELINES if name not in NULL_POLICIES]
-    others = [name for name in policies if name not in (POLICY, *BASELINES)]
+    beside = list(candidates.beside)
     own = (config.episodes_per_scenario, config.calm_share, config.seed)
-    held_out = plan_held_out(scenario_paths, *own, policies)
-    named = [name for name in others if not name.startswith(("policy_", "perfect_"))]
+    held_out = plan_held_out(scenario_paths, *own, candidates.names)
     splits = plan_splits(
-        Path(config.dataset_dir), config.split_episodes, config.calm_share, config.seed, (POLICY, "unassisted", *named)
+        Path(config.dataset_dir), config.split_episodes, config.calm_share, config.seed, (POLICY, "unassisted", *beside)
     )
     radio = get_preset(CURVE_RADIO if config.v2v == "scenario" else config.v2v)
-    curves = plan_curves(held_out, config.curve_episodes, radio, (POLICY, *rules, *named))
+    curves = plan_curves(held_out, config.curve_episodes, radio, (POLICY, *rules, *beside))
     column = config.checks_column and not config.sumo_checks
     return [*held_out, *splits, *curves, *(with_checks(held_out) if column else [])]
 

@@ -1,6 +1,7 @@
 """Two policies on the same episodes: what one does better than the other, and how sure that is."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,6 +153,7 @@ def compare_all(episodes: pd.DataFrame, first: str, seconds: Iterable[str], rng:
     """Returns the comparisons of one policy with several others; those without a common episode are left out."""
     tables = []
     for second in seconds:
-        if second != first and second in set(episodes["policy"]):
-            tables.append(compare_policies(episodes, first, second, rng))
+        with suppress(InputError):
+            if second != first:
+                tables.append(compare_policies(episodes, first, second, rng))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

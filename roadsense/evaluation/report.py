@@ -77,7 +77,7 @@ def _table(table: pd.DataFrame, columns: Sequence[str] | None = None) -> tuple[l
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return "-" if pd.isna(value) else f"{value:.0f}" if value == round(value) else f"{value:.3g}"
+        return "-" if pd.isna(value) else f"{value:.0f}" if value.is_integer() else f"{value:.3g}"
     return label_policy(str(value)) if value is not None else "-"
 
 

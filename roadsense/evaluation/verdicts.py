@@ -71,30 +71,39 @@ def _null_policies(evidence: Evidence) -> Said:
         if found is None:
             continue
         name, own, other = evidence.label(null), evidence.own, evidence.row(null)
-        counts = f"{own['collisions']:.0f} collisions of the policy, {other['collisions']:.0f} of it"
         if evidence.brakes_for_nothing(null):
-            yield (
-                GOOD,
-                f"{name} is no match: it brakes for nothing in {other['false_braking_share']:.0%} of the calm "
-                f"time, the policy in {own['false_braking_share']:.1%}.",
-            )
-        elif found["verdict"] == BETTER:
-            yield (
-                GOOD,
-                f"It collides less often than {name} on the same episodes ({counts}; difference {points(found)}).",
-            )
-        elif found["verdict"] == WORSE:
+            share, own_share = other["false_braking_share"], own["false_braking_share"]
+            text = f"'{name}' is no match: it brakes for nothing in {share:.0%} of the calm time, "
+            yield GOOD, f"{text}the policy in {own_share:.1%}."
+            continue
+        counts = f"{own['collisions']:.0f} collisions of the policy, {other['collisions']:.0f} of it"
+        counts += f"; difference {points(found)}"
+        if found["verdict"] == NOTHING_SHOWN:
+            text = f"The rate of collisions is {NOT_ITS_DOING}: '{name}' is within the interval ({counts})."
+            yield BAD, f"{text} {more_pairs(found)}"
+        else:
+            is_better = found["verdict"] == BETTER
+            words = "less often" if is_better else "more often"
+            yield GOOD if is_better else BAD, f"It collides {words} than '{name}' on the same episodes ({counts})."
+
+
+def _unsafe_episodes(evidence: Evidence) -> Said:
+    for null in evidence.others(*NULL_POLICIES):
+        found = evidence.compared("unsafe", null)
+        if found is None or evidence.brakes_for_nothing(null):
+            continue
+        name, own, other = evidence.label(null), evidence.own, evidence.row(null)
+        counts = f"{own['unsafe']:.0f} against {other['unsafe']:.0f}; difference {points(found)}"
+        if found["verdict"] == NOTHING_SHOWN:
             yield (
                 BAD,
-                f"It collides more often than {name} on the same episodes ({counts}; difference {points(found)}).",
+                f"That few episodes are unsafe is {NOT_ITS_DOING} either: '{name}' is within the interval ({counts}).",
             )
         else:
+            is_better = found["verdict"] == BETTER
             yield (
-                BAD,
-                (
-                    f"The rate of collisions is {NOT_ITS_DOING}: {name} is within the interval "
-                    f"({counts}; difference {points(found)}). {more_pairs(found)}"
-                ),
+                (GOOD if is_better else BAD),
+                (f"It has {'fewer' if is_better else 'more'} unsafe episodes than '{name}' ({counts})."),
             )
 
 
@@ -207,6 +216,6 @@ def _where(evidence: Evidence) -> Said:
 
 
 RULES = (
-    _episodes_failed, _collision_rate, _null_policies, _baselines, _other_runs, _radio, _missed_hazards, _car_behind,
-    _where, _generalisation, _upper_bound, _checks,
+    _episodes_failed, _collision_rate, _null_policies, _unsafe_episodes, _baselines, _other_runs, _radio,
+    _missed_hazards, _car_behind, _where, _generalisation, _upper_bound, _checks,
 )  # fmt: skip

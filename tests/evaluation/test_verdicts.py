@@ -1,5 +1,7 @@
 """What is said of a policy: each rule on made-up episodes, where it must speak and where it must not."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,8 +23,6 @@ def judged(*tables: pd.DataFrame, claimed_rate: float = 0.01) -> dict[str, list[
 
 
 def concluded(*tables: pd.DataFrame, claimed_rate: float = 0.01) -> Evaluation:
-    from pathlib import Path
-
     config = EvalConfig("run", claimed_rate=claimed_rate)
     return conclude(Path("folder"), config, {}, pd.concat(tables, ignore_index=True))
 
@@ -36,7 +36,7 @@ def test_a_useless_policy_is_told_that_nothing_is_its_doing() -> None:
     said = judged(*(made_up(name, 300) for name in (POLICY, MUTED, "unassisted")))
     assert marks(said["null_policies"]) == [BAD, BAD]
     assert all(NOT_ITS_DOING in verdict.text for verdict in said["null_policies"])
-    assert "driver alone is within the interval (0 collisions of the policy, 0 of it" in said["null_policies"][1].text
+    assert "'driver alone' is within the interval (0 collisions of the policy, 0 of it" in said["null_policies"][1].text
     assert said["collision_rate"][0].mark == GOOD  # the claim itself holds, and that is not enough
 
 
@@ -59,7 +59,20 @@ def test_a_good_policy_is_told_by_how_much_and_against_whom() -> None:
 def test_a_worse_policy_is_told() -> None:
     said = judged(crashes(POLICY, 300, 45), crashes("unassisted", 300, 3))
     assert marks(said["null_policies"]) == [BAD]
-    assert "It collides more often than driver alone" in said["null_policies"][0].text
+    assert "It collides more often than 'driver alone'" in said["null_policies"][0].text
+
+
+def test_unsafe_episodes_tell_more_than_collisions_do() -> None:
+    near = made_up("unassisted", 300, min_ttc_s=[1.0, 3.0, 3.0, 3.0, 3.0])
+    said = judged(made_up(POLICY, 300), near)
+    assert NOT_ITS_DOING in said["null_policies"][0].text
+    assert marks(said["unsafe_episodes"]) == [GOOD]
+    assert (
+        "It has fewer unsafe episodes than 'driver alone' (0 against 60; difference -20.0 points"
+        in said["unsafe_episodes"][0].text
+    )
+    useless = judged(made_up(POLICY, 300), made_up("unassisted", 300))["unsafe_episodes"]
+    assert NOT_ITS_DOING in useless[0].text
 
 
 def test_braking_all_the_time_is_no_match() -> None:
@@ -127,7 +140,7 @@ def test_missed_hazards_are_counted() -> None:
 def test_failed_episodes_and_none_left() -> None:
     broken = made_up(POLICY, 100, error=["SUMO stopped"] + [""] * 9)
     assert "SUMO failed in 10 of 100" in judged(broken)["episodes_failed"][0].text
-    (verdict,) = judged(made_up(POLICY, 5, error="SUMO stopped"))["episodes_failed"]
+    (verdict,) = judged(made_up(POLICY, 5, error="SUMO stopped"), made_up("unassisted", 5))["episodes_failed"]
     assert "nothing can be said" in verdict.text
     assert "episodes_failed" not in judged(made_up(POLICY, 100))
 
