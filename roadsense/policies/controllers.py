@@ -99,12 +99,3 @@ def _is_ahead(observation: Observation, max_age_s: float) -> NDArray[np.bool_]:
     peers = observation["peers"]
     is_new = peers[..., _AGE] * PEER_SCALE[_AGE] <= max_age_s + 1e-3
     return (observation["peer_mask"] > 0) & (peers[..., _FORWARD] > 0) & is_new
-
-
-BASELINES: dict[str, Controller] = {
-    "unassisted": Unassisted(),
-    "always_brake": AlwaysBrake(),
-    "heard_braking_rule": HeardBrakingRule(),
-    "heard_drac_rule": HeardDracRule(),
-}
-"""By name, what the learned policy is compared with."""
