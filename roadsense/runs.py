@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from roadsense.envs.observation import OBSERVATION_VERSION
 from roadsense.errors import RunError
 from roadsense.files import write_atomically
 from roadsense.training.run_state import RunState, read_state
@@ -182,6 +183,7 @@ def _origin() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         "git_commit": _git_commit(),
+        "observation_version": OBSERVATION_VERSION,
     }
 
 

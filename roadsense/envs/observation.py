@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from roadsense.envs.v2v import Message, State, V2vChannel
 
+OBSERVATION_VERSION = 1
+"""Grows by one whenever shape, scale or meaning of an observation changes; a policy of another one can't be used."""
+
 MAX_PEERS = 8
 BOUND = 5.0
 """Scaled values are cut to -BOUND..BOUND."""

@@ -1,0 +1,76 @@
+"""How long one action takes, of the trained policy and of the exported files, on this machine and one core."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roadsense.envs.observation import Observation
+from roadsense.exporting.micro import MicroPolicy
+from roadsense.policies.models import as_model_input
+from roadsense.policies.tflite_policy import TflitePolicy
+
+N_WARM_UP = 50
+SB3 = "Stable-Baselines3 predict"
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Time of one action: observation in, action out.
+
+    Attributes:
+        p50_us: median.
+        p99_us: 99th percentile.
+    """
+
+    p50_us: float
+    p99_us: float
+
+
+def measure_latencies(model: Any, paths: Mapping[str, Path], observations: Observation, n_calls: int) -> dict[str, Latency]:
+    """Returns the latency of every way to run the policy, by name.
+
+    LiteRT is timed as it is used for speed, with its default kernels; TFLite Micro with its reference kernels, which
+    say how the variants compare and not what a microcontroller takes.
+
+    Args:
+        model: the trained one.
+        paths: of the exported files, by variant.
+        observations: to act on, in turn.
+        n_calls: calls timed of each.
+    """
+    import torch
+
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        inputs = as_model_input(model, _row(observations, 0))
+        found = {SB3: _measure(lambda _: model.predict(inputs, deterministic=True), observations, n_calls)}
+    finally:
+        torch.set_num_threads(n_threads)
+    for variant, path in paths.items():
+        fast = TflitePolicy(path, reference_kernels=False)
+        found[f"LiteRT {variant}"] = _measure(fast, observations, n_calls)
+        found[f"TFLite Micro {variant}"] = _measure(MicroPolicy(path, fast.input_names), observations, n_calls)
+    return found
+
+
+def _measure(act: Callable[[Observation], object], observations: Observation, n_calls: int) -> Latency:
+    rows = [_row(observations, place % len(observations["ego"])) for place in range(n_calls + N_WARM_UP)]
+    times_us = np.empty(len(rows))
+    for place, row in enumerate(rows):
+        begin_ns = time.perf_counter_ns()
+        act(row)
+        times_us[place] = (time.perf_counter_ns() - begin_ns) / 1000
+    p50_us, p99_us = np.quantile(times_us[N_WARM_UP:], [0.5, 0.99])
+    return Latency(float(p50_us), float(p99_us))
+
+
+def _row(observations: Observation, place: int) -> Observation:
+    rows = slice(place, place + 1)
+    return Observation(
+        ego=observations["ego"][rows], peers=observations["peers"][rows], peer_mask=observations["peer_mask"][rows]
+    )
