@@ -92,6 +92,10 @@ class Run:
         """Returns where the run came from."""
         return json.loads(self.manifest_path.read_text())
 
+    def read_observation_version(self) -> int:
+        """Returns the version of the observation it was trained on; 1 if that was made before versions were noted."""
+        return int(self.read_manifest().get("observation_version", 1)) if self.manifest_path.is_file() else 1
+
     def read_metrics(self) -> pd.DataFrame:
         """Returns the training's progress, one row per line logged; empty if there is none yet."""
         if not self.metrics_path.is_file():
