@@ -40,7 +40,7 @@ from roadsense.policies.actor import Actor, read_actor
 from roadsense.policies.models import load_model
 from roadsense.policies.tflite_file import count_operators
 from roadsense.progress import progress_bar
-from roadsense.recordings import record_observations
+from roadsense.recordings import record_observations, take_rows
 from roadsense.runs import Run, open_run
 from roadsense.scratch import scratch_folder
 
@@ -103,17 +103,16 @@ class _Exporter:
         config, roads, model_path = self._config, self._roads, self._run.model_path
         with side_processes("conversion", "recording") as (converter, recorder):
             plain = converter.start(convert_float32, actor)
-            n_wanted = config.n_calibration if config.int8 and given is None else 0
-            met = recorder.start(record_observations, model_path, roads.calibration_paths, n_wanted, config.seed + 1)
-            shown = recorder.start(
-                record_observations, model_path, roads.driven_paths, config.n_observations, config.seed
-            )
-            contents, calibration = {}, None
-            if config.int8:
-                chosen = recorder.take(met) if given is None else given
-                calibration = _describe_calibration(chosen, config, roads)
-                contents = {INT8: converter.take(converter.start(convert_int8, actor, chosen))}
-            contents = {FLOAT32: converter.take(plain), **contents}
+            chosen = given
+            if config.int8 and given is None:
+                record = record_observations, model_path, roads.calibration_paths
+                chosen = recorder.take(recorder.start(*record, config.n_calibration, config.seed + 1))
+            calibration = None if chosen is None else _describe_calibration(chosen, config, roads)
+            record = record_observations, model_path, roads.driven_paths
+            shown = recorder.start(*record, config.n_observations, config.seed)
+            contents = {FLOAT32: converter.take(plain)}
+            if chosen is not None:
+                contents[INT8] = converter.take(converter.start(convert_int8, actor, chosen))
             return contents, recorder.take(shown), calibration
 
     def _prove(self, folder: Path, paths: dict[str, Path], observations: Observation, known: Card) -> Export:
@@ -123,7 +122,9 @@ class _Exporter:
         self._say(2)
         episodes, comparisons = self._drive(paths)
         self._say(3)
-        latency = measure_latencies(self._model, paths, observations, N_TIMED_CALLS)
+        with side_processes("timing") as (timer,):
+            some = take_rows(observations, slice(N_TIMED_CALLS))
+            latency = timer.take(timer.start(measure_latencies, self._run.model_path, paths, some, N_TIMED_CALLS))
         self._say(4)
         card = clean(
             describe_origin(self._run)
@@ -195,7 +196,8 @@ def _export_from(arguments: Sequence[str] | None) -> None:
     for name, found in export.card["files"].items():
         differences = export.card["parity"][found["variant"]]["differences"]["TFLite Micro"]
         sys.stdout.write(
-            f"Exported policy: {export.folder / name}, {found['size_bytes']} bytes, arena {found['arena_bytes']} bytes, "
+            f"Exported policy: {export.folder / name}, {found['size_bytes']} bytes, "
+            f"arena {found['arena_bytes']} bytes, "
             f"difference rms {differences['rms']:.2g}, largest {differences['max']:.2g}\n"
         )
     for comparison in export.comparisons:

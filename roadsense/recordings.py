@@ -75,7 +75,7 @@ def _choose(met: Observation, n_observations: int, rng: np.random.Generator) -> 
     n_braking = min(len(braking), round(BRAKING_SHARE * n_wanted))
     n_braking = max(n_braking, n_wanted - len(calm))
     rows = [extremes, rng.choice(braking, n_braking, False), rng.choice(calm, n_wanted - n_braking, False)]
-    return _take(met, np.sort(np.concatenate(rows)))
+    return take_rows(met, np.sort(np.concatenate(rows)))
 
 
 def _find_extremes(observation: Observation) -> NDArray[np.intp]:
@@ -103,7 +103,8 @@ def _join(observations: Sequence[Observation]) -> Observation:
     )
 
 
-def _take(observation: Observation, rows: NDArray[np.intp]) -> Observation:
+def take_rows(observation: Observation, rows: NDArray[np.intp] | slice) -> Observation:
+    """Returns some rows of a batch of observations."""
     return Observation(
         ego=observation["ego"][rows], peers=observation["peers"][rows], peer_mask=observation["peer_mask"][rows]
     )

@@ -30,7 +30,9 @@ def check_calibration(observations: Observation, origin: str) -> float:
     """
     n_rows = len(observations["ego"])
     if n_rows < MIN_ROWS:
-        raise CalibrationError(f"Expected at least {MIN_ROWS} observations to calibrate int8 on, got {n_rows} ({origin}).")
+        raise CalibrationError(
+            f"Expected at least {MIN_ROWS} observations to calibrate int8 on, got {n_rows} ({origin})."
+        )
     share = float((HeardBrakingRule()(observations) > 0).mean())
     if share < MIN_HAZARD_SHARE:
         raise CalibrationError(
@@ -58,7 +60,9 @@ def read_calibration(path: Path) -> Observation:
         shape = (n_rows, *(space.shape or ()))
         values = arrays[name]
         if values.shape != shape or values.dtype.kind != "f":
-            raise CalibrationError(f"{path}: expected {name} of shape {shape} and floats, got {values.shape}, {values.dtype}.")
-        if not (np.abs(values) <= space.high).all():  # type: ignore[attr-defined]
+            raise CalibrationError(
+                f"{path}: expected {name} of shape {shape} and floats, got {values.shape}, {values.dtype}."
+            )
+        if not (np.abs(values) <= space.high).all():
             raise CalibrationError(f"{path}: expected {name} within the bounds of the observation, got others or NaN.")
     return Observation(**{name: values.astype(np.float32) for name, values in arrays.items()})  # type: ignore[typeddict-item]

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from roadsense.envs.observation import OBSERVATION_VERSION
+from roadsense.episodes import POLICY
 from roadsense.evaluate import CONFIG_NAME, SUMMARY_NAME
 from roadsense.exporting.closed_loop import Comparison
 from roadsense.files import hash_file
@@ -22,7 +23,7 @@ PACKAGES = (
 MADE_FOR = (
     "Brake assist of the last car of a convoy with a person at the wheel, over V2V messages at 10 Hz, on roads and "
     "radios like those of its dataset.",
-    "Research on such assists, in simulation and with trained test drivers on closed roads.",
+    "Research on such assists, in simulation and on closed roads.",
 )
 NOT_MADE_FOR = (
     "Driving without a person: it only brakes, and knows only cars that send.",
@@ -56,7 +57,9 @@ def describe_origin(run: Run) -> Card:
             "timesteps": run.count_timesteps() or None,
             **{name: manifest.get(name) for name in ("dataset_digest", "train_digest", "git_commit")},
             # Folders say nothing to those who get the file.
-            "config": {name: value for name, value in config.items() if not name.endswith("_dir") and value is not None},
+            "config": {
+                name: value for name, value in config.items() if not name.endswith("_dir") and value is not None
+            },
         },
         "evaluation": _find_evaluation(run),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
@@ -71,6 +74,15 @@ def describe_driving(comparisons: list[Comparison], held_out: bool | None, n_sce
         "worse": [found.variant for found in comparisons if found.is_warning()],
         "comparisons": {found.variant: asdict(found) | {"in_words": found.in_words()} for found in comparisons},
     }
+
+
+def shorten(card: Card) -> Card:
+    """Returns a card to be written into a file: of the evaluation it keeps the policy's own row, to save flash."""
+    evaluation = card["evaluation"]
+    if evaluation is None:
+        return card
+    own = [row for row in evaluation["rows"] if row["policy"] == POLICY]
+    return card | {"evaluation": evaluation | {"rows": own}}
 
 
 def clean(value: Any) -> Any:

@@ -91,9 +91,7 @@ class Comparison:
         return [name for name, found in self.figures.items() if found.low > FIGURES[name][1]]
 
 
-def drive_all(
-    plans: Sequence[Plan], paths: Mapping[str, Path], env_config: EnvConfig, n_workers: int
-) -> pd.DataFrame:
+def drive_all(plans: Sequence[Plan], paths: Mapping[str, Path], env_config: EnvConfig, n_workers: int) -> pd.DataFrame:
     """Drives the same episodes with each policy; returns a row for each, `policy` says which.
 
     Args:

@@ -48,7 +48,9 @@ def _make_converter(actor: Actor) -> Any:
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="2", CUDA_VISIBLE_DEVICES="-1")
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((1, *actor.shapes[name]), name=name) for name in Observation.__annotations__])
+    @tf.function(
+        input_signature=[tf.TensorSpec((1, *actor.shapes[name]), name=name) for name in Observation.__annotations__]
+    )
     def _act(ego: Any, peers: Any, peer_mask: Any) -> dict[str, Any]:
         inputs = {"ego": ego, "peers": peers, "peer_mask": peer_mask}
         features = _pool(tf, inputs, actor) if actor.peer_layers else _flatten(tf, inputs, actor)
@@ -65,7 +67,9 @@ def _pool(tf: Any, inputs: dict[str, Any], actor: Actor) -> Any:
 
 
 def _flatten(tf: Any, inputs: dict[str, Any], actor: Actor) -> Any:
-    return tf.concat([tf.reshape(inputs[name], (1, int(np.prod(shape)))) for name, shape in actor.shapes.items()], axis=1)
+    return tf.concat(
+        [tf.reshape(inputs[name], (1, int(np.prod(shape)))) for name, shape in actor.shapes.items()], axis=1
+    )
 
 
 def _run_layers(tf: Any, values: Any, layers: Sequence[Layer]) -> Any:

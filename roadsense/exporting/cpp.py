@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 BYTES_A_LINE, FLOATS_A_LINE = 20, 8
 
 
-def write_float(value: float) -> str:
+def write_float(value: float | np.floating) -> str:
     """Returns a float literal that reads back as the same float32."""
     return f"{np.float32(value)!s}f"
 

@@ -4,8 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadsense.envs.assist import DEAD_ZONE, FULL_BRAKING_MPS2
-from roadsense.envs.observation import BOUND, EGO_FIELDS, EGO_SCALE, OBSERVATION_VERSION, PEER_FIELDS, PEER_SCALE
-from roadsense.envs.observation import observation_space
+from roadsense.envs.observation import (
+    BOUND,
+    EGO_FIELDS,
+    EGO_SCALE,
+    OBSERVATION_VERSION,
+    PEER_FIELDS,
+    PEER_SCALE,
+    observation_space,
+)
 from roadsense.exporting.cpp import camel_case, write_bytes, write_floats, write_ints
 from roadsense.exporting.micro import MICRO_OPERATORS, Arena
 from roadsense.files import hash_file
@@ -41,7 +48,7 @@ def write_observation_header() -> str:
 //
 // Inputs are float32: a physical value divided by its scale and cut to -kBound..kBound. Fields, in this order:
 {fields}
-// A slot in which nobody is heard has zeros in `peers` and 0 in `peer_mask`, never NaN; one in which somebody is, has 1.
+// A slot in which somebody is heard has 1 in `peer_mask`; one in which nobody is has 0, and zeros in `peers`, never NaN.
 #pragma once
 
 #include <cstddef>
@@ -101,7 +108,7 @@ inline constexpr char kSha256[] = "{hash_file(policy.path)}";
 inline constexpr int kOutputAction = 0;
 inline constexpr int kActionShape[] = {{1, 1}};
 
-// Working memory: at least {policy.arena.smallest_bytes} bytes on a 64-bit machine, where this was measured, and a margin.
+// Working memory, with a margin: {policy.arena.smallest_bytes} bytes work on the 64-bit machine of the export.
 inline constexpr std::size_t kArenaBytes = {policy.arena.recommended_bytes};
 
 // Operators: {", ".join(sorted(count_operators(policy.path)))}.

@@ -1,4 +1,4 @@
-"""Golden vectors: recorded observations and the actions that TFLite Micro gave on them, for the firmware's self-test."""
+"""Golden vectors: recorded observations and TFLite Micro's actions on them, for the firmware's self-test."""
 
 import json
 from collections.abc import Mapping
@@ -54,17 +54,14 @@ def write_golden_header(
     observations: Observation, actions: Mapping[str, NDArray[np.float32]], tolerances: Mapping[str, float]
 ) -> str:
     """Returns golden vectors as a header with the self-test; see `write_golden_json` for the arguments."""
-    arrays = "\n".join(
-        f"inline constexpr float kGolden{camel_case(name)}[kGoldenCount][{values[0].size}] = {{\n{_write_rows(values)}}};"
-        for name, values in ((name, np.asarray(values)) for name, values in observations.items())
-    )
+    arrays = "\n".join(_write_array(name, np.asarray(values)) for name, values in observations.items())
     expected = "\n".join(
         f"inline constexpr float kGoldenAction{camel_case(name)}[kGoldenCount] = {{\n{write_floats(values)}}};\n"
         f"inline constexpr float kGoldenTolerance{camel_case(name)} = {write_float(tolerances[name])};"
         for name, values in actions.items()
         if name in tolerances
     )
-    return f"""// Recorded observations and the actions TFLite Micro gave on them. Written by `roadsense export`; do not edit.
+    return f"""// Recorded observations and TFLite Micro's actions on them. Written by `roadsense export`; do not edit.
 #pragma once
 
 #include <cstddef>
@@ -95,7 +92,7 @@ SelfTestResult SelfTest(Act&& act, const float (&expected)[kGoldenCount], float 
     const float action = act(kGoldenEgo[row], kGoldenPeers[row], kGoldenPeerMask[row]);
     const float difference = action > expected[row] ? action - expected[row] : expected[row] - action;
     if (!(difference <= tolerance)) ++result.failures;
-    if (!(difference <= result.worst_difference)) {{
+    if (difference > result.worst_difference || difference != difference) {{
       result.worst_difference = difference;
       result.worst_row = row;
     }}
@@ -107,5 +104,6 @@ SelfTestResult SelfTest(Act&& act, const float (&expected)[kGoldenCount], float 
 """
 
 
-def _write_rows(values: NDArray[np.float32]) -> str:
-    return ",\n".join(f"    {{\n{write_floats(row)}}}" for row in values)
+def _write_array(name: str, values: NDArray[np.float32]) -> str:
+    rows = ",\n".join(f"    {{\n{write_floats(row)}}}" for row in values)
+    return f"inline constexpr float kGolden{camel_case(name)}[kGoldenCount][{values[0].size}] = {{\n{rows}}};"

@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from roadsense.envs.observation import Observation
 from roadsense.exporting.micro import MicroPolicy
-from roadsense.policies.models import as_model_input
+from roadsense.policies.models import as_model_input, load_model
 from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.recordings import take_rows
 
 N_WARM_UP = 50
 SB3 = "Stable-Baselines3 predict"
@@ -30,27 +30,28 @@ class Latency:
     p99_us: float
 
 
-def measure_latencies(model: Any, paths: Mapping[str, Path], observations: Observation, n_calls: int) -> dict[str, Latency]:
+def measure_latencies(
+    model_path: Path, paths: Mapping[str, Path], observations: Observation, n_calls: int
+) -> dict[str, Latency]:
     """Returns the latency of every way to run the policy, by name.
 
     LiteRT is timed as it is used for speed, with its default kernels; TFLite Micro with its reference kernels, which
     say how the variants compare and not what a microcontroller takes.
 
+    It sets the number of torch's threads to 1: call it in a process of its own.
+
     Args:
-        model: the trained one.
+        model_path: of the trained one.
         paths: of the exported files, by variant.
         observations: to act on, in turn.
         n_calls: calls timed of each.
     """
     import torch
 
-    n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    try:
-        inputs = as_model_input(model, _row(observations, 0))
-        found = {SB3: _measure(lambda _: model.predict(inputs, deterministic=True), observations, n_calls)}
-    finally:
-        torch.set_num_threads(n_threads)
+    model = load_model(model_path)
+    inputs = as_model_input(model, take_rows(observations, slice(1)))
+    found = {SB3: _measure(lambda _: model.predict(inputs, deterministic=True), observations, n_calls)}
     for variant, path in paths.items():
         fast = TflitePolicy(path, reference_kernels=False)
         found[f"LiteRT {variant}"] = _measure(fast, observations, n_calls)
@@ -59,7 +60,9 @@ def measure_latencies(model: Any, paths: Mapping[str, Path], observations: Obser
 
 
 def _measure(act: Callable[[Observation], object], observations: Observation, n_calls: int) -> Latency:
-    rows = [_row(observations, place % len(observations["ego"])) for place in range(n_calls + N_WARM_UP)]
+    n_rows = len(observations["ego"])
+    places = [place % n_rows for place in range(n_calls + N_WARM_UP)]
+    rows = [take_rows(observations, slice(place, place + 1)) for place in places]
     times_us = np.empty(len(rows))
     for place, row in enumerate(rows):
         begin_ns = time.perf_counter_ns()
@@ -67,10 +70,3 @@ def _measure(act: Callable[[Observation], object], observations: Observation, n_
         times_us[place] = (time.perf_counter_ns() - begin_ns) / 1000
     p50_us, p99_us = np.quantile(times_us[N_WARM_UP:], [0.5, 0.99])
     return Latency(float(p50_us), float(p99_us))
-
-
-def _row(observations: Observation, place: int) -> Observation:
-    rows = slice(place, place + 1)
-    return Observation(
-        ego=observations["ego"][rows], peers=observations["peers"][rows], peer_mask=observations["peer_mask"][rows]
-    )

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from roadsense.envs.observation import Observation
-from roadsense.exporting.card import Card, clean
+from roadsense.exporting.card import Card, clean, shorten
 from roadsense.exporting.card_text import write_card
 from roadsense.exporting.evidence import TRAINED, Evidence, refuse_changed
 from roadsense.exporting.firmware import OBSERVATION_HEADER, PolicyFile, write_observation_header, write_policy_header
@@ -17,6 +16,7 @@ from roadsense.exporting.micro import align, measure_arena
 from roadsense.files import hash_file
 from roadsense.policies.tflite_file import embed_card, find_output_step
 from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.recordings import take_rows
 
 CARD_NAME, CARD_TEXT_NAME = "model_card.json", "model_card.md"
 OBSERVATIONS_NAME, EPISODES_NAME = "observations.npz", "episodes.csv"
@@ -36,7 +36,7 @@ def finish_policies(paths: Mapping[str, Path], card: Card, evidence: Evidence) -
     """
     files = []
     for variant, path in paths.items():
-        embed_card(path, card | {"variant": variant})
+        embed_card(path, shorten(card) | {"variant": variant})
         align(path)
         files.append(PolicyFile(variant, path, TflitePolicy(path).input_names, measure_arena(path)))
     refuse_changed(paths, evidence)
@@ -64,8 +64,7 @@ def write_firmware(folder: Path, files: list[PolicyFile], evidence: Evidence) ->
     for file in files:
         (folder / f"policy_{file.variant}.h").write_text(write_policy_header(file))
     rows = choose_golden(evidence.trained)
-    chosen = evidence.observations
-    golden = Observation(ego=chosen["ego"][rows], peers=chosen["peers"][rows], peer_mask=chosen["peer_mask"][rows])
+    golden = take_rows(evidence.observations, rows)
     actions = {TRAINED: evidence.trained[rows], **{name: values[rows] for name, values in evidence.micro.items()}}
     tolerances = {file.variant: find_tolerance(find_output_step(file.path)) for file in files}
     (folder / f"{GOLDEN_NAME}.json").write_text(write_golden_json(golden, actions, tolerances))

@@ -138,7 +138,9 @@ def _read_layers(modules: Iterable[Any], what: str) -> tuple[Layer, ...]:
 def _to_array(parameter: Any) -> NDArray[np.float32]:
     values = parameter.detach().cpu().numpy().astype(np.float32)
     if not np.isfinite(values).all():
-        raise InputError("Only finite weights can be exported, got NaN or infinity. The training diverged: train again.")
+        raise InputError(
+            "Only finite weights can be exported, got NaN or infinity. The training diverged: train again."
+        )
     return values
 
 

@@ -10,7 +10,16 @@ from roadsense.errors import InputError
 
 CARD_NAME = "roadsense_card"
 """Name of the metadata entry that holds the model card, JSON."""
-UNREADABLE = (ValueError, IndexError, TypeError, struct.error, UnicodeDecodeError, AttributeError, OverflowError, KeyError)
+UNREADABLE = (
+    ValueError,
+    IndexError,
+    TypeError,
+    struct.error,
+    UnicodeDecodeError,
+    AttributeError,
+    OverflowError,
+    KeyError,
+)
 """What reading a damaged flatbuffer raises."""
 
 
