@@ -48,7 +48,7 @@ def write_observation_header() -> str:
 //
 // Inputs are float32: a physical value divided by its scale and cut to -kBound..kBound. Fields, in this order:
 {fields}
-// A slot in which somebody is heard has 1 in `peer_mask`; one in which nobody is has 0, and zeros in `peers`, never NaN.
+// A slot in which somebody is heard has 1 in `peer_mask`; an empty one has 0, and zeros in `peers`, never NaN.
 #pragma once
 
 #include <cstddef>
