@@ -84,9 +84,13 @@ def plot_driving(comparisons: Sequence[Comparison]) -> Figure:
     """Draws how each exported policy drove beside the trained one: differences with their 95 % intervals.
 
     Args:
-        comparisons: of an export; at least one.
+        comparisons: of an export; without any, the figure says so.
     """
-    expect_columns(pd.DataFrame([{"variant": found.variant} for found in comparisons]), ["variant"])
+    if not comparisons:
+        figure, (axes,) = new_grid(1, width=7.2, height=1.2, n_columns=1)
+        axes.set_axis_off()
+        axes.text(0.0, 0.5, "The exported policy was not driven.", color=RED, va="center")
+        return figure
     figure, panels = new_grid(1 + len(FIGURES), width=4.4, height=0.9 + 0.45 * len(comparisons), n_columns=2)
     for axes, name in zip(panels, ("collision_rate", *FIGURES), strict=True):
         intervals = [found.collision_rate if name == "collision_rate" else found.figures[name] for found in comparisons]
