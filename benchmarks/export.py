@@ -2,8 +2,8 @@
 
 A policy of the default size is converted in float32 and int8 and measured in one run: bytes, the arena it needs on
 TFLite Micro, and the time of one action beside Stable-Baselines3's `predict`, on one core. Its weights are drawn, not
-learned: size, arena and time do not depend on them. There is no card in it, which takes about 5 kB; `--run_dir` measures
-the files of a trained run's export, with their cards. The last line is JSON.
+learned: size, arena and time do not depend on them. There is no card in it, which takes about 5 kB. The files of a
+trained run's export, with their cards, are measured with `--run_dir`. The last line is JSON.
 """
 
 import json

@@ -69,6 +69,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("roadsense.train_convoy:main", "train a policy on a dataset"),
     "search": ("roadsense.search:main", "search for settings that train better policies"),
     "evaluate": ("roadsense.evaluate:main", "judge a policy on held-out scenarios, beside baselines"),
+    "repeat": ("roadsense.evaluation.repeat:main", "repeat an episode of an evaluation exactly"),
+    "compare": ("roadsense.evaluation.compare_runs:main", "two evaluated runs side by side, on the same episodes"),
+    "tune-baselines": (
+        "roadsense.evaluation.tuning:main",
+        "search for the baselines' best settings on train scenarios",
+    ),
     "export": ("roadsense.export:main", "turn a policy into TFLite and prove it equal"),
     "fit-channel": ("roadsense.fit_channel:main", "fit a radio to a log of your own hardware's messages"),
     "run": ("roadsense.cli:run", "run a notebook with parameters, keep the executed copy"),

@@ -17,8 +17,10 @@ import tyro
 
 from roadsense.command import run_command
 from roadsense.envs.observation import OBSERVATION_VERSION, Observation
+from roadsense.episodes import POLICY
 from roadsense.errors import InputError, RunError
-from roadsense.evaluate import EvalConfig, plan_episodes
+from roadsense.evaluation.config import EvalConfig
+from roadsense.evaluation.parts import plan_held_out
 from roadsense.exporting.calibration import check_calibration, read_calibration
 from roadsense.exporting.card import Card, clean, describe_driving, describe_origin
 from roadsense.exporting.closed_loop import TRAINED, Comparison, compare_driving, drive_all
@@ -147,7 +149,8 @@ class _Exporter:
         if not config.episodes_per_scenario:
             return pd.DataFrame(), []
         protocol = EvalConfig(config.run_dir, episodes_per_scenario=config.episodes_per_scenario, seed=config.seed)
-        plans = plan_episodes(self._roads.driven_paths, protocol)
+        own = (protocol.episodes_per_scenario, protocol.calm_share, protocol.seed)
+        plans = [one.plan for one in plan_held_out(self._roads.driven_paths, *own, (POLICY,))]
         drivers = {TRAINED: self._run.model_path, **paths}
         episodes = drive_all(plans, drivers, protocol.env_config(), config.workers or os.cpu_count() or 1)
         rng = np.random.default_rng(config.seed)

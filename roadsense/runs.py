@@ -133,7 +133,7 @@ def create_run(folder: str | Path, config: Any, facts: Mapping[str, Any]) -> Run
     run = Run(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(run.config_path, json.dumps(asdict(config), indent=2, default=str) + "\n")
-    write_atomically(run.manifest_path, json.dumps({**_origin(), **facts}, indent=2) + "\n")
+    write_atomically(run.manifest_path, json.dumps({**describe_origin(), **facts}, indent=2) + "\n")
     return run
 
 
@@ -181,7 +181,8 @@ def read_seeds(folder: str | Path) -> pd.DataFrame:
     return pd.concat([run.read_metrics().assign(seed=run.read_config()["seed"]) for run in runs], ignore_index=True)
 
 
-def _origin() -> dict[str, Any]:
+def describe_origin() -> dict[str, Any]:
+    """Returns what a manifest says of where something came from: command, Python, versions, git commit."""
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),

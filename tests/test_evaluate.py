@@ -20,7 +20,7 @@ from roadsense.episodes import MUTED, POLICIES, POLICY, Plan, Worker
 from roadsense.errors import InputError, RunError, ScenarioError, SimulationError
 from roadsense.evaluate import EvalConfig, Evaluation, evaluate, open_evaluation, plan_episodes
 from roadsense.policies.deep_sets import DeepSetsExtractor
-from roadsense.policies.trained import load_controller, load_ppo
+from roadsense.policies.trained import load_controller
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
 MAKE_TFLITE = """
@@ -213,7 +213,7 @@ def test_loaded_policy_acts_as_it_predicts(tmp_path: Path) -> None:
     model.save(tmp_path / "model.zip")
     observation = Observation(**{name: np.stack([values] * 4) for name, values in observation_space().sample().items()})
     expected = model.predict(observation, deterministic=True)[0]
-    np.testing.assert_allclose(load_ppo(tmp_path / "model.zip")(observation), expected, atol=1e-6)
+    np.testing.assert_allclose(load_controller(tmp_path / "model.zip")(observation), expected, atol=1e-6)
 
 
 def test_workers_that_run_baselines_stay_without_torch(dataset_dir: Path) -> None:

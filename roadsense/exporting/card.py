@@ -4,19 +4,19 @@ import importlib.metadata
 import json
 import math
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from roadsense.envs.observation import OBSERVATION_VERSION
 from roadsense.episodes import POLICY
-from roadsense.evaluate import CONFIG_NAME, SUMMARY_NAME
+from roadsense.evaluation.results import ORIGIN_NAME, find_evaluations
 from roadsense.exporting.closed_loop import Comparison
 from roadsense.files import hash_file
 from roadsense.runs import Run
 
 SCHEMA_VERSION = 1
+SUMMARY_NAME = "summary.csv"
 PACKAGES = (
     "roadsense", "stable-baselines3", "torch", "tensorflow", "ai-edge-litert", "tflite-micro", "numpy", "libsumo",
 )  # fmt: skip
@@ -33,8 +33,8 @@ NOT_MADE_FOR = (
 )
 EVALUATION_COLUMNS = (
     "policy", "episodes", "failed", "collisions", "collision_rate", "collision_rate_low", "collision_rate_high",
-    "assist_answered", "assist_reaction_s", "false_braking_share", "min_ttc_s", "min_ttc_low_s", "min_ttc_high_s",
-    "claim",
+    "hazards", "missed", "assist_reaction_s", "assist_reaction_s_low", "assist_reaction_s_high", "false_brakings_per_h",
+    "false_brakings_per_h_low", "false_brakings_per_h_high", "min_ttc_s", "min_ttc_s_low", "min_ttc_s_high",
 )  # fmt: skip
 
 Card = dict[str, Any]
@@ -97,15 +97,14 @@ def clean(value: Any) -> Any:
 
 
 def _find_evaluation(run: Run) -> Card | None:
-    # The newest one that judged the trained model, and not an exported file.
-    found: list[Path] = []
-    for summary in run.folder.glob(f"{run.evaluation_dir.name}*/{SUMMARY_NAME}"):
-        config_path = summary.with_name(CONFIG_NAME)
-        if config_path.is_file() and json.loads(config_path.read_text()).get("policy") is None:
-            found.append(summary)
-    if not found:
-        return None
-    newest = max(found, key=lambda path: path.stat().st_mtime)
-    table = pd.read_csv(newest)
-    columns = [name for name in EVALUATION_COLUMNS if name in table]
-    return {"folder": newest.parent.name, "rows": table[columns].to_dict("records")}
+    # The newest one that judged this very model, and not an exported file or one that was trained on since.
+    sha256 = hash_file(run.model_path)
+    for folder in reversed(find_evaluations(run.folder)):
+        origin_path, summary_path = folder / ORIGIN_NAME, folder / SUMMARY_NAME
+        if not (origin_path.is_file() and summary_path.is_file()):
+            continue
+        if json.loads(origin_path.read_text()).get("policy_sha256", {}).get(POLICY) == sha256:
+            table = pd.read_csv(summary_path)
+            columns = [name for name in EVALUATION_COLUMNS if name in table]
+            return {"folder": folder.name, "rows": table[columns].to_dict("records")}
+    return None

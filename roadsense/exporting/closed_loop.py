@@ -1,22 +1,21 @@
 """The exported files drive the same episodes as the trained policy, and are compared with it in pairs.
 
-The collision rate's difference has an interval that holds for any number of collisions, also none: each of the two
-shares of unequal pairs has its exact (Clopper-Pearson) interval at half the error, and the difference lies between
-their ends. Other figures are means over pairs, with a percentile bootstrap over scenarios.
+The collision rate's difference has Tango's score interval, which is not empty without collisions either; other figures
+are means over pairs, with a bootstrap over scenarios.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from roadsense.envs.episode import EnvConfig
-from roadsense.episodes import POLICY, Plan, Worker, run_plans
+from roadsense.episodes import Plan, Worker, run_plans
 from roadsense.errors import SimulationError
-from roadsense.statistics import CONFIDENCE, N_RESAMPLES, Interval, binomial_interval, compare_pairs
+from roadsense.policies.trained import load_controller
+from roadsense.statistics import Interval, bootstrap_over_groups, compare_pairs, paired_rate_difference, plain_mean
 from roadsense.summary import ANSWER_WITHIN_S, TTC_CAP_S
 
 TRAINED = "trained"
@@ -104,10 +103,10 @@ def drive_all(plans: Sequence[Plan], paths: Mapping[str, Path], env_config: EnvC
         SimulationError: if a process dies, or SUMO fails in every episode.
         InputError: if a policy or scenario cannot be opened.
     """
-    own = [plan for plan in plans if plan.policy == POLICY]
     tables = []
     for name, path in paths.items():
-        rows: list[dict[str, Any]] = run_plans(own, Worker(env_config, path), n_workers)
+        # Loaded here, once: worker processes need no torch.
+        rows = run_plans(plans, Worker(env_config, load_controller(path)), n_workers)
         tables.append(pd.DataFrame(rows).assign(policy=name))
     table = pd.concat(tables, ignore_index=True)
     if (table["error"] != "").all():
@@ -136,27 +135,12 @@ def compare_driving(episodes: pd.DataFrame, variant: str, rng: np.random.Generat
         trained_collisions=int(trained.sum()),
         only_exported=only_exported,
         only_trained=only_trained,
-        collision_rate=rate_difference_interval(only_exported, only_trained, len(good)),
+        collision_rate=paired_rate_difference(only_exported, only_trained, len(good)),
         p_value=compare_pairs(exported, trained).p_value,
         figures={name: _mean_difference(good, name, rng) for name in FIGURES},
         brakes=float(good["braked_trained"].mean()) if len(good) else 0.0,
     )
     return replace(found, verdict=_judge(found))
-
-
-def rate_difference_interval(n_first: int, n_second: int, n_pairs: int) -> Interval:
-    """Returns the difference of two rates on the same episodes, with an interval that is never too narrow.
-
-    Args:
-        n_first: pairs in which the event happened to the first alone.
-        n_second: pairs in which it happened to the second alone.
-        n_pairs: all pairs.
-    """
-    if not n_pairs:
-        return Interval(float("nan"), -1.0, 1.0)
-    confidence = 1 - (1 - CONFIDENCE) / 2
-    first, second = (binomial_interval(n, n_pairs, confidence) for n in (n_first, n_second))
-    return Interval((n_first - n_second) / n_pairs, first.low - second.high, first.high - second.low)
 
 
 def _judge(found: Comparison) -> str:
@@ -185,11 +169,4 @@ def _pair(episodes: pd.DataFrame, variant: str) -> pd.DataFrame:
 def _mean_difference(pairs: pd.DataFrame, figure: str, rng: np.random.Generator) -> Interval:
     difference = (pairs[f"{figure}_exported"] - pairs[f"{figure}_trained"]).astype(float)
     known = difference.notna()
-    if not known.any():
-        return Interval(float("nan"), float("nan"), float("nan"))
-    groups = difference[known].groupby(pairs.loc[known, "scenario"])
-    sums, counts = groups.sum().to_numpy(), groups.count().to_numpy()
-    drawn = rng.integers(len(sums), size=(N_RESAMPLES, len(sums)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(float(sums.sum() / counts.sum()), float(low), float(high))
+    return bootstrap_over_groups(difference[known], pairs.loc[known, "scenario"], rng, plain_mean)

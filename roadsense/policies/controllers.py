@@ -93,12 +93,3 @@ class HeardDracRule:
 
 def _is_ahead(observation: Observation) -> NDArray[np.bool_]:
     return (observation["peer_mask"] > 0) & (observation["peers"][..., _FORWARD] > 0)
-
-
-BASELINES: dict[str, Controller] = {
-    "unassisted": Unassisted(),
-    "always_brake": AlwaysBrake(),
-    "heard_braking_rule": HeardBrakingRule(),
-    "heard_drac_rule": HeardDracRule(),
-}
-"""By name, what the learned policy is compared with."""

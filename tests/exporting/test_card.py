@@ -59,17 +59,19 @@ def test_a_warning_comes_first(exported):
 def test_the_newest_evaluation_of_the_trained_model_is_in_it(exported, tmp_path):
     run_dir = tmp_path / "run"
     shutil.copytree(exported.run_dir, run_dir, ignore=shutil.ignore_patterns("export", "checkpoints"))
-    for name, policy, episodes in (("evaluation", None, 300), ("evaluation_2", "policy.tflite", 20)):
+    ours = hash_file(run_dir / "model.zip")
+    for name, sha256, episodes in (("evaluation", "0" * 64, 7), ("evaluation_2", ours, 300), ("evaluation_3", "1", 20)):
         folder = run_dir / name
         folder.mkdir()
-        (folder / "config.json").write_text(json.dumps({"policy": policy}))
+        (folder / "episodes.parquet").touch()
+        (folder / "origin.json").write_text(json.dumps({"policy_sha256": {"policy": sha256}}))
         (folder / "summary.csv").write_text(
             "policy,episodes,collisions,collision_rate,collision_rate_low,collision_rate_high,impact_speed_mps\n"
             f"policy,{episodes},3,0.01,0.002,0.03,\nunassisted,{episodes},40,0.13,0.1,0.18,4\n"
         )
     card = clean({**exported.card, **describe_origin(open_run(run_dir))})
     found = card["evaluation"]
-    assert (found["folder"], [row["episodes"] for row in found["rows"]]) == ("evaluation", [300, 300])
+    assert (found["folder"], [row["episodes"] for row in found["rows"]]) == ("evaluation_2", [300, 300])
     assert found["rows"][0]["collision_rate_high"] == 0.03
     assert "| policy | 300 | 3 | 0.01 | 0.002 | 0.03 |" in write_card(card)
     assert [row["policy"] for row in shorten(card)["evaluation"]["rows"]] == ["policy"]

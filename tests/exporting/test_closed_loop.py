@@ -1,9 +1,11 @@
 """Exported and trained policies are compared in pairs, and what is worse is said."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binom
 
 from roadsense.envs.episode import EnvConfig
 from roadsense.episodes import POLICY, Plan
@@ -15,8 +17,9 @@ from roadsense.exporting.closed_loop import (
     WORSE,
     compare_driving,
     drive_all,
-    rate_difference_interval,
 )
+
+BASES = Path(__file__).parents[2] / "scenarios" / "base"
 
 
 def make_rows(policy, n=400, collisions=(), **columns):
@@ -107,41 +110,11 @@ def test_pairs_in_which_sumo_failed_are_left_out_on_both_sides():
     assert (found.episodes, found.failed, found.only_trained, found.trained_collisions) == (399, 1, 0, 1)
 
 
-@pytest.mark.parametrize(("rate", "n"), [(0.0, 50), (0.01, 100), (0.05, 300)])
-def test_the_interval_of_a_difference_covers_the_truth(rate, n):
-    # Both sides collide with the same rate, never in the same episode: the difference is 0 and hardest to cover.
-    counts = np.arange(n // 2)
-    weights = np.outer(binom.pmf(counts, n, rate), binom.pmf(counts, n, rate))
-    misses = [
-        weights[a, b]
-        for a in counts
-        for b in counts
-        if weights[a, b] > 1e-7 and not _covers(rate_difference_interval(a, b, n), 0.0)
-    ]
-    assert sum(misses) <= 0.05
-
-
-def _covers(interval, value):
-    return interval.low <= value <= interval.high
-
-
-def test_no_collisions_leave_an_interval_that_shrinks_with_episodes():
-    few, many = rate_difference_interval(0, 0, 20), rate_difference_interval(0, 0, 300)
-    assert few.high > 0.15
-    assert 0.01 < many.high < 0.02
-    assert (many.low, many.value) == (-many.high, 0.0)
-    assert np.isnan(rate_difference_interval(0, 0, 0).value)
-
-
-def test_all_policies_drive_the_same_plans_and_failure_everywhere_is_an_error(monkeypatch, tmp_path):
-    driven = []
-
-    def run_plans(plans, worker, n_workers):
-        driven.append([(plan.policy, plan.seed) for plan in plans])
-        return [{"policy": plan.policy, "seed": plan.seed, "error": "no road"} for plan in plans]
-
-    monkeypatch.setattr(closed_loop, "run_plans", run_plans)
-    plans = [Plan(name, tmp_path, seed, True) for seed in (1, 2) for name in (POLICY, "unassisted")]
-    with pytest.raises(SimulationError, match=r"each of 4 episodes.* no road"):
-        drive_all(plans, {"trained": tmp_path, "int8": tmp_path}, EnvConfig(), 1)
-    assert driven == [[(POLICY, 1), (POLICY, 2)]] * 2
+def test_failure_in_every_episode_is_an_error(exported, tmp_path):
+    shutil.copytree(BASES / "highway_fast", tmp_path / "road")
+    routes = tmp_path / "road" / "routes.rou.xml"
+    routes.write_text(routes.read_text().replace("approach bend_left", "approach nowhere"))
+    plans = [Plan(POLICY, tmp_path / "road" / "scenario.sumocfg", seed, True) for seed in (1, 2)]
+    paths = {"trained": exported.run_dir / "model.zip", "int8": exported.folder / "policy_int8.tflite"}
+    with pytest.raises(SimulationError, match="SUMO failed in each of 4 episodes, at first with: "):
+        drive_all(plans, paths, EnvConfig(n_steps=20), 1)
