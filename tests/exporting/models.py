@@ -36,18 +36,20 @@ def spread(layer):
         layer.bias.fill_(0.3)
 
 
-def build_ppo(env=Spaces, **policy):
+def build_ppo(env=Spaces, use_sde=False, **policy):
     kind = "MultiInputPolicy" if isinstance(env.observation_space, spaces.Dict) else "MlpPolicy"
     kwargs = {"net_arch": [64, 64], **policy}
-    model = PPO(kind, env(), n_steps=64, seed=0, device="cpu", policy_kwargs=kwargs)
+    model = PPO(kind, env(), n_steps=64, seed=0, device="cpu", use_sde=use_sde, policy_kwargs=kwargs)
     spread(model.policy.action_net)
     return model
 
 
-def build_off_policy(kind, **policy):
+def build_off_policy(kind, use_sde=False, **policy):
     kwargs = {"net_arch": [64, 64], **DEEP_SETS, **policy}
-    model = kind("MultiInputPolicy", Spaces(), buffer_size=10, seed=0, device="cpu", policy_kwargs=kwargs)
-    if not policy.get("use_sde"):
+    model = kind(
+        "MultiInputPolicy", Spaces(), buffer_size=10, seed=0, device="cpu", use_sde=use_sde, policy_kwargs=kwargs
+    )
+    if not use_sde:
         spread(model.actor.mu)
     return model
 
