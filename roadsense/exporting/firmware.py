@@ -13,6 +13,7 @@ from roadsense.envs.observation import (
     PEER_SCALE,
     observation_space,
 )
+from roadsense.envs.v2v_presets import get_preset
 from roadsense.exporting.cpp import camel_case, write_bytes, write_floats, write_ints
 from roadsense.exporting.micro import MICRO_OPERATORS, Arena
 from roadsense.files import hash_file
@@ -48,6 +49,8 @@ def write_observation_header() -> str:
 //
 // Inputs are float32: a physical value divided by its scale and cut to -kBound..kBound. Fields, in this order:
 {fields}
+// Positions are those of the front bumper's middle, from the ego's, along its heading and to its left. Relative speed
+// and heading (counter-clockwise) are the peer's less the ego's; the age is the time since the message was sent.
 // A slot in which somebody is heard has 1 in `peer_mask`; an empty one has 0, and zeros in `peers`, never NaN.
 #pragma once
 
@@ -70,6 +73,9 @@ constexpr float Scale(float value, float scale) {{
   const float scaled = value / scale;
   return scaled < -kBound ? -kBound : (scaled > kBound ? kBound : scaled);
 }}
+
+/// A message older than this is forgotten: its slot is empty.
+inline constexpr float kStaleAfterS = {get_preset("esp_now").stale_after_s}f;
 
 inline constexpr float kDeadZone = {DEAD_ZONE}f;
 inline constexpr float kFullBrakingMps2 = {FULL_BRAKING_MPS2}f;
