@@ -20,6 +20,18 @@ from roadsense.files import hash_file
 from roadsense.policies.tflite_file import count_operators
 
 OBSERVATION_HEADER = "observation.h"
+SCALE = """/// Value of an input for a physical value.
+constexpr float Scale(float value, float scale) {
+  const float scaled = value / scale;
+  return scaled < -kBound ? -kBound : (scaled > kBound ? kBound : scaled);
+}
+"""
+DECELERATION = """/// Deceleration that an action asks for, from 0; 0 leaves the car to its driver.
+constexpr float DecelerationMps2(float action) {
+  return action > kDeadZone ? kFullBrakingMps2 * (action - kDeadZone) / (1.0f - kDeadZone) : 0.0f;
+}
+"""
+"""C++: what a firmware does with its values and with an action."""
 
 
 @dataclass(frozen=True)
@@ -68,23 +80,14 @@ inline constexpr float kEgoScale[] = {{
 inline constexpr float kPeerScale[] = {{
 {write_floats(PEER_SCALE)}}};
 
-/// Value of an input for a physical value.
-constexpr float Scale(float value, float scale) {{
-  const float scaled = value / scale;
-  return scaled < -kBound ? -kBound : (scaled > kBound ? kBound : scaled);
-}}
-
+{SCALE}
 /// A message older than this is forgotten: its slot is empty.
 inline constexpr float kStaleAfterS = {get_preset("esp_now").stale_after_s}f;
 
 inline constexpr float kDeadZone = {DEAD_ZONE}f;
 inline constexpr float kFullBrakingMps2 = {FULL_BRAKING_MPS2}f;
 
-/// Deceleration that an action asks for, from 0; 0 leaves the car to its driver.
-constexpr float DecelerationMps2(float action) {{
-  return action > kDeadZone ? kFullBrakingMps2 * (action - kDeadZone) / (1.0f - kDeadZone) : 0.0f;
-}}
-
+{DECELERATION}
 }}  // namespace roadsense
 """
 

@@ -14,6 +14,32 @@ FLOAT32_TOLERANCE = 1e-5
 TOLERATED_STEPS = 2
 """Steps of the int8 action that kernels made for a processor may differ from the reference kernels."""
 
+SELF_TEST = """/// What a self-test found.
+struct SelfTestResult {
+  std::size_t failures = 0;
+  std::size_t worst_row = 0;
+  float worst_difference = 0.0f;
+  bool passed() const { return failures == 0; }
+};
+
+/// Runs a policy on the golden observations: `act(ego, peers, peer_mask)` returns the action. NaN fails.
+template <typename Act>
+SelfTestResult SelfTest(Act&& act, const float (&expected)[kGoldenCount], float tolerance) {
+  SelfTestResult result;
+  for (std::size_t row = 0; row < kGoldenCount; ++row) {
+    const float action = act(kGoldenEgo[row], kGoldenPeers[row], kGoldenPeerMask[row]);
+    const float difference = action > expected[row] ? action - expected[row] : expected[row] - action;
+    if (!(difference <= tolerance)) ++result.failures;
+    if (difference > result.worst_difference || difference != difference) {
+      result.worst_difference = difference;
+      result.worst_row = row;
+    }
+  }
+  return result;
+}
+"""
+"""C++: runs a policy on the golden observations."""
+
 
 def choose_golden(actions: NDArray[np.float32]) -> NDArray[np.intp]:
     """Returns the rows of `N_GOLDEN` observations, or of all if they are fewer, that spread evenly over the actions.
@@ -76,30 +102,7 @@ inline constexpr std::size_t kGoldenCount = {len(observations["ego"])};
 
 {expected}
 
-/// What a self-test found.
-struct SelfTestResult {{
-  std::size_t failures = 0;
-  std::size_t worst_row = 0;
-  float worst_difference = 0.0f;
-  bool passed() const {{ return failures == 0; }}
-}};
-
-/// Runs a policy on the golden observations: `act(ego, peers, peer_mask)` returns the action. NaN fails.
-template <typename Act>
-SelfTestResult SelfTest(Act&& act, const float (&expected)[kGoldenCount], float tolerance) {{
-  SelfTestResult result;
-  for (std::size_t row = 0; row < kGoldenCount; ++row) {{
-    const float action = act(kGoldenEgo[row], kGoldenPeers[row], kGoldenPeerMask[row]);
-    const float difference = action > expected[row] ? action - expected[row] : expected[row] - action;
-    if (!(difference <= tolerance)) ++result.failures;
-    if (difference > result.worst_difference || difference != difference) {{
-      result.worst_difference = difference;
-      result.worst_row = row;
-    }}
-  }}
-  return result;
-}}
-
+{SELF_TEST}
 }}  // namespace roadsense
 """
 

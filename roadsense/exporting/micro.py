@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from roadsense.envs.observation import Observation
 from roadsense.errors import InputError
 from roadsense.exporting.side_process import ExportError
-from roadsense.policies.tflite_file import count_operators, has_channel_scales
+from roadsense.policies.tflite_file import UNREADABLE, count_operators, has_channel_scales
 
 MICRO_OPERATORS = {
     "ADD": "AddAdd",
@@ -66,7 +66,7 @@ class MicroPolicy:
         runtime = _import_runtime()
         try:
             self._interpreter = runtime.Interpreter.from_file(str(path))
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, *UNREADABLE) as error:
             raise InputError(f"{path}: TFLite Micro refuses it ({error}). Export it again.") from error
 
     def __call__(self, observation: Observation) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """TFLite Micro: what it cannot run is refused before it is run, and the arena is the smallest that works."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,4 +129,4 @@ def test_a_side_process_that_dies_says_what_it_said_last():
 def test_errors_of_a_side_process_keep_their_kind():
     with side_processes("arena") as (process,):
         with pytest.raises(ExportError, match="No arena was found"):
-            process.take(process.start(measure_arena, __file__))
+            process.take(process.start(measure_arena, Path(__file__)))
