@@ -16,7 +16,7 @@ import pandas as pd
 import tyro
 
 from roadsense.command import run_command
-from roadsense.envs.observation import OBSERVATION_VERSION, Observation
+from roadsense.envs.observation import Observation
 from roadsense.episodes import POLICY
 from roadsense.errors import InputError, RunError
 from roadsense.evaluation.config import EvalConfig
@@ -43,7 +43,7 @@ from roadsense.policies.models import load_model
 from roadsense.policies.tflite_file import count_operators
 from roadsense.progress import progress_bar
 from roadsense.recordings import record_observations, take_rows
-from roadsense.runs import Run, open_run
+from roadsense.runs import Run, open_run, refuse_other_observation
 from roadsense.scratch import scratch_folder
 
 __all__ = ["Export", "ExportConfig", "ExportError", "export_policy", "main"]
@@ -164,12 +164,7 @@ def _refuse(run: Run) -> None:
     folder = run.export_dir
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"Expected no export yet, but {folder} holds something. Move it away to export again.")
-    version = run.read_observation_version()
-    if version != OBSERVATION_VERSION:
-        raise RunError(
-            f"{run.folder}: expected a policy of observation version {OBSERVATION_VERSION}, got {version}. Train it "
-            "again, or export it with the roadsense that trained it."
-        )
+    refuse_other_observation(run)
 
 
 def _read_given(config: ExportConfig) -> Observation | None:

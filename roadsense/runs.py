@@ -157,6 +157,20 @@ def open_run(folder: str | Path, trained: bool = True) -> Run:
     return run
 
 
+def refuse_other_observation(run: Run) -> None:
+    """Checks that a run's policy was trained on what the environment shows today.
+
+    Raises:
+        RunError: if it was trained on another version of the observation; the shapes may be the same all the same.
+    """
+    version = run.read_observation_version()
+    if version != OBSERVATION_VERSION:
+        raise RunError(
+            f"{run.folder}: expected a policy of observation version {OBSERVATION_VERSION}, got {version}. Train it "
+            "again, or use it with the roadsense that trained it."
+        )
+
+
 def find_runs(folder: str | Path = "runs") -> list[Run]:
     """Returns the runs at any depth below a folder, the oldest first."""
     paths = sorted(Path(folder).rglob("manifest.json"), key=lambda path: path.stat().st_mtime)
