@@ -27,6 +27,8 @@ TINY = {
     "total_timesteps": "4096",
     "imitation_timesteps": "0",
     "n_workers": "2",
+    "rollout_steps": "256",
+    "n_epochs": "2",
 }
 WAIT = "import time\nprint('waiting', flush=True)\ntime.sleep(300)"
 

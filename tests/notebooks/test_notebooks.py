@@ -30,7 +30,7 @@ CONFIGS = {
     "05_sagemaker": (JobSpec, TuningConfig),
 }
 ON_AWS = ("04_ec2", "05_sagemaker")
-BESIDE_THE_SETTINGS = {"dry_run"}
+BESIDE_THE_SETTINGS = {"further", "dry_run"}
 N_PICTURES = {"00_augment": 8, "01_train": 1, "02_evaluate": 10, "03_export": 4}
 
 
