@@ -22,7 +22,7 @@ from roadsense.errors import InputError, RunError
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.parts import plan_held_out
 from roadsense.exporting.calibration import check_calibration, read_calibration
-from roadsense.exporting.card import Card, clean, describe_driving, describe_origin
+from roadsense.exporting.card import Card, clean, describe_driving, describe_policy
 from roadsense.exporting.closed_loop import TRAINED, Comparison, compare_driving, drive_all
 from roadsense.exporting.convert import convert_float32, convert_int8
 from roadsense.exporting.evidence import gather_evidence
@@ -50,7 +50,7 @@ __all__ = ["Export", "ExportConfig", "ExportError", "export_policy", "main"]
 
 PACKAGES = {"tensorflow": "TensorFlow", "ai_edge_litert": "LiteRT", "tflite_micro": "TFLite Micro"}
 N_TIMED_CALLS = 500
-STEPS = ("recording and converting", "comparing", "driving", "timing", "writing")
+STEPS = ("recording to calibrate", "converting", "recording to compare", "comparing", "driving", "timing", "writing")
 
 
 def export_policy(config: ExportConfig) -> Export:
@@ -110,26 +110,28 @@ class _Exporter:
                 record = record_observations, model_path, roads.calibration_paths
                 chosen = recorder.take(recorder.start(*record, config.n_calibration, config.seed + 1))
             calibration = None if chosen is None else _describe_calibration(chosen, config, roads)
+            self._say(1)
             record = record_observations, model_path, roads.driven_paths
             shown = recorder.start(*record, config.n_observations, config.seed)
             contents = {FLOAT32: converter.take(plain)}
             if chosen is not None:
                 contents[INT8] = converter.take(converter.start(convert_int8, actor, chosen))
+            self._say(2)
             return contents, recorder.take(shown), calibration
 
     def _prove(self, folder: Path, paths: dict[str, Path], observations: Observation, known: Card) -> Export:
         config = self._config
-        self._say(1)
-        evidence = gather_evidence(self._model, paths, observations, config.bounds())
-        self._say(2)
-        episodes, comparisons = self._drive(paths)
         self._say(3)
+        evidence = gather_evidence(self._model, paths, observations, config.bounds())
+        self._say(4)
+        episodes, comparisons = self._drive(paths)
+        self._say(5)
         with side_processes("timing") as (timer,):
             some = take_rows(observations, slice(N_TIMED_CALLS))
             latency = timer.take(timer.start(measure_latencies, self._run.model_path, paths, some, N_TIMED_CALLS))
-        self._say(4)
+        self._say(6)
         card = clean(
-            describe_origin(self._run)
+            describe_policy(self._run)
             | known
             | {
                 "parity": evidence.describe(config.bounds()),

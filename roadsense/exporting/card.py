@@ -40,7 +40,7 @@ EVALUATION_COLUMNS = (
 Card = dict[str, Any]
 
 
-def describe_origin(run: Run) -> Card:
+def describe_policy(run: Run) -> Card:
     """Returns the part of a card that says what the policy is for and where it comes from."""
     manifest = run.read_manifest() if run.manifest_path.is_file() else {}
     config = run.read_config() if run.config_path.is_file() else {}

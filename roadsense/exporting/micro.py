@@ -66,7 +66,7 @@ class MicroPolicy:
         runtime = _import_runtime()
         try:
             self._interpreter = runtime.Interpreter.from_file(str(path))
-        except (RuntimeError, *UNREADABLE) as error:
+        except UNREADABLE as error:
             raise InputError(f"{path}: TFLite Micro refuses it ({error}). Export it again.") from error
 
     def __call__(self, observation: Observation) -> NDArray[np.float32]:

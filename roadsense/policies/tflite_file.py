@@ -17,6 +17,7 @@ UNREADABLE = (
     struct.error,
     UnicodeDecodeError,
     AttributeError,
+    RuntimeError,
     OverflowError,
     KeyError,
 )

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from roadsense.exporting.card import clean, describe_origin, shorten
+from roadsense.exporting.card import clean, describe_policy, shorten
 from roadsense.exporting.card_text import write_card
 from roadsense.files import hash_file
 from roadsense.policies.tflite_file import read_card
@@ -69,7 +69,7 @@ def test_the_newest_evaluation_of_the_trained_model_is_in_it(exported, tmp_path)
             "policy,episodes,collisions,collision_rate,collision_rate_low,collision_rate_high,impact_speed_mps\n"
             f"policy,{episodes},3,0.01,0.002,0.03,\nunassisted,{episodes},40,0.13,0.1,0.18,4\n"
         )
-    card = clean({**exported.card, **describe_origin(open_run(run_dir))})
+    card = clean({**exported.card, **describe_policy(open_run(run_dir))})
     found = card["evaluation"]
     assert (found["folder"], [row["episodes"] for row in found["rows"]]) == ("evaluation_2", [300, 300])
     assert found["rows"][0]["collision_rate_high"] == 0.03
@@ -87,7 +87,7 @@ def test_a_run_that_says_nothing_of_itself_has_a_card_as_well(exported, tmp_path
     run_dir = tmp_path / "run"
     run_dir.mkdir()
     shutil.copy(exported.run_dir / "model.zip", run_dir)
-    card = clean({**exported.card, **describe_origin(open_run(run_dir))})
+    card = clean({**exported.card, **describe_policy(open_run(run_dir))})
     assert card["training"]["git_commit"] is None
     assert "Settings: not known." in write_card(card)
     with pytest.raises(KeyError):

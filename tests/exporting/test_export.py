@@ -140,7 +140,10 @@ def test_second_export_is_refused_and_the_first_untouched(exported):
 
 @pytest.mark.parametrize(
     ("bounds", "word"),
-    [({"tolerance": 0.0}, r"float32 policy within 0 .*\(rms\), got a difference"), ({"int8_max": 1e-4}, r"--no-int8")],
+    [
+        ({"tolerance": 0.0, "int8": False}, r"float32 policy within 0 .*\(rms\), got a difference"),
+        ({"int8_max": 1e-4}, r"--no-int8"),
+    ],
 )
 def test_breach_of_a_bound_leaves_nothing(trained_run, tmp_path, bounds, word):
     run_dir = tmp_path / "run"
