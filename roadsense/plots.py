@@ -149,7 +149,7 @@ def plot_outcomes_by_scenario(episodes: pd.DataFrame) -> Figure:
 
 def _new_figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width_in, height_in), layout="constrained", facecolor="white")
-    return figure, _clean(figure.add_subplot())
+    return figure, clean_axes(figure.add_subplot())
 
 
 def new_grid(n_panels: int, width: float, height: float, n_columns: int) -> tuple[Figure, list[Axes]]:
@@ -158,10 +158,11 @@ def new_grid(n_panels: int, width: float, height: float, n_columns: int) -> tupl
     n_rows = math.ceil(n_panels / n_columns)
     size = (width * n_columns, height * n_rows + 0.4)
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
-    return figure, [_clean(figure.add_subplot(n_rows, n_columns, place + 1)) for place in range(n_panels)]
+    return figure, [clean_axes(figure.add_subplot(n_rows, n_columns, place + 1)) for place in range(n_panels)]
 
 
-def _clean(axes: Axes) -> Axes:
+def clean_axes(axes: Axes) -> Axes:
+    """Gives axes the look of every chart: a light grid, no box, small labels."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e4e4e4", linewidth=0.7)
     axes.set_axisbelow(True)

@@ -1,7 +1,7 @@
 """Pictures of a road and its cars: lanes, markings, traffic coloured by speed, the convoy numbered."""
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,9 +105,9 @@ class RoadMap:
 
     def draw(self, axes: Axes, box: Rectangle | None = None, with_markings: bool = True) -> None:
         """Draws the road, or the part of it in `box`; without markings it stays clean at a small scale."""
-        axes.add_collection(PolyCollection(self.surfaces, facecolor=ASPHALT, edgecolor=ASPHALT, linewidth=0.5))
-        if with_markings:
-            axes.add_collection(PolyCollection(self.markings, facecolor=MARKING, edgecolor="none", snap=False))
+        surfaces, markings = _touching(self.surfaces, box), _touching(self.markings, box) if with_markings else ()
+        axes.add_collection(PolyCollection(surfaces, facecolor=ASPHALT, edgecolor=ASPHALT, linewidth=0.5))
+        axes.add_collection(PolyCollection(markings, facecolor=MARKING, edgecolor="none", snap=False))
         (x0, y0), (x1, y1) = (box or self.box).get_bbox().get_points()
         axes.set(xlim=(x0, x1), ylim=(y0, y1), xticks=[], yticks=[], aspect="equal", facecolor=GROUND)
         axes.spines[:].set_visible(False)
@@ -115,7 +115,12 @@ class RoadMap:
 
 
 def draw_vehicles(
-    axes: Axes, vehicles: Iterable[DrawnVehicle], top_mps: float = 35.0, scale: float = 1.0, tags: bool = True
+    axes: Axes,
+    vehicles: Iterable[DrawnVehicle],
+    top_mps: float = 35.0,
+    scale: float = 1.0,
+    tags: bool = True,
+    colours: Mapping[str, str] | None = None,
 ) -> None:
     """Draws cars over a road: traffic coloured by its speed, the convoy orange, over the rest.
 
@@ -125,13 +130,15 @@ def draw_vehicles(
         top_mps: speed at the bright end of the colours [m/s].
         scale: how many times their true size the cars are drawn.
         tags: whether each convoy car carries its number (1 is the ego) at its right, and cars an outline.
+        colours: of the traffic by a car's name, instead of by its speed.
     """
     groups: dict[bool, list[DrawnVehicle]] = {False: [], True: []}
     for car in vehicles:
         groups[car.is_convoy].append(car)
     for is_convoy, cars in groups.items():
-        colours = CONVOY if is_convoy else SPEED_COLOURS([car.speed_mps / top_mps for car in cars])
-        bodies = PolyCollection([car.outline(scale) for car in cars], facecolor=colours, zorder=3 + is_convoy)
+        own = [colours[car.name] for car in cars] if colours else SPEED_COLOURS([c.speed_mps / top_mps for c in cars])
+        outlines, paint = [car.outline(scale) for car in cars], CONVOY if is_convoy else own
+        bodies = PolyCollection(outlines, facecolor=paint, zorder=3 + is_convoy)
         bodies.set(edgecolor="white" if is_convoy else INK, linewidth=0.6 if tags else 0.2)
         bodies.set_label("convoy" if is_convoy else "traffic")
         axes.add_collection(bodies)
@@ -165,7 +172,7 @@ def plot_scenario(config_path: str | Path, time_s: float = 45.0) -> Figure:
     """Draws a scenario at one moment: the whole road with enlarged cars, below it the convoy from near."""
     road, vehicles = RoadMap.read(open_scenario(config_path).network_path), take_snapshot(config_path, time_s)
     top_mps = 5.0 * np.ceil(max(car.speed_mps for car in vehicles) / 5 + 0.1)
-    whole, near = road.box, _convoy_box(vehicles)
+    whole, near = road.box, find_convoy_box(vehicles)
     upper, lower = (FIGURE_IN * box.get_height() / box.get_width() for box in (whole, near))
     figure = Figure(figsize=(FIGURE_IN, upper + lower + GUTTER_IN + TITLE_IN), facecolor="white")
     height = figure.get_figheight()
@@ -199,15 +206,22 @@ def _draw_legend(axes: Axes, top_mps: float) -> None:
     bar.set_title("traffic by speed [m/s]; 1 is the ego", fontsize=7.5, color=INK, pad=3)
 
 
-def _convoy_box(vehicles: list[DrawnVehicle]) -> Rectangle:
-    """The part of the road to show from near: the ego and those of its convoy that are not far off."""
+def find_convoy_box(vehicles: Sequence[DrawnVehicle], aspect: float | None = None) -> Rectangle:
+    """Returns the part of the road to show from near: the ego and those of its convoy that are not far off.
+
+    Args:
+        vehicles: the cars.
+        aspect: height by width that the part must have; None: what fits, `ZOOM_ASPECT` at least.
+    """
     cars = [car for car in vehicles if car.is_convoy] or vehicles
     ego = next((car for car in cars if car.name == EGO_ID), cars[0])
     points = np.array([(car.x, car.y) for car in cars])
     points = points[np.hypot(*(points - (ego.x, ego.y)).T) < ZOOM_REACH_M]
     low, high = points.min(axis=0), points.max(axis=0)
-    width = max(ZOOM_WIDTH_M, high[0] - low[0] + MARGIN_M)
-    height = max(ZOOM_ASPECT * width, high[1] - low[1] + MARGIN_M)
+    width, height = max(ZOOM_WIDTH_M, high[0] - low[0] + MARGIN_M), high[1] - low[1] + MARGIN_M
+    if aspect is not None:
+        width = max(width, height / aspect)
+    height = max(ZOOM_ASPECT * width, height) if aspect is None else aspect * width
     x, y = (low + high) / 2 - (width / 2, height / 2)
     return Rectangle((x, y), width, height, fill=False, edgecolor=INK, linewidth=0.9, zorder=6)
 
@@ -217,6 +231,14 @@ def _read_vehicle(element: ET.Element, kind: ET.Element | None) -> DrawnVehicle:
     shape = {} if kind is None else kind.attrib
     length_m, width_m = float(shape.get("length", CAR_LENGTH_M)), float(shape.get("width", CAR_WIDTH_M))
     return DrawnVehicle(element.get("id", ""), x, y, angle_deg, speed_mps, length_m, width_m)
+
+
+def _touching(polygons: Sequence[Points], box: Rectangle | None) -> Sequence[Points]:
+    """The polygons that may reach into a box; all without one."""
+    if box is None:
+        return polygons
+    low, high = box.get_bbox().get_points()
+    return [one for one in polygons if (one.max(axis=0) >= low).all() and (one.min(axis=0) <= high).all()]
 
 
 def _ribbon(shape: Iterable[Iterable[float]], left_m: float, width_m: float) -> Points:

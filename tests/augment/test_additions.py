@@ -9,7 +9,7 @@ import pytest
 
 from roadsense.augment.additions import Addition, add_scenario, read_settings_ranges
 from roadsense.augment.bases import read_bases
-from roadsense.augment.chosen_draw import ChosenDraw, draw_chosen, fit_to_ranges
+from roadsense.augment.chosen_draw import draw_chosen, fit_to_ranges
 from roadsense.augment.offers import add_offers
 from roadsense.augment.ranges import VariationRanges
 from roadsense.augment.rebuild import rebuild_differences
