@@ -92,20 +92,29 @@ class Worker:
 
 def run_episode(env: ConvoyEnv, controller: Controller, plan: Plan) -> Row:
     """Runs a planned episode and returns its row: the plan, what was drawn, and the outcome."""
+    observation, drawn = env.reset(seed=plan.seed, options=reset_options(plan))
+    over = False
+    while not over:
+        observation, _, terminated, truncated, info = env.step(controller(as_batch(observation))[0])
+        over = terminated or truncated
+    return {**_describe_plan(plan), **_describe_draw(drawn), **info["outcome"], "error": info.get("error", "")}
+
+
+def reset_options(plan: Plan) -> dict[str, Any]:
+    """Returns the options of the reset that a plan asks for: its radio is mute for `MUTED`, and so on."""
     options: dict[str, Any] = {"scenario": plan.config_path, "hazard": plan.hazard}
     if plan.policy == MUTED:
         options["v2v"] = "muted"
     if plan.policy == BOUND:
         options["driver"] = PERFECT_DRIVER
-    observation, drawn = env.reset(seed=plan.seed, options=options)
-    over = False
-    while not over:
-        batch = Observation(
-            ego=observation["ego"][None], peers=observation["peers"][None], peer_mask=observation["peer_mask"][None]
-        )
-        observation, _, terminated, truncated, info = env.step(controller(batch)[0])
-        over = terminated or truncated
-    return {**_describe_plan(plan), **_describe_draw(drawn), **info["outcome"], "error": info.get("error", "")}
+    return options
+
+
+def as_batch(observation: Observation) -> Observation:
+    """Returns a batch of one observation."""
+    return Observation(
+        ego=observation["ego"][None], peers=observation["peers"][None], peer_mask=observation["peer_mask"][None]
+    )
 
 
 def run_plans(plans: Sequence[Plan], worker: Worker, n_workers: int) -> list[Row]:

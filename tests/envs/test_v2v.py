@@ -318,3 +318,28 @@ def test_a_preset_may_come_from_a_file(tmp_path):
     assert get_preset(str(tmp_path / "mine.json")) == PRESETS["bursty"]
     with pytest.raises(InputError, match="fit-channel"):
         get_preset(str(tmp_path / "nowhere.json"))
+
+
+def test_what_became_of_each_message_is_known():
+    late = replace(PROMPT, loss=(0.3, 0.3, 0.3, 0.3), latency_mean_s=0.15)
+    channel = V2vChannel(late, 3, 400, STEP_S, np.random.default_rng(5))
+    states = at_distance(30.0, 3)
+    states[2] = np.nan  # never there
+    arrivals = []
+    for step in range(400):
+        exchange(channel, step, states)
+        arrivals.append(heard_step(channel)[:2].tolist())
+        sent = channel.delivery_steps(step)
+        assert sent[2] is None
+        assert set(sent[:2]) <= {step + 2, -1}  # 0.15 s are two steps
+    for step in range(300):
+        for peer, at in enumerate(channel.delivery_steps(step)[:2]):
+            if at == -1:
+                assert all(row[peer] != step for row in arrivals)
+            else:
+                assert arrivals[at][peer] == step
+                assert arrivals[at - 1][peer] < step
+    heard_count, lost_count = channel.count_messages(400)
+    assert heard_count + lost_count == 800
+    assert lost_count / 800 == pytest.approx(0.3, abs=0.06)
+    assert sum(channel.count_messages(10)) == 20
