@@ -190,7 +190,7 @@ def _spot(shape: Sequence[tuple[float, ...]], at_m: float) -> tuple[float, float
     steps = np.diff(points, axis=0)
     lengths = np.hypot(*steps.T)
     ends = np.cumsum(lengths)
-    index = int(min(np.searchsorted(ends, at_m), len(steps) - 1))
+    index = min(int(np.searchsorted(ends, at_m)), len(steps) - 1)
     x, y = points[index] + steps[index] * ((at_m - ends[index]) / lengths[index] + 1.0)
     return float(x), float(y), float(np.degrees(np.arctan2(*steps[index])))
 

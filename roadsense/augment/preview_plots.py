@@ -1,4 +1,4 @@
-"""The picture of a chosen draw: its road and cars, its flows and desired speeds beside the base's. Data in, figure out."""
+"""The picture of a chosen draw: its road and cars, and its flows and desired speeds beside the base's."""
 
 import io
 import re
@@ -167,7 +167,7 @@ def _frame_flows(axes: Axes, base: Base, ranges: VariationRanges) -> list[str]:
     axes.set_yticks(range(len(shown)), shown, fontsize=7)
     top = max(rates.values(), default=1.0) * max(ranges.density[1], 1.0) * 1.08
     axes.set(ylim=(len(shown) - 0.4, -0.6), xlim=(0, top), xlabel="vehicles an hour")
-    hidden = f"; {len(rates) - len(shown)} smaller ones are left out" if len(rates) > len(shown) else ""
+    hidden = f"; {len(rates) - len(shown)} smaller left out" if len(rates) > len(shown) else ""
     axes.set_title(f"flows: base (bar), this draw (dot){hidden}", fontsize=9.5, loc="left", color=INK)
     return shown
 

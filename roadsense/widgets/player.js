@@ -269,7 +269,8 @@ class Strips {  // figures over time, below the road
     ctx.strokeRect(this.left + 0.5, y + 0.5, this.right - this.left, STRIP_PX);
     if (strip.mark !== undefined) this.line(ctx, [[this.left, at(strip.mark)], [this.right, at(strip.mark)]], COLOURS.lost, [2, 3], 1);
     for (const own of strip.lines) {
-      const points = own.values.map((v, row) => v === null ? null : [this.x(row * this.data.step_s), at(v)]);
+      const leaves = v => v === null || (strip.open && v > high);  // the line leaves the frame
+      const points = own.values.map((v, row) => leaves(v) ? null : [this.x(row * this.data.step_s), at(v)]);
       this.line(ctx, points, own.colour, own.dash ? [4, 3] : [], own.dash ? 1.2 : 1.8);
     }
     ctx.fillStyle = COLOURS.ink;
