@@ -1,4 +1,4 @@
-"""A chosen draw before it is made: drawn at once, simulated in a process of its own, added to a dataset if it pleases."""
+"""A chosen draw before it is made: drawn at once, simulated in a process of its own, kept if it pleases."""
 
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
