@@ -74,6 +74,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("roadsense.cli:run", "run a notebook with parameters, keep the executed copy"),
     "runs": ("roadsense.cli:runs", "list runs and what they are doing"),
     "watch": ("roadsense.training.watch:main", "follow a training from any terminal until it ends"),
+    "doctor": ("roadsense.doctor:main", "check the installation and say what is missing"),
     "demo": ("roadsense.cli:demo", "the whole way once, small, in about 10 minutes"),
 }
 

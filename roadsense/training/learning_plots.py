@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from roadsense.errors import InputError
-from roadsense.plots import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY, expect_columns, format_share, new_grid
+from roadsense.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, expect_columns, format_share, new_grid
 
 LEARNING_PANELS = {
     "reward_mean": "reward per episode [-]",
@@ -26,7 +27,11 @@ HELD_OUT = {
 """By a panel, the same figure on held-out scenarios."""
 
 MEMORY = ("memory_main_mb", "memory_workers_mb")
+HELD_OUT_INK = "#8a5f00"
 SHARES = ("collision_rate", "false_braking_share")
+LEGEND_ROOM = 0.45
+"""Added to the height of a panel for the legend above its lines."""
+
 TERM_COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)
 
 
@@ -40,22 +45,23 @@ def plot_learning(metrics: pd.DataFrame) -> Figure:
     """
     expect_columns(metrics, ["timesteps"])
     terms = [name for name in map(str, metrics.columns) if name.startswith("term_")]
-    panels = [name for name in LEARNING_PANELS if name in metrics]
-    panels += ["memory"] * (MEMORY[0] in metrics) + ["terms"] * bool(terms)
+    known = metrics.replace([np.inf, -np.inf], np.nan)
+    panels = [name for name in LEARNING_PANELS if name in known and known[name].notna().any()]
+    panels += ["memory"] * (MEMORY[0] in known) + ["terms"] * bool(terms)
     if not panels:
         raise InputError(f"Expected columns of {list(LEARNING_PANELS)} or term_*, got {metrics.columns.tolist()}.")
     figure, grid = new_grid(len(panels), width=3.6, height=2.3, n_columns=3)
     for axes, name in zip(grid, panels, strict=True):
         if name == "terms":
-            _draw_lines(axes, metrics, terms, "reward terms, unweighted [-]")
+            _draw_lines(axes, known, terms, "reward terms, unweighted [-]")
         elif name == "memory":
-            _draw_lines(axes, metrics, [column for column in MEMORY if column in metrics], "memory [MB]")
+            _draw_lines(axes, known, [column for column in MEMORY if column in known], "memory [MB]")
             axes.set_ylim(bottom=0)
         else:
-            _draw_panel(axes, metrics, name)
+            _draw_panel(axes, known, name)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel("environment steps")
+        axes.set(xlabel="environment steps", xlim=(0, float(metrics["timesteps"].max())))
     return figure
 
 
@@ -79,7 +85,7 @@ def _draw_held_out(axes: Axes, metrics: pd.DataFrame, name: str) -> None:
     if low in judged and high in judged:
         axes.vlines(steps, judged[low], judged[high], color=ORANGE, linewidth=1.4)
     axes.plot(steps, values, color=ORANGE, linewidth=1.2, marker="o", markersize=4)
-    place: dict[str, Any] = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 7.5, "color": INK}
+    place: dict[str, Any] = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 7.5, "color": HELD_OUT_INK}
     axes.annotate("held out", (float(steps.iloc[0]), float(values.iloc[0])), **place)
 
 
@@ -90,7 +96,9 @@ def _draw_lines(axes: Axes, metrics: pd.DataFrame, names: Sequence[str], label: 
         colour = TERM_COLOURS[place % len(TERM_COLOURS)]
         axes.plot(own["timesteps"], own[name], color=colour, label=words, linewidth=1.4, marker=_marker(own))
     axes.set_ylabel(label)
-    axes.legend(loc="best", ncols=2, frameon=False, fontsize=7.5)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + LEGEND_ROOM * (high - low))
+    axes.legend(loc="upper center", ncols=2, frameon=False, fontsize=7)
 
 
 def _marker(metrics: pd.DataFrame) -> str:

@@ -48,6 +48,11 @@ def test_held_out_collisions_stand_at_the_steps_of_their_policy_with_the_interva
     assert [text.get_text() for text in axes.texts] == ["held out"]
 
 
+def test_a_figure_that_never_had_a_value_has_no_empty_panel():
+    table = metrics().assign(min_ttc_median_s=np.inf)
+    assert "smallest TTC, median [s]" not in [axes.get_ylabel() for axes in plot_learning(table).axes]
+
+
 def test_what_was_not_logged_is_left_out():
     assert len(plot_learning(metrics()[["timesteps", "reward_mean"]]).axes) == 1
     with pytest.raises(InputError, match="term_"):
