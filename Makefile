@@ -46,7 +46,8 @@ format: $(READY)  ## rewrite the sources in the project's format, and strip the 
 	$(BIN)/nbstripout --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info" notebooks/*.ipynb
 
 lab: $(READY)  ## open JupyterLab on 127.0.0.1, with its token
-	$(BIN)/jupyter lab $(AS_ROOT) --ip=127.0.0.1 --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks/00_augment.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) --ip=127.0.0.1 --notebook-dir=. --LabApp.app_settings_dir=$(CURDIR)/lab \
+	  --LabApp.default_url=/lab/tree/notebooks/README.md
 
 lock: $(READY)  ## write requirements.lock anew from pyproject.toml
 	{ echo "# Every version of the environment. Written by \`make lock\` from pyproject.toml; do not edit."; \

@@ -2,7 +2,6 @@
 
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,52 +15,31 @@ from roadsense.augment.convoy_naming import ConvoyNaming
 from roadsense.augment.expected_traffic import RoadNetwork, expect_traffic
 from roadsense.augment.offers import add_offers
 from roadsense.augment.preview_plots import DrawnDraw, PreviewPicture
-from roadsense.augment.ranges import VariationRanges
 from roadsense.augment.records import ScenarioRecord
-from roadsense.augment.scenario_files import CONFIG_NAME, write_scenario
+from roadsense.augment.simulate_draw import simulate_draw
 from roadsense.augment.variations import Variation
 from roadsense.dataset import Dataset
-from roadsense.envs.episode import EnvConfig
-from roadsense.errors import InputError, SimulationError
+from roadsense.errors import InputError
+from roadsense.gen_scenarios import GenConfig
+from roadsense.live_episode import take_trajectory
 from roadsense.road_drawing import RoadMap
-from roadsense.scratch import scratch_folder
 from roadsense.trajectory import Trajectory
-from roadsense.worker_processes import start_pool
+from roadsense.worker_processes import ignore_interrupts, start_pool
 
-STEPS_PER_S = 10
 MAX_DURATION_S = 60
-
-
-@dataclass(frozen=True)
-class PreviewConfig:
-    """What draws are previewed of.
-
-    Attributes:
-        base_dir: folder of base scenarios.
-        dataset_dir: the dataset that draws may be added to; it need not be there yet.
-        ranges: of the values.
-        ego: id of the ego in the bases, where it isn't V001; with `convoy`.
-        convoy: ids of the cars ahead of it, going forward.
-    """
-
-    base_dir: Path = Path("scenarios/base")
-    dataset_dir: Path = Path("scenarios/dataset_v1")
-    ranges: VariationRanges = field(default_factory=VariationRanges)
-    ego: str | None = None
-    convoy: tuple[str, ...] = ()
 
 
 class DrawPreview:
     """Draws, simulates and adds chosen draws; what a base needs for it is read once.
 
     Args:
-        config: settings.
+        config: of the dataset that draws are previewed for, and may be added to.
 
     Raises:
         ScenarioError: if there is no base scenario or one is broken.
     """
 
-    def __init__(self, config: PreviewConfig):
+    def __init__(self, config: GenConfig):
         self.config = config
         naming = ConvoyNaming(config.ego, config.convoy) if config.ego else None
         bases = read_bases(Path(config.base_dir), config.ranges, naming)
@@ -100,10 +78,10 @@ class DrawPreview:
             raise InputError(f"duration_s: expected 1 to {MAX_DURATION_S}, got {duration_s}.")
         work = self._base(base), self.draw(base, chosen), chosen.seed, duration_s
         try:
-            return self._workers().submit(_simulate, *work)
+            return self._workers().submit(simulate_draw, *work)
         except BrokenProcessPool:  # the last simulation took its process with it
             self.close()
-            return self._workers().submit(_simulate, *work)
+            return self._workers().submit(simulate_draw, *work)
 
     def simulate(self, base: str, chosen: ChosenDraw, duration_s: int = 30) -> Trajectory:
         """Simulates a draw and returns the episode.
@@ -112,11 +90,11 @@ class DrawPreview:
             InputError: as `start_simulation`.
             SimulationError: if SUMO refuses the draw, fails in it or crashes.
         """
-        return take_result(self.start_simulation(base, chosen, duration_s))
+        return take_trajectory(self.start_simulation(base, chosen, duration_s))
 
     def add(self, base: str, chosen: ChosenDraw, split: str) -> tuple[Dataset, ScenarioRecord]:
         """Adds a draw to the dataset with its values; see `add_scenario`."""
-        return add_scenario(self.config.dataset_dir, self.config.base_dir, Addition(base, chosen, split))
+        return add_scenario(self.config.output_dir, self.config.base_dir, Addition(base, chosen, split))
 
     def close(self) -> None:
         """Ends the worker process."""
@@ -126,7 +104,7 @@ class DrawPreview:
 
     def _workers(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            self._pool = start_pool(1, [__name__])
+            self._pool = start_pool(1, [simulate_draw.__module__], ignore_interrupts)
         return self._pool
 
     def _base(self, name: str) -> Base:
@@ -145,29 +123,3 @@ class DrawPreview:
     def _make_picture(self, base: str) -> PreviewPicture:
         road = RoadMap.read(self._base(base).scenario.network_path)
         return PreviewPicture(self.bases[base], road, self.config.ranges)
-
-
-def take_result(future: Future[Trajectory]) -> Trajectory:
-    """Returns the episode of a simulation once it is there.
-
-    Raises:
-        SimulationError: if SUMO refused the draw, failed in it or crashed.
-    """
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise SimulationError("The simulation's process died; notebook and kernel are unharmed. Try again.") from error
-
-
-def _simulate(base: Base, variation: Variation, seed: int, duration_s: int) -> Trajectory:
-    from roadsense.episodes import Plan
-    from roadsense.policies.controllers import BASELINES
-    from roadsense.trajectory_recording import record_trajectory
-
-    with scratch_folder("roadsense_preview_") as outer:
-        folder = outer / base.name
-        write_scenario(base, variation, folder)
-        plan = Plan("unassisted", folder / CONFIG_NAME, seed, hazard=False)
-        config = EnvConfig(n_steps=duration_s * STEPS_PER_S, v2v="scenario", v2v_randomised=False)
-        words = f"A draw of {base.name}: {variation.density_word} traffic, {variation.driver_word} drivers, no hazard"
-        return record_trajectory(plan, BASELINES["unassisted"], config, words)

@@ -8,8 +8,10 @@ from typing import Any
 import ipywidgets as widgets
 
 from roadsense.augment.chosen_draw import ChosenDraw
-from roadsense.augment.preview import DrawPreview, PreviewConfig, take_result
+from roadsense.augment.preview import DrawPreview
 from roadsense.errors import RoadSenseError
+from roadsense.gen_scenarios import GenConfig
+from roadsense.live_episode import take_trajectory
 from roadsense.progress import is_headless
 from roadsense.trajectory import Trajectory
 from roadsense.widgets.player import EpisodePlayer, player_html
@@ -40,13 +42,13 @@ class PreviewWidget:
     In a run that nobody watches it leaves the picture of its first draw.
 
     Args:
-        config: what draws are previewed of.
+        config: of the dataset that draws are previewed for, and may be added to; it need not be there yet.
         base: name of the base scenario to begin with; by default the first.
         values: of `ChosenDraw` to begin with.
     """
 
-    def __init__(self, config: PreviewConfig | None = None, base: str | None = None, **values: Any):
-        self.preview = DrawPreview(config or PreviewConfig())
+    def __init__(self, config: GenConfig | None = None, base: str | None = None, **values: Any):
+        self.preview = DrawPreview(config or GenConfig())
         self._start = base or next(iter(self.preview.bases))
         first = self.preview.fit(self._start, **values)
         self.controls = self._build_controls(first)
@@ -137,7 +139,7 @@ class PreviewWidget:
     def _show(self, future: "Future[Trajectory]") -> None:
         # Called from the pool's own thread: the sliders answer while SUMO works.
         try:
-            self._replay.value = player_html(take_result(future))
+            self._replay.value = player_html(take_trajectory(future))
             self._say("Simulated. Space plays, once the player has the focus.")
         except RoadSenseError as error:
             self._say(str(error))

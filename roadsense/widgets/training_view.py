@@ -60,6 +60,7 @@ class TrainingView:
         self.view = widgets.VBox([self._bar, self._figures, buttons, self._news, self._curves])
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
+        self._shown: Any = None
         self._painted: tuple[float, int] = (0.0, -1)
 
     def refresh(self, repaint: bool = False) -> RunProgress | None:
@@ -93,7 +94,7 @@ class TrainingView:
 
     def __enter__(self) -> "TrainingView":
         if not is_headless():
-            display(self.view)
+            self._shown = display(self.view, display_id=True)
             self.follow()
         return self
 
@@ -101,9 +102,10 @@ class TrainingView:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-        self.refresh(repaint=True)
-        if is_headless():
+        if self._shown is None:
             display(self)
+        else:
+            self._shown.update(self)  # buttons have nothing left to do; a picture stays in the saved notebook
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         progress = self.refresh(repaint=True)
@@ -111,7 +113,9 @@ class TrainingView:
         still = {"text/plain": "\n".join(f"{name}: {words}" for name, words in rows)}
         if self._curves.value:
             still["image/png"] = base64.b64encode(self._curves.value).decode("ascii")
-        if is_headless():
+        if is_headless() or (progress and not progress.is_running and progress.timesteps):
+            picture = f'<img alt="learning curves" src="data:image/png;base64,{still.get("image/png", "")}">'
+            still["text/html"] = self._figures.value + (picture if self._curves.value else "")
             return still
         self.follow()
         return {**self.view._repr_mimebundle_(**options), **still}
