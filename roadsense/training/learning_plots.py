@@ -16,7 +16,7 @@ LEARNING_PANELS = {
     "reward_mean": "reward per episode [-]",
     "collision_rate": "episodes with a collision",
     "min_ttc_median_s": "smallest TTC, median [s]",
-    "false_braking_share": "false braking, share of calm time",
+    "false_braking_share": "false braking in calm time",
     "steps_per_s": "speed [steps/s]",
 }
 HELD_OUT = {
@@ -61,7 +61,7 @@ def plot_learning(metrics: pd.DataFrame) -> Figure:
             _draw_panel(axes, known, name)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set(xlabel="environment steps", xlim=(0, float(metrics["timesteps"].max())))
+        axes.set(xlabel="environment steps", xlim=(0, 1.03 * float(metrics["timesteps"].max())))
     return figure
 
 

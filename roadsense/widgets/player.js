@@ -391,7 +391,7 @@ function play(root, data) {
 
   function tick(now) {
     if (!isOn) return;
-    time += Math.min(0.1, (now - last) / 1000) * rate.value;
+    time += Math.max(0, Math.min(0.1, (now - last) / 1000)) * rate.value;  // a frame may be older than the click
     last = now;
     if (time >= data.end_s) { time = data.end_s; toggle(false); }
     draw();
