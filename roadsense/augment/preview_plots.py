@@ -31,7 +31,7 @@ from roadsense.road_drawing import (
     find_convoy_box,
 )
 
-WIDTH_IN, ZOOM_IN, CHARTS_IN, TITLE_IN, GUTTER_IN = 10.0, 1.9, 3.3, 0.4, 0.06
+WIDTH_IN, ZOOM_IN, CHARTS_IN, TITLE_IN, GUTTER_IN = 10.0, 1.9, 3.3, 0.58, 0.06
 MAX_OVERVIEW_IN, DPI = 3.2, 96
 FACTORS = np.linspace(0.55, 1.45, 361)
 """Multiples of the speed limit at which desired speeds are drawn."""
@@ -40,6 +40,10 @@ TYPE_COLOURS = (SKY, "#f0e442", PURPLE, "#ffffff", GREEN, BLUE, GREY)
 """Of the traffic's types, in the order of their names; light ones stand out on asphalt."""
 
 MAX_FLOWS, MAX_TYPES = 16, 8
+VALUES = {
+    "tau": "tau", "accel": "accel", "decel": "decel", "min_gap": "minGap", "heavy_share": "heavy share",
+    "convoy_spacing": "convoy spacing",
+}  # fmt: skip
 LEAST_DEVIATION = 0.004
 """A type whose drivers all want the same speed is drawn this wide."""
 
@@ -91,7 +95,7 @@ class PreviewPicture:
         self._canvas.draw()
         self._still = self._canvas.copy_from_bbox(self.figure.bbox)
         self._zoom = self.figure.add_axes((0.0, below / height, 1.0, ZOOM_IN / height))
-        self._place_in = (0.012, 1 - TITLE_IN / 2 / height)
+        self._lines_at = (1 - 0.3 * TITLE_IN / height, 1 - 0.72 * TITLE_IN / height)
         self._moving: list[Artist] = []
 
     def show(self, draw: DrawnDraw) -> Figure:
@@ -105,9 +109,10 @@ class PreviewPicture:
         draw_vehicles(self._overview, draw.traffic.vehicles, scale=self._car_scale, tags=False, colours=cars)
         _draw_flows(self._flows, self._flow_rows, draw.traffic)
         _draw_speeds(self._speeds, self._type_rows, draw, self._colours)
-        style: dict[str, Any] = {"fontsize": 11, "fontweight": "bold", "color": INK, "va": "center"}
-        title = self.figure.text(*self._place_in, _title(draw), **style)
-        self._moving = [title, *(artist for artist in self._fixed_artists() if artist not in before)]
+        style: dict[str, Any] = {"color": INK, "va": "center"}
+        title = self.figure.text(0.012, self._lines_at[0], _title(draw), fontsize=11, fontweight="bold", **style)
+        values = self.figure.text(0.012, self._lines_at[1], _list_values(draw), fontsize=8.5, **style)
+        self._moving = [title, values, *(artist for artist in self._fixed_artists() if artist not in before)]
         return self.figure
 
     def paint(self, draw: DrawnDraw) -> bytes:
@@ -127,7 +132,8 @@ class PreviewPicture:
     def _draw_near(self, draw: DrawnDraw) -> Rectangle:
         vehicles, axes = draw.traffic.vehicles, self._zoom
         near = find_convoy_box(vehicles, ZOOM_IN / WIDTH_IN) if vehicles else self._road.box
-        axes.clear()
+        for artist in (*axes.collections, *axes.lines, *axes.texts):  # axes.clear() takes four times as long
+            artist.remove()
         self._road.draw(axes, near)
         cars = _colour_by_name(draw.traffic, self._colours)
         draw_vehicles(axes, vehicles, scale=ZOOM_CAR_SCALE, colours=cars)
@@ -155,6 +161,17 @@ def _title(draw: DrawnDraw) -> str:
     radio = f", radio {draw.variation.v2v}" if draw.variation.v2v else ""
     words = f"{draw.variation.density_word} traffic, {draw.variation.driver_word} drivers"
     return f"{draw.name}: {words}{wet}{radio}. {draw.after_s:g} s after the convoy's departure"
+
+
+def _list_values(draw: DrawnDraw) -> str:
+    # What no place or curve shows.
+    levels, cars = draw.variation.levels, draw.variation.levels.get("convoy_size")
+    factors = [f"{name} x {levels[key]:.2f}" for key, name in VALUES.items() if key in levels]
+    size = [f"{cars:g} cars in the convoy"] if cars else []
+    later = f"convoy {levels['convoy_shift_s']:+.1f} s"
+    return ", ".join(
+        [f"sigma {levels['sigma']:.2f}", *factors, later, *size, f"SUMO's seed {draw.variation.sumo_seed}"]
+    )
 
 
 def _frame_flows(axes: Axes, base: Base, ranges: VariationRanges) -> list[str]:

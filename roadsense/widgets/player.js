@@ -7,7 +7,7 @@ const COLOURS = {
 };
 const VIRIDIS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
 const FLASH_S = 0.35;  // how long a message stays in the picture
-const LABEL_PX = 92, STRIP_PX = 46, RADIO_ROW_PX = 9, GAP_PX = 8;
+const LABEL_PX = 92, STRIP_PX = 46, RADIO_ROW_PX = 11, GAP_PX = 8;
 
 function unpack(text, Kind) {
   const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0));
@@ -314,7 +314,7 @@ class Strips {  // figures over time, below the road
       if (!rowOf.has(sender)) return;
       const place = y + rowOf.get(sender) * RADIO_ROW_PX, heard = messages.heard[k] >= 0;
       ctx.fillStyle = heard ? COLOURS.heard : COLOURS.lost;
-      ctx.fillRect(this.x(messages.sent[k] * step_s), heard ? place + 1 : place + 4, wide, heard ? 6 : 3);
+      ctx.fillRect(this.x(messages.sent[k] * step_s), heard ? place + 1 : place + 4, wide, heard ? 8 : 3);
     });
     ctx.fillStyle = COLOURS.heard;
     ctx.fillText("heard", this.right + 6, y + 8);

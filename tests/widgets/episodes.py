@@ -33,6 +33,6 @@ def make_episode(n_rows=101, n_others=3, collides=False):
     n = len(names)
     return Trajectory(
         "straight_road", "Made up </script>.", {}, STEP_S, names, ("car",) * n, np.full(n, 4.5, np.float32),
-        np.full(n, 1.8, np.float32), x, flat.copy(), flat.copy(), np.where(np.isnan(x), np.nan, 20.0).astype(np.float32),
-        ego, np.ones(n_rows, np.int32), sent, heard, (lane,), np.array([3.2], np.float32), (),
+        np.full(n, 1.8, np.float32), x, flat.copy(), flat.copy(), flat + np.float32(20.0), ego,
+        np.ones(n_rows, np.int32), sent, heard, (lane,), np.array([3.2], np.float32), (),
     )  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 
 from roadsense.trajectory import load_trajectory
 from roadsense.widgets.episode_plots import plot_episode
-from roadsense.widgets.player import player_html, player_page, show_episode
+from roadsense.widgets.player import player_html, show_episode
 from roadsense.widgets.player_data import ABSENT, find_critical_row, find_spans, pack_episode, summarise_episode
 from tests.small_training import wait_until
 from tests.widgets.episodes import make_episode
@@ -128,8 +128,12 @@ def test_a_browser_plays_it_from_one_file_with_keys_and_mouse(tmp_path):
         player, canvas = frame.locator(".player[data-ready]"), frame.locator("[data-part=canvas]")
         assert player.get_attribute("data-time") == "4.00"  # three seconds before the critical moment
         canvas.press("c")
-        assert frame.locator("[data-part=words]").inner_text().startswith(
-            "7.0 s, gap 11.6 m, time to collision 1.2 s, speed 20.0 m/s, action 0.50, 1 of 1 messages heard, hazard"
+        assert (
+            frame.locator("[data-part=words]")
+            .inner_text()
+            .startswith(
+                "7.0 s, gap 11.6 m, time to collision 1.2 s, speed 20.0 m/s, action 0.50, 1 of 1 messages heard, hazard"
+            )
         )
         canvas.press("End")
         assert player.get_attribute("data-time") == "10.00"
