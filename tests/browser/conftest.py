@@ -117,7 +117,7 @@ def browser():
         opened.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(browser):
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     context.set_default_timeout(WAIT_MS)
@@ -129,7 +129,7 @@ def page(browser):
     assert errors == []
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shoot(page):
     """Takes a picture of the page under a name."""
     SHOTS.mkdir(parents=True, exist_ok=True)

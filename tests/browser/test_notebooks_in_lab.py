@@ -33,12 +33,18 @@ def test_the_overview_leads_to_the_notebooks(lab, page, shoot):
     expect(page.locator(f"{PANEL} .jp-Cell").first).to_be_visible()
 
 
-def test_a_draw_is_tried_simulated_and_kept(lab, page, shoot):
+@pytest.fixture(scope="module")
+def augment(lab, page):
+    """The notebook 00, run to its end."""
     notebook = NotebookPage(page, lab, "notebooks/00_augment.ipynb")
     notebook.set_parameters(**SMALL_DATASET)
     notebook.run_all()
     notebook.wait(240)
-    cell = notebook.show("preview = PreviewWidget")
+    return notebook
+
+
+def test_a_draw_is_tried_simulated_and_kept(augment, lab, page, shoot):
+    cell = augment.show("preview = PreviewWidget")
     picture, slider = cell.locator("img").first, cell.get_by_role("slider").first
     expect(picture).to_be_visible()
     shoot("preview")
@@ -62,10 +68,8 @@ def test_a_draw_is_tried_simulated_and_kept(lab, page, shoot):
     shoot("preview_simulated")
 
 
-def test_a_replay_is_played_by_keys_and_told_in_words(lab, page, shoot):
-    notebook = NotebookPage(page, lab, "notebooks/00_augment.ipynb")
-    notebook.run_all()
-    cell = notebook.show("preview.simulate()")
+def test_a_replay_is_played_by_keys_and_told_in_words(augment, shoot):
+    cell = augment.show("preview.simulate()")
     frame = cell.frame_locator("iframe")
     player, canvas = frame.locator(".player[data-ready]"), frame.locator("[data-part=canvas]")
     player.wait_for()
