@@ -20,8 +20,8 @@ from roadsense.augment.friction import speed_share
 from roadsense.augment.scenario_files import vary_routes
 from roadsense.augment.variations import Variation
 from roadsense.augment.vary_types import read_mix
-from roadsense.road_drawing import CAR_LENGTH_M, CAR_WIDTH_M, DrawnVehicle
 from roadsense.route_files import single_vehicles, type_of
+from roadsense.vehicle_drawing import CAR_LENGTH_M, CAR_WIDTH_M, DrawnVehicle
 
 HEAVY_LENGTH_M, HEAVY_WIDTH_M, HEAVY_SPEED_MPS = 12.0, 2.5, 36.1
 _NORMC = re.compile(r"normc\(([^)]*)\)")

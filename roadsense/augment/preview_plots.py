@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,16 +21,8 @@ from roadsense.augment.flows import read_rate_vph
 from roadsense.augment.ranges import VariationRanges
 from roadsense.augment.variations import Variation
 from roadsense.plots import BLUE, GREEN, GREY, INK, PURPLE, SKY, clean_axes
-from roadsense.road_drawing import (
-    CAR_LENGTH_M,
-    CONVOY,
-    OVERVIEW_CAR_IN,
-    TAG,
-    ZOOM_CAR_SCALE,
-    RoadMap,
-    draw_vehicles,
-    find_convoy_box,
-)
+from roadsense.road_drawing import OVERVIEW_CAR_IN, ZOOM_CAR_SCALE, RoadMap
+from roadsense.vehicle_drawing import CAR_LENGTH_M, CONVOY, TAG, draw_vehicles, find_convoy_box
 
 WIDTH_IN, ZOOM_IN, CHARTS_IN, TITLE_IN, GUTTER_IN = 10.0, 1.9, 3.3, 0.58, 0.06
 MAX_OVERVIEW_IN, DPI = 3.2, 96
@@ -97,6 +90,7 @@ class PreviewPicture:
         self._zoom = self.figure.add_axes((0.0, below / height, 1.0, ZOOM_IN / height))
         self._lines_at = (1 - 0.3 * TITLE_IN / height, 1 - 0.72 * TITLE_IN / height)
         self._moving: list[Artist] = []
+        self._lock = threading.Lock()
 
     def show(self, draw: DrawnDraw) -> Figure:
         """Puts a draw into the figure, in the place of the one before, and returns the figure."""
@@ -117,6 +111,10 @@ class PreviewPicture:
 
     def paint(self, draw: DrawnDraw) -> bytes:
         """Returns a draw as a PNG picture; only what moves is painted anew."""
+        with self._lock:  # sliders are answered in another thread than cells
+            return self._paint(draw)
+
+    def _paint(self, draw: DrawnDraw) -> bytes:
         self.show(draw)
         self._canvas.restore_region(self._still)
         renderer = self._canvas.get_renderer()

@@ -8,9 +8,10 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from roadsense.plots import BLUE, CRITICAL_TTC_S, GREY, INK, RED, TTC_AXIS_S, clean_axes
-from roadsense.road_drawing import ASPHALT, GROUND, DrawnVehicle, draw_vehicles, find_convoy_box
+from roadsense.road_drawing import ASPHALT, GROUND
 from roadsense.scenario import CONVOY_ID
 from roadsense.trajectory import LOST, Trajectory
+from roadsense.vehicle_drawing import DrawnVehicle, draw_vehicles, find_convoy_box
 from roadsense.widgets.player_data import GAP_AXIS_M, find_critical_row, find_spans
 
 WIDTH_IN, ROAD_IN, STRIP_IN, TITLE_IN = 9.6, 2.0, 0.72, 0.36

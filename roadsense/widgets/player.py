@@ -21,6 +21,7 @@ FRAME_HEIGHT_PX = 640
 """Until the page in the frame has told its own."""
 
 STILL_DPI = 90
+SCRIPTS = ("player_scene.js", "player_strips.js", "player.js")
 
 
 def player_page(trajectory: Trajectory) -> str:
@@ -32,7 +33,7 @@ def player_page(trajectory: Trajectory) -> str:
     parts = {
         "__TITLE__": html.escape(f"Replay of {trajectory.scenario}"),
         "__SUMMARY__": html.escape(summarise_episode(trajectory)),
-        "__SCRIPT__": (files / "player.js").read_text(encoding="utf-8"),
+        "__SCRIPT__": "\n".join((files / name).read_text(encoding="utf-8") for name in SCRIPTS),
         "__DATA__": data,
     }
     for mark, text in parts.items():

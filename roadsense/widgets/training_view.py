@@ -58,13 +58,17 @@ class TrainingView:
         self._stop.on_click(lambda _: self._ask(ask_to_stop, "The training is asked to stop, with a checkpoint."))
         buttons = widgets.HBox([self._checkpoint, self._stop])
         self.view = widgets.VBox([self._bar, self._figures, buttons, self._news, self._curves])
-        self._ended = threading.Event()
+        self._ended, self._lock = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
         self._shown: Any = None
         self._painted: tuple[float, int] = (0.0, -1)
 
     def refresh(self, repaint: bool = False) -> RunProgress | None:
         """Reads the folder and shows what it says; returns it, or None if there is no run yet."""
+        with self._lock:  # buttons are answered in another thread than the one that follows
+            return self._refresh(repaint)
+
+    def _refresh(self, repaint: bool) -> RunProgress | None:
         if not self._run.config_path.is_file():
             self._figures.value = f"<p>Waiting for a run in {html.escape(str(self._run.folder))} ...</p>"
             return None
