@@ -131,7 +131,7 @@ def check_learning() -> Finding:
 
 def check_lab() -> Finding:
     """Returns whether notebooks can be opened and run."""
-    return _check_packages("notebooks", ("jupyterlab", "ipykernel", "ipywidgets", "papermill"), "lab", NOTE)
+    return _check_packages("notebooks", ("jupyterlab", "ipykernel", "ipywidgets", "papermill"), "notebooks,lab", NOTE)
 
 
 def check_export() -> Finding:
@@ -162,7 +162,7 @@ def check_engine() -> Finding:
 
 def check_aws() -> Finding:
     """Returns whether there is what AWS is asked with: packages, credentials named somewhere. Asks nobody."""
-    packages = _check_packages("AWS", ("boto3", "sagemaker"), "cloud", NOTE)
+    packages = _check_packages("AWS", ("boto3", "sagemaker"), "cloud,sagemaker", NOTE)
     if packages.level != OK:
         return packages
     files = [Path(os.environ.get(name, Path.home() / ".aws" / file)) for name, file in

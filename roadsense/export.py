@@ -21,6 +21,7 @@ import numpy as np
 import tyro
 
 from roadsense.command import run_command
+from roadsense.dataset import find_dataset
 from roadsense.envs.observation import Observation, observation_space
 from roadsense.errors import InputError, RoadSenseError, RunError
 from roadsense.policies.actor import RELU, TANH, Actor, Layer, load_model, read_actor
@@ -103,7 +104,7 @@ def export_policy(config: ExportConfig) -> Export:
     """
     run = open_run(config.run_dir)
     _refuse_second(run)
-    scenario_paths = find_scenarios(_choose_dataset(config, run))
+    scenario_paths = find_scenarios(find_dataset(_choose_dataset(config, run)))
     for path in scenario_paths:
         open_scenario(path)
     model = load_model(run.model_path)

@@ -8,7 +8,7 @@ from pathlib import Path
 from roadsense.envs.episode import EnvConfig
 from roadsense.episodes import MUTED, POLICY, Plan
 from roadsense.errors import InputError, SimulationError
-from roadsense.policies.controllers import BASELINES
+from roadsense.policies.baselines import BASELINES
 from roadsense.policies.trained import load_controller
 from roadsense.runs import Run
 from roadsense.training.train_config import TrainConfig

@@ -6,8 +6,8 @@ A run never overwrites a run. Files appear whole: each is written beside its pla
 import importlib.metadata
 import io
 import json
+import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
@@ -18,8 +18,14 @@ import pandas as pd
 
 from roadsense.errors import RunError
 from roadsense.files import write_atomically
+from roadsense.git_state import read_git_state
 from roadsense.training.run_state import RunState, read_state
 
+COMMIT_VARIABLE = "ROADSENSE_GIT_COMMIT"
+"""Set in an image, which holds no checkout: the commit it was built from."""
+JOB_PREFIX = "ROADSENSE_JOB_"
+JOB_VARIABLES = {"name": "TRAINING_JOB_NAME", "arn": "TRAINING_JOB_ARN"}
+"""Variables that tell a job what it is; those with the prefix are kept under the rest of their name."""
 PACKAGES = ("roadsense", "eclipse-sumo", "libsumo", "gymnasium", "stable-baselines3", "torch", "numpy")
 
 
@@ -128,7 +134,7 @@ def create_run(folder: str | Path, config: Any, facts: Mapping[str, Any]) -> Run
     run = Run(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(run.config_path, json.dumps(asdict(config), indent=2, default=str) + "\n")
-    write_atomically(run.manifest_path, json.dumps({**_origin(), **facts}, indent=2) + "\n")
+    write_atomically(run.manifest_path, json.dumps({**describe_origin(), **facts}, indent=2) + "\n")
     return run
 
 
@@ -176,19 +182,25 @@ def read_seeds(folder: str | Path) -> pd.DataFrame:
     return pd.concat([run.read_metrics().assign(seed=run.read_config()["seed"]) for run in runs], ignore_index=True)
 
 
-def _origin() -> dict[str, Any]:
+def describe_origin() -> dict[str, Any]:
+    """Returns what a manifest says of where something came from: command, Python, versions, git commit."""
+    state = read_git_state()
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "git_commit": _git_commit(),
+        "git_commit": state.commit or os.environ.get(COMMIT_VARIABLE),
+        "git_clean": state.is_clean,
+        "job": _read_job(),
     }
 
 
-def _git_commit() -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # no git on this machine
-        return None
-    return done.stdout.strip() or None
+def _read_job() -> dict[str, str]:
+    """Returns what the job this process belongs to was told of itself; nothing outside of a job."""
+    facts = {name: os.environ[variable] for name, variable in JOB_VARIABLES.items() if os.environ.get(variable)}
+    told = {
+        name.removeprefix(JOB_PREFIX).lower(): value
+        for name, value in os.environ.items()
+        if name.startswith(JOB_PREFIX) and name != "ROADSENSE_JOB_ROOT" and value
+    }
+    return facts | told

@@ -5,7 +5,7 @@ from roadsense.augment.scenario_files import CONFIG_NAME, write_scenario
 from roadsense.augment.variations import Variation
 from roadsense.envs.episode import EnvConfig
 from roadsense.episodes import Plan
-from roadsense.policies.controllers import BASELINES
+from roadsense.policies.baselines import BASELINES
 from roadsense.scratch import scratch_folder
 from roadsense.trajectory import Trajectory
 from roadsense.trajectory_recording import record_trajectory

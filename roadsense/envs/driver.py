@@ -217,25 +217,25 @@ class Driver:
         self._own_ways_m.append(self._own_ways_m[-1] + speed_mps * self._step_length_s)
         limit_mps, allowed_mps2 = limits
         desired = cruise_mps2(speed_mps, limit_mps * self.profile.speed_factor)
-        expected = self._expect_leader()
-        if expected.gap_m < math.inf:
-            desired = min(desired, follow_mps2(self.profile, speed_mps, expected.gap_m, expected.speed_mps))
+        gap_m, leader_mps = self._expect_leader()
+        if gap_m < math.inf:
+            desired = min(desired, follow_mps2(self.profile, speed_mps, gap_m, leader_mps))
         self._step += 1
         return max(min(desired, allowed_mps2, MAX_ACCELERATION_MPS2), -self.profile.max_deceleration_mps2)
 
-    def _expect_leader(self) -> Leader:
-        """Returns where the leader is expected now: the driver knows how far the own car has come since it was seen."""
-        before = self._seen[0]
-        seen = self._seen[self._look_steps]
-        if seen.gap_m == math.inf:
-            return seen
-        slowing_mps2 = (before.speed_mps - seen.speed_mps) / self._look_s if before.gap_m < math.inf else 0.0
+    def _expect_leader(self) -> tuple[float, float]:
+        """Returns the gap and speed the leader is expected to have now, as the driver knows the own way since then."""
+        before_gap_m, before_mps, _ = self._seen[0]
+        seen_gap_m, seen_mps, _ = self._seen[self._look_steps]
+        if seen_gap_m == math.inf:
+            return seen_gap_m, seen_mps
+        slowing_mps2 = (before_mps - seen_mps) / self._look_s if before_gap_m < math.inf else 0.0
         slowing_mps2 = min(max(slowing_mps2, 0.0), COMFORTABLE_DECELERATION_MPS2)
-        leader_mps = max(0.0, seen.speed_mps - slowing_mps2 * self._delay_s)
-        leader_way_m = self._delay_s * (seen.speed_mps + leader_mps) / 2
+        leader_mps = max(0.0, seen_mps - slowing_mps2 * self._delay_s)
+        leader_way_m = self._delay_s * (seen_mps + leader_mps) / 2
         own_way_m = self._own_ways_m[-1] - self._own_ways_m[0]
-        gap_m = seen.gap_m * self._gap_errors[min(self._step, len(self._gap_errors) - 1)]
-        return Leader(gap_m + leader_way_m - own_way_m, leader_mps)
+        gap_m = seen_gap_m * self._gap_errors[min(self._step, len(self._gap_errors) - 1)]
+        return gap_m + leader_way_m - own_way_m, leader_mps
 
 
 def road_mps2(driver: DriverProfile, speed_mps: float, road: RoadAhead, gap_m: float = math.inf) -> float:

@@ -27,6 +27,12 @@ for _name in READINGS:
     setattr(DirectVehicle, _name, staticmethod(getattr(_libsumo, f"vehicle_{_name}")))
 
 
+class DirectSimulation(libsumo.simulation):
+    """The simulation, in the same way."""
+
+    getCollidingVehiclesIDList = staticmethod(_libsumo.simulation_getCollidingVehiclesIDList)
+
+
 class LibsumoBackend:
     """A simulation in this process; see `roadsense.envs.sumo_backend.SumoBackend`.
 
@@ -39,8 +45,8 @@ class LibsumoBackend:
     NOT_THERE = libsumo.TraCIException
 
     vehicle = DirectVehicle
-    lane, simulation = libsumo.lane, libsumo.simulation
-    advance = staticmethod(libsumo.simulationStep)
+    lane, simulation = libsumo.lane, DirectSimulation
+    advance = staticmethod(_libsumo.simulation_step)
 
     _owner: ClassVar["LibsumoBackend | None"] = None
 

@@ -76,24 +76,34 @@ class V2vChannel:
             ego_xy_m: position of the ego.
         """
         was_lost, (ego_x_m, ego_y_m) = self._was_lost, ego_xy_m
-        first = step * len(was_lost)
+        chance, noise, slots, inbox, fates = self._chance, self._noise, self._slot, self._inbox, self._fates
+        near_m2, middle_m2, far_m2 = self._squared_edges
+        draw = step * len(was_lost) - 1
         for peer, state in enumerate(states):
+            draw += 1
             if state is None:
                 was_lost[peer] = True
                 continue
             x_m, y_m, speed_mps, acceleration_mps2, heading_rad = state
             squared_m2 = (x_m - ego_x_m) ** 2 + (y_m - ego_y_m) ** 2
-            threshold = self._stay_lost if was_lost[peer] else self._chance_to_get_lost(squared_m2)
-            draw = first + peer
-            lost = was_lost[peer] = self._chance[draw] < threshold or squared_m2 >= self._squared_range
-            self._fates[draw] = LOST if lost else DELIVERED
-            if not lost:
-                dx_m, dy_m, dv_mps, da_mps2, dh_rad = self._noise[5 * draw : 5 * draw + 5]
-                # Of two messages for one step the later sent replaces the other.
-                self._inbox[self._slot[draw]][peer] = (
-                    step, x_m + dx_m, y_m + dy_m, speed_mps + dv_mps, acceleration_mps2 + da_mps2, heading_rad + dh_rad
-                )  # fmt: skip
-        self._hear(self._inbox[step % len(self._inbox)])
+            if was_lost[peer]:
+                threshold = self._stay_lost
+            elif squared_m2 < middle_m2:
+                threshold = self._near if squared_m2 < near_m2 else self._middle
+            else:
+                threshold = self._far if squared_m2 < far_m2 else self._beyond
+            if chance[draw] < threshold or squared_m2 >= self._squared_range:
+                was_lost[peer] = True
+                fates[draw] = LOST
+                continue
+            was_lost[peer] = False
+            fates[draw] = DELIVERED
+            dx_m, dy_m, dv_mps, da_mps2, dh_rad = noise[5 * draw : 5 * draw + 5]
+            # Of two messages for one step the later sent replaces the other.
+            inbox[slots[draw]][peer] = (
+                step, x_m + dx_m, y_m + dy_m, speed_mps + dv_mps, acceleration_mps2 + da_mps2, heading_rad + dh_rad
+            )  # fmt: skip
+        self._hear(inbox[step % len(inbox)])
 
     def count_messages(self, until_step: int) -> tuple[int, int]:
         """Returns how many messages of the steps before this one were delivered, and how many were lost."""
@@ -119,15 +129,10 @@ class V2vChannel:
         for arriving in self._inbox:
             arriving[peer] = None
 
-    def _chance_to_get_lost(self, squared_m2: float) -> float:
-        near, middle, far = self._squared_edges
-        if squared_m2 < middle:
-            return self._near if squared_m2 < near else self._middle
-        return self._far if squared_m2 < far else self._beyond
-
     def _hear(self, arrived: list[Message | None]) -> None:
+        messages = self.messages
         for peer, message in enumerate(arrived):
             if message is not None:
-                heard = self.messages[peer]
+                heard = messages[peer]
                 if heard is None or message[0] > heard[0]:
-                    self.messages[peer] = message
+                    messages[peer] = message

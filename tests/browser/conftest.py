@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,11 @@ START_S, WAIT_MS = 60.0, 60_000
 
 def pytest_collection_modifyitems(items):
     here = [item for item in items if Path(__file__).parent in item.path.parents]
+    missing = [name for name in ("playwright", "jupyterlab") if find_spec(name) is None]
     if not Path(CHROMIUM).is_file():
-        for item in here:
-            reason = f"no Chromium at {CHROMIUM}; on Debian: apt-get install chromium, else set CHROMIUM"
-            item.add_marker(pytest.mark.skip(reason=reason))
+        missing.append(f"Chromium at {CHROMIUM} (on Debian: apt-get install chromium, else set CHROMIUM)")
+    for item in here if missing else ():
+        item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(missing)}"))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from roadsense.dataset import Dataset
 from roadsense.runs import Run
 from roadsense.training.checkpoints import PATTERN
 from tests.browser.notebook_page import PANEL, NotebookPage
-from tests.small_training import wait_until
+from tests.small_training import timesteps_of, wait_until
 
 SMALL_DATASET = {"n_train": 5, "n_eval": 5, "output_dir": "scenarios/small"}
 ENDLESS = {
@@ -93,7 +93,7 @@ def test_a_training_is_stopped_and_seen_again_from_another_kernel(lab, page, sho
     run = Run(lab.root / "runs" / "watched")
     cell = notebook.show("with TrainingView")
     expect(cell.get_by_text("running", exact=True)).to_be_visible()
-    expect(cell.locator("img").first).to_be_visible()
+    wait_until(lambda: timesteps_of(run) > 0)
     before = read_newest(run)
     cell.get_by_role("button", name="Checkpoint now").click()  # while this very kernel trains
     wait_until(lambda: read_newest(run) > before)

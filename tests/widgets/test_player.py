@@ -112,8 +112,7 @@ def test_an_episode_without_radio_or_figures_is_shown_all_the_same():
 
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 def test_a_browser_plays_it_from_one_file_with_keys_and_mouse(tmp_path):
-    from playwright.sync_api import sync_playwright
-
+    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
     (tmp_path / "page.html").write_text(f"<h1>Report</h1>{player_html(make_episode())}", encoding="utf-8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
