@@ -19,6 +19,7 @@ from roadsense.evaluation.report_template import TEMPLATE
 from roadsense.evaluation.results import Evaluation
 from roadsense.files import write_atomically
 from roadsense.summary import EXPLANATION, format_rows
+from roadsense.widgets.player import player_html
 
 DPI = 110
 CAPTIONS = {
@@ -93,7 +94,7 @@ def _picture(figure: Figure) -> str:
 
 def _exhibit(one: Exhibit, figure: Figure, folder: Path) -> dict[str, str]:
     return {"description": one.trajectory.description, "command": one.command(folder), "picture": _picture(figure),
-            "file": f"gallery/{one.name}.npz"}  # fmt: skip
+            "player": player_html(one.trajectory), "file": f"gallery/{one.name}.npz"}  # fmt: skip
 
 
 def _describe_dataset(dataset_dir: str) -> dict[str, str]:
