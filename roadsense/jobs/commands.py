@@ -116,6 +116,7 @@ COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "rehearse": (rehearse, "run a job short, without AWS, with an interruption"),
     "image": (image, "build the image jobs run in; --push sends it to ECR"),
     "doctor": (doctor, "say what is missing for jobs on AWS"),
+    "sweep": (partial(_run_part, "sweep"), "run variants and seeds of a training as jobs, and tabulate them"),
     "tune": (partial(_run_part, "tune_command"), "search settings by many trainings on SageMaker"),
 }
 
