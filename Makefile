@@ -13,7 +13,7 @@ PIP_ARGS ?=
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lab lock nets clean
+.PHONY: help setup demo test check format lab lock nets infra clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -57,6 +57,9 @@ lock: $(READY)  ## write requirements.lock anew from pyproject.toml
 nets: $(READY)  ## rebuild the networks of the base scenarios from their sources
 	@netconvert="$$($(BIN)/python -c 'import sumo; print(sumo.SUMO_HOME)')/bin/netconvert"; \
 	for source in scenarios/base/*/source/*.netccfg; do echo "$$source"; "$$netconvert" -c "$$source" --xml-validation never || exit 1; done
+
+infra: $(READY)  ## make the template that sets up an AWS account anew from the policies in infra/iam
+	$(BIN)/python infra/build.py
 
 clean:  ## remove .venv and caches; datasets and runs are kept
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -38,3 +38,7 @@ class NoRoomError(SimulationError):
 
 class GateError(RoadSenseError):
     """Raised when too many draws of a base scenario fail their proof by simulation."""
+
+
+class NotebookError(RoadSenseError):
+    """Raised when a cell of a notebook fails. The executed copy up to that cell is kept."""

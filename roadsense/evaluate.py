@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 import tyro
 
 from roadsense.command import run_command
-from roadsense.dataset import MANIFEST_NAME, Dataset
+from roadsense.dataset import MANIFEST_NAME, Dataset, find_dataset
 from roadsense.envs.v2v_presets import get_preset
 from roadsense.episodes import NULL_POLICIES, POLICY, run_plans
 from roadsense.evaluation.candidates import Candidates, find_candidates
@@ -43,6 +44,7 @@ def evaluate(config: EvalConfig) -> Evaluation:
         InputError: if the `.tflite` cannot be used.
         SimulationError: if a worker process dies.
     """
+    config = replace(config, dataset_dir=str(find_dataset(config.dataset_dir)))
     candidates = find_candidates(config)
     planned = plan_episodes(find_scenarios(config.dataset_dir), config, candidates)
     worker = candidates.make_worker(config)

@@ -39,8 +39,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     |---|---|---|
     | `ego` | (4,) | speed (30 m/s), acceleration, what the driver asks for, what the assist last asked for (8 m/s2) |
     | `peers` | (8, 6) | forward (100 m), left (20 m), relative speed (20 m/s), acceleration (8 m/s2), |
-    | | | relative heading (1 rad), message age (0.5 s) |
-    | `peer_mask` | (8,) | 1 where a message no older than 0.5 s was heard, else 0 and the row of `peers` is 0 |
+    | | | relative heading (1 rad), message age (1 s) |
+    | `peer_mask` | (8,) | 1 where a message no older than 2 s was heard, else 0 and the row of `peers` is 0 |
 
     Peers are cars as the radio delivered them: first the convoy's, up to 8, from the ego's leader forward; with
     `EnvConfig.penetration`, other cars with a radio in the places that are left, each keeping its place. Cars without a
@@ -51,8 +51,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     safe-speed check is off for the ego unless `EnvConfig.sumo_checks`.
 
     ## Reward
-    Terms from 0 to 1, weighted by `RewardWeights`: collision (-50), danger (-2), early braking (+0.3), needless
-    braking (-1), jerk (-0.1); see `roadsense.envs.reward`. Range of a step: -53.1 to 0.3.
+    Terms from 0 to 1, weighted by `RewardWeights`: collision (-50), danger (-2), early braking (+0.15),
+    needless braking (-0.4), jerk (-0.6); see `roadsense.envs.reward`. Range of a step: -53.0 to 0.15.
 
     ## Starting state
     A scenario drawn uniformly from the list, loaded afresh with a drawn SUMO seed and run until its convoy is in; where
@@ -83,7 +83,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         ScenarioError: if `scenario_dir` holds none.
 
     ## Versions
-    v0: first.
+    v0: first. Observations: 1 forgot messages after 0.5 s, the scale of their age; 2 after 2 s, scale 1 s.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["human"], "render_fps": 10}  # noqa: RUF012, as Gymnasium declares it

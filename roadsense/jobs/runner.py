@@ -1,36 +1,39 @@
-"""Runs a notebook headless: parameters checked, output shown as it comes, the executed copy kept."""
+"""Runs a notebook headless, by hand or as a job: parameters checked, output as it comes, the executed copy kept.
+
+As a job (`python -m roadsense.jobs.runner`) it is the one thing that runs inside every target. Everything it reads and
+writes is in one folder, see `layout.py`. It ends with 0 if the notebook ran to its end, or was stopped and left what
+there was; with another code if it failed, and says why in `output/failure`.
+"""
 
 import os
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import papermill
-from nbclient.exceptions import DeadKernelError
-from papermill.exceptions import PapermillExecutionError
-from traitlets.config import Config
-
-from roadsense.errors import InputError, RoadSenseError
+from roadsense.errors import InputError, NotebookError, RoadSenseError
+from roadsense.jobs.checksums import write_checksums
+from roadsense.jobs.heartbeat import Heartbeat
+from roadsense.jobs.job_plan import JobPlan, plan_job
+from roadsense.jobs.layout import JobLayout, open_layout
+from roadsense.jobs.parameters import check_parameters, pack_parameters
+from roadsense.jobs.results import gather_products, gather_run
+from roadsense.jobs.stop_signals import StopSignals
+from roadsense.metric_lines import METRIC_VARIABLE
 from roadsense.progress import HEADLESS_VARIABLE
+from roadsense.training.stopping import StoppedError
 
-AUTOSAVE_S = 10
-KERNEL_OPTIONS = {"transport": "ipc", "shutdown_wait_time": 5}
-TYPES: dict[str, tuple[type, ...]] = {
-    "int": (int,),
-    "float": (int, float),
-    "str": (str,),
-    "bool": (bool,),
-    "list": (list, tuple),
-}
+if TYPE_CHECKING:
+    from roadsense.jobs.execution import Execution
 
-
-class NotebookError(RoadSenseError):
-    """Raised when a cell of a notebook fails. The executed copy up to that cell is kept."""
+__all__ = ["NotebookError", "main", "run_job", "run_notebook"]
 
 
 def run_notebook(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> Path:
     """Executes a notebook with parameters in a kernel of its own.
+
+    SIGTERM and Ctrl-C are passed on to it: a training keeps a checkpoint. A second Ctrl-C ends it at once.
 
     Args:
         notebook: the source.
@@ -44,51 +47,99 @@ def run_notebook(notebook: Path, executed: Path, parameters: Mapping[str, Any]) 
         InputError: before anything runs, for a missing notebook, an unknown parameter, a value of another type or a
             copy that is there already.
         NotebookError: if a cell fails.
+        StoppedError: if it was stopped.
     """
-    check_parameters(notebook, parameters)
+    known = check_parameters(notebook, parameters)
     if executed.exists():
         raise InputError(f"Expected a new file for the executed notebook, but {executed} is there. Name another.")
     executed.parent.mkdir(parents=True, exist_ok=True)
-    os.environ[HEADLESS_VARIABLE] = "1"
-    try:
-        papermill.execute_notebook(
-            str(notebook),
-            str(executed),
-            parameters=dict(parameters),
-            progress_bar=False,
-            stdout_file=sys.stdout,
-            stderr_file=sys.stderr,
-            autosave_cell_every=AUTOSAVE_S,
-            coalesce_streams=True,
-            config=Config({"KernelManager": KERNEL_OPTIONS}),
-        )
-    except PapermillExecutionError as error:
-        raise NotebookError(
-            f"{notebook.name}, In [{error.exec_count}]: {error.ename}: {error.evalue}. The executed copy with the "
-            f"traceback is {executed}."
-        ) from error
-    except DeadKernelError as error:
-        raise NotebookError(
-            f"{notebook.name}: its kernel died, out of memory or by a crash of native code. What ran until then is in "
-            f"{executed}."
-        ) from error
+    values = {name: parameter.default for name, parameter in known.items()} | dict(parameters)
+    folder = values.get("resume") or values.get("run_dir")
+    signals = StopSignals()
+    signals.run_dir = Path(folder) if folder else None
+    with signals.listening():
+        _execute(notebook, executed, pack_parameters(notebook, parameters), signals.pass_on)
     return executed
 
 
-def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
-    """Checks parameters against a notebook's `parameters` cell; papermill itself only warns.
+def _execute(
+    notebook: Path, executed: Path, parameters: Mapping[str, Any], look: Callable[["Execution"], object]
+) -> None:
+    from roadsense.jobs.execution import Execution  # two seconds, in which a job already listens to signals
 
-    Raises:
-        InputError: naming the parameter, what was expected and what came.
+    os.environ[HEADLESS_VARIABLE] = "1"
+    Execution(notebook, executed, parameters).run(look)
+
+
+def run_job(layout: JobLayout, environment: Mapping[str, str] = os.environ) -> int:
+    """Runs the job that a layout and the environment's variables describe; returns the exit code.
+
+    Every error ends here: it is written to `output/failure` and to standard error.
     """
-    if not notebook.is_file():
-        raise InputError(f"Expected a notebook at {notebook}, found none. Check the path.")
-    known = papermill.inspect_notebook(str(notebook))
-    for name, value in parameters.items():
-        if name not in known:
-            raise InputError(f"{notebook.name}: expected parameters of {sorted(known)}, got {name!r}.")
-        expected = known[name]["inferred_type_name"]
-        allowed = TYPES.get(expected, (object,))
-        is_wrong_bool = isinstance(value, bool) and expected in ("int", "float")
-        if not isinstance(value, allowed) or is_wrong_bool:
-            raise InputError(f"{notebook.name}: expected {name} to be {expected}, got {value!r}.")
+    signals = StopSignals(layout.stop_path)
+    with signals.listening():
+        layout.make_folders()
+        for path in (layout.failure_path, layout.stop_path):
+            path.unlink(missing_ok=True)
+        heart = Heartbeat(layout.state_path)
+        try:
+            state, reason = _run_planned(layout, plan_job(layout, environment), heart, signals)
+        except Exception as error:  # the one boundary: whatever it is, the job says so and fails
+            is_known = isinstance(error, RoadSenseError)
+            reason = str(error) if is_known else f"{type(error).__name__}: {error}"
+            layout.write_failure(reason)
+            sys.stderr.write(f"error: {reason}\n")
+            _end(layout, heart, "failed", reason)
+            if not is_known:
+                raise
+            return getattr(error, "exit_code", 1)
+        _end(layout, heart, state, reason)
+    return 0
+
+
+def _end(layout: JobLayout, heart: Heartbeat, state: str, reason: str) -> None:
+    heart.write(state, reason)
+    write_checksums(layout.root)
+
+
+def _run_planned(layout: JobLayout, plan: JobPlan, heart: Heartbeat, signals: StopSignals) -> tuple[str, str]:
+    """Runs what was planned; returns how it ended, and why if it was stopped."""
+    heart.run_dir = signals.run_dir = plan.trained_dir
+    started_s = time.time()
+    if plan.is_finished:
+        sys.stderr.write(f"{plan.trained_dir} was trained to its end by an earlier start of this job.\n")
+        _gather(layout, plan, started_s)
+        return "done", ""
+    os.environ[METRIC_VARIABLE] = "1"
+    heart.beat()
+
+    def _look(execution: "Execution") -> None:
+        heart.beat()
+        signals.pass_on(execution)
+
+    try:
+        _execute(plan.notebook, plan.executed, plan.parameters, _look)
+    except StoppedError as error:
+        sys.stderr.write(f"{error}\n")
+        return "stopped", str(error)
+    finally:
+        _gather(layout, plan, started_s)
+    return "done", ""
+
+
+def _gather(layout: JobLayout, plan: JobPlan, started_s: float) -> None:
+    if plan.trained_dir is not None:
+        gather_run(plan.trained_dir, layout.model_dir)
+    elif plan.parameters.get("run_dir"):
+        gather_products(Path(plan.parameters["run_dir"]), layout.model_dir, started_s)
+    if plan.executed.is_file():
+        (layout.model_dir / plan.notebook.name).write_bytes(plan.executed.read_bytes())
+
+
+def main() -> int:
+    """Runs `python -m roadsense.jobs.runner [train]`; the word SageMaker gives is not needed."""
+    return run_job(open_layout())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadsense.dataset import MANIFEST_NAME, Dataset
+from roadsense.dataset import MANIFEST_NAME, Dataset, find_dataset
 from roadsense.errors import DatasetError
 from roadsense.files import hash_file
 from roadsense.scenario import find_scenarios, open_scenario
@@ -34,21 +34,21 @@ def find_splits(dataset_dir: str | Path, eval_dir: str | Path | None = None) -> 
     """Finds the scenarios of a training and opens each of them once.
 
     Args:
-        dataset_dir: folder of training scenarios, or a dataset, of which `train` is taken.
+        dataset_dir: folder of training scenarios, or a dataset, of which `train` is taken; a path or on S3.
         eval_dir: folder of held-out scenarios; None for `eval` beside the dataset's `train`, if it is there.
 
     Raises:
         ScenarioError: if a folder holds no scenario, or one that cannot be opened.
         DatasetError: if a scenario would be trained on and held out.
     """
-    folder = Path(dataset_dir)
+    folder = find_dataset(dataset_dir)
     if (folder / TRAIN).is_dir() and (folder / EVAL).is_dir():
         folder = folder / TRAIN
     beside = folder.resolve().parent / EVAL
     if eval_dir is None and folder.resolve().name == TRAIN and beside.is_dir():
         eval_dir = beside
     train_paths = tuple(find_scenarios(folder))
-    eval_paths = tuple(find_scenarios(eval_dir)) if eval_dir is not None else ()
+    eval_paths = tuple(find_scenarios(find_dataset(eval_dir))) if eval_dir is not None else ()
     for path in train_paths:
         if _is_held_out(path):
             raise _leak(path, "its dataset holds it out (it is in the split `eval`)")

@@ -14,6 +14,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from roadsense.files import write_atomically
+from roadsense.metric_lines import tell_metrics
 from roadsense.progress import progress_bar
 
 WINDOW_EPISODES = 200
@@ -137,6 +138,7 @@ class TrainingLog(BaseCallback):
     def _append(self, figures: dict[str, Any]) -> None:
         with self._path.open("a") as file:
             file.write(json.dumps(figures) + "\n")
+        tell_metrics(figures)
 
 
 def cut_metrics(path: Path, timesteps: int) -> None:

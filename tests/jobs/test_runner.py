@@ -1,36 +1,15 @@
 """Notebooks run headless: parameters checked before, the executed copy kept whatever happens."""
 
-from pathlib import Path
-
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from roadsense.errors import InputError
-from roadsense.jobs.runner import NotebookError, check_parameters, run_notebook
+from roadsense.jobs.parameters import check_parameters
+from roadsense.jobs.runner import NotebookError, run_notebook
+from tests.jobs.small_notebooks import printed, write_notebook
 
-PARAMETERS = "n_steps: int = 3\nrate: float = 0.5\nname: str = 'plain'\nquick: bool = False\nlengths: list = [1, 2]"
 SHOW = "import sys\nprint('told', n_steps, rate, name, quick, lengths)\nprint('aside', file=sys.stderr)"
 MARK_RUN = "from pathlib import Path\nPath(mark).write_text(f'{n_steps} {name}')"
-
-
-def write_notebook(folder, *cells, parameters=PARAMETERS):
-    notebook = new_notebook(
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python", "language": "python"}}
-    )
-    notebook.cells = [
-        new_markdown_cell("# Small"),
-        new_code_cell(parameters, metadata={"tags": ["parameters"]}),
-        *(new_code_cell(cell) for cell in cells),
-    ]
-    path = Path(folder) / "small.ipynb"
-    nbformat.write(notebook, path)
-    return path
-
-
-def printed(executed):
-    cells = nbformat.read(executed, as_version=4).cells
-    return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
 
 
 def test_parameters_arrive_and_output_is_shown_and_kept(tmp_path, capfd):

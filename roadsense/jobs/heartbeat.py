@@ -1,0 +1,86 @@
+"""What a job says of itself while it runs: a file that is written anew, and tells when it was last alive."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from roadsense.files import write_atomically
+
+BEAT_EVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class JobBeat:
+    """What a job is doing.
+
+    Attributes:
+        state: `running`, `done`, `failed` or `stopped`, as `JobState`.
+        reason: why it failed or stopped.
+        at: date and time in UTC, ISO 8601, when this was written.
+        started: the same, when this start of the job began.
+        timesteps: environment steps it has learned from; None if it trains nothing.
+        of_timesteps: how many it is to learn from.
+    """
+
+    state: str
+    reason: str = ""
+    at: str = ""
+    started: str = ""
+    timesteps: int | None = None
+    of_timesteps: int | None = None
+
+    def tell_progress(self) -> str:
+        """Returns the state and how far it is, in words."""
+        steps = "" if self.timesteps is None else f", {self.timesteps} of {self.of_timesteps} steps"
+        return f"{self.state}{steps}"
+
+
+class Heartbeat:
+    """Writes a job's state, every ten seconds while it runs and once when it has ended.
+
+    Args:
+        path: of the file.
+
+    Attributes:
+        run_dir: where its training lies or will lie; None if it has none.
+    """
+
+    def __init__(self, path: Path):
+        self.run_dir: Path | None = None
+        self._path = path
+        self._started, self._next_s = say_now(), 0.0
+
+    def beat(self) -> None:
+        """Writes that it is running, if that is due."""
+        if time.monotonic() >= self._next_s:
+            self._next_s = time.monotonic() + BEAT_EVERY_S
+            self.write("running")
+
+    def write(self, state: str, reason: str = "") -> None:
+        """Writes a state now."""
+        done, wanted = read_progress(self.run_dir)
+        beat = JobBeat(state, reason, say_now(), self._started, done, wanted)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._path, json.dumps(asdict(beat), indent=2) + "\n")
+
+
+def read_beat(path: Path) -> JobBeat | None:
+    """Returns what a job said last; None if it said nothing yet."""
+    return JobBeat(**json.loads(path.read_text())) if path.is_file() else None
+
+
+def read_progress(run_dir: Path | None) -> tuple[int | None, int | None]:
+    """Returns the environment steps a training has learned from and those it is to; None before there are any."""
+    if run_dir is None or not (run_dir / "config.json").is_file():
+        return None, None
+    wanted = json.loads((run_dir / "config.json").read_text()).get("total_timesteps")
+    metrics = run_dir / "metrics.jsonl"
+    whole = metrics.read_text().rpartition("\n")[0] if metrics.is_file() else ""
+    return (json.loads(whole.rpartition("\n")[2])["timesteps"] if whole else 0), wanted
+
+
+def say_now() -> str:
+    """Returns the date and time in UTC, ISO 8601."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,114 @@
+"""What a job is about to do: its notebook and parameters, with the paths of the machine it runs on filled in."""
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roadsense.augment.records import SPLITS
+from roadsense.dataset import MANIFEST_NAME
+from roadsense.jobs.layout import DEFAULT_NOTEBOOK, NAME_VARIABLE, NOTEBOOK_VARIABLE, JobLayout
+from roadsense.jobs.parameters import Parameter, check_parameters, decode_parameters, pack_parameters
+from roadsense.jobs.spec import S3
+from roadsense.jobs.spec_checks import check_dataset, find_notebook
+from roadsense.training.run_state import TRAINED, read_state
+
+RUN, RESUME, DATASET, OUTPUT = "run_dir", "resume", "dataset_dir", "output_dir"
+DEFAULT_NAME = "job"
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """A job that is about to start.
+
+    Attributes:
+        notebook: the source.
+        executed: where its executed copy goes; a new file.
+        parameters: all that are given to it.
+        trained_dir: the run folder, if the notebook trains one; else None.
+        is_finished: whether that run was trained to its end before this start of the job.
+    """
+
+    notebook: Path
+    executed: Path
+    parameters: Mapping[str, Any]
+    trained_dir: Path | None
+    is_finished: bool = False
+
+
+def plan_job(layout: JobLayout, environment: Mapping[str, str]) -> JobPlan:
+    """Reads a job from its layout and its environment.
+
+    A notebook that knows `run_dir` and `resume` trains: its run lies where it survives an interruption, and one that
+    is there already is resumed. One that knows `run_dir` alone works on a run, which may be on S3. One that knows
+    `output_dir` writes it among the results. The dataset is the job's, unless the parameters name one.
+
+    Raises:
+        InputError: for an unknown notebook or parameter, or a value of another type.
+        DatasetError: if the dataset that arrived is not what its manifest says.
+    """
+    notebook = find_notebook(environment.get(NOTEBOOK_VARIABLE) or DEFAULT_NOTEBOOK)
+    given = decode_parameters(notebook, layout.read_hyperparameters())
+    known = check_parameters(notebook, given)
+    run_dir = layout.run_dir(environment.get(NAME_VARIABLE) or DEFAULT_NAME) if {RUN, RESUME} <= known.keys() else None
+    parameters = given | _place_paths(layout, known, given)
+    is_finished = False
+    if run_dir is not None:
+        parameters |= _place_run(run_dir, given)
+        is_finished = parameters[RESUME] != "" and read_state(run_dir).name == TRAINED
+    packed = pack_parameters(notebook, parameters)
+    return JobPlan(notebook, _name_executed(layout, notebook), packed, run_dir, is_finished)
+
+
+def _place_paths(layout: JobLayout, known: Mapping[str, Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
+    paths = {}
+    if DATASET in known and DATASET not in given and _has_dataset(layout):
+        split = Path(str(known[DATASET].default)).name
+        paths[DATASET] = str(layout.dataset_dir / split if split in SPLITS else layout.dataset_dir)
+    if OUTPUT in known:
+        paths[OUTPUT] = str(layout.model_dir / Path(str(given.get(OUTPUT, known[OUTPUT].default))).name)
+    if RUN in known and RESUME not in known and str(given.get(RUN)).startswith(S3):
+        from roadsense.jobs.storage import download_folder
+
+        download_folder(given[RUN], layout.run_input_dir)
+        paths[RUN] = str(layout.run_input_dir)
+    return paths
+
+
+def _has_dataset(layout: JobLayout) -> bool:
+    """Returns whether the job has a dataset, after every file of it was compared with its manifest."""
+    folder = layout.dataset_dir
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return False
+    if (folder / MANIFEST_NAME).is_file():
+        check_dataset(folder)
+    return True
+
+
+def _place_run(run_dir: Path, given: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the parameters that begin the run, or go on with it if it is there."""
+    for name in (RUN, RESUME):
+        if given.get(name):
+            sys.stderr.write(f"{name} {given[name]} is not used: a job trains in its own folder and resumes itself.\n")
+    if (run_dir / "config.json").is_file():
+        timesteps = json.loads((run_dir / "config.json").read_text()).get("total_timesteps")
+        sys.stderr.write(f"Going on with the run in {run_dir}, of {timesteps} steps.\n")
+        return {RUN: "", RESUME: str(run_dir)}
+    if run_dir.exists():  # begun, but nothing was written
+        shutil.rmtree(run_dir)
+    return {RUN: str(run_dir), RESUME: ""}
+
+
+def _name_executed(layout: JobLayout, notebook: Path) -> Path:
+    """Returns the path of the executed copy; those of earlier starts of the job make room for it."""
+    path = layout.output_data_dir / notebook.name
+    number = 1
+    while path.exists():
+        earlier = path.with_stem(f"{notebook.stem}.{number}")
+        if not earlier.exists():
+            path.rename(earlier)
+        number += 1
+    return path

@@ -1,0 +1,210 @@
+"""A notebook's parameters: read from its `parameters` cell, checked, and turned to and from strings.
+
+The cell is read as text. papermill would do it too, but takes two seconds to import.
+"""
+
+import ast
+import importlib
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from roadsense.errors import InputError
+
+TAG = "parameters"
+FURTHER = "further"
+"""A parameter of this name takes all fields of the notebook's settings that have no line of their own."""
+CONFIGS: Mapping[str, str] = {
+    "00_augment": "roadsense.gen_scenarios:GenConfig",
+    "01_train": "roadsense.training.train_config:TrainConfig",
+}
+"""Settings that a notebook builds of its parameters, where they can be built without what trains or judges."""
+TYPES: Mapping[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "bool": (bool,),
+    "list": (list, tuple),
+    "tuple": (list, tuple),
+    "dict": (dict,),
+    "None": (type(None),),
+}
+"""Types of the values that a parameter of a type takes."""
+WORDS: Mapping[str, Any] = {"True": True, "False": False, "None": None}
+"""Values that Python's `str` spells otherwise than JSON."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a notebook.
+
+    Attributes:
+        name: its name.
+        kinds: names of its types, of `TYPES`; empty if it takes anything.
+        default: its value in the notebook.
+        explanation: the comment behind it.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    default: Any
+    explanation: str
+
+    def takes(self, value: Any) -> bool:
+        """Returns whether a value is of its type. A whole number is a `float` too; a truth value is no number."""
+        if not self.kinds:
+            return True
+        if isinstance(value, bool):
+            return "bool" in self.kinds
+        return isinstance(value, tuple(kind for name in self.kinds for kind in TYPES[name]))
+
+    def decode(self, text: str) -> Any:
+        """Returns the value a string spells, in JSON or in Python; a text stays as it is where texts are expected."""
+        if "str" in self.kinds:
+            return None if "None" in self.kinds and text in ("None", "null") else text
+        if text in WORDS:
+            return WORDS[text]
+        try:
+            return json.loads(text)
+        except ValueError:
+            return _read_literal(text)
+
+
+def encode_value(value: Any) -> str:
+    """Returns a value as the string that `Parameter.decode` turns back."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def read_parameters(notebook: Path) -> dict[str, Parameter]:
+    """Reads the parameters of a notebook, by name and in their order.
+
+    Raises:
+        InputError: if it is missing, no notebook, without exactly one cell tagged `parameters`, or if that cell holds
+            anything else than plain assignments of constants.
+    """
+    source = _read_cell(notebook)
+    explanations = {line.split("=")[0].split(":")[0].strip(): line.partition("#")[2].strip() for line in source}
+    try:
+        statements = ast.parse("\n".join(source)).body
+        found = [_read_assignment(statement) for statement in statements]
+    except (SyntaxError, ValueError) as error:
+        raise InputError(
+            f"{notebook}: expected assignments of constants in its cell tagged {TAG!r}, one a line; {error}."
+        ) from error
+    return {name: Parameter(name, kinds, default, explanations.get(name, "")) for name, kinds, default in found}
+
+
+def known_parameters(notebook: Path) -> dict[str, Parameter]:
+    """Returns everything a notebook takes: its parameters, and, if `further` is one, all fields of its settings."""
+    own = read_parameters(notebook)
+    if FURTHER not in own or notebook.stem not in CONFIGS:
+        return own
+    others = {
+        field.name: Parameter(field.name, _read_annotation(_parse_type(field.type)), field.default, "")
+        for field in fields(load_config(notebook))
+        if field.name not in own
+    }
+    return own | others
+
+
+def check_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Parameter]:
+    """Checks names and types of values for a notebook's parameters, and returns what the notebook takes.
+
+    Raises:
+        InputError: naming the parameter, what was expected and what came.
+    """
+    known = known_parameters(notebook)
+    for name, value in given.items():
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InputError(f"{notebook.name}: expected parameters of {sorted(known)}, got {name!r}.{hint}")
+        if not known[name].takes(value):
+            expected = " or ".join(known[name].kinds)
+            raise InputError(f"{notebook.name}: expected {name} to be {expected}, got {value!r}.")
+    return known
+
+
+def decode_parameters(notebook: Path, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the values that strings spell for a notebook's parameters; unknown names are left to the check."""
+    known = known_parameters(notebook)
+    return {name: known[name].decode(text) if name in known else text for name, text in texts.items()}
+
+
+def pack_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns checked values as the notebook's own cell takes them: what it has no line for goes into `further`.
+
+    With a preset the notebook's defaults give way to those of the settings, which give way to the preset.
+    """
+    own = read_parameters(notebook)
+    if FURTHER not in own or notebook.stem not in CONFIGS:
+        return dict(given)
+    packed = {name: value for name, value in given.items() if name in own}
+    if given.get("preset", "default") != "default":
+        defaults = {field.name: field.default for field in fields(load_config(notebook)) if field.name in own}
+        packed = {name: value for name, value in defaults.items() if value is not None} | packed
+    further = {name: value for name, value in given.items() if name not in own}
+    return packed | {FURTHER: {**packed.get(FURTHER, {}), **further}}
+
+
+def load_config(notebook: Path) -> Any:
+    """Returns the class of the settings that a notebook of `CONFIGS` builds of its parameters."""
+    module, name = CONFIGS[notebook.stem].split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _read_cell(notebook: Path) -> list[str]:
+    if not notebook.is_file():
+        raise InputError(f"Expected a notebook at {notebook}, found none. Check the path.")
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        tagged = [cell["source"] for cell in cells if TAG in cell.get("metadata", {}).get("tags", [])]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{notebook}: not a notebook ({type(error).__name__}: {error}).") from error
+    if len(tagged) != 1:
+        raise InputError(f"{notebook}: expected exactly one cell tagged {TAG!r}, found {len(tagged)}.")
+    return "".join(tagged[0]).splitlines()
+
+
+def _read_assignment(statement: ast.stmt) -> tuple[str, tuple[str, ...], Any]:
+    kinds: tuple[str, ...] | None = None
+    target: ast.expr
+    if isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        target, value, kinds = statement.target, statement.value, _read_annotation(statement.annotation)
+    elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target, value = statement.targets[0], statement.value
+    else:
+        raise ValueError(f"line {statement.lineno} is none")
+    if not isinstance(target, ast.Name):
+        raise ValueError(f"line {statement.lineno} assigns to no plain name")
+    default = ast.literal_eval(value)
+    if kinds is None:
+        kinds = () if default is None else (type(default).__name__,)
+    return target.id, kinds, default
+
+
+def _read_annotation(node: ast.expr) -> tuple[str, ...]:
+    """Returns the names of the types of an annotation; none if it names one that isn't checked."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        left, right = _read_annotation(node.left), _read_annotation(node.right)
+        return (*left, *right) if left and right else ()
+    if isinstance(node, ast.Subscript):
+        return _read_annotation(node.value)
+    if isinstance(node, ast.Constant) and node.value is None:
+        return ("None",)
+    return (node.id,) if isinstance(node, ast.Name) and node.id in TYPES else ()
+
+
+def _parse_type(kind: Any) -> ast.expr:
+    return ast.parse(inspect.formatannotation(kind), mode="eval").body
+
+
+def _read_literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

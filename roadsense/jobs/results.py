@@ -1,0 +1,34 @@
+"""What a job leaves: gathered from where the notebook wrote it into the folder that is kept."""
+
+import shutil
+from pathlib import Path
+
+from roadsense.training.stopping import STOP_NAME
+
+NOT_KEPT = ("checkpoints", "heldout", STOP_NAME, "experiment.json")
+PRODUCTS = ("evaluation", "export")
+
+
+def gather_run(run_dir: Path, model_dir: Path) -> None:
+    """Copies a run folder, without checkpoints, so that the copy opens as the run; of a stopped one, what there is."""
+    if not run_dir.is_dir():
+        return
+    for path in sorted(run_dir.iterdir()):
+        if path.name not in NOT_KEPT and not path.name.startswith("."):
+            _copy(path, model_dir / path.name)
+
+
+def gather_products(run_dir: Path, model_dir: Path, since_s: float) -> None:
+    """Copies what was added to a run since a time (of `time.time`): its evaluation, its export."""
+    for name in PRODUCTS:
+        files = [path for path in (run_dir / name).rglob("*") if path.is_file()]
+        if any(path.stat().st_mtime >= since_s for path in files):
+            _copy(run_dir / name, model_dir / name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)

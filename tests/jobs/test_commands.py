@@ -1,0 +1,169 @@
+"""`roadsense job ...` from the command line, and its errors without AWS."""
+
+import json
+import re
+
+import pytest
+
+from roadsense.cli import main
+from roadsense.jobs.spec import JobSpec, spec_to_json
+from tests.jobs.small_notebooks import ROOT, write_notebook
+
+CLOUD = [
+    "--target",
+    "ec2",
+    "--output",
+    "s3://roads/jobs",
+    "--image",
+    "123456789012.dkr.ecr.eu-central-1.amazonaws.com/r:1",
+]
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("notebooks", "scenarios"):
+        (tmp_path / name).symlink_to(ROOT / name)
+
+
+def run(capsys, *words):
+    capsys.readouterr()
+    code = main(["job", *words])
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
+
+
+def test_the_whole_way_on_this_machine(tmp_path, capsys):
+    notebook = write_notebook(tmp_path, "print('told', n_steps, name, quick, flush=True)")
+    given = ["-p", "n_steps", "5", "-p", "name", "007", "-p", "quick", "true"]
+    code, out, _ = run(capsys, "submit", str(notebook), *given, "--name", "one", "--follow")
+    assert code == 0
+    assert out.splitlines()[0] == "one"
+    assert "told 5 007 True" in out.splitlines()
+    code, out, _ = run(capsys, "status", "one")
+    assert (code, json.loads(out)["state"]) == (0, "done")
+    code, out, _ = run(capsys, "list")
+    assert re.match(r"one +local +done ", out)
+    code, out, _ = run(capsys, "list", "--json")
+    assert [row["name"] for row in json.loads(out)] == ["one"]
+    code, out, _ = run(capsys, "logs", "one")
+    assert "told 5 007 True" in out
+    code, out, _ = run(capsys, "fetch", "one")
+    assert (code, out) == (0, "runs/one\n")
+    assert (tmp_path / "runs" / "one" / "model" / "small.ipynb").is_file()
+    code, _, err = run(capsys, "fetch", "one")
+    assert code == 2
+    assert "holds something" in err
+    assert run(capsys, "stop", "one")[0] == 0
+
+
+def test_a_job_that_failed_goes_on_as_it_was_submitted(tmp_path, capsys):
+    cell = "from pathlib import Path\nassert Path('mended').exists(), 'not mended'\nprint('told', n_steps, flush=True)"
+    notebook = write_notebook(tmp_path, cell)
+    assert run(capsys, "submit", str(notebook), "-p", "n_steps", "6", "--name", "again", "--follow")[0] == 1
+    (tmp_path / "mended").touch()
+    assert run(capsys, "resume", "again")[0] == 0
+    code, out, _ = run(capsys, "logs", "again", "--follow")
+    assert code == 0
+    assert "told 6" in out
+    assert run(capsys, "resume", "again")[0] == 2  # it is done
+
+
+def test_a_followed_job_that_fails_is_an_error(tmp_path, capsys):
+    notebook = write_notebook(tmp_path, "raise ValueError('no gap')")
+    code, _, err = run(capsys, "submit", str(notebook), "--follow")
+    assert code == 1
+    assert "no gap" in err
+
+
+@pytest.mark.parametrize("words", [["01_train", "-p", "total_timesteps", "many"], ["01_train", "--max_hours", "0"]])
+def test_wrong_input_starts_nothing(tmp_path, capsys, words):
+    code, out, err = run(capsys, "submit", *words)
+    assert (code, out) == (2, "")
+    assert words[-1] in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_prints_one_object_and_starts_nothing(tmp_path, capsys):
+    code, out, _ = run(capsys, "submit", "01_train", "-p", "seed", "3", "--name", "dry", "--dry_run")
+    shown = json.loads(out)
+    assert code == 0
+    assert shown["spec"]["parameters"] == {"seed": 3}
+    assert shown["request"]["command"][-1] == "roadsense.jobs.runner"
+    assert shown["request"]["environment"]["TRAINING_JOB_NAME"] == "dry"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_for_ec2_shows_its_requests_without_credentials(no_aws, capsys):
+    code, out, _ = run(capsys, "submit", "01_train", "--name", "dry", *CLOUD, "--region", "eu-central-1", "--dry-run")
+    assert code == 0
+    request = json.loads(out)["request"]
+    (launch,) = [call for call in request["calls"] if call["operation"] == "RunInstances"]
+    assert launch["request"]["InstanceInitiatedShutdownBehavior"] == "terminate"
+
+
+def test_a_file_of_a_spec_is_taken_and_options_win(tmp_path, capsys):
+    spec = JobSpec("01_train", {"seed": 3, "total_timesteps": 7}, name="filed", max_hours=2.0, tags={"team": "a"})
+    spec_to_json(spec, tmp_path / "my_job.json")
+    words = ["my_job.json", "-p", "seed", "4", "--max-hours", "1", "-t", "team", "b", "--dry_run"]
+    shown = json.loads(run(capsys, "submit", *words)[1])["spec"]
+    assert shown["parameters"] == {"seed": 4, "total_timesteps": 7}
+    assert (shown["name"], shown["max_hours"], shown["tags"]) == ("filed", 1.0, {"team": "b"})
+
+
+@pytest.mark.parametrize("command", ["status", "logs", "stop", "fetch"])
+def test_a_job_nobody_submitted_here_is_said(capsys, command):
+    code, _, err = run(capsys, command, "nobody")
+    assert code == 2
+    assert "--target" in err
+
+
+def test_without_a_region_or_credentials_the_error_names_them(no_aws, capsys, monkeypatch):
+    code, _, err = run(capsys, "submit", "01_train", *CLOUD)
+    assert code == 2
+    assert "region" in err
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    code, _, err = run(capsys, "submit", "01_train", *CLOUD)
+    assert code == 2
+    assert "credentials" in err
+    assert "Traceback" not in err
+
+
+def test_expired_credentials_are_told_as_such(aws, capsys, monkeypatch):
+    from botocore.awsrequest import AWSResponse
+
+    class _Raw:
+        def stream(self, **_):
+            yield b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+
+    def _answer(request, **_):
+        return AWSResponse(request.url, 400, {}, _Raw())
+
+    from roadsense.jobs import ec2_place
+
+    make = ec2_place.make_client
+
+    def _make(*arguments, **options):
+        client = make(*arguments, **options)
+        client.meta.events.register("before-send", _answer)
+        return client
+
+    monkeypatch.setattr(ec2_place, "make_client", _make)
+    code, _, err = run(capsys, "submit", "01_train", *CLOUD)
+    assert code == 2
+    assert "have run out" in err
+
+
+def test_a_listing_of_everything_tells_which_targets_did_not_answer(no_aws, capsys):
+    code, out, err = run(capsys, "list", "--all")
+    assert (code, out) == (0, "")
+    assert "ec2: not listed" in err
+    assert run(capsys, "list", "--target", "ec2")[0] == 2
+
+
+def test_help_names_every_command(capsys):
+    code, out, _ = run(capsys)
+    assert code == 0
+    for name in ("submit", "list", "status", "logs", "stop", "fetch", "rehearse", "doctor"):
+        assert f"  {name} " in out
+    assert run(capsys, "sumbit")[0] == 2

@@ -1,0 +1,161 @@
+"""The target `local`: real jobs in processes that outlive who started them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from roadsense.errors import InputError
+from roadsense.jobs.checksums import TransferError
+from roadsense.jobs.local import PROCESS_NAME, LocalTarget
+from roadsense.jobs.spec import JobSpec, check_spec, spec_to_json
+from roadsense.jobs.target import JobState, open_target
+from tests.jobs.small_notebooks import write_notebook
+
+COUNT = "import time\nfor n in range(n_steps):\n    print('step', n, flush=True)\n    time.sleep(0.2)"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def write_spec(tmp_path, *cells, parameters=None, **fields):
+    notebook = write_notebook(tmp_path, *(cells or (COUNT,)))
+    return check_spec(JobSpec(str(notebook), parameters or {}, **fields))
+
+
+def wait_until_over(target, job_id, seconds=120.0):
+    end = time.monotonic() + seconds
+    while not (status := target.status(job_id)).state.is_over:
+        assert time.monotonic() < end, list(target.logs(job_id, False))
+        time.sleep(0.1)
+    return status
+
+
+def wait_for_line(target, job_id, line, times=1, seconds=120.0):
+    end = time.monotonic() + seconds
+    while list(target.logs(job_id, False)).count(line) < times:
+        assert time.monotonic() < end, list(target.logs(job_id, False))
+        time.sleep(0.1)
+
+
+def test_a_job_runs_is_followed_and_fetched(tmp_path):
+    target = open_target("local")
+    spec = write_spec(tmp_path, name="one", parameters={"n_steps": 4})
+    job_id = target.submit(spec)
+    assert job_id == "runs/jobs/one"
+    assert target.status("one").state == JobState.RUNNING
+    lines = list(target.logs(job_id, follow=True))
+    assert [line for line in lines if line.startswith("step")] == [f"step {n}" for n in range(4)]
+    status = wait_until_over(target, job_id)
+    assert (status.state, status.reason, status.usd) == (JobState.DONE, "", None)
+    assert status.started <= status.ended
+    assert [job.name for job in target.list_jobs(everyone=True)] == ["one"]
+    folder = target.fetch(job_id, tmp_path / "back")
+    assert (folder / "model" / "small.ipynb").read_bytes() == (Path(job_id) / "model" / "small.ipynb").read_bytes()
+    assert "step 3" in (folder / "run.log").read_text()
+    assert json.loads((folder / "spec.json").read_text())["name"] == "one"
+
+
+def test_a_job_survives_who_submitted_it_and_the_terminal(tmp_path):
+    spec = write_spec(tmp_path, name="long", parameters={"n_steps": 25})
+    spec_to_json(spec, tmp_path / "spec.json")
+    code = (
+        "import os, signal\n"
+        "from roadsense.jobs.local import LocalTarget\n"
+        "from roadsense.jobs.spec import spec_from_json\n"
+        "print(LocalTarget().submit(spec_from_json('spec.json')), flush=True)\n"
+        "os.killpg(0, signal.SIGHUP)"  # what a terminal sends that is closed
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, start_new_session=True)
+    assert done.returncode == -signal.SIGHUP, done.stderr
+    target = LocalTarget()
+    assert target.status(done.stdout.strip()).state == JobState.RUNNING
+    status = wait_until_over(target, "long")
+    assert status.state == JobState.DONE
+    assert "step 24" in list(target.logs("long", follow=False))
+
+
+def test_a_job_that_is_stopped_says_so_and_goes_on_under_its_name(tmp_path):
+    target, spec = LocalTarget(), write_spec(tmp_path, name="again", parameters={"n_steps": 100})
+    job_id = target.submit(spec)
+    wait_for_line(target, job_id, "step 1")
+    with pytest.raises(InputError, match="is running"):
+        target.fetch(job_id, tmp_path / "early")
+    with pytest.raises(InputError, match="another name"):
+        target.submit(spec)
+    target.stop(job_id)
+    status = wait_until_over(target, job_id)
+    assert status.state == JobState.STOPPED
+    assert "small.ipynb" in status.reason
+    target.stop(job_id)  # does nothing
+    other = check_spec(JobSpec(spec.notebook, {"n_steps": 2}, name="again"))
+    with pytest.raises(InputError, match="same notebook and parameters"):
+        target.submit(other)
+    assert target.submit(spec) == job_id
+    wait_for_line(target, job_id, "step 1", times=2)
+    assert target.status(job_id).state == JobState.RUNNING
+    target.stop(job_id)
+    wait_until_over(target, job_id)
+    assert (tmp_path / job_id / "output" / "data" / "small.1.ipynb").is_file()
+
+
+def test_a_failed_job_is_a_failed_job(tmp_path):
+    target = LocalTarget()
+    job_id = target.submit(write_spec(tmp_path, "raise ValueError('no gap')", name="wrong"))
+    status = wait_until_over(target, job_id)
+    assert status.state == JobState.FAILED
+    assert "ValueError: no gap" in status.reason
+    assert (target.fetch(job_id, tmp_path / "back") / "output" / "failure").is_file()
+
+
+def test_a_job_whose_process_was_killed_has_failed(tmp_path):
+    target = LocalTarget()
+    job_id = target.submit(write_spec(tmp_path, name="killed", parameters={"n_steps": 200}))
+    wait_for_line(target, job_id, "step 1")
+    os.killpg(int((Path(job_id) / PROCESS_NAME).read_text()), signal.SIGKILL)
+    status = wait_until_over(target, job_id)
+    assert status.state == JobState.FAILED
+    assert "its process died" in status.reason
+    with pytest.raises(TransferError, match="ended before"):
+        target.fetch(job_id, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_job_is_ended_when_its_time_is_over(tmp_path):
+    target = LocalTarget()
+    spec = write_spec(tmp_path, name="late", parameters={"n_steps": 1000}, max_hours=12 / 3600)
+    status = wait_until_over(target, target.submit(spec))
+    assert status.state == JobState.STOPPED
+
+
+def test_results_that_were_changed_are_refused(tmp_path):
+    target = LocalTarget()
+    job_id = target.submit(write_spec(tmp_path, name="changed", parameters={"n_steps": 1}))
+    wait_until_over(target, job_id)
+    notebook = tmp_path / job_id / "model" / "small.ipynb"
+    notebook.write_bytes(notebook.read_bytes() + b"\n")
+    with pytest.raises(TransferError, match=r"changed: model/small\.ipynb"):
+        target.fetch(job_id, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+def test_the_dataset_is_the_notebooks(tmp_path, small_dataset):
+    cell = "from roadsense.scenario import find_scenarios\nprint('found', len(find_scenarios(dataset_dir)), flush=True)"
+    notebook = write_notebook(tmp_path, cell, parameters='dataset_dir: str = "scenarios/any/train"')
+    target = LocalTarget()
+    job_id = target.submit(check_spec(JobSpec(str(notebook), name="data", dataset=str(small_dataset.folder))))
+    assert wait_until_over(target, job_id).state == JobState.DONE
+    assert "found 4" in list(target.logs(job_id, False))
+
+
+@pytest.mark.parametrize("job_id", ["nobody", "runs/jobs/nobody", "/"])
+def test_a_job_that_is_not_there_is_said(job_id):
+    with pytest.raises(InputError, match="found no job"):
+        LocalTarget().status(job_id)

@@ -1,0 +1,77 @@
+"""The script a machine runs: what is in it, and that it is clean."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from roadsense.errors import InputError
+from roadsense.jobs.user_data import KINDS, MAX_BYTES, MachineSettings, encode_parameters, write_user_data
+
+IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/roadsense:0123abc"
+
+
+def settings(**changes) -> MachineSettings:
+    given = {"job": "a-job", "place": "s3://cars/rs/jobs/a-job", "image": IMAGE, "region": "eu-central-1"}
+    return MachineSettings(**{**given, "max_minutes": 90, **changes})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_script_is_whole_and_clean(kind: str, tmp_path) -> None:
+    path = tmp_path / "user-data"
+    path.write_text(write_user_data(settings(parameters=encode_parameters({"seed": "1"})), kind))
+    assert subprocess.run(["bash", "-n", path], check=False).returncode == 0
+    if shutil.which("shellcheck") is None:
+        pytest.skip("shellcheck is not installed")
+    done = subprocess.run(["shellcheck", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_switch_comes_before_anything_that_could_hang(kind: str) -> None:
+    script = write_user_data(settings(), kind)
+    commands = [line for line in script.splitlines() if line and not re.match(r"\s|#|[A-Z]+=|set |[{}]", line)]
+    assert commands[0] == 'shutdown -h "+$MAX_MINUTES"'
+
+
+def test_values_are_data_and_never_commands(tmp_path) -> None:
+    mark = tmp_path / "mark"
+    evil = f"$(touch {mark}) `touch {mark}`; touch {mark} ' \" #"
+    script = write_user_data(settings(notebook=evil, dataset=evil))
+    block = script[: script.index("ROOT=")] + 'printf %s "$NOTEBOOK$DATASET"'
+    done = subprocess.run(["bash", "-c", block], capture_output=True, text=True, check=True)
+    assert done.stdout == evil + evil
+    assert not mark.exists()
+
+
+def test_parameters_travel_as_the_file_the_job_reads() -> None:
+    texts = {"seed": "1", "reason": 'it\'s "quoted" - ünïcode', "lengths": "[1, 2]"}
+    script = write_user_data(settings(parameters=encode_parameters(texts)))
+    found = re.search(r"PARAMETERS=(\S+)", script)
+    assert found
+    assert json.loads(base64.b64decode(found[1])) == texts
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("db_password", "x"),
+        ("api_key", "x"),
+        ("note", "AKIAABCDEFGHIJKLMNOP"),
+        ("note", "-----BEGIN RSA PRIVATE KEY-----"),
+    ],
+)
+def test_a_secret_is_refused(name: str, text: str) -> None:
+    with pytest.raises(InputError, match=name):
+        encode_parameters({"seed": "1", name: text})
+
+
+def test_a_script_that_is_too_long_is_refused() -> None:
+    small = len(write_user_data(settings()).encode())  # with two quotation marks for no parameters
+    assert small < MAX_BYTES / 2
+    with pytest.raises(InputError, match="parameters"):
+        write_user_data(settings(parameters="x" * (MAX_BYTES - small + 3)))
+    assert len(write_user_data(settings(parameters="x" * (MAX_BYTES - small + 2))).encode()) <= MAX_BYTES
