@@ -314,7 +314,13 @@ def test_loaded_policy_acts_as_it_predicts(tmp_path: Path) -> None:
     model = save_untrained(tmp_path / "model.zip", observation_space())
     model.policy.action_net.bias.data += 0.5  # into the middle of the actions, away from the clipping
     model.save(tmp_path / "model.zip")
-    observation = Observation(**{name: np.stack([values] * 4) for name, values in observation_space().sample().items()})
+    rng = np.random.default_rng(0)
+    mask = (rng.uniform(size=(6, 8)) < 0.5).astype(np.float32)  # who is not heard is a row of 0
+    observation = Observation(
+        ego=rng.normal(size=(6, 4)).astype(np.float32),
+        peers=rng.normal(size=(6, 8, 6)).astype(np.float32) * mask[..., None],
+        peer_mask=mask,
+    )
     expected = model.predict(observation, deterministic=True)[0]
     loaded = load_controller(tmp_path / "model.zip")
     assert isinstance(loaded, NumpyActor)
