@@ -11,7 +11,7 @@ from typing import Any
 from roadsense.augment.records import SPLITS
 from roadsense.dataset import MANIFEST_NAME
 from roadsense.jobs.layout import DEFAULT_NOTEBOOK, NAME_VARIABLE, NOTEBOOK_VARIABLE, JobLayout
-from roadsense.jobs.parameters import Parameter, check_parameters, decode_parameters
+from roadsense.jobs.parameters import Parameter, check_parameters, decode_parameters, pack_parameters
 from roadsense.jobs.spec import S3
 from roadsense.jobs.spec_checks import check_dataset, find_notebook
 from roadsense.training.run_state import TRAINED, read_state
@@ -59,7 +59,8 @@ def plan_job(layout: JobLayout, environment: Mapping[str, str]) -> JobPlan:
     if run_dir is not None:
         parameters |= _place_run(run_dir, given)
         is_finished = parameters[RESUME] != "" and read_state(run_dir).name == TRAINED
-    return JobPlan(notebook, _name_executed(layout, notebook), parameters, run_dir, is_finished)
+    packed = pack_parameters(notebook, parameters)
+    return JobPlan(notebook, _name_executed(layout, notebook), packed, run_dir, is_finished)
 
 
 def _place_paths(layout: JobLayout, known: Mapping[str, Parameter], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ CONFIGS = {
     "04_ec2": JobSpec,
 }
 ON_AWS = ("04_ec2", "05_sagemaker")
-BESIDE_THE_SETTINGS = {"dry_run"}
+BESIDE_THE_SETTINGS = {"further", "dry_run"}
 N_PICTURES = {"00_augment": 8, "01_train": 1, "02_evaluate": 3, "03_export": 0}
 
 
