@@ -17,48 +17,76 @@ from roadsense.scenario import open_scenario
 
 PATH = Path(__file__).parents[1] / "scenarios" / "base" / "highway_fast" / "scenario.sumocfg"
 ENV_CONFIG = EnvConfig(step_info=False)
-ALONE_S = 4.0
+TURN_S = 2.0
 
 
-def run_bare(link: Connection) -> None:
-    """Steps bare SUMO through episodes for a while, and says how many steps a second that were."""
+class OnAllCores:
+    """A process a core that steps whenever it is its turn.
+
+    Args:
+        target: steps for a while on every message, and answers how many steps that were, in how many seconds on the
+            wall and of CPU time.
+    """
+
+    def __init__(self, target: Callable[[Connection], None]):
+        context = multiprocessing.get_context("spawn")
+        self._links, self._processes = [], []
+        for _ in os.sched_getaffinity(0):
+            link, far_end = context.Pipe()
+            self._processes.append(context.Process(target=target, args=(far_end,), daemon=True))
+            self._processes[-1].start()
+            self._links.append(link)
+        for link in self._links:
+            link.recv()
+
+    def take_turn(self) -> tuple[float, float]:
+        """Steps in all processes at the same time; returns summed steps/s and the mean CPU time of a step in us."""
+        for link in self._links:
+            link.send(None)
+        found = [link.recv() for link in self._links]
+        speeds, cpu_us = zip(*((n / wall_s, 1e6 * cpu_s / n) for n, wall_s, cpu_s in found), strict=True)
+        return sum(speeds), statistics.mean(cpu_us)
+
+    def close(self) -> None:
+        """Ends the processes."""
+        for process in self._processes:
+            process.terminate()
+            process.join()
+
+
+def step_bare(link: Connection) -> None:
+    """Steps bare SUMO through episodes, in turns."""
     bare, scenario = Bare(), open_scenario(PATH)
-    bare.drive(scenario, 0)
-    link.send(None)
-    link.recv()
-    n_steps, begin_s = 0, time.perf_counter()
-    while time.perf_counter() - begin_s < ALONE_S:
-        n_steps += bare.drive(scenario, n_steps)[2]
-    link.send((n_steps / (time.perf_counter() - begin_s), 0.0))
+    seed = 0
+    bare.drive(scenario, seed)
+
+    def _drive() -> int:
+        nonlocal seed
+        seed += 1
+        return bare.drive(scenario, seed)[2]
+
+    _take_turns(link, _drive)
 
 
-def run_alone(link: Connection) -> None:
-    """Steps one environment that nobody waits for; says how many steps a second, and the CPU time of one in us."""
+def step_env(link: Connection) -> None:
+    """Steps one environment that nobody waits for, in turns."""
     env, action = ConvoyEnv([PATH], config=ENV_CONFIG), np.zeros(1, np.float32)
     env.reset(seed=0)
-    link.send(None)
-    link.recv()
-    n_steps, begin_s, begin_cpu_s = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - begin_s < ALONE_S:
+
+    def _step() -> int:
         _, _, terminated, truncated, _ = env.step(action)
-        n_steps += 1
         if terminated or truncated:
             env.reset()
-    elapsed_s, cpu_s = time.perf_counter() - begin_s, time.process_time() - begin_cpu_s
-    link.send((n_steps / elapsed_s, 1e6 * cpu_s / n_steps))
+        return 1
+
+    _take_turns(link, _step)
 
 
-def run_on_all_cores(target: Callable[[Connection], None]) -> tuple[float, float]:
-    """Runs a function in one process a core, all at the same time; returns summed steps/s and mean us."""
-    context = multiprocessing.get_context("spawn")
-    links = []
-    for _ in os.sched_getaffinity(0):
-        link, far_end = context.Pipe()
-        context.Process(target=target, args=(far_end,), daemon=True).start()
-        links.append(link)
-    for link in links:
+def _take_turns(link: Connection, drive: Callable[[], int]) -> None:
+    link.send(None)
+    while True:
         link.recv()
-    for link in links:
-        link.send(None)
-    found = [link.recv() for link in links]
-    return sum(speed for speed, _ in found), statistics.mean(cpu_us for _, cpu_us in found)
+        n_steps, begin_s, begin_cpu_s = 0, time.perf_counter(), time.process_time()
+        while time.perf_counter() - begin_s < TURN_S:
+            n_steps += drive()
+        link.send((n_steps, time.perf_counter() - begin_s, time.process_time() - begin_cpu_s))

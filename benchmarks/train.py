@@ -1,9 +1,11 @@
 """How many environment steps a second PPO learns from, and where time goes: `python benchmarks/train.py`.
 
-PPO learns with `ConvoyVecEnv` and with SB3's `SubprocVecEnv` on one road, over several numbers of workers. Before and
-after, bare SUMO runs on every core, and one environment alone. Time is counted as CPU time per step, of the workers and
-of each part of the learning process: that holds on a shared machine, where time on the wall does not. From it a model
-(docs/throughput.md) is fitted that predicts other machines. The last line is JSON.
+The PPO of `roadsense train` learns on one road, with workers that drive rollouts by themselves; on demand with several
+numbers of workers (`--n_workers 1 2 4 8 16`) and, for comparison, with workers that wait for each other after every
+step (`--compared_workers 8`). They take turns with each other, with bare SUMO on every core, and with one environment
+a core that nobody waits for: on a shared machine the ratios of a round hold, absolute figures do not. Figures are
+medians over the rounds. Time is counted on the wall, and as CPU time per step in the workers and in each part of the
+learning process; a model (docs/throughput.md) of it predicts other machines. The last line is JSON.
 """
 
 import json
@@ -11,18 +13,18 @@ import os
 import statistics
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tyro
-from limits import ENV_CONFIG, PATH, run_alone, run_bare, run_on_all_cores
-
-from roadsense.envs.convoy_env import ConvoyEnv
+from limits import ENV_CONFIG, PATH, OnAllCores, step_bare, step_env
 
 N_VCPUS = 32
+N_CORES = len(os.sched_getaffinity(0))
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+DRIVEN, STEPPED = "driven", "stepped"
+PARTS = ("drive", "forward", "update")
 
 
 @dataclass(frozen=True)
@@ -30,104 +32,134 @@ class BenchmarkConfig:
     """Settings.
 
     Attributes:
-        n_workers: numbers of workers to measure.
-        compared_workers: numbers of workers to measure SB3's `SubprocVecEnv` with, too.
-        n_rollouts: rollouts, each with its update, that are measured; one more warms up.
+        n_workers: numbers of workers to measure; by default the number that a training has by default.
+        compared_workers: numbers of workers to measure stepwise, too.
+        n_rounds: in each, everything is measured once.
+        n_rollouts: rollouts, each with its update, in a turn.
         rollout_steps: steps of a rollout over all workers.
-        batch_size: samples in a gradient step.
-        n_epochs: passes over each rollout.
         predicted_workers: workers on the machine that is predicted.
     """
 
-    n_workers: tuple[int, ...] = (1, 2, 4, 8, 16)
-    compared_workers: tuple[int, ...] = (8, 16)
-    n_rollouts: int = 3
-    rollout_steps: int = 8192
-    batch_size: int = 1024
-    n_epochs: int = 5
-    predicted_workers: int = 64
+    n_workers: tuple[int, ...] = ()
+    compared_workers: tuple[int, ...] = ()
+    n_rounds: int = 7
+    n_rollouts: int = 2
+    rollout_steps: int = 4096
+    predicted_workers: int = 32
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Of one kind of environment and number of workers; microseconds are CPU time per environment step.
+    """Of one training; microseconds are CPU time per environment step.
 
     Attributes:
-        kind: `ConvoyVecEnv` or `SubprocVecEnv`.
+        kind: `driven` (workers drive rollouts) or `stepped` (they wait for each other after every step).
         n_workers: processes.
-        start_s: until all workers have begun an episode.
         steps_per_s: on the wall, learning included.
+        ratio_to_bare: that, to the steps/s of bare SUMO on all cores in the same round.
+        cpu_ratio_to_bare: the same of the steps/s that the CPU times alone would allow on idle cores.
         worker_us: of all workers together.
-        transfer_us: of the learning process in the vectorised environment.
-        forward_us: in the policy, while collecting.
+        drive_us: of the learning process for the workers: messages, copies.
+        forward_us: in values and log-probabilities; when stepping, in the policy.
         update_us: in PPO's gradient steps.
-        other_us: the rest of collecting: buffers, tensors, bookkeeping.
+        other_us: the rest of it: buffers, callbacks, bookkeeping.
+        driving_share: of the time on the wall, in which the workers drive and the learner waits.
+        update_share: of the time on the wall, in PPO's gradient steps.
     """
 
     kind: str
     n_workers: int
-    start_s: float
     steps_per_s: float
+    ratio_to_bare: float
+    cpu_ratio_to_bare: float
     worker_us: float
-    transfer_us: float
+    drive_us: float
     forward_us: float
     update_us: float
     other_us: float
+    driving_share: float
+    update_share: float
 
     @property
     def learner_us(self) -> float:
         """All of the learning process."""
-        return self.transfer_us + self.forward_us + self.update_us + self.other_us
+        return self.drive_us + self.forward_us + self.update_us + self.other_us
 
 
 class Stopwatch:
-    """Adds up the CPU time spent in functions."""
+    """Adds up the CPU time, and the time on the wall, spent in methods."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+        self.cpu_s = dict.fromkeys(PARTS, 0.0)
+        self.wall_s = dict.fromkeys(PARTS, 0.0)
 
     def watch(self, owner: Any, method: str, name: str) -> None:
         """Counts the time in a method of an object under a name."""
         function = getattr(owner, method)
 
         def watched(*arguments: Any, **keywords: Any) -> Any:
-            begin_s = time.process_time()
+            cpu_s, wall_s = time.process_time(), time.perf_counter()
             result = function(*arguments, **keywords)
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - begin_s
+            self.cpu_s[name] += time.process_time() - cpu_s
+            self.wall_s[name] += time.perf_counter() - wall_s
             return result
 
         setattr(owner, method, watched)
 
 
-def make_env() -> ConvoyEnv:
-    return ConvoyEnv([PATH], config=ENV_CONFIG)
+class Training:
+    """The workers and the model that `roadsense train` would have.
 
+    Args:
+        kind: `driven` or `stepped`.
+        n_workers: processes.
+        config: settings.
+    """
 
-def start_env(kind: str, n_workers: int) -> tuple[Any, list[int]]:
-    """Returns a vectorised environment and the process ids of its workers."""
-    from stable_baselines3.common.vec_env import SubprocVecEnv
+    def __init__(self, kind: str, n_workers: int, config: BenchmarkConfig):
+        import torch
+        from stable_baselines3 import PPO
 
-    from roadsense.training.vec_env import ConvoyVecEnv
+        from roadsense.training.algorithms import build_model
+        from roadsense.training.train_config import TrainConfig
+        from roadsense.training.vec_env import ConvoyVecEnv
 
-    if kind == "ConvoyVecEnv":
-        env: Any = ConvoyVecEnv([PATH], ENV_CONFIG, n_workers)
-        return env, [link.pid for link in env._links]
-    env = SubprocVecEnv([make_env] * n_workers, start_method="forkserver")
-    env.seed(0)
-    return env, [process.pid for process in env.processes]
+        torch.set_num_threads(1)
+        self.kind, self.n_workers, self._n_steps = kind, n_workers, config.n_rollouts * config.rollout_steps
+        self._env = ConvoyVecEnv([PATH], ENV_CONFIG, n_workers)
+        settings = TrainConfig(n_workers=n_workers, rollout_steps=config.rollout_steps // n_workers)
+        self._model = build_model(self._env, settings)
+        if kind == STEPPED:
+            self._model.__class__ = PPO
+        self._model.learn(config.rollout_steps)
 
+    def take_turn(self, bare: tuple[float, float]) -> Measurement:
+        """Learns for a while; `bare` is what bare SUMO did just before, in steps/s and us of CPU time."""
+        model, watch = self._model, Stopwatch()
+        watched = {
+            DRIVEN: ((self._env, "drive", "drive"), (model, "_fill", "forward")),
+            STEPPED: ((self._env, "step", "drive"), (model.policy, "forward", "forward")),
+        }[self.kind]
+        for owner, method, name in (*watched, (model, "train", "update")):
+            watch.watch(owner, method, name)
+        worker_s, cpu_s = sum(map(read_cpu_s, self._env.pids)), time.process_time()
+        n_before, begin_s = model.num_timesteps, time.perf_counter()
+        model.learn(self._n_steps, reset_num_timesteps=False)
+        elapsed_s, n_steps = time.perf_counter() - begin_s, model.num_timesteps - n_before
+        worker_s, cpu_s = sum(map(read_cpu_s, self._env.pids)) - worker_s, time.process_time() - cpu_s
+        for owner, method, _ in (*watched, (model, "train", "update")):
+            delattr(owner, method)
+        parts_s = [worker_s, *(watch.cpu_s[name] for name in PARTS)]
+        parts_s.append(cpu_s - sum(parts_s[1:]))
+        speed, us = n_steps / elapsed_s, [1e6 * part_s / n_steps for part_s in parts_s]
+        shares = (watch.wall_s[name] / elapsed_s for name in ("drive", "update"))
+        model = {"worker_us": us[0], "learner_us": sum(us[1:])}
+        cpu_ratio = predict(model, self.n_workers, N_CORES) / (1e6 * N_CORES / bare[1])
+        return Measurement(self.kind, self.n_workers, speed, speed / bare[0], cpu_ratio, *us, *shares)
 
-def build_model(env: Any, config: BenchmarkConfig) -> Any:
-    """Returns PPO with the network and settings that `roadsense.train_convoy` has."""
-    import torch
-    from stable_baselines3 import PPO
-
-    from roadsense.policies.deep_sets import DeepSetsExtractor
-
-    torch.set_num_threads(1)
-    policy = {"features_extractor_class": DeepSetsExtractor, "net_arch": [64, 64], "log_std_init": -1.5}
-    sizes = {"n_steps": config.rollout_steps // env.num_envs, "batch_size": config.batch_size}
-    return PPO("MultiInputPolicy", env, **sizes, n_epochs=config.n_epochs, device="cpu", policy_kwargs=policy, seed=0)
+    def close(self) -> None:
+        """Ends the workers."""
+        self._env.close()
 
 
 def read_cpu_s(pid: int) -> float:
@@ -136,98 +168,79 @@ def read_cpu_s(pid: int) -> float:
     return (int(user) + int(system)) / TICKS_PER_S
 
 
-def measure(kind: str, n_workers: int, config: BenchmarkConfig) -> Measurement:
-    """Measures one kind and number of workers."""
-    begin_s = time.perf_counter()
-    env, pids = start_env(kind, n_workers)
-    env.reset()
-    start_s = time.perf_counter() - begin_s
-    model, watch = build_model(env, config), Stopwatch()
-    watch.watch(env, "step_async", "transfer")
-    watch.watch(env, "step_wait", "transfer")
-    watch.watch(model.policy, "forward", "forward")
-    watch.watch(model, "train", "update")
-    model.learn(config.rollout_steps)
-    watch.seconds.clear()
-    worker_s, cpu_s = sum(map(read_cpu_s, pids)), time.process_time()
-    n_before, begin_s = model.num_timesteps, time.perf_counter()
-    model.learn(config.n_rollouts * config.rollout_steps, reset_num_timesteps=False)
-    elapsed_s, n_steps = time.perf_counter() - begin_s, model.num_timesteps - n_before
-    worker_s, cpu_s = sum(map(read_cpu_s, pids)) - worker_s, time.process_time() - cpu_s
-    env.close()
-    parts = [worker_s, *(watch.seconds[name] for name in ("transfer", "forward", "update"))]
-    parts.append(cpu_s - sum(parts[1:]))
+def take_medians(found: list[Measurement]) -> Measurement:
+    """Returns the median of each figure."""
+    names = [field.name for field in fields(Measurement)][2:]
     return Measurement(
-        kind,
-        n_workers,
-        round(start_s, 2),
-        round(n_steps / elapsed_s),
-        *(round(1e6 * part / n_steps, 1) for part in parts),
+        found[0].kind,
+        found[0].n_workers,
+        *(round(statistics.median(getattr(one, name) for one in found), 3) for name in names),
     )
 
 
 def fit(found: list[Measurement]) -> dict[str, float]:
-    """Fits the model: a step costs `worker_us` in a worker, and `step_us + call_us / n_workers` in the learner."""
-    inverse = [1 / one.n_workers for one in found]
-    call_us, step_us = np.polyfit(inverse, [one.learner_us for one in found], 1)
-    worker_us = statistics.median(one.worker_us for one in found if one.n_workers >= len(os.sched_getaffinity(0)))
-    return {"worker_us": worker_us, "step_us": round(float(step_us), 1), "call_us": round(float(call_us), 1)}
+    """Returns what a step costs in a worker and in the learner: the medians over the numbers of workers."""
+    worker_us, learner_us = ([getattr(one, name) for one in found] for name in ("worker_us", "learner_us"))
+    return {"worker_us": statistics.median(worker_us), "learner_us": statistics.median(learner_us)}
 
 
 def predict(model: dict[str, float], n_workers: int, n_cores: int) -> float:
     """Returns the steps/s the model gives: workers and learner take turns, as PPO has it."""
-    parallel = min(n_workers, n_cores)
-    return 1e6 / (model["worker_us"] / parallel + model["step_us"] + model["call_us"] / n_workers)
+    return 1e6 / (model["worker_us"] / min(n_workers, n_cores) + model["learner_us"])
 
 
 def report(found: list[Measurement], model: dict[str, float]) -> None:
     """Prints the table."""
-    n_cores = len(os.sched_getaffinity(0))
-    names = [name for name in asdict(found[0]) if name != "kind"]
-    print(f"| {'kind':14} |" + "".join(f" {name} |" for name in [*names, "model_steps_per_s"]))
-    print("|---" * (len(names) + 2) + "|")
+    names = [field.name for field in fields(Measurement)]
+    print("|" + "".join(f" {name} |" for name in [*names, "model_steps_per_s"]))
+    print("|---" * (len(names) + 1) + "|")
     for one in found:
-        own = round(predict(model, one.n_workers, n_cores)) if one.kind == "ConvoyVecEnv" else ""
-        print(f"| {one.kind:14} |" + "".join(f" {getattr(one, name)} |" for name in names) + f" {own} |")
+        own = round(predict(model, one.n_workers, N_CORES)) if one.kind == DRIVEN else ""
+        print("|" + "".join(f" {getattr(one, name)} |" for name in names) + f" {own} |")
 
 
-def share_out(best: Measurement, alone_us: float) -> dict[str, float]:
-    """Returns the shares of CPU time; what a worker takes beyond an environment left alone is transfer."""
-    total_us = best.worker_us + best.learner_us
-    simulation_us = min(alone_us, best.worker_us)
-    shares = {
-        "simulation": simulation_us,
-        "transfer": best.worker_us - simulation_us + best.transfer_us,
-        "forward": best.forward_us,
-        "update": best.update_us,
-        "other": best.other_us,
-    }
-    return {name: value_us / total_us for name, value_us in shares.items()}
+def measure(config: BenchmarkConfig) -> tuple[list[Measurement], list[tuple[float, float]], list[float]]:
+    """Lets everything take its turns.
+
+    Returns:
+        The trainings' medians; of bare SUMO and each round, steps/s and us of CPU time a step; an environment's us.
+    """
+    from roadsense.training.train_config import TrainConfig, complete
+
+    chosen = config.n_workers or (complete(TrainConfig()).n_workers,)
+    trainings = [Training(DRIVEN, n_workers, config) for n_workers in chosen]
+    trainings += [Training(STEPPED, n_workers, config) for n_workers in config.compared_workers]
+    bare, alone = OnAllCores(step_bare), OnAllCores(step_env)
+    found: dict[Training, list[Measurement]] = {training: [] for training in trainings}
+    bare_found, alone_us = [], []
+    for place in range(config.n_rounds):
+        bare_found.append(bare.take_turn())
+        alone_us.append(alone.take_turn()[1])
+        for training in trainings:
+            found[training].append(training.take_turn(bare_found[-1]))
+            sys.stderr.write(f"round {place + 1}, bare {bare_found[-1][0]:.0f}: {found[training][-1]}\n")
+    for each in (*trainings, bare, alone):
+        each.close()
+    return [take_medians(measurements) for measurements in found.values()], bare_found, alone_us
 
 
 def main() -> None:
     """Measures, and prints the table and the JSON."""
     config = tyro.cli(BenchmarkConfig, description=__doc__)
-    bare, (_, alone_us) = [run_on_all_cores(run_bare)[0]], run_on_all_cores(run_alone)
-    found = []
-    for n_workers in config.n_workers:
-        for kind in ("ConvoyVecEnv", "SubprocVecEnv"):
-            if kind == "ConvoyVecEnv" or n_workers in config.compared_workers:
-                found.append(measure(kind, n_workers, config))
-                sys.stderr.write(f"{found[-1]}\n")
-    bare.append(run_on_all_cores(run_bare)[0])
-    ours = [one for one in found if one.kind == "ConvoyVecEnv"]
-    model, best = fit(ours), max(ours, key=lambda one: one.steps_per_s)
+    found, bare, alone_us = measure(config)
+    ours = [one for one in found if one.kind == DRIVEN]
+    model, best = fit(ours), max(ours, key=lambda one: one.ratio_to_bare)
     report(found, model)
-    shares = share_out(best, alone_us)
     result = {
-        "steps_per_s": best.steps_per_s,
+        "steps_per_s": round(best.steps_per_s),
         "n_workers": best.n_workers,
-        "ratio_to_bare": round(best.steps_per_s / statistics.mean(bare), 3),
-        "bare_steps_per_s": [round(speed) for speed in bare],
-        "env_alone_us": round(alone_us, 1),
-        **{f"share_{name}": round(share, 3) for name, share in shares.items()},
+        "ratio_to_bare": best.ratio_to_bare,
+        "cpu_ratio_to_bare": best.cpu_ratio_to_bare,
+        "bare_steps_per_s": [round(speed) for speed, _ in bare],
+        "bare_us": round(statistics.median(us for _, us in bare), 1),
+        "env_alone_us": round(statistics.median(alone_us), 1),
         "model": model,
+        "steps_per_s_on_idle_cores": round(predict(model, best.n_workers, N_CORES)),
         "predicted_32_vcpu_steps_per_s": round(predict(model, config.predicted_workers, N_VCPUS)),
         "measurements": [asdict(one) for one in found],
     }

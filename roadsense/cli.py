@@ -68,12 +68,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("roadsense.train_convoy:main", "train a policy on a dataset"),
     "search": ("roadsense.search:main", "search for settings that train better policies"),
     "evaluate": ("roadsense.evaluate:main", "judge a policy on held-out scenarios, beside baselines"),
+    "repeat": ("roadsense.evaluation.repeat:main", "repeat an episode of an evaluation exactly"),
+    "compare": ("roadsense.evaluation.compare_runs:main", "two evaluated runs side by side, on the same episodes"),
+    "tune-baselines": (
+        "roadsense.evaluation.tuning:main",
+        "search for the baselines' best settings on train scenarios",
+    ),
     "export": ("roadsense.export:main", "turn a policy into TFLite and prove it equal"),
     "fit-channel": ("roadsense.fit_channel:main", "fit a radio to a log of your own hardware's messages"),
     "run": ("roadsense.cli:run", "run a notebook with parameters, keep the executed copy"),
     "job": ("roadsense.jobs.commands:main", "run a notebook as a job: here, in the image, or on AWS"),
-    "runs": ("roadsense.cli:runs", "list runs and what they are doing"),
+    "runs": ("roadsense.cli:runs", "list runs and what they are doing; lineage RUN, reproduce RUN"),
     "watch": ("roadsense.training.watch:main", "follow a training from any terminal until it ends"),
+    "doctor": ("roadsense.doctor:main", "check the installation and say what is missing"),
     "workstation": ("roadsense.jobs.workstation:main", "start a machine on EC2 to work on, with a training in tmux"),
     "demo": ("roadsense.cli:demo", "the whole way once, small, in about 10 minutes"),
 }
@@ -110,7 +117,12 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def runs(arguments: Sequence[str]) -> int:
-    """Runs `roadsense runs [FOLDER]`: lists the runs below a folder, the oldest first."""
+    """Runs `roadsense runs [FOLDER]`, which lists the runs below a folder, or `roadsense runs lineage|reproduce RUN`.
+
+    `lineage` prints where a run's policy comes from, `reproduce` the commands that make it again.
+    """
+    if arguments and arguments[0] in ("lineage", "reproduce"):
+        return run_command(lambda: _trace(*arguments))
     return run_command(lambda: _list_runs(arguments[0] if arguments else "runs"))
 
 
@@ -154,6 +166,21 @@ def _run(config: RunConfig) -> None:
     output = config.output or Path("runs") / "notebooks" / config.notebook.name
     executed = run_notebook(config.notebook, output, decode_parameters(config.notebook, dict(config.parameters)))
     sys.stdout.write(f"Executed notebook: {executed}\n")
+
+
+def _trace(question: str, *folders: str) -> None:
+    from roadsense.lineage import list_commands, trace_lineage
+    from roadsense.runs import open_run
+
+    if len(folders) != 1:
+        raise InputError(f"Expected the folder of one run behind {question}, got {len(folders)}.")
+    run = open_run(folders[0], trained=False)
+    lines = (
+        [f"{link:10}{what}" for link, what in trace_lineage(run).items()]
+        if question == "lineage"
+        else list_commands(run)
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _list_runs(folder: str) -> None:

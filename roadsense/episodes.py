@@ -3,9 +3,9 @@
 An episode is decided by its plan alone, so the table is the same whatever the number of workers.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.driver import PERFECT_DRIVER
 from roadsense.envs.episode import EnvConfig
 from roadsense.envs.observation import Observation
-from roadsense.errors import ScenarioError, SimulationError
-from roadsense.policies.controllers import BASELINES, Controller
+from roadsense.envs.v2v_presets import V2vPreset
+from roadsense.errors import InputError, ScenarioError, SimulationError
+from roadsense.policies.baselines import BASELINES
+from roadsense.policies.controllers import Controller
 from roadsense.policies.trained import load_controller
 from roadsense.progress import progress_bar
 from roadsense.scenario import ScenarioName
@@ -36,16 +38,20 @@ class Plan:
     """One episode to be run.
 
     Attributes:
-        policy: one of `POLICIES`.
+        policy: one of `POLICIES`, or a name that the worker was given.
         config_path: the scenario's `.sumocfg`.
         seed: of the reset.
         hazard: whether a car ahead is made to brake hard.
+        radio: what the convoy has, instead of the environment's; None for that.
+        sumo_checks: whether SUMO's safe-speed check protects the ego; None for what the environment's settings say.
     """
 
     policy: str
     config_path: Path
     seed: int
     hazard: bool
+    radio: V2vPreset | None = None
+    sumo_checks: bool | None = None
 
 
 class Worker:
@@ -53,13 +59,19 @@ class Worker:
 
     Args:
         env_config: settings of the environment.
-        policy_path: file of the judged policy; None if only baselines are run. Loaded when first needed.
+        policy: the judged policy or its file; None if only baselines are run. A file is loaded when first needed.
+        others: more policies, by name.
     """
 
-    def __init__(self, env_config: EnvConfig, policy_path: Path | None = None):
+    def __init__(
+        self,
+        env_config: EnvConfig,
+        policy: Path | Controller | None = None,
+        others: Mapping[str, Controller] | None = None,
+    ):
         self._config = env_config
-        self._policy_path = policy_path
-        self._controllers = {BOUND: BASELINES["unassisted"], **BASELINES}
+        self._policy = policy
+        self._controllers = {BOUND: BASELINES["unassisted"], **BASELINES, **(others or {})}
         self._env: ConvoyEnv | None = None
 
     def run(self, plan: Plan) -> Row:
@@ -69,11 +81,9 @@ class Worker:
             ScenarioError: if the scenario cannot be opened.
             InputError: if the policy cannot be.
         """
-        controller = self._controller(plan.policy)
-        if self._env is None:
-            self._env = ConvoyEnv([plan.config_path], config=self._config)
+        controller = self.controller(plan.policy)
         try:
-            return run_episode(self._env, controller, plan)
+            return run_episode(self._open(plan), controller, plan)
         except SimulationError as error:
             return {**_describe_plan(plan), "error": str(error)}
 
@@ -81,31 +91,63 @@ class Worker:
         """Ends the simulation."""
         if self._env is not None:
             self._env.close()
+            self._env = None
 
-    def _controller(self, name: str) -> Controller:
+    def env_config(self, plan: Plan) -> EnvConfig:
+        """Returns the settings a plan is run with."""
+        checks = self._config.sumo_checks if plan.sumo_checks is None else plan.sumo_checks
+        return replace(self._config, sumo_checks=checks)
+
+    def controller(self, name: str) -> Controller:
+        """Returns the policy of that name.
+
+        Raises:
+            InputError: if there is none, or its file cannot be loaded.
+        """
         if name in (POLICY, MUTED) and name not in self._controllers:
-            if self._policy_path is None:
+            if self._policy is None:
                 raise SimulationError(f"Expected the file of a policy to run {name!r}, got none.")
-            self._controllers[POLICY] = self._controllers[MUTED] = load_controller(self._policy_path)
+            judged = load_controller(self._policy) if isinstance(self._policy, Path) else self._policy
+            self._controllers[POLICY] = self._controllers[MUTED] = judged
+        if name not in self._controllers:
+            raise InputError(f"Expected a policy of {sorted(self._controllers)}, got {name!r}.")
         return self._controllers[name]
+
+    def _open(self, plan: Plan) -> ConvoyEnv:
+        config = self.env_config(plan)
+        if self._env is None or self._env.config != config:
+            self.close()
+            self._env = ConvoyEnv([plan.config_path], config=config)
+        return self._env
 
 
 def run_episode(env: ConvoyEnv, controller: Controller, plan: Plan) -> Row:
     """Runs a planned episode and returns its row: the plan, what was drawn, and the outcome."""
+    observation, drawn = env.reset(seed=plan.seed, options=reset_options(plan))
+    over = False
+    while not over:
+        observation, _, terminated, truncated, info = env.step(controller(as_batch(observation))[0])
+        over = terminated or truncated
+    return {**_describe_plan(plan), **_describe_draw(drawn), **info["outcome"], "error": info.get("error", "")}
+
+
+def reset_options(plan: Plan) -> dict[str, Any]:
+    """Returns the options of the reset that a plan asks for: its radio is mute for `MUTED`, and so on."""
     options: dict[str, Any] = {"scenario": plan.config_path, "hazard": plan.hazard}
+    if plan.radio is not None:
+        options["v2v"] = plan.radio
     if plan.policy == MUTED:
         options["v2v"] = "muted"
     if plan.policy == BOUND:
         options["driver"] = PERFECT_DRIVER
-    observation, drawn = env.reset(seed=plan.seed, options=options)
-    over = False
-    while not over:
-        batch = Observation(
-            ego=observation["ego"][None], peers=observation["peers"][None], peer_mask=observation["peer_mask"][None]
-        )
-        observation, _, terminated, truncated, info = env.step(controller(batch)[0])
-        over = terminated or truncated
-    return {**_describe_plan(plan), **_describe_draw(drawn), **info["outcome"], "error": info.get("error", "")}
+    return options
+
+
+def as_batch(observation: Observation) -> Observation:
+    """Returns a batch of one observation."""
+    return Observation(
+        ego=observation["ego"][None], peers=observation["peers"][None], peer_mask=observation["peer_mask"][None]
+    )
 
 
 def run_plans(plans: Sequence[Plan], worker: Worker, n_workers: int) -> list[Row]:
@@ -178,4 +220,6 @@ def _describe_draw(drawn: dict[str, Any]) -> Row:
         "driver_reaction_time_s": driver.reaction_time_s,
         "driver_time_headway_s": driver.time_headway_s,
         "radio_loss_20_to_50_m": drawn["v2v"].loss[1],
+        "radio_latency_s": drawn["v2v"].latency_mean_s,
+        "radio_position_std_m": drawn["v2v"].position_std_m,
     }

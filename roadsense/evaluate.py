@@ -1,91 +1,32 @@
 """Judges a policy on held-out scenarios, beside baselines and null policies: run folder in, tables and figures out."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import tyro
 
-from roadsense import plots
 from roadsense.command import run_command
-from roadsense.dataset import find_dataset
-from roadsense.envs.episode import EnvConfig
-from roadsense.episodes import POLICIES, Plan, Worker, run_plans
-from roadsense.errors import InputError, RunError
-from roadsense.policies.trained import TFLITE_SUFFIX
-from roadsense.runs import Run, open_run
-from roadsense.scenario import find_scenarios, open_scenario
-from roadsense.scratch import scratch_folder
-from roadsense.summary import find_claims, summarise, write_markdown
+from roadsense.dataset import MANIFEST_NAME, Dataset, find_dataset
+from roadsense.envs.v2v_presets import get_preset
+from roadsense.episodes import NULL_POLICIES, POLICY, run_plans
+from roadsense.evaluation.candidates import Candidates, find_candidates
+from roadsense.evaluation.config import EvalConfig
+from roadsense.evaluation.gallery import record_gallery
+from roadsense.evaluation.parts import CURVE_RADIO, PlannedEpisode, plan_curves, plan_held_out, plan_splits, with_checks
+from roadsense.evaluation.results import Evaluation, conclude, open_evaluation
+from roadsense.evaluation.tables import make_table
+from roadsense.evaluation.writing import write_evaluation
+from roadsense.policies.baselines import BASELINES
+from roadsense.runs import describe_origin
+from roadsense.scenario import find_scenarios
+from roadsense.summary import write_markdown
 
-EPISODES_NAME, SUMMARY_NAME, CLAIMS_NAME, CONFIG_NAME = "episodes.csv", "summary.csv", "claims.csv", "config.json"
-DPI = 150
-
-
-@dataclass(frozen=True)
-class EvalConfig:
-    """Settings of an evaluation; the command line and a notebook's parameters are these fields.
-
-    Attributes:
-        run_dir: the run whose policy is judged, and in which the evaluation is written.
-        dataset_dir: folder; every `.sumocfg` below it is driven.
-        episodes_per_scenario: episodes of each scenario, each with a seed of its own.
-        calm_share: share of them, rounded, in which no car is made to brake hard; they measure false braking.
-        n_steps: steps until an episode is cut.
-        v2v: radio preset; each episode draws its own radio around it.
-        seed: of everything random.
-        workers: worker processes, one SUMO each; 0 for one a core. The results don't depend on it.
-        sumo_checks: whether SUMO's safe-speed check protects the ego; then the figures say little of the policy.
-        policy: a `.tflite` to be judged instead of the run's model.
-    """
-
-    run_dir: str
-    dataset_dir: str = "scenarios/dataset_v1/eval"
-    episodes_per_scenario: int = 15
-    calm_share: float = 0.2
-    n_steps: int = 500
-    v2v: str = "esp_now"
-    seed: int = 0
-    workers: int = 0
-    sumo_checks: bool = False
-    policy: str | None = None
-
-    def __post_init__(self) -> None:
-        for name, least in {"episodes_per_scenario": 1, "n_steps": 1, "seed": 0, "workers": 0}.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise InputError(f"{name}: expected a whole number of {least} or more, got {value!r}.")
-        if not 0 <= self.calm_share <= 1:
-            raise InputError(f"calm_share: expected 0 to 1, got {self.calm_share}.")
-        if self.policy is not None and Path(self.policy).suffix != TFLITE_SUFFIX:
-            raise InputError(f"policy: expected a {TFLITE_SUFFIX} file, got {self.policy!r}.")
-        self.env_config()
-
-    def env_config(self) -> EnvConfig:
-        """Returns the environment's settings."""
-        return EnvConfig(n_steps=self.n_steps, v2v=self.v2v, sumo_checks=self.sumo_checks, step_info=False)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What an evaluation came to.
-
-    Attributes:
-        folder: where it lies.
-        episodes: a row for each episode of each policy.
-        summary: a row for each policy.
-        claims: the paired comparisons with the null policies.
-    """
-
-    folder: Path
-    episodes: pd.DataFrame
-    summary: pd.DataFrame
-    claims: pd.DataFrame
+__all__ = ["EvalConfig", "Evaluation", "evaluate", "main", "open_evaluation", "plan_episodes"]
 
 
 def evaluate(config: EvalConfig) -> Evaluation:
@@ -103,81 +44,57 @@ def evaluate(config: EvalConfig) -> Evaluation:
         InputError: if the `.tflite` cannot be used.
         SimulationError: if a worker process dies.
     """
-    policy_path = _find_policy(config)
-    plans = plan_episodes(find_scenarios(find_dataset(config.dataset_dir)), config)
-    worker = Worker(config.env_config(), policy_path)
-    rows = run_plans(plans, worker, config.workers or os.cpu_count() or 1)
-    return write_evaluation(pd.DataFrame(rows), config)
+    config = replace(config, dataset_dir=str(find_dataset(config.dataset_dir)))
+    candidates = find_candidates(config)
+    planned = plan_episodes(find_scenarios(config.dataset_dir), config, candidates)
+    worker = candidates.make_worker(config)
+    n_workers = config.workers or os.cpu_count() or 1
+    rows = run_plans([one.plan for one in planned], worker, n_workers)
+    episodes = make_table(planned, rows, config.sumo_checks)
+    found = conclude(Path(config.run_dir), config, _describe_origin(config, candidates, episodes), episodes)
+    gallery = record_gallery(found, worker, n_workers)
+    return write_evaluation(found, gallery)
 
 
-def plan_episodes(scenario_paths: Sequence[Path], config: EvalConfig) -> list[Plan]:
-    """Returns all episodes, each seed of each scenario with every policy; the last seeds are without a hazard.
+def plan_episodes(
+    scenario_paths: Sequence[Path], config: EvalConfig, candidates: Candidates | None = None
+) -> list[PlannedEpisode]:
+    """Returns all episodes of an evaluation, those with SUMO's checks on last: a worker starts anew for them.
+
+    Args:
+        scenario_paths: the held-out scenarios.
+        config: settings.
+        candidates: who drives; if None, they are looked for.
 
     Raises:
         ScenarioError: if a scenario cannot be opened.
     """
-    n_hazards = config.episodes_per_scenario - round(config.calm_share * config.episodes_per_scenario)
-    plans = []
-    for number, path in enumerate(scenario_paths):
-        open_scenario(path)
-        seeds = np.random.SeedSequence((config.seed, number)).generate_state(config.episodes_per_scenario)
-        for index, seed in enumerate(seeds.tolist()):
-            plans += [Plan(policy, path, seed, index < n_hazards) for policy in POLICIES]
-    return plans
+    candidates = candidates or find_candidates(config)
+    rules = [name for name in BASELINES if name not in NULL_POLICIES]
+    beside = list(candidates.beside)
+    own = (config.episodes_per_scenario, config.calm_share, config.seed)
+    held_out = plan_held_out(scenario_paths, *own, candidates.names)
+    splits = plan_splits(
+        Path(config.dataset_dir), config.split_episodes, config.calm_share, config.seed, (POLICY, "unassisted", *beside)
+    )
+    radio = get_preset(CURVE_RADIO if config.v2v == "scenario" else config.v2v)
+    curves = plan_curves(held_out, config.curve_episodes, radio, (POLICY, *rules, *beside))
+    column = config.checks_column and not config.sumo_checks
+    return [*held_out, *splits, *curves, *(with_checks(held_out) if column else [])]
 
 
-def write_evaluation(episodes: pd.DataFrame, config: EvalConfig) -> Evaluation:
-    """Sums the episodes up and writes tables and figures into a new folder of the run; see `evaluate`."""
-    summary = summarise(episodes, np.random.default_rng(config.seed))
-    claims = find_claims(episodes)
-    run = Run(Path(config.run_dir))
-    with scratch_folder(".evaluation.", run.folder) as outer:
-        waiting = outer / "evaluation"
-        waiting.mkdir()
-        for name, table in {EPISODES_NAME: episodes, SUMMARY_NAME: summary, CLAIMS_NAME: claims}.items():
-            table.to_csv(waiting / name, index=False)
-        (waiting / "summary.md").write_text(write_markdown(summary))
-        (waiting / CONFIG_NAME).write_text(json.dumps(asdict(config), indent=2) + "\n")
-        figures = {
-            "collision_rate.png": plots.plot_collision_rates(summary),
-            "minimum_ttc.png": plots.plot_min_ttc(episodes),
-            "outcomes_by_scenario.png": plots.plot_outcomes_by_scenario(episodes),
-        }
-        for name, figure in figures.items():
-            figure.savefig(waiting / name, dpi=DPI)
-        folder = waiting.rename(_free_folder(run.evaluation_dir))
-    return Evaluation(folder, episodes, summary, claims)
-
-
-def open_evaluation(folder: str | Path) -> Evaluation:
-    """Reads an evaluation back.
-
-    Raises:
-        RunError: if the folder holds none.
-    """
-    folder = Path(folder)
-    if not (folder / EPISODES_NAME).is_file():
-        raise RunError(f"Expected an evaluation with {EPISODES_NAME} in {folder}, found none. Make one first.")
-    episodes = pd.read_csv(folder / EPISODES_NAME, dtype={"error": str}).fillna({"error": ""})
-    return Evaluation(folder, episodes, pd.read_csv(folder / SUMMARY_NAME), pd.read_csv(folder / CLAIMS_NAME))
-
-
-def _find_policy(config: EvalConfig) -> Path:
-    if config.policy is None:
-        return open_run(config.run_dir).model_path
-    if not Path(config.run_dir).is_dir():
-        raise RunError(f"Expected the folder of a run, but {config.run_dir} is not there. Check the path.")
-    if not Path(config.policy).is_file():
-        raise InputError(f"policy: expected a file, but {config.policy} is not there. Check the path.")
-    return Path(config.policy)
-
-
-def _free_folder(wanted: Path) -> Path:
-    folder, number = wanted, 1
-    while folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        number += 1
-        folder = wanted.with_name(f"{wanted.name}_{number}")
-    return folder
+def _describe_origin(config: EvalConfig, candidates: Candidates, episodes: pd.DataFrame) -> dict[str, Any]:
+    folder = Path(config.dataset_dir).resolve().parent
+    dataset = Dataset.open(folder) if (folder / MANIFEST_NAME).is_file() else None
+    return {
+        **describe_origin(),
+        "policy_files": {
+            "policy": str(candidates.policy), **{name: str(path) for name, path in candidates.beside.items()}
+        },
+        "policy_sha256": candidates.hashes(),
+        "dataset_digest": dataset.digest if dataset else None,
+        "n_scenarios": int(episodes["config_path"].nunique()),
+    }  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -187,7 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _evaluate_from(arguments: Sequence[str] | None) -> None:
     evaluation = evaluate(tyro.cli(EvalConfig, args=arguments, prog="roadsense evaluate"))
-    sys.stdout.write(f"{write_markdown(evaluation.summary)}\n{evaluation.folder}\n")
+    sentences = "\n".join(f"- {verdict.text}" for verdict in evaluation.verdicts)
+    sys.stdout.write(f"{write_markdown(evaluation.summary)}\n{sentences}\n\n{evaluation.folder}\n")
 
 
 if __name__ == "__main__":

@@ -4,34 +4,30 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tyro
 
 from roadsense.augment.bases import Base, read_bases
 from roadsense.augment.convoy_naming import ConvoyNaming
-from roadsense.augment.filling import Filler, FillRules, train_places
 from roadsense.augment.offers import add_offers
+from roadsense.augment.proving import fill_dataset
 from roadsense.augment.ranges import VariationRanges, read_ranges
-from roadsense.augment.records import SPLITS, ScenarioRecord
-from roadsense.augment.slots import Slot, deal_slots
+from roadsense.augment.shards import OUTCOMES, SCENARIOS, take_shards, write_shard
 from roadsense.augment.working_folder import clear_strays, hold_working_folder, refuse_existing, release
 from roadsense.command import run_command
 from roadsense.dataset import SCHEMA_VERSION, Dataset, compute_digest, current_versions, write_manifest
 from roadsense.errors import GateError, InputError
-from roadsense.progress import progress_bar
 
 WIDE_FACTOR = 1.5
 """How much wider than the others' the ranges of the split eval_wide are."""
 
 _LEAST = {"seed": 0, "n_train": 1, "n_eval": 1, "n_eval_wide": 0, "workers": 0, "max_refusals_per_base": 0}
-_NO_SETTINGS = ("base_dir", "output_dir", "workers", "ranges_file")
+_LEAST |= {"n_shards": 1, "shard": 0}
+_NO_SETTINGS = ("base_dir", "output_dir", "workers", "ranges_file", "n_shards", "shard", "shards")
 
 
 @dataclass(frozen=True)
@@ -65,6 +61,12 @@ class GenConfig:
     varied, each counted once, ranges scaled to 1."""
     ranges_file: Path | None = None
     """TOML file with ranges by the names of the options below; an option given here wins over it."""
+    n_shards: int = 1
+    """Machines that prove a share of the draws each. With more than one, `output_dir` becomes such a share."""
+    shard: int = 0
+    """Which of them this is, from 0."""
+    shards: tuple[Path, ...] = ()
+    """Folders of all shares, to make the dataset of; the other settings are those they were made with."""
     ranges: tyro.conf.OmitArgPrefixes[VariationRanges] = field(default_factory=VariationRanges)
     """What is varied, and how far."""
 
@@ -82,6 +84,11 @@ class GenConfig:
             raise InputError(
                 f"min_split_distance: expected 0 to 0.4 (random draws are about 0.4 apart), "
                 f"got {self.min_split_distance}."
+            )
+        if self.shard >= self.n_shards or (self.shards and self.n_shards > 1):
+            raise InputError(
+                f"shard: expected a number below n_shards, and no shards to put together, got {self.shard} of "
+                f"{self.n_shards} and {len(self.shards)} shards."
             )
         object.__setattr__(self, "convoy", tuple(self.convoy))
         if bool(self.ego) != bool(self.convoy):
@@ -127,6 +134,31 @@ def generate_dataset(config: GenConfig) -> Dataset:
     return Dataset.open(output_dir)
 
 
+def prove_shard(config: GenConfig) -> Path:
+    """Proves one machine's share of the draws and returns its folder, `output_dir`; `generate_dataset` takes them all.
+
+    Raises:
+        DatasetError: if `output_dir` is already something, or being made by another run.
+        InputError: see `generate_dataset`, as for the other errors.
+    """
+    output_dir = Path(config.output_dir)
+    refuse_existing(output_dir)
+    bases = _read_bases(config)
+    key = _key(config, {base.name: base.hash_files() for base in bases})
+    with hold_working_folder(output_dir, key) as working:
+        _make_folders(working)
+        fill_dataset(working, bases, config)
+        write_shard(working, key, config.shard, config.n_shards)
+        working.rename(output_dir)
+    return output_dir
+
+
+def _make_folders(working: Path) -> None:
+    for name in (SCENARIOS, OUTCOMES):
+        (working / name).mkdir(exist_ok=True)
+    clear_strays(working / SCENARIOS)
+
+
 def _key(config: GenConfig, hashes: Mapping[str, Any]) -> str:
     content = [SCHEMA_VERSION, current_versions(), config.settings, hashes]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
@@ -151,11 +183,10 @@ def _make_dataset(
     from roadsense.augment.dataset_card import write_card
     from roadsense.augment.difficulty import measure_difficulty
 
-    folder = working / "dataset"
-    for path in (folder, working / "outcomes"):
-        path.mkdir(exist_ok=True)
-    clear_strays(folder)
-    records, refusals = _fill_dataset(working, bases, config)
+    folder = working / SCENARIOS
+    _make_folders(working)
+    take_shards(working, config.shards, working.name)
+    records, refusals = fill_dataset(working, bases, config)
     rows = measure_difficulty([folder / record.config for record in records], config.workers or os.cpu_count() or 1)
     records = [replace(record, difficulty=row) for record, row in zip(records, rows, strict=True)]
     dataset = Dataset(
@@ -174,50 +205,17 @@ def _make_dataset(
     return folder
 
 
-def _fill_dataset(
-    working: Path, bases: Sequence[Base], config: GenConfig
-) -> tuple[list[ScenarioRecord], list[dict[str, Any]]]:
-    slots = _deal(bases, config)
-    rules = FillRules(config.ranges, config.min_split_distance, config.max_refusals_per_base)
-    n_all = sum(map(len, slots.values()))
-    with _workers(config.workers or os.cpu_count()) as pool, progress_bar(n_all, "proving", "scenario") as bar:
-        filler = Filler(working, rules, pool, bar)
-        records = filler.fill(slots["train"], trained={})
-        trained = train_places(slots["train"], config.ranges)
-        for split in SPLITS[1:]:
-            records += filler.fill(slots[split], trained)
-    return records, filler.refusals
-
-
-def _deal(bases: Sequence[Base], config: GenConfig) -> dict[str, list[Slot]]:
-    counts = {"train": config.n_train, "eval": config.n_eval, "eval_wide": config.n_eval_wide}
-    streams = np.random.SeedSequence(config.seed).spawn(len(SPLITS))
-    slots, first = {}, 1
-    for split, stream in zip(SPLITS, streams, strict=True):
-        held_out = config.hold_out_base
-        own = [one for one in bases if held_out is None or (one.name == held_out) == (split != "train")]
-        numbers = range(first, first + counts[split])
-        slots[split] = deal_slots(split, numbers, own, stream, config.split_ranges(split))
-        first += counts[split]
-    return slots
-
-
-@contextmanager
-def _workers(n: int | None) -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(n)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Makes a dataset as the command line says, prints where it lies, and returns the exit code."""
     return run_command(lambda: _generate_from(arguments))
 
 
 def _generate_from(arguments: Sequence[str] | None) -> None:
-    dataset = generate_dataset(tyro.cli(GenConfig, args=arguments, prog="roadsense gen-scenarios"))
+    config = tyro.cli(GenConfig, args=arguments, prog="roadsense gen-scenarios")
+    if config.n_shards > 1:
+        sys.stdout.write(f"{prove_shard(config)}: shard {config.shard} of {config.n_shards}\n")
+        return
+    dataset = generate_dataset(config)
     sys.stdout.write(f"{dataset.folder}: {len(dataset.scenarios)} scenarios, digest {dataset.digest}\n")
     if dataset.min_train_distance is not None:
         sys.stdout.write(f"Least distance of a held-out draw to a train draw: {dataset.min_train_distance:.3f}\n")

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
@@ -17,13 +16,18 @@ from typing import Any
 
 import pandas as pd
 
+from roadsense.envs.observation import OBSERVATION_VERSION
 from roadsense.errors import RunError
 from roadsense.files import write_atomically
+from roadsense.git_state import read_git_state
 from roadsense.training.run_state import RunState, read_state
 
-PACKAGES = ("roadsense", "eclipse-sumo", "libsumo", "gymnasium", "stable-baselines3", "torch", "numpy")
 COMMIT_VARIABLE = "ROADSENSE_GIT_COMMIT"
-"""Set in an image, which has no history: the commit it was built of."""
+"""Set in an image, which holds no checkout: the commit it was built from."""
+JOB_PREFIX = "ROADSENSE_JOB_"
+JOB_VARIABLES = {"name": "TRAINING_JOB_NAME", "arn": "TRAINING_JOB_ARN"}
+"""Variables that tell a job what it is; those with the prefix are kept under the rest of their name."""
+PACKAGES = ("roadsense", "eclipse-sumo", "libsumo", "gymnasium", "stable-baselines3", "torch", "numpy")
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,10 @@ class Run:
         """Returns where the run came from."""
         return json.loads(self.manifest_path.read_text())
 
+    def read_observation_version(self) -> int:
+        """Returns the version of the observation it was trained on; 1 if that was made before versions were noted."""
+        return int(self.read_manifest().get("observation_version", 1)) if self.manifest_path.is_file() else 1
+
     def read_metrics(self) -> pd.DataFrame:
         """Returns the training's progress, one row per line logged; empty if there is none yet."""
         if not self.metrics_path.is_file():
@@ -131,7 +139,7 @@ def create_run(folder: str | Path, config: Any, facts: Mapping[str, Any]) -> Run
     run = Run(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(run.config_path, json.dumps(asdict(config), indent=2, default=str) + "\n")
-    write_atomically(run.manifest_path, json.dumps({**_origin(), **facts}, indent=2) + "\n")
+    write_atomically(run.manifest_path, json.dumps({**describe_origin(), **facts}, indent=2) + "\n")
     return run
 
 
@@ -153,6 +161,20 @@ def open_run(folder: str | Path, trained: bool = True) -> Run:
             f"Expected a run with {run.model_path.name} in {folder}, found none. Train one with `roadsense train`."
         )
     return run
+
+
+def refuse_other_observation(run: Run) -> None:
+    """Checks that a run's policy was trained on what the environment shows today.
+
+    Raises:
+        RunError: if it was trained on another version of the observation; the shapes may be the same all the same.
+    """
+    version = run.read_observation_version()
+    if version != OBSERVATION_VERSION:
+        raise RunError(
+            f"{run.folder}: expected a policy of observation version {OBSERVATION_VERSION}, got {version}. Train it "
+            "again, or use it with the roadsense that trained it."
+        )
 
 
 def find_runs(folder: str | Path = "runs") -> list[Run]:
@@ -179,19 +201,26 @@ def read_seeds(folder: str | Path) -> pd.DataFrame:
     return pd.concat([run.read_metrics().assign(seed=run.read_config()["seed"]) for run in runs], ignore_index=True)
 
 
-def _origin() -> dict[str, Any]:
+def describe_origin() -> dict[str, Any]:
+    """Returns what a manifest says of where something came from: command, Python, versions, git commit."""
+    state = read_git_state()
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "git_commit": _git_commit(),
+        "git_commit": state.commit or os.environ.get(COMMIT_VARIABLE),
+        "git_clean": state.is_clean,
+        "job": _read_job(),
+        "observation_version": OBSERVATION_VERSION,
     }
 
 
-def _git_commit() -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # no git on this machine
-        return os.environ.get(COMMIT_VARIABLE)
-    return done.stdout.strip() or os.environ.get(COMMIT_VARIABLE)
+def _read_job() -> dict[str, str]:
+    """Returns what the job this process belongs to was told of itself; nothing outside of a job."""
+    facts = {name: os.environ[variable] for name, variable in JOB_VARIABLES.items() if os.environ.get(variable)}
+    told = {
+        name.removeprefix(JOB_PREFIX).lower(): value
+        for name, value in os.environ.items()
+        if name.startswith(JOB_PREFIX) and name != "ROADSENSE_JOB_ROOT" and value
+    }
+    return facts | told

@@ -2,15 +2,18 @@
 
 A collision is rare, so its rate has the exact interval; means over scenarios are interquartile means with a bootstrap
 over scenarios, because the episodes of one scenario resemble each other (Agarwal et al., "Deep reinforcement learning
-at the edge of the statistical precipice", 2021). Two policies are compared on the same episodes, in pairs.
+at the edge of the statistical precipice", 2021). Two policies are compared on the same episodes, in pairs; see
+`roadsense.evaluation.sample_size` for how many episodes a claim takes.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
+from scipy.optimize import brentq
+from scipy.stats import binomtest, norm
 
 from roadsense.errors import InputError
 
@@ -74,31 +77,90 @@ def interquartile_mean(values: ArrayLike) -> float:
     return float(array[cut : len(array) - cut].mean()) if len(array) else math.nan
 
 
+Statistic = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+"""Of sorted values (n,) and how often each is there in each of several samples (m, n), whole numbers: (m,)."""
+
+
+def middle_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the interquartile mean of each sample; see `Statistic`."""
+    upto = np.cumsum(weights, axis=-1)
+    cut = upto[:, -1:] // 4
+    inside = np.minimum(upto, upto[:, -1:] - cut) - np.maximum(upto - weights, cut)
+    return plain_mean(values, np.maximum(inside, 0.0))
+
+
+def plain_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the mean of each sample; see `Statistic`."""
+    return weights @ values / weights.sum(axis=-1)
+
+
 def bootstrap_over_groups(
-    values: ArrayLike, groups: ArrayLike, rng: np.random.Generator, confidence: float = CONFIDENCE
+    values: ArrayLike,
+    groups: ArrayLike,
+    rng: np.random.Generator,
+    statistic: Statistic = middle_mean,
+    confidence: float = CONFIDENCE,
 ) -> Interval:
-    """Returns the interquartile mean with its percentile bootstrap interval, whole groups being resampled.
+    """Returns a statistic with its percentile bootstrap interval, whole groups being resampled.
+
+    With one group there is nothing to resample, and the interval is unknown: NaN.
 
     Args:
         values: one per episode.
         groups: the scenario of each.
         rng: generator of the resampling.
+        statistic: of the values.
         confidence: of the interval, 0 to 1.
 
     Raises:
-        InputError: if there is not one group for each value.
+        InputError: if there is not one group for each value, or one is not finite.
     """
     array, labels = _as_floats(values), np.asarray(groups)
     if array.shape != labels.shape:
         raise InputError(f"Expected a group for each value, got {labels.shape} for {array.shape}.")
+    if not np.isfinite(array).all():
+        raise InputError(f"Expected finite values, got {array}. Cap them first.")
     if not array.size:
         return Interval(math.nan, math.nan, math.nan)
-    members = [array[labels == label] for label in dict.fromkeys(labels.tolist())]
-    drawn = rng.integers(len(members), size=(N_RESAMPLES, len(members)))
-    means = [interquartile_mean(np.concatenate([members[index] for index in row])) for row in drawn]
-    edge = (1 - confidence) / 2
-    low, high = np.quantile(means, [edge, 1 - edge])
-    return Interval(interquartile_mean(array), float(low), float(high))
+    order = np.argsort(array, kind="stable")
+    names, members = np.unique(labels[order], return_inverse=True)
+    value = float(statistic(array[order], np.ones((1, len(array))))[0])
+    if len(names) < 2:
+        return Interval(value, math.nan, math.nan)
+    # How often each group is drawn is how often each of its values is there: no sample has to be built.
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=N_RESAMPLES)
+    resampled = statistic(array[order], drawn[:, members].astype(float))
+    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(value, float(low), float(high))
+
+
+def ratio_over_groups(
+    numerators: ArrayLike, denominators: ArrayLike, groups: ArrayLike, rng: np.random.Generator
+) -> Interval:
+    """Returns the ratio of two sums with its percentile bootstrap interval, whole groups being resampled.
+
+    Args:
+        numerators: one per episode: counts, say.
+        denominators: one per episode: hours, say.
+        groups: the scenario of each.
+        rng: generator of the resampling.
+    """
+    above, below, labels = _as_floats(numerators), _as_floats(denominators), np.asarray(groups)
+    names = list(dict.fromkeys(labels.tolist()))
+    sums = np.array([[above[labels == name].sum(), below[labels == name].sum()] for name in names]).reshape(-1, 2)
+
+    def ratio(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        total = rows.sum(axis=-2)
+        return np.divide(total[..., 0], total[..., 1], out=np.full(total.shape[:-1], np.nan), where=total[..., 1] > 0)
+
+    value = float(ratio(sums))
+    if len(sums) < 2:
+        return Interval(value, math.nan, math.nan)
+    ratios = ratio(sums[rng.integers(len(sums), size=(N_RESAMPLES, len(sums)))])
+    low, high = (
+        np.nanquantile(ratios, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]) if value == value else (math.nan,) * 2
+    )
+    return Interval(value, float(low), float(high))
 
 
 def compare_pairs(values: ArrayLike, others: ArrayLike) -> PairedComparison:
@@ -110,13 +172,71 @@ def compare_pairs(values: ArrayLike, others: ArrayLike) -> PairedComparison:
     Raises:
         InputError: if the episodes are not the same number, or a value is missing.
     """
-    first, second = _as_floats(values), _as_floats(others)
-    if first.shape != second.shape or np.isnan(first).any() or np.isnan(second).any():
-        raise InputError(f"Expected two values for each episode, none missing, got {first} and {second}.")
+    first, second = _pair(values, others)
     n_better, n_worse = int((first < second).sum()), int((first > second).sum())
     n_unequal = n_better + n_worse
     p_value = float(binomtest(n_better, n_unequal).pvalue) if n_unequal else 1.0
     return PairedComparison(n_better, n_worse, len(first) - n_unequal, p_value)
+
+
+def paired_rate_difference(n_only_first: int, n_only_second: int, n_pairs: int) -> Interval:
+    """Returns the difference of two rates on the same episodes, first less second, with its 95 % score interval.
+
+    It is Tango's ("Equivalence test and confidence interval for the difference in proportions for the paired-sample
+    design", 1998): unlike Wald's it is not empty when both policies do the same in every episode.
+
+    Args:
+        n_only_first: episodes in which only the first has the event.
+        n_only_second: episodes in which only the second has it.
+        n_pairs: episodes; without any, nothing is known: -1 to 1.
+
+    Raises:
+        InputError: if the counts don't fit.
+    """
+    if n_only_first < 0 or n_only_second < 0 or n_only_first + n_only_second > n_pairs:
+        raise InputError(f"Expected counts within {n_pairs} pairs, got {n_only_first} and {n_only_second}.")
+    if not n_pairs:
+        return Interval(math.nan, -1.0, 1.0)
+    value = (n_only_first - n_only_second) / n_pairs
+    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    edge = 1 - 1e-12
+    counts = n_only_first, n_only_second, n_pairs
+    high = 1.0 if value >= edge else brentq(lambda difference: _tango_score(*counts, difference) + z, value, edge)
+    low = -1.0 if value <= -edge else brentq(lambda difference: _tango_score(*counts, difference) - z, -edge, value)
+    return Interval(value, float(low), float(high))
+
+
+def _tango_score(n_only_first: int, n_only_second: int, n_pairs: int, difference: float) -> float:
+    """Returns the score statistic of a supposed difference: how many standard errors the observed one is above it."""
+    excess = n_only_first - n_only_second
+    slope = (2 * n_pairs - excess) * difference - n_only_first - n_only_second
+    room = n_only_second * difference * (1 - difference)
+    only_second = (math.sqrt(slope**2 + 8 * n_pairs * room) - slope) / (4 * n_pairs)
+    variance = n_pairs * (2 * only_second + difference * (1 - difference))
+    away = excess - n_pairs * difference
+    return away / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, away) if away else 0.0
+
+
+def probability_of_improvement(
+    values: ArrayLike, others: ArrayLike, groups: ArrayLike, rng: np.random.Generator
+) -> Interval:
+    """Returns how probable it is that the first policy does better on an episode, ties counting half.
+
+    After Agarwal et al. (2021), but on pairs, since both policies drove the same episodes; the lower value is the
+    better one. The interval is a bootstrap over scenarios.
+
+    Raises:
+        InputError: if the episodes are not the same number, or a value is missing.
+    """
+    first, second = _pair(values, others)
+    return bootstrap_over_groups((first < second) + 0.5 * (first == second), groups, rng, plain_mean)
+
+
+def _pair(values: ArrayLike, others: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    first, second = _as_floats(values), _as_floats(others)
+    if first.shape != second.shape or np.isnan(first).any() or np.isnan(second).any():
+        raise InputError(f"Expected two values for each episode, none missing, got {first} and {second}.")
+    return first, second
 
 
 def _as_floats(values: ArrayLike) -> NDArray[np.float64]:

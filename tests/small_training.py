@@ -70,7 +70,7 @@ def _send_when(run, at_least, how):
         os.kill(os.getpid(), how)
 
 
-def wait_until(happened, process=None, seconds=60.0):
+def wait_until(happened, process=None, seconds=180.0):
     """Waits for something, not for ever, and not when the process has ended."""
     end = time.monotonic() + seconds
     while not happened():

@@ -7,8 +7,8 @@ import pytest
 
 from roadsense.envs.assist import DEAD_ZONE, assist_deceleration_mps2
 from roadsense.envs.observation import EGO_FIELDS, MAX_PEERS, PEER_FIELDS, PEER_SCALE, Observation
+from roadsense.policies.baselines import BASELINES
 from roadsense.policies.controllers import (
-    BASELINES,
     AlwaysBrake,
     Controller,
     HeardBrakingRule,
@@ -71,12 +71,20 @@ def test_rule_brakes_like_the_hardest_of_several() -> None:
         ("nobody is heard", hear()),
         ("the message is not in the mask", hear(BRAKING, heard=[False])),
         ("the car is behind", hear(BRAKING | {"forward_m": -10.0})),
+        ("the message is old", hear(BRAKING | {"age_s": 0.6})),
         ("ordinary braking", hear({"forward_m": 40.0, "acceleration_mps2": -2.4})),
         ("it accelerates", hear({"forward_m": 40.0, "acceleration_mps2": 3.5})),
     ],
 )
 def test_rule_leaves_the_rest_to_the_driver(case: str, observation: Observation) -> None:
     assert asked_mps2(HeardBrakingRule(), observation) == 0.0, case
+
+
+def test_rule_trusts_old_messages_as_long_as_it_is_told() -> None:
+    half_a_second = hear(BRAKING | {"age_s": 0.5})
+    assert asked_mps2(HeardBrakingRule(), half_a_second) == pytest.approx(3.5, abs=1e-5)
+    assert asked_mps2(HeardBrakingRule(max_age_s=0.4), half_a_second) == 0.0
+    assert asked_mps2(HeardBrakingRule(max_age_s=2.0), hear(BRAKING | {"age_s": 2.0})) == pytest.approx(3.5, abs=1e-5)
 
 
 def test_drac_rule_brakes_as_the_nearest_approach_asks() -> None:
@@ -92,8 +100,9 @@ def test_drac_rule_brakes_as_the_nearest_approach_asks() -> None:
         {"forward_m": 29.5, "relative_speed_mps": 10.0},
         {"forward_m": -29.5, "relative_speed_mps": -10.0},
         {"forward_m": 80.0, "relative_speed_mps": -10.0},
+        {"forward_m": 29.5, "relative_speed_mps": -10.0, "age_s": 0.6},
     ],
-    ids=["driving away", "behind", "far off"],
+    ids=["driving away", "behind", "far off", "heard long ago"],
 )
 def test_drac_rule_leaves_the_rest_to_the_driver(peer: dict[str, float]) -> None:
     assert asked_mps2(HeardDracRule(), hear(peer)) == 0.0

@@ -1,6 +1,9 @@
 """Evaluations on real roads: pairing, what the figures mean, what is written, and what is refused."""
 
+import html
 import json
+import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -19,8 +22,18 @@ from roadsense.envs.observation import Observation, observation_space
 from roadsense.episodes import MUTED, POLICIES, POLICY, Plan, Worker
 from roadsense.errors import InputError, RunError, ScenarioError, SimulationError
 from roadsense.evaluate import EvalConfig, Evaluation, evaluate, open_evaluation, plan_episodes
+from roadsense.evaluation.compare_runs import compare_runs
+from roadsense.evaluation.compare_runs import main as compare_main
+from roadsense.evaluation.gallery import find_numbers
+from roadsense.evaluation.repeat import main as repeat_main
+from roadsense.evaluation.repeat import repeat_episode
+from roadsense.evaluation.report import write_report
+from roadsense.evaluation.writing import write_evaluation
+from roadsense.files import hash_file
 from roadsense.policies.deep_sets import DeepSetsExtractor
-from roadsense.policies.trained import load_controller, load_ppo
+from roadsense.policies.numpy_actor import NumpyActor
+from roadsense.policies.trained import load_controller
+from roadsense.trajectory import load_trajectory
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
 MAKE_TFLITE = """
@@ -69,8 +82,9 @@ def config(dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> EvalC
     run_dir = tmp_path_factory.mktemp("run")
     save_untrained(run_dir / "model.zip", observation_space())
     return EvalConfig(
-        str(run_dir), str(dataset_dir), episodes_per_scenario=2, calm_share=0.5, n_steps=60, workers=2, seed=3
-    )
+        str(run_dir), str(dataset_dir), episodes_per_scenario=2, calm_share=0.5, n_steps=60, workers=2, seed=3,
+        split_episodes=0, curve_episodes=1, gallery_size=2,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +100,10 @@ def tflite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_policy_has_the_same_episodes(evaluation: Evaluation) -> None:
-    table = evaluation.episodes
+    table = evaluation.held_out
     assert list(evaluation.summary["policy"]) == list(POLICIES)
     assert len(table) == len(POLICIES) * 2 * 2
+    assert set(evaluation.episodes["part"]) == {"held_out", "checks_on", "loss", "latency"}
     assert set(table["error"]) == {""}
     drawn = ["sumo_seed", "hazard_forced", "hazard_car", "hazard_planned_s", "hazard_deceleration_mps2"]
     for _, rows in table.groupby(["scenario", "seed"]):
@@ -100,67 +115,153 @@ def test_every_policy_has_the_same_episodes(evaluation: Evaluation) -> None:
 
 
 def test_hazards_are_forced_for_all_but_the_stated_share(config: EvalConfig, evaluation: Evaluation) -> None:
-    assert evaluation.episodes.groupby("policy")["hazard_forced"].sum().eq(2).all()
+    assert evaluation.held_out.groupby("policy")["hazard_forced"].sum().eq(2).all()
     calm = evaluation.episodes[~evaluation.episodes["hazard_forced"]]
     assert not calm["hazard"].any()
-    plans = plan_episodes(list(Path(config.dataset_dir).rglob("*.sumocfg")), replace(config, episodes_per_scenario=15))
-    assert len(plans) == 2 * 15 * len(POLICIES)
-    default = plan_episodes([plans[0].config_path], EvalConfig(config.run_dir))
-    assert sum(plan.hazard for plan in default) == 12 * len(POLICIES)
+    paths = sorted(Path(config.dataset_dir).rglob("*.sumocfg"))
+    planned = plan_episodes(paths, EvalConfig(config.run_dir, config.dataset_dir))
+    own = [one.plan for one in planned if one.part == "held_out"]
+    assert len(own) == 2 * 15 * len(POLICIES)
+    assert sum(plan.hazard for plan in own) == 2 * 12 * len(POLICIES)
+
+
+def test_the_same_episodes_are_driven_with_sumos_checks_on(evaluation: Evaluation) -> None:
+    off, on = (evaluation.episodes.query(f"part == '{part}'") for part in ("held_out", "checks_on"))
+    drawn = ["policy", "scenario", "seed", "sumo_seed", "hazard_planned_s", "driver_reaction_time_s"]
+    pd.testing.assert_frame_equal(off[drawn].reset_index(drop=True), on[drawn].reset_index(drop=True))
+    assert on["sumo_checks"].all()
+    assert not off["sumo_checks"].any()
+    assert list(evaluation.checks_on["policy"]) == list(POLICIES)
 
 
 def test_muted_policy_and_perfect_driver_are_what_they_say(evaluation: Evaluation) -> None:
-    perfect = evaluation.episodes.query("policy == 'perfect_driver'")
+    perfect = evaluation.held_out.query("policy == 'perfect_driver'")
     assert (perfect["driver_reaction_time_s"] == 0).all()
+    muted = evaluation.held_out.query("policy == 'policy_muted'")
+    assert (muted["messages_heard"] == 0).all()
+    assert (muted["messages_lost"] > 0).all()
     always = evaluation.summary.set_index("policy").loc["always_brake"]
     assert always["false_braking_share"] == 1.0
     assert always["distance_m"] < evaluation.summary["distance_m"].max() / 2
 
 
 def test_rows_do_not_depend_on_the_number_of_workers(config: EvalConfig, evaluation: Evaluation) -> None:
-    again = evaluate(replace(config, workers=1))
-    pd.testing.assert_frame_equal(again.episodes, evaluation.episodes)
+    short = replace(config, workers=1, checks_column=False, curve_episodes=0, gallery_size=0)
+    again = evaluate(short)
+    pd.testing.assert_frame_equal(again.episodes, evaluation.held_out.reset_index(drop=True))
     pd.testing.assert_frame_equal(again.summary, evaluation.summary)
     assert again.folder.name.startswith("evaluation_")  # what was there is kept
 
 
 def test_another_seed_gives_other_episodes(config: EvalConfig) -> None:
     paths = sorted(Path(config.dataset_dir).rglob("*.sumocfg"))
-    seeds = [{plan.seed for plan in plan_episodes(paths, replace(config, seed=seed))} for seed in (3, 3, 4)]
+    seeds = [{one.plan.seed for one in plan_episodes(paths, replace(config, seed=seed))} for seed in (3, 3, 4)]
     assert seeds[0] == seeds[1]
     assert not seeds[0] & seeds[2]
 
 
 def test_evaluation_is_written_whole_and_read_back(config: EvalConfig, evaluation: Evaluation) -> None:
     assert sorted(path.name for path in evaluation.folder.iterdir()) == [
-        "claims.csv", "collision_rate.png", "config.json", "episodes.csv", "minimum_ttc.png",
-        "outcomes_by_scenario.png", "summary.csv", "summary.md",
+        "checks_on.csv", "collision_rate.png", "comparisons.csv", "config.json", "curves.csv", "degradation.png",
+        "differences.png", "episodes.parquet", "factors.csv", "factors.png", "false_braking.png", "gallery",
+        "minimum_ttc.png", "origin.json", "outcomes_by_scenario.png", "report.html", "summary.csv", "summary.json",
+        "summary.md",
     ]  # fmt: skip
     read = open_evaluation(evaluation.folder)
-    pd.testing.assert_frame_equal(read.episodes, evaluation.episodes, check_dtype=False)
-    pd.testing.assert_frame_equal(read.summary, evaluation.summary, check_dtype=False)
-    assert json.loads((evaluation.folder / "config.json").read_text())["seed"] == config.seed
+    pd.testing.assert_frame_equal(read.episodes, evaluation.episodes)
+    for name, table in evaluation.tables().items():
+        pd.testing.assert_frame_equal(getattr(read, name), table)
+    assert read.verdicts == evaluation.verdicts
+    assert read.config == config
+    summary = json.loads((evaluation.folder / "summary.json").read_text())
+    assert summary["config"]["seed"] == config.seed
+    assert summary["summary"][0]["collisions"] == evaluation.summary["collisions"][0]
+    assert [verdict["text"] for verdict in summary["verdicts"]] == [verdict.text for verdict in evaluation.verdicts]
+    assert summary["origin"]["policy_sha256"]["policy"] == hash_file(Path(config.run_dir) / "model.zip")
     assert not list(Path(config.run_dir).glob(".*"))
 
 
+def test_the_report_stands_alone_and_escapes_what_it_shows(evaluation: Evaluation, tmp_path: Path) -> None:
+    text = (evaluation.folder / "report.html").read_text()
+    assert "<script" not in text
+    assert not re.findall(r"""(?:src|href)=["'](?!data:image/png;base64,)""", text)
+    assert text.count("data:image/png;base64,") == 7 + 2
+    for verdict in evaluation.verdicts:
+        assert html.escape(verdict.text).replace("&#x27;", "&#39;") in text
+    assert evaluation.origin["policy_sha256"]["policy"] in text
+    nasty = replace(evaluation, origin={"command": "<script>alert(1)</script>"})
+    write_report(nasty, {}, [], tmp_path / "report.html")
+    assert "<script>" not in (tmp_path / "report.html").read_text()
+
+
+def test_the_gallery_holds_the_worst_and_each_is_repeated_exactly(
+    evaluation: Evaluation, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    numbers = find_numbers(evaluation.folder)
+    own = evaluation.held_out.query("policy == 'policy'")
+    assert sorted(own.sort_values(["collision", "min_ttc_s"], ascending=[False, True]).index[:2]) == numbers
+    trajectory = load_trajectory(evaluation.folder / "gallery" / f"episode_{numbers[0]:05d}.npz")
+    row = evaluation.episodes.loc[numbers[0]]
+    assert trajectory.facts["outcome"]["distance_m"] == row["distance_m"]
+    assert f"roadsense repeat {evaluation.folder} {numbers[0]}" in (evaluation.folder / "report.html").read_text()
+    saved = tmp_path / "again.npz"
+    assert repeat_main([str(evaluation.folder), str(numbers[0]), "--save", str(saved)]) == 0
+    assert "the same as before, figure for figure" in capsys.readouterr().out
+    again = load_trajectory(saved)
+    for name in ("x_m", "y_m", "speed_mps", "message_heard_step"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(trajectory, name))
+
+
+@pytest.mark.parametrize("where", ["part == 'checks_on'", "part == 'latency' and curve_value == 0.5",
+                                   "part == 'held_out' and policy == 'perfect_driver'",
+                                   "part == 'held_out' and policy == 'policy_muted'"])  # fmt: skip
+def test_any_row_of_the_table_is_repeated_exactly(evaluation: Evaluation, where: str) -> None:
+    number = int(evaluation.episodes.query(where).index[-1])
+    row, differs = repeat_episode(evaluation, number)
+    assert row["policy"] == evaluation.episodes.loc[number, "policy"]
+    assert differs == []
+
+
+def test_what_cannot_be_repeated_is_said(evaluation: Evaluation, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="number of an episode"):
+        repeat_episode(evaluation, len(evaluation.episodes))
+    number = int(evaluation.held_out.query("policy == 'policy'").index[0])
+    other = replace(evaluation, origin={**evaluation.origin, "policy_sha256": {"policy": "0" * 64}})
+    with pytest.raises(RunError, match="has changed"):
+        repeat_episode(other, number)
+    moved = evaluation.episodes.assign(config_path=str(tmp_path / "scenario.sumocfg"))
+    with pytest.raises(InputError, match="not there"):
+        repeat_episode(replace(evaluation, episodes=moved), number)
+    changed = evaluation.episodes.assign(min_gap_m=evaluation.episodes["min_gap_m"] + 1.0)
+    assert repeat_episode(replace(evaluation, episodes=changed), number)[1] == ["min_gap_m"]
+
+
 def test_an_existing_evaluation_is_kept(evaluation: Evaluation, config: EvalConfig, tmp_path: Path) -> None:
-    config = replace(config, run_dir=str(tmp_path))
+    placed = replace(evaluation, config=replace(config, run_dir=str(tmp_path)))
     (tmp_path / "evaluation").mkdir()
-    folders = [evaluation_module.write_evaluation(evaluation.episodes, config).folder for _ in range(2)]
+    folders = [write_evaluation(placed).folder for _ in range(2)]
     assert [folder.name for folder in folders] == ["evaluation", "evaluation_2"]  # an empty folder is nothing to lose
+    found = compare_runs(tmp_path, evaluation.folder)
+    assert (found.table["difference"].dropna() == 0).all()
+    assert found.sentences[-1] == "No difference between them is shown."
+    assert compare_main([str(tmp_path), str(config.run_dir)]) == 0
+    assert compare_main([str(tmp_path), str(tmp_path / "nothing")]) == 2
 
 
 def test_command_prints_the_summary_and_judges_a_tflite(
     config: EvalConfig, tflite: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     arguments = ["--run_dir", str(tmp_path), "--dataset-dir", config.dataset_dir, "--policy", str(tflite)]
-    numbers = {"episodes_per_scenario": 1, "calm_share": 0, "n_steps": 20, "workers": 1}
+    arguments += ["--beside", config.run_dir, "--no-checks-column"]
+    numbers = {"episodes_per_scenario": 1, "calm_share": 0, "n_steps": 20, "workers": 1, "curve_episodes": 0}
+    numbers |= {"split_episodes": 0, "gallery_size": 0}
     arguments += [text for name, value in numbers.items() for text in (f"--{name}", str(value))]
     assert evaluation_module.main(arguments) == 0
     assert f"{tmp_path / 'evaluation'}" in capsys.readouterr().out
     rows = open_evaluation(tmp_path / "evaluation").summary.set_index("policy")
     assert rows.loc[POLICY, "false_braking_share"] > 0.5  # it brakes for whatever it hears,
     assert rows.loc[MUTED, "false_braking_share"] == 0.0  # and without a radio it hears nothing
+    assert rows.loc[Path(config.run_dir).name, "kind"] == "another run"
 
 
 def test_command_ends_with_one_line_and_the_code_of_the_error(
@@ -176,7 +277,7 @@ def test_command_ends_with_one_line_and_the_code_of_the_error(
     "wrong",
     [
         {"episodes_per_scenario": 0}, {"n_steps": 0}, {"workers": -1}, {"seed": -1}, {"calm_share": 1.5},
-        {"v2v": "telepathy"}, {"policy": "model.onnx"},
+        {"v2v": "telepathy"}, {"policy": "model.onnx"}, {"claimed_rate": 0.0}, {"curve_episodes": -1},
     ],
     ids=str,
 )  # fmt: skip
@@ -192,8 +293,10 @@ def test_missing_inputs_are_refused_before_anything_runs(config: EvalConfig, tmp
         evaluate(replace(config, run_dir=str(tmp_path)))
     with pytest.raises(InputError, match="not there"):
         evaluate(replace(config, policy=str(tmp_path / "no.tflite")))
-    with pytest.raises(RunError, match=r"episodes\.csv"):
+    with pytest.raises(RunError, match=r"episodes\.parquet"):
         open_evaluation(tmp_path)
+    with pytest.raises(InputError, match="names that differ"):
+        evaluate(replace(config, beside=(config.run_dir, config.run_dir)))
 
 
 def test_files_that_are_no_policy_are_refused(tmp_path: Path) -> None:
@@ -211,9 +314,27 @@ def test_loaded_policy_acts_as_it_predicts(tmp_path: Path) -> None:
     model = save_untrained(tmp_path / "model.zip", observation_space())
     model.policy.action_net.bias.data += 0.5  # into the middle of the actions, away from the clipping
     model.save(tmp_path / "model.zip")
-    observation = Observation(**{name: np.stack([values] * 4) for name, values in observation_space().sample().items()})
+    rng = np.random.default_rng(0)
+    mask = (rng.uniform(size=(6, 8)) < 0.5).astype(np.float32)  # who is not heard is a row of 0
+    observation = Observation(
+        ego=rng.normal(size=(6, 4)).astype(np.float32),
+        peers=rng.normal(size=(6, 8, 6)).astype(np.float32) * mask[..., None],
+        peer_mask=mask,
+    )
     expected = model.predict(observation, deterministic=True)[0]
-    np.testing.assert_allclose(load_ppo(tmp_path / "model.zip")(observation), expected, atol=1e-6)
+    loaded = load_controller(tmp_path / "model.zip")
+    assert isinstance(loaded, NumpyActor)
+    np.testing.assert_allclose(loaded(observation), expected, atol=1e-6)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(loaded))(observation), loaded(observation))
+
+
+def test_a_network_of_other_parts_is_run_by_its_library(tmp_path: Path) -> None:
+    model = PPO("MultiInputPolicy", SpacesOnly(observation_space()), seed=0, device="cpu")
+    model.save(tmp_path / "model.zip")
+    loaded = pickle.loads(pickle.dumps(load_controller(tmp_path / "model.zip")))
+    sample = observation_space().sample()
+    observation = Observation(**{name: np.stack([values] * 2) for name, values in sample.items()})
+    np.testing.assert_allclose(loaded(observation), model.predict(observation, deterministic=True)[0], atol=1e-6)
 
 
 def test_workers_that_run_baselines_stay_without_torch(dataset_dir: Path) -> None:

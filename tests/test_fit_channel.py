@@ -109,7 +109,7 @@ def test_the_range_comes_back_and_nothing_needs_a_note(known):
     heard = log.distance_m[log.received]
     assert heard.max() < fit.preset.range_m <= preset.range_m
     assert fit.preset.range_m > preset.range_m - 3
-    assert fit.preset.stale_after_s == 0.5
+    assert fit.preset.stale_after_s == 2.0
     assert fit.notes == ()
     assert sum(fit.n_messages) == (log.distance_m < fit.preset.range_m).sum()
 

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from roadsense.errors import InputError
-from roadsense.statistics import binomial_interval, bootstrap_over_groups, compare_pairs, interquartile_mean
+from roadsense.evaluation.generalisation import rate_difference
+from roadsense.evaluation.sample_size import episodes_for_rate, pairs_for_difference, upper_bound
+from roadsense.statistics import (
+    binomial_interval,
+    bootstrap_over_groups,
+    compare_pairs,
+    interquartile_mean,
+    paired_rate_difference,
+    plain_mean,
+    probability_of_improvement,
+    ratio_over_groups,
+)
 
 
 @pytest.mark.parametrize(
@@ -92,3 +103,99 @@ def test_equal_policies_are_not_told_apart() -> None:
 def test_pairs_must_be_complete(others: list[float]) -> None:
     with pytest.raises(InputError, match="two values for each episode"):
         compare_pairs([0.0, 1.0], others)
+
+
+@pytest.mark.parametrize(
+    ("only_first", "only_second", "n_pairs", "low", "high"),
+    [
+        # Fagerland, Lydersen and Laake 2014, airway data of Bentur et al.: Tango's interval.
+        (1, 7, 21, -0.517, -0.026),
+        # Without a discordant pair it is z^2 / (n + z^2) to both sides.
+        (0, 0, 100, -0.0370, 0.0370),
+        (0, 0, 20, -0.1611, 0.1611),
+    ],
+)
+def test_score_interval_of_a_paired_difference(
+    only_first: int, only_second: int, n_pairs: int, low: float, high: float
+) -> None:
+    interval = paired_rate_difference(only_first, only_second, n_pairs)
+    assert interval.value == (only_first - only_second) / n_pairs
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-4)
+    mirrored = paired_rate_difference(only_second, only_first, n_pairs)
+    assert (mirrored.low, mirrored.high) == pytest.approx((-interval.high, -interval.low))
+
+
+def test_score_interval_at_the_ends() -> None:
+    assert paired_rate_difference(5, 0, 5).high == 1.0
+    assert paired_rate_difference(0, 5, 5).low == -1.0
+    nothing = paired_rate_difference(0, 0, 0)
+    assert (nothing.low, nothing.high) == (-1.0, 1.0)
+    for wrong in ((-1, 0, 5), (3, 3, 5)):
+        with pytest.raises(InputError, match="Expected counts"):
+            paired_rate_difference(*wrong)
+
+
+def test_score_interval_covers_what_it_promises() -> None:
+    rng = np.random.default_rng(4)
+    shares = (0.10, 0.04, 0.86)
+    covered = 0
+    for first, second, _ in rng.multinomial(150, shares, size=600):
+        interval = paired_rate_difference(int(first), int(second), 150)
+        covered += interval.low <= shares[0] - shares[1] <= interval.high
+    assert covered / 600 == pytest.approx(0.95, abs=0.025)
+
+
+def test_difference_of_independent_rates() -> None:
+    # Newcombe 1998, table II, method 10.
+    for counts, low, high in (
+        ((56, 70, 48, 80), 0.0524, 0.3339),
+        ((9, 10, 3, 10), 0.1705, 0.8090),
+        ((0, 10, 0, 10), -0.2775, 0.2775),
+    ):
+        interval = rate_difference(*counts)
+        assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_probability_of_improvement_counts_ties_half() -> None:
+    groups = np.repeat(["a", "b"], 5)
+    better, same = np.arange(10.0), np.arange(10.0)
+    same[:5] += 1  # worse in one scenario, equal in the other
+    found = probability_of_improvement(better, same, groups, np.random.default_rng(0))
+    assert found.value == 0.75
+    assert (found.low, found.high) == (0.5, 1.0)
+
+
+def test_ratio_over_scenarios_is_that_of_the_sums() -> None:
+    found = ratio_over_groups([1, 0, 5, 0], [10, 10, 20, 20], ["a", "a", "b", "b"], np.random.default_rng(0))
+    assert found.value == 6 / 60
+    assert (found.low, found.high) == (1 / 20, 5 / 40)
+    assert math.isnan(ratio_over_groups([1], [2], ["a"], np.random.default_rng(0)).low)  # one scenario tells no spread
+    assert math.isnan(ratio_over_groups([0, 0], [0, 0], ["a", "b"], np.random.default_rng(0)).value)
+
+
+def test_bootstrap_is_the_same_whether_scenarios_have_as_many_episodes_or_not() -> None:
+    rng = np.random.default_rng(1)
+    values, groups = rng.normal(size=60), np.repeat(np.arange(6), 10)
+    even = bootstrap_over_groups(values, groups, np.random.default_rng(0), plain_mean)
+    uneven = bootstrap_over_groups(values[:-1], groups[:-1], np.random.default_rng(0), plain_mean)
+    assert (uneven.low, uneven.high) == pytest.approx((even.low, even.high), abs=0.05)
+    assert math.isnan(bootstrap_over_groups([1.0, 2.0], ["a", "a"], rng).low)
+
+
+def test_how_many_episodes_a_rate_takes() -> None:
+    assert episodes_for_rate(0, 0, 0.01) == 299  # 0.99 ** 299 < 0.05
+    assert episodes_for_rate(0, 150, 0.01) == 149
+    assert episodes_for_rate(0, 299, 0.01) == 0
+    assert episodes_for_rate(2, 150, 0.01) is None  # 1.3 % was seen
+    more = episodes_for_rate(1, 150, 0.01)
+    assert more
+    assert upper_bound(math.ceil((150 + more) / 150), 150 + more) <= 0.01
+    with pytest.raises(InputError, match="limit"):
+        episodes_for_rate(0, 10, 0.0)
+
+
+def test_how_many_pairs_a_difference_takes() -> None:
+    assert pairs_for_difference(6, 0, 100) == 0  # 2 / 2 ** 6 < 0.05
+    assert pairs_for_difference(5, 0, 100) == 20  # the sixth comes after as many again as one took
+    assert pairs_for_difference(2, 2, 100) is None
+    assert pairs_for_difference(0, 0, 100) is None

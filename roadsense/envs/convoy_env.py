@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 from roadsense import metrics
 from roadsense.envs.assist import assist_deceleration_mps2
 from roadsense.envs.convoy import Convoy, start_convoy
+from roadsense.envs.driver import NO_FOLLOWER
 from roadsense.envs.episode import EnvConfig, check_options, draw_episode
 from roadsense.envs.equipped import EquippedTraffic
 from roadsense.envs.observation import MAX_PEERS, Observation, observation_space, observe
 from roadsense.envs.outcome import EpisodeNotes, EpisodeRecord, Outcome, work_out
 from roadsense.envs.reward import TERMS, Situation, reward_terms, weigh
+from roadsense.envs.step_info import Snapshot, describe_step, take_snapshot
 from roadsense.envs.sumo_connection import SumoConnection
 from roadsense.envs.v2v import State
 from roadsense.errors import InputError, SimulationError
-from roadsense.scenario import find_scenarios, open_scenario
+from roadsense.scenario import EGO_ID, find_scenarios, open_scenario
 
 
 class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
@@ -37,8 +39,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     |---|---|---|
     | `ego` | (4,) | speed (30 m/s), acceleration, what the driver asks for, what the assist last asked for (8 m/s2) |
     | `peers` | (8, 6) | forward (100 m), left (20 m), relative speed (20 m/s), acceleration (8 m/s2), |
-    | | | relative heading (1 rad), message age (0.5 s) |
-    | `peer_mask` | (8,) | 1 where a message no older than 0.5 s was heard, else 0 and the row of `peers` is 0 |
+    | | | relative heading (1 rad), message age (1 s) |
+    | `peer_mask` | (8,) | 1 where a message no older than 2 s was heard, else 0 and the row of `peers` is 0 |
 
     Peers are cars as the radio delivered them: first the convoy's, up to 8, from the ego's leader forward; with
     `EnvConfig.penetration`, other cars with a radio in the places that are left, each keeping its place. Cars without a
@@ -49,8 +51,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     safe-speed check is off for the ego unless `EnvConfig.sumo_checks`.
 
     ## Reward
-    Terms from 0 to 1, weighted by `RewardWeights`: collision (-50), danger (-2), early braking (+0.3), needless
-    braking (-1), jerk (-0.1); see `roadsense.envs.reward`. Range of a step: -53.1 to 0.3.
+    Terms from 0 to 1, weighted by `RewardWeights`: collision (-50), danger (-2), early braking (+0.15),
+    needless braking (-0.4), jerk (-0.6); see `roadsense.envs.reward`. Range of a step: -53.0 to 0.15.
 
     ## Starting state
     A scenario drawn uniformly from the list, loaded afresh with a drawn SUMO seed and run until its convoy is in; where
@@ -68,7 +70,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     ## Reset options
     `scenario` (path of a `.sumocfg`), `hazard` (True, False or a `Hazard`), `driver` (a `DriverProfile`, with perfect
-    judgement of gaps), `v2v` (preset name, not randomised).
+    judgement of gaps), `v2v` (a preset or its name, not randomised).
 
     Args:
         scenario_list: paths of `.sumocfg` files.
@@ -81,7 +83,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         ScenarioError: if `scenario_dir` holds none.
 
     ## Versions
-    v0: first.
+    v0: first. Observations: 1 forgot messages after 0.5 s, the scale of their age; 2 after 2 s, scale 1 s.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["human"], "render_fps": 10}  # noqa: RUF012, as Gymnasium declares it
@@ -135,7 +137,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         whose = scenario.convoy_ids, self.config.penetration
         self._others = EquippedTraffic(self._connection, *whose, draw.salt, n_places) if n_places > 0 else None
         self._step, self._record = 0, EpisodeRecord()
-        self._notes = EpisodeNotes(scenario.name, self.config.step_length_s)
+        self._senders = scenario.convoy_ids[1 : MAX_PEERS + 1]
+        self._notes = EpisodeNotes(scenario.name, self.config.step_length_s, self.config.watch_behind)
         return self._observe(convoy, ego), {
             "scenario": scenario.name,
             **draw.describe(),
@@ -174,6 +177,19 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     def render(self) -> None:
         """Does nothing: SUMO's window shows every step by itself."""
 
+    def snapshot(self) -> Snapshot:
+        """Returns the whole road and this step's messages, for recordings; it costs nothing unless it is called.
+
+        To be called after `reset`, and after each `step` whose info holds the figures of the step: also after one that
+        ended the episode, as long as nothing is reset.
+        """
+        others = self._others.places if self._others else []
+        return take_snapshot(self._connection, self._channel, [*self._senders, *others], self._step)
+
+    def describe_vehicle(self, vehicle_id: str) -> tuple[str, float, float]:
+        """Returns the type, length and width in m of a vehicle that is on the road."""
+        return self._connection.describe_vehicle(vehicle_id)
+
     def close(self) -> None:
         """Ends the simulation. May be called again."""
         self._convoy = None
@@ -208,33 +224,17 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._record.add(
             gap_m, convoy.speed_mps, leader_mps, convoy.acceleration_mps2, convoy.assist_mps2, required_mps2,
             convoy.jerk_mps3, convoy.collided, situation.hazard_active, *terms,
+            *(self._connection.find_follower(EGO_ID) if self.config.watch_behind else NO_FOLLOWER),
         )  # fmt: skip
-        return reward, _describe_step(convoy, situation, terms) if self.config.step_info else {}
+        return reward, describe_step(convoy, situation, terms) if self.config.step_info else {}
 
     def _work_out(self) -> Outcome:
+        self._notes.messages_heard, self._notes.messages_lost = self._channel.count_messages(self._step + 1)
         return work_out(self._notes, self._record.columns())
 
     def _end_early(self, info: dict[str, Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         self._convoy = None
         return self._observation, 0.0, False, True, {**info, "outcome": self._work_out().as_row()}
-
-
-def _describe_step(convoy: Convoy, situation: Situation, terms: Sequence[float]) -> dict[str, Any]:
-    gap_m, leader_mps, _ = convoy.leader
-    speed_mps = convoy.speed_mps
-    return {
-        "gap_m": gap_m,
-        "ttc_s": float(metrics.time_to_collision_s(gap_m, speed_mps, leader_mps)),
-        "time_headway_s": float(metrics.time_headway_s(gap_m, speed_mps)),
-        "drac_mps2": float(metrics.drac_mps2(gap_m, speed_mps, leader_mps)),
-        "speed_mps": speed_mps,
-        "leader_speed_mps": leader_mps,
-        "acceleration_mps2": convoy.acceleration_mps2,
-        "driver_mps2": convoy.driver_mps2,
-        "sumo_interventions": convoy.sumo_interventions,
-        **situation._asdict(),
-        "terms": dict(zip(TERMS, terms, strict=True)),
-    }
 
 
 def _checked(action: NDArray[np.float32]) -> float:

@@ -59,6 +59,16 @@ class Leader(NamedTuple):
 NO_LEADER = Leader()
 
 
+class Follower(NamedTuple):
+    """The vehicle behind; `NO_FOLLOWER` if there is none. `gap_m` is bumper to bumper along the lane."""
+
+    gap_m: float = math.inf
+    speed_mps: float = 0.0
+
+
+NO_FOLLOWER = Follower()
+
+
 @dataclass(frozen=True)
 class DriverRanges:
     """Ranges a driver is drawn from, uniformly, once per episode.

@@ -36,6 +36,7 @@ class EnvConfig:
             the policy does; results with it say nothing of the policy.
         backend: `libsumo` for SUMO inside this process, `traci` for a program of its own, ten times slower; both give
             the same episodes.
+        watch_behind: whether the car behind the ego is watched, for the outcome's `follower_min_ttc_s`.
         step_info: whether every step's `info` holds the figures of the step; without, only the last one's `outcome`.
         hazards: what a hazard is drawn from.
         drivers: what the ego's driver is drawn from.
@@ -49,6 +50,7 @@ class EnvConfig:
     penetration: float = 0.0
     sumo_checks: bool = False
     backend: str = "libsumo"
+    watch_behind: bool = False
     step_info: bool = True
     hazards: HazardRanges = field(default_factory=HazardRanges)
     drivers: DriverRanges = field(default_factory=DriverRanges)
@@ -109,6 +111,8 @@ def check_options(options: dict[str, Any]) -> None:
         raise InputError(f"Expected reset options of {RESET_OPTIONS}, got {sorted(options)}.")
     if not isinstance(options.get("hazard"), bool | Hazard | None):
         raise InputError(f"Expected the option hazard to be True, False or a Hazard, got {options['hazard']!r}.")
+    if not isinstance(options.get("v2v"), str | V2vPreset | None):
+        raise InputError(f"Expected the option v2v to be a preset or the name of one, got {options['v2v']!r}.")
     if not isinstance(options.get("driver"), DriverProfile | None):
         raise InputError(f"Expected the option driver to be a DriverProfile, got {options['driver']!r}.")
 
@@ -136,8 +140,12 @@ def draw_episode(
     hazard = draw_hazard(rng, config.hazards, n_ahead, forced)
     usual = config.find_radio(scenario.v2v)
     radio = randomise(usual, rng)
-    if "v2v" in options or not config.v2v_randomised:
-        radio = get_preset(options["v2v"]) if "v2v" in options else usual
+    if not config.v2v_randomised:
+        radio = usual
+    if isinstance(asked := options.get("v2v"), V2vPreset):
+        radio = asked
+    elif asked:
+        radio = get_preset(asked)
     n_peers = MAX_PEERS if config.penetration else min(n_ahead, MAX_PEERS)
     channel = V2vChannel(radio, n_peers, n_draws, config.step_length_s, rng)
     if "driver" in options:

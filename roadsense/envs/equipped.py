@@ -20,6 +20,9 @@ class EquippedTraffic:
     A car is equipped or not by its id and the episode's salt, whatever the order in which cars appear. Once followed,
     it keeps its place until it is gone or out of range.
 
+    Attributes:
+        places: id of the car in each place, "" in an empty one.
+
     Args:
         connection: of a running simulation.
         convoy_ids: the convoy, the ego first, whose cars are heard anyhow.
@@ -31,10 +34,10 @@ class EquippedTraffic:
     def __init__(
         self, connection: SumoConnection, convoy_ids: Sequence[str], penetration: float, salt: int, n_places: int
     ):
+        self.places = [""] * n_places
         self._connection = connection
         self._convoy_ids = frozenset(convoy_ids)
         self._penetration, self._salt = penetration, salt
-        self._places = [""] * n_places
         self._step = 0
 
     def is_equipped(self, vehicle_id: str) -> bool:
@@ -48,20 +51,20 @@ class EquippedTraffic:
             ego: state of the ego.
             channel: whose last peers these are; it forgets what it heard of a car that gives up its place.
         """
-        states = self._connection.read_states(self._places)
+        states = self._connection.read_states(self.places)
         if self._step % CHOICE_STEPS == 0:
             free = [place for place, state in enumerate(states) if state is None or _distance_m(state, ego) > RANGE_M]
             newcomers = self._nearest(ego, len(free)) if free else []
             for place in free:
-                self._places[place] = newcomers.pop(0) if newcomers else ""
-                channel.forget(len(channel.messages) - len(self._places) + place)
-            states = self._connection.read_states(self._places)
+                self.places[place] = newcomers.pop(0) if newcomers else ""
+                channel.forget(len(channel.messages) - len(self.places) + place)
+            states = self._connection.read_states(self.places)
         self._step += 1
         return states
 
     def _nearest(self, ego: State, n: int) -> list[str]:
         """Returns the `n` nearest equipped cars in range that have no place yet, the nearest first."""
-        known = self._convoy_ids.union(self._places)
+        known = self._convoy_ids.union(self.places)
         names = [name for name in self._connection.vehicle_ids() if name not in known and self.is_equipped(name)]
         found = zip(names, self._connection.read_states(names), strict=True)
         ways_m = sorted((_distance_m(state, ego), name) for name, state in found if state)

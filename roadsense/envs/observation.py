@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from roadsense.envs.v2v import State, V2vChannel
 
+OBSERVATION_VERSION = 2
+"""Grows by one whenever shape, scale or meaning of an observation changes; a policy of another one can't be used."""
+
 MAX_PEERS = 8
 BOUND = 5.0
 """Scaled values are cut to -BOUND..BOUND."""
@@ -28,7 +31,7 @@ PEER_FIELDS = (
     "relative_heading_rad",
     "age_s",
 )
-FORWARD_M, LEFT_M, RELATIVE_SPEED_MPS, AGE_S = 100.0, 20.0, 20.0, 0.5
+FORWARD_M, LEFT_M, RELATIVE_SPEED_MPS, AGE_S = 100.0, 20.0, 20.0, 1.0
 PEER_SCALE = np.array([FORWARD_M, LEFT_M, RELATIVE_SPEED_MPS, ACCELERATION_MPS2, 1.0, AGE_S])
 
 _N_EGO, _N_PEER = len(EGO_FIELDS), len(PEER_FIELDS)

@@ -21,6 +21,12 @@ REACTION_MPS2 = 1.0
 REACTION_LIMIT_S = 5.0
 """Braking that comes later after a hazard's onset is no reaction to it."""
 
+STANDING_MPS = 0.5
+"""A car that is slower stands."""
+
+STOP_S = 10.0
+"""A stop begins this long before the car stands."""
+
 STRUCK_FROM_BEHIND_GAP_M = 0.5
 """A collision with more room than this to the leader is one with another car."""
 
@@ -28,7 +34,7 @@ Columns = Mapping[str, NDArray[np.float64]]
 
 STEP_FIELDS = (
     "gap_m", "speed_mps", "leader_speed_mps", "acceleration_mps2", "assist_mps2", "required_mps2", "jerk_mps3",
-    "collision", "hazard_active", *TERMS,
+    "collision", "hazard_active", *TERMS, "follower_gap_m", "follower_speed_mps",
 )  # fmt: skip
 """What is noted of a step: figures of `ConvoyEnv`'s info at its end, and the reward's terms."""
 
@@ -74,7 +80,13 @@ class Outcome:
         calm_s: time in which no hazard is active and no more than comfortable braking is required.
         false_braking_s: of it, time in which the assist brakes.
         false_brakings: how often the assist began to brake in it.
+        ordinary_stops: how often the ego came to a standstill with no hazard active: at lights, in a queue.
+        ordinary_stops_braked: of them, those in which the assist braked for nothing in the 10 s before.
         distance_m: driven.
+        follower_min_ttc_s: smallest time to collision of the car behind with the ego; infinity if none ever came
+            nearer, NaN if it was not watched (`EnvConfig.watch_behind`).
+        messages_heard: radio messages to the ego that were delivered.
+        messages_lost: that were not.
         sumo_interventions: steps in which SUMO's checks would have lowered the commanded speed.
         reward: sum of the weighted terms.
         term_sums: sum of every reward term before its weight.
@@ -100,7 +112,12 @@ class Outcome:
     calm_s: float = 0.0
     false_braking_s: float = 0.0
     false_brakings: int = 0
+    ordinary_stops: int = 0
+    ordinary_stops_braked: int = 0
     distance_m: float = 0.0
+    follower_min_ttc_s: float = math.nan
+    messages_heard: int = 0
+    messages_lost: int = 0
     sumo_interventions: int = 0
     reward: float = 0.0
     term_sums: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(TERMS, 0.0))
@@ -118,18 +135,27 @@ class EpisodeNotes:
     Attributes:
         scenario: name of the scenario.
         step_length_s: time between two steps.
+        watches_behind: whether the car behind the ego is watched.
         hazard_kind: of the hazard once it has begun.
         hazard_onset_s: when it began.
+        messages_heard: radio messages delivered so far.
+        messages_lost: radio messages lost so far.
         sumo_interventions: count so far.
         reward: sum so far.
     """
 
     scenario: str
     step_length_s: float
+    watches_behind: bool = False
     hazard_kind: str = "none"
     hazard_onset_s: float = math.nan
+    messages_heard: int = 0
+    messages_lost: int = 0
     sumo_interventions: int = 0
     reward: float = 0.0
+
+
+_SETTINGS = ("step_length_s", "watches_behind")
 
 
 def work_out(notes: EpisodeNotes, steps: Columns) -> Outcome:
@@ -139,7 +165,7 @@ def work_out(notes: EpisodeNotes, steps: Columns) -> Outcome:
         notes: what is known beside the steps.
         steps: the columns of `STEP_FIELDS`, shape (n_steps,) each.
     """
-    known: dict[str, Any] = {name: value for name, value in vars(notes).items() if name != "step_length_s"}
+    known: dict[str, Any] = {name: value for name, value in vars(notes).items() if name not in _SETTINGS}
     known["hazard"] = not math.isnan(notes.hazard_onset_s)
     n_steps = len(steps["gap_m"])
     if not n_steps:
@@ -152,6 +178,7 @@ def work_out(notes: EpisodeNotes, steps: Columns) -> Outcome:
         distance_m=float(steps["speed_mps"].sum() * step_length_s),
         **_extremes(steps),
         **_collision(steps),
+        **(_behind(steps) if notes.watches_behind else {}),
         **_reactions(steps, time_s - notes.hazard_onset_s),
         **_false_braking(steps, step_length_s),
         term_sums={name: float(steps[name].sum()) for name in TERMS},
@@ -169,6 +196,11 @@ def _extremes(steps: Columns) -> dict[str, Any]:
         "max_jerk_mps3": float(np.abs(steps["jerk_mps3"]).max()),
         "rms_jerk_mps3": float(np.sqrt(np.mean(steps["jerk_mps3"] ** 2))),
     }
+
+
+def _behind(steps: Columns) -> dict[str, Any]:
+    ttc_s = metrics.time_to_collision_s(steps["follower_gap_m"], steps["follower_speed_mps"], steps["speed_mps"])
+    return {"follower_min_ttc_s": float(ttc_s.min())}
 
 
 def _collision(steps: Columns) -> dict[str, Any]:
@@ -199,7 +231,15 @@ def _false_braking(steps: Columns, step_length_s: float) -> dict[str, Any]:
     brakes = steps["assist_mps2"] >= REACTION_MPS2
     begins = brakes & ~np.concatenate([[False], brakes[:-1]])
     return {
+        **_ordinary_stops(steps, calm & brakes, round(STOP_S / step_length_s)),
         "calm_s": float(calm.sum() * step_length_s),
         "false_braking_s": float((calm & brakes).sum() * step_length_s),
         "false_brakings": int((calm & begins).sum()),
     }
+
+
+def _ordinary_stops(steps: Columns, falsely: NDArray[np.bool_], n_before: int) -> dict[str, Any]:
+    stands = steps["speed_mps"] < STANDING_MPS
+    begins = np.flatnonzero(stands[1:] & ~stands[:-1] & (steps["hazard_active"][1:] == 0)) + 1
+    braked = [falsely[max(0, step - n_before) : step].any() for step in begins]
+    return {"ordinary_stops": len(begins), "ordinary_stops_braked": int(sum(braked))}

@@ -11,7 +11,8 @@ COMFORT_MPS2 = 2.0
 """A required deceleration up to here is nothing to worry about."""
 TOLERATED_EXCESS_MPS2 = 0.5
 """The assist may brake this much harder than required before it counts as needless."""
-HARSH_JERK_MPS3 = 20.0
+HARSH_JERK_MPS3 = 40.0
+"""The fastest that the brake builds up, see `roadsense.envs.assist`."""
 
 
 class Situation(NamedTuple):
@@ -46,9 +47,9 @@ class RewardWeights:
 
     collision: float = -50.0
     danger: float = -2.0
-    early_braking: float = 0.3
-    needless_braking: float = -1.0
-    jerk: float = -0.1
+    early_braking: float = 0.15
+    needless_braking: float = -0.4
+    jerk: float = -0.6
 
 
 def danger(situation: Situation) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from roadsense.envs.driver import NO_LEADER, Leader, RoadAhead
+from roadsense.envs.driver import NO_FOLLOWER, NO_LEADER, Follower, Leader, RoadAhead
 from roadsense.envs.sumo_backend import SIGHT_M, make_backend
 from roadsense.envs.sumo_road import RoadReader
 from roadsense.envs.v2v import State
@@ -156,6 +156,20 @@ class SumoConnection:
         # SUMO subtracts the follower's minGap from the distance.
         gap_m = distance_m + vehicle.getMinGap(vehicle_id)
         return Leader(gap_m, vehicle.getSpeed(name), vehicle.getAcceleration(name))
+
+    def find_follower(self, vehicle_id: str) -> Follower:
+        """Returns the vehicle behind on the lane of `vehicle_id` within `SIGHT_M`, or `NO_FOLLOWER`."""
+        vehicle = self._vehicle
+        name, distance_m = vehicle.getFollower(vehicle_id, SIGHT_M)
+        if not name or distance_m > SIGHT_M:
+            return NO_FOLLOWER
+        # SUMO subtracts the follower's minGap from the distance.
+        return Follower(distance_m + vehicle.getMinGap(name), vehicle.getSpeed(name))
+
+    def describe_vehicle(self, vehicle_id: str) -> tuple[str, float, float]:
+        """Returns a vehicle's type, length in m and width in m."""
+        vehicle = self._vehicle
+        return vehicle.getTypeID(vehicle_id), vehicle.getLength(vehicle_id), vehicle.getWidth(vehicle_id)
 
     def look_ahead(self, vehicle_id: str) -> RoadAhead:
         """Returns the limits and stop lines within `SIGHT_M` on the way of a vehicle."""

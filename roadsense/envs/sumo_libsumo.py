@@ -13,7 +13,7 @@ from libsumo import _libsumo
 from roadsense.errors import SimulationError
 
 READINGS = (
-    "getAcceleration", "getAngle", "getIDList", "getLaneID", "getLanePosition", "getLeader", "getMinGap",
+    "getAcceleration", "getAngle", "getFollower", "getIDList", "getLaneID", "getLanePosition", "getLeader", "getMinGap",
     "getNextLinks", "getPosition", "getSpeed", "getSpeedWithoutTraCI", "setSpeed",
 )  # fmt: skip
 """What is called of a vehicle in every step."""

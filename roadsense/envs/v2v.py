@@ -17,6 +17,9 @@ from roadsense.envs.v2v_presets import DISTANCE_EDGES_M, V2vPreset
 State = tuple[float, float, float, float, float]
 """x and y in m, speed in m/s, acceleration in m/s2, heading in rad (0 is east, counter-clockwise)."""
 
+DELIVERED, LOST = 1, 2
+"""What became of a message; 0 where none was sent."""
+
 Message = tuple[int, float, float, float, float, float]
 """The step at which it was sent, and the state it tells of."""
 
@@ -57,6 +60,7 @@ class V2vChannel:
         self._slot = ((np.arange(n_steps)[:, None] + delay) % n_slots).ravel().tolist()
         self._inbox: list[list[Message | None]] = [[None] * n_peers for _ in range(n_slots)]
         self._was_lost = [False] * n_peers
+        self._fates = bytearray(n_steps * n_peers)
         self._stay_lost = 1 - 1 / preset.burst_mean
         get_lost = [(1 - self._stay_lost) * share / (1 - share) for share in preset.loss]
         self._squared_edges = [edge**2 for edge in DISTANCE_EDGES_M]
@@ -72,7 +76,7 @@ class V2vChannel:
             ego_xy_m: position of the ego.
         """
         was_lost, (ego_x_m, ego_y_m) = self._was_lost, ego_xy_m
-        chance, noise, slots, inbox = self._chance, self._noise, self._slot, self._inbox
+        chance, noise, slots, inbox, fates = self._chance, self._noise, self._slot, self._inbox, self._fates
         near_m2, middle_m2, far_m2 = self._squared_edges
         draw = step * len(was_lost) - 1
         for peer, state in enumerate(states):
@@ -90,14 +94,34 @@ class V2vChannel:
                 threshold = self._far if squared_m2 < far_m2 else self._beyond
             if chance[draw] < threshold or squared_m2 >= self._squared_range:
                 was_lost[peer] = True
+                fates[draw] = LOST
                 continue
             was_lost[peer] = False
+            fates[draw] = DELIVERED
             dx_m, dy_m, dv_mps, da_mps2, dh_rad = noise[5 * draw : 5 * draw + 5]
             # Of two messages for one step the later sent replaces the other.
             inbox[slots[draw]][peer] = (
                 step, x_m + dx_m, y_m + dy_m, speed_mps + dv_mps, acceleration_mps2 + da_mps2, heading_rad + dh_rad
             )  # fmt: skip
         self._hear(inbox[step % len(inbox)])
+
+    def count_messages(self, until_step: int) -> tuple[int, int]:
+        """Returns how many messages of the steps before this one were delivered, and how many were lost."""
+        sent = self._fates[: until_step * len(self.messages)]
+        return sent.count(DELIVERED), sent.count(LOST)
+
+    def delivery_steps(self, step: int) -> list[int | None]:
+        """Returns for each peer the step at which its message of this step is heard, -1 if lost, None if none was sent.
+
+        Args:
+            step: one that was exchanged already.
+        """
+        first, n_slots = step * len(self.messages), len(self._inbox)
+        steps: list[int | None] = []
+        for draw in range(first, first + len(self.messages)):
+            fate, delay = self._fates[draw], (self._slot[draw] - step) % n_slots
+            steps.append((step + delay if fate == DELIVERED else -1) if fate else None)
+        return steps
 
     def forget(self, peer: int) -> None:
         """Forgets a peer and its messages on the way: another car takes its place."""

@@ -27,7 +27,7 @@ class V2vPreset:
         acceleration_std_mps2: noise of the acceleration.
         heading_std_rad: noise of the heading.
         range_m: beyond it nothing is heard.
-        stale_after_s: a message older than this is forgotten.
+        stale_after_s: a message older than this is forgotten. Until then its age tells how far to trust it.
 
     Raises:
         InputError: for a burst shorter than one message, or a loss that bursts so short cannot make up.
@@ -42,7 +42,7 @@ class V2vPreset:
     acceleration_std_mps2: float
     heading_std_rad: float
     range_m: float = 300.0
-    stale_after_s: float = 0.5
+    stale_after_s: float = 2.0
 
     def __post_init__(self) -> None:
         if self.burst_mean < 1:

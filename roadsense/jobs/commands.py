@@ -1,4 +1,4 @@
-"""The commands `roadsense job ...`: submit, list, status, logs, stop, resume, fetch, rehearse, image, doctor."""
+"""The commands `roadsense job ...`, from submitting a job to fetching its results."""
 
 import importlib
 import json
@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from roadsense.jobs.job_options import (
     JobConfig,
     ListConfig,
     LogsConfig,
+    PublishConfig,
     StopConfig,
     SubmitConfig,
     read_spec,
@@ -77,6 +79,11 @@ def resume(arguments: Sequence[str]) -> int:
     return run_command(lambda: _resume(_parse(JobConfig, arguments, "resume")))
 
 
+def publish(arguments: Sequence[str]) -> int:
+    """Runs `roadsense job publish`: sends a dataset to S3 and prints its URL."""
+    return run_command(lambda: _publish(_parse(PublishConfig, arguments, "publish")))
+
+
 def rehearse(arguments: Sequence[str]) -> int:
     """Runs `roadsense job rehearse`."""
     return _run_part("rehearse", arguments)
@@ -92,6 +99,18 @@ def doctor(arguments: Sequence[str]) -> int:
     return _run_part("doctor", arguments)
 
 
+def _run_part(name: str, arguments: Sequence[str]) -> int:
+    module = f"roadsense.jobs.{name}"
+    try:
+        part = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        sys.stderr.write(f"error: This version of RoadSense has no {name} for jobs.\n")
+        return RoadSenseError.exit_code
+    return part.main(arguments)
+
+
 COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "submit": (submit, "start a notebook as a job; --dry_run only shows what would be sent"),
     "list": (list_jobs, "list jobs; --all lists everything that still costs"),
@@ -100,9 +119,12 @@ COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "stop": (stop, "ask a job to stop; a training keeps a checkpoint"),
     "resume": (resume, "go on with a job that was stopped, was interrupted or has failed"),
     "fetch": (fetch, "bring a job's results here and check them"),
+    "publish": (publish, "send a dataset to S3, once; its URL is a dataset_dir"),
     "rehearse": (rehearse, "run a job short, without AWS, with an interruption"),
     "image": (image, "build the image jobs run in; --push sends it to ECR"),
     "doctor": (doctor, "say what is missing for jobs on AWS"),
+    "sweep": (partial(_run_part, "sweep"), "run variants and seeds of a training as jobs, and tabulate them"),
+    "tune": (partial(_run_part, "tune_command"), "search settings by many trainings on SageMaker"),
 }
 
 
@@ -163,6 +185,12 @@ def _fetch(config: FetchConfig) -> None:
     sys.stdout.write(f"{fetched}\n")
 
 
+def _publish(config: PublishConfig) -> None:
+    from roadsense.jobs.storage import publish_dataset
+
+    sys.stdout.write(publish_dataset(config.dataset, config.url, config.region) + "\n")
+
+
 def _list(config: ListConfig) -> None:
     """Lists the jobs of every target asked for. One that doesn't answer is told, and is an error if it was named."""
     submitted = {record.target for record in read_records()} | {"local"}
@@ -184,18 +212,6 @@ def _list(config: ListConfig) -> None:
 def _tell_row(row: JobStatus) -> str:
     usd = "" if row.usd is None else f"{row.usd:8.2f} USD"
     return f"{row.name:50} {row.target:10} {row.state:8} {row.started:21} {usd:12} {row.phase}  {row.reason}".rstrip()
-
-
-def _run_part(name: str, arguments: Sequence[str]) -> int:
-    module = f"roadsense.jobs.{name}"
-    try:
-        part = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        sys.stderr.write(f"error: This version of RoadSense has no {name} for jobs.\n")
-        return RoadSenseError.exit_code
-    return part.main(arguments)
 
 
 def _parse(kind: type[Settings], arguments: Sequence[str], name: str) -> Settings:

@@ -56,7 +56,8 @@ class Estimate:
     machine_usd_per_hour: float
 
     def __str__(self) -> str:
-        return f"at most {self.usd:.2f} USD ({self.usd_per_hour:.3f} USD an hour for {round(self.hours, 2):g} h; {self.source})"
+        hours = round(self.hours, 2)
+        return f"at most {self.usd:.2f} USD ({self.usd_per_hour:.3f} USD an hour for {hours:g} h; {self.source})"
 
 
 def list_price(instance_type: str, region: str, spot: bool = False) -> Price | None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from roadsense.errors import InputError, RoadSenseError
-from roadsense.jobs.cloud_session import find_region, translate_errors
+from roadsense.jobs.cloud_session import UnreachableError, find_region, translate_errors
 from roadsense.jobs.records import write_record
+from roadsense.jobs.sagemaker_place import find_execution_role
 from roadsense.jobs.spec import JobSpec, check_spec, spec_from_values
 from roadsense.jobs.target import JobState, JobStatus, Target, open_target
 
@@ -18,7 +19,9 @@ EXAMPLES: Mapping[str, str] = {
     "image": f"123456789012.dkr.ecr.{EXAMPLE_REGION}.amazonaws.com/roadsense:your-tag",
 }
 """What stands for a setting of yours in a dry run, so that there is a request to look at."""
+EXAMPLE_ROLE = "arn:aws:iam::123456789012:role/your-execution-role"
 WHERE_FROM: Mapping[str, str] = {
+    "role": "the ARN of an execution role, by this parameter or ROADSENSE_SAGEMAKER_ROLE; Studio has one of its own",
     "output": "a bucket of yours and a prefix in it, where datasets and results go",
     "image": "the image's address in your ECR; `roadsense job image` builds and pushes one",
     "region": "a region of AWS, by this parameter or AWS_REGION",
@@ -58,6 +61,9 @@ def prepare_job(values: Mapping[str, Any]) -> Preparation:
         if not _has_region(given.get("region")):
             absent.append("region")
             given["region"] = EXAMPLE_REGION
+        if given["target"] == "sagemaker" and not _has_role(given):
+            absent.append("role")
+            given["role"] = EXAMPLE_ROLE
     given, is_lacking = _leave_out_dataset(given)
     spec = check_spec(spec_from_values(given, "the notebook's parameters"))
     sentences = [f"{name}: {WHERE_FROM[name]}." for name in absent + (["dataset"] if is_lacking else [])]
@@ -119,6 +125,13 @@ def _has_region(region: str | None) -> bool:
             raise
         return False
     return True
+
+
+def _has_role(given: Mapping[str, Any]) -> bool:
+    try:
+        return bool(find_execution_role(given.get("role"), given["region"]))
+    except (InputError, UnreachableError):
+        return False
 
 
 def _leave_out_dataset(given: dict[str, Any]) -> tuple[dict[str, Any], bool]:

@@ -50,6 +50,16 @@ def publish_dataset(folder: str | Path, url: str, region: str | None = None) -> 
     return transfer.place.url
 
 
+def find_dataset_url(dataset: str | None, url: str) -> str:
+    """Returns a dataset's URL on S3: its own, or for a local folder the one `publish_dataset` gives it below `url`.
+
+    Empty without a dataset.
+    """
+    if not dataset or dataset.startswith(S3):
+        return dataset or ""
+    return f"{url.rstrip('/')}/{DATASETS}/{Dataset.open(dataset).digest}"
+
+
 def fetch_dataset(url: str, cache_dir: Path | None = None, region: str | None = None) -> Path:
     """Fetches a dataset that was published, unless the cache has it. An interrupted fetch goes on where it was.
 

@@ -15,8 +15,8 @@ from roadsense.envs.observation import PEER_FIELDS, PEER_SCALE, Observation
 Controller = Callable[[Observation], NDArray[np.float32]]
 """Takes observations with a leading batch axis, returns actions of shape (n, 1) from 0 to 1."""
 
-_FORWARD, _LEFT, _RELATIVE_SPEED, _ACCELERATION = (
-    PEER_FIELDS.index(name) for name in ("forward_m", "left_m", "relative_speed_mps", "acceleration_mps2")
+_FORWARD, _LEFT, _RELATIVE_SPEED, _ACCELERATION, _AGE = (
+    PEER_FIELDS.index(name) for name in ("forward_m", "left_m", "relative_speed_mps", "acceleration_mps2", "age_s")
 )
 
 
@@ -57,15 +57,17 @@ class HeardBrakingRule:
     Attributes:
         threshold_mps2: heard braking up to here is left to the driver.
         gain: how much harder than the heard car the ego brakes.
+        max_age_s: an older message is not acted on.
     """
 
     threshold_mps2: float = 2.5
     gain: float = 1.0
+    max_age_s: float = 0.5
 
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns an action for each observation."""
         peers = observation["peers"] * PEER_SCALE
-        heard = np.where(_is_ahead(observation), -peers[..., _ACCELERATION], 0.0).max(axis=-1)
+        heard = np.where(_is_ahead(observation, self.max_age_s), -peers[..., _ACCELERATION], 0.0).max(axis=-1)
         wanted = np.where(heard > self.threshold_mps2, self.gain * heard, 0.0)
         return action_for(wanted)[:, None]
 
@@ -77,28 +79,23 @@ class HeardDracRule:
     Attributes:
         threshold_mps2: a smaller rate is left to the driver.
         car_length_m: heard positions are those of front bumpers; this is taken off the distance.
+        max_age_s: an older message is not acted on.
     """
 
     threshold_mps2: float = 1.5
     car_length_m: float = 4.5
+    max_age_s: float = 0.5
 
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns an action for each observation."""
         peers = observation["peers"] * PEER_SCALE
         gap_m = np.maximum(peers[..., _FORWARD] - self.car_length_m, 1.0)
         approach_mps = np.maximum(-peers[..., _RELATIVE_SPEED], 0.0)
-        drac = np.where(_is_ahead(observation), approach_mps**2 / (2 * gap_m), 0.0).max(axis=-1)
+        drac = np.where(_is_ahead(observation, self.max_age_s), approach_mps**2 / (2 * gap_m), 0.0).max(axis=-1)
         return action_for(np.where(drac > self.threshold_mps2, drac, 0.0))[:, None]
 
 
-def _is_ahead(observation: Observation) -> NDArray[np.bool_]:
-    return (observation["peer_mask"] > 0) & (observation["peers"][..., _FORWARD] > 0)
-
-
-BASELINES: dict[str, Controller] = {
-    "unassisted": Unassisted(),
-    "always_brake": AlwaysBrake(),
-    "heard_braking_rule": HeardBrakingRule(),
-    "heard_drac_rule": HeardDracRule(),
-}
-"""By name, what the learned policy is compared with."""
+def _is_ahead(observation: Observation, max_age_s: float) -> NDArray[np.bool_]:
+    peers = observation["peers"]
+    is_new = peers[..., _AGE] * PEER_SCALE[_AGE] <= max_age_s + 1e-3
+    return (observation["peer_mask"] > 0) & (peers[..., _FORWARD] > 0) & is_new

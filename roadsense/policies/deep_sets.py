@@ -27,5 +27,9 @@ class DeepSetsExtractor(BaseFeaturesExtractor):
 
     def forward(self, observations: dict[str, torch.Tensor]) -> torch.Tensor:
         """Returns features of shape (batch, n + n_units)."""
-        peers = self.peer_network(observations["peers"]) * observations["peer_mask"].unsqueeze(-1)
+        # Places in which nobody of the batch was heard are left out: they would be 0, and ReLU gives nothing below.
+        heard = observations["peer_mask"]
+        places = heard.amax(dim=0).nonzero()
+        n_places = int(places[-1]) + 1 if len(places) else 1
+        peers = self.peer_network(observations["peers"][:, :n_places]) * heard[:, :n_places].unsqueeze(-1)
         return torch.cat([observations["ego"], peers.amax(dim=1)], dim=1)

@@ -1,5 +1,6 @@
 """Keeps a training: checkpoints at their interval, environments that begin anew there, an end on request."""
 
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,8 +17,9 @@ from roadsense.training.checkpoints import (
     write_checkpoint,
 )
 from roadsense.training.samplers import UniformSampler
-from roadsense.training.stopping import StopRequest
+from roadsense.training.stopping import StoppedError, StopRequest
 from roadsense.training.train_config import TrainConfig
+from roadsense.training.vec_shared import MAX_ROWS
 
 
 class Part(Protocol):
@@ -97,6 +99,9 @@ class Keeper(BaseCallback):
             self._actions.clear()
             self._weights.clear()
         self._taken = self._take()
+        if self._stop.is_checkpoint_wanted():  # written as at a stop: what comes after is as if nobody had asked
+            self.write()
+            self._stop.clear_checkpoint()
         if is_due:
             self.write()
             self._begin()
@@ -133,7 +138,8 @@ class Keeper(BaseCallback):
     def _begin(self) -> None:
         self._sampler.begin()
         self._weigh()
-        self._set_out(self.training_env.restart(derive_seed(self._config.seed, self._number)))
+        self.model._last_obs = self.training_env.restart(derive_seed(self._config.seed, self._number))
+        self.model._last_episode_starts = np.ones(self.training_env.num_envs, dtype=bool)
 
     def _weigh(self) -> None:
         weights = self._sampler.weights()
@@ -143,22 +149,20 @@ class Keeper(BaseCallback):
 
     def _repeat(self, state: State) -> None:
         """Drives the steps since the environments last began anew once more."""
-        env, weights = self.training_env, dict(state["weights"])
+        env, weights, actions = self.training_env, dict(state["weights"]), state["actions"].numpy()
         if 0 in weights:
             env.set_weights(np.array(weights[0]))
-        observation = env.restart(derive_seed(self._config.seed, self._number))
-        dones = np.ones(env.num_envs, dtype=bool)
-        for row, actions in enumerate(state["actions"].numpy()):
-            if row in weights and row:
-                env.set_weights(np.array(weights[row]))
-            observation, _, dones, _ = env.step(actions)
-        self._actions, self._weights = list(state["actions"].numpy()), list(state["weights"])
-        self._set_out(observation)
-        self.model._last_episode_starts = dones
-
-    def _set_out(self, observation: Any) -> None:
-        self.model._last_obs = observation
-        self.model._last_episode_starts = np.ones(self.training_env.num_envs, dtype=bool)
+        env.restart(derive_seed(self._config.seed, self._number))
+        starts = sorted({*weights, *range(0, len(actions), MAX_ROWS)})
+        for start, end in pairwise([*starts, len(actions)]):
+            if self._stop.is_made():
+                raise StoppedError(f"Stopped by {self._stop.reason}; nothing was learned since it was resumed.")
+            if start and start in weights:
+                env.set_weights(np.array(weights[start]))
+            drive = env.drive(actions[start:end])
+        self._actions, self._weights = list(actions), list(state["weights"])
+        self.model._last_obs = {key: array[-1] for key, array in drive.observations.items()}
+        self.model._last_episode_starts = drive.dones[-1]
 
 
 def derive_seed(seed: int, number: int) -> int:

@@ -9,8 +9,8 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
 from roadsense.errors import SimulationError
-from roadsense.policies.controllers import HeardBrakingRule
 from roadsense.policies.imitation import demonstrate, imitate
+from roadsense.policies.teacher import CautiousRule
 from roadsense.runs import Run
 from roadsense.training.algorithms import build_model
 from roadsense.training.checkpoints import PATTERN, read_newest_checkpoint
@@ -79,7 +79,7 @@ def _restore(run: Run, model: Any, keeper: Keeper) -> None:
 
 def _imitate_rule(model: Any, env: ConvoyVecEnv, config: TrainConfig, stop: StopRequest) -> None:
     with stop.at_once():
-        shown = demonstrate(env, HeardBrakingRule(), config.imitation_timesteps, config.gamma)
+        shown = demonstrate(env, CautiousRule(), config.imitation_timesteps, config.gamma)
         imitate(model, shown, np.random.default_rng(config.seed))
 
 

@@ -19,7 +19,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "overnight": {
         "total_timesteps": 50_000_000,
-        "imitation_timesteps": 100_000,
+        "imitation_timesteps": 200_000,
         "n_units": 64,
         "net_width": 128,
         "schedule": "cosine",
@@ -49,7 +49,7 @@ class TrainConfig:
         preset: `default` or `overnight`; its values take the place of the defaults, and any other value given wins.
         algorithm: `ppo`, `sac` or `tqc`.
         total_timesteps: environment steps to learn from, after the head start.
-        imitation_timesteps: steps for which the heard-braking rule is watched and then imitated; 0 for none. PPO only.
+        imitation_timesteps: steps for which the cautious rule is watched and then imitated; 0 for none. PPO only.
         n_workers: worker processes, one SUMO each; 0 for four a core.
         seed: of everything random.
         seeds: several seeds are one experiment: a run folder for each, `seed_0` and so on, in `run_dir`.
@@ -92,8 +92,8 @@ class TrainConfig:
     run_dir: str | None = None
     preset: str = "default"
     algorithm: str = "ppo"
-    total_timesteps: int = 1_000_000
-    imitation_timesteps: int = 30_000
+    total_timesteps: int = 800_000
+    imitation_timesteps: int = 60_000
     n_workers: int = 0
     seed: int = 0
     seeds: tuple[int, ...] = ()
@@ -106,7 +106,7 @@ class TrainConfig:
     gae_lambda: float = 0.95
     clip_range: float = 0.2
     entropy_weight: float = 0.0
-    log_std_init: float = -1.5
+    log_std_init: float = -2.0
     buffer_size: int = 300_000
     learning_starts: int = 10_000
     gradient_steps: int = 1
@@ -168,10 +168,16 @@ class TrainConfig:
         )
 
 
+def name_run(config: TrainConfig) -> TrainConfig:
+    """Returns settings whose run folder has a name, so that it can be looked at before it is there."""
+    is_named = config.run_dir or config.resume
+    return config if is_named else replace(config, run_dir=f"runs/{time.strftime('%Y%m%d-%H%M%S')}")
+
+
 def complete(config: TrainConfig) -> TrainConfig:
     """Returns settings with the number of workers measured and the run folder named."""
     n_workers = config.n_workers or WORKERS_PER_CORE * len(os.sched_getaffinity(0))
-    return replace(config, n_workers=n_workers, run_dir=config.run_dir or f"runs/{time.strftime('%Y%m%d-%H%M%S')}")
+    return replace(name_run(config), n_workers=n_workers)
 
 
 def restore_config(saved: Mapping[str, Any], folder: Path, asked: TrainConfig) -> TrainConfig:

@@ -1,7 +1,6 @@
 """Many environments at once, in worker processes that are fast, never hang, and say why when they die."""
 
-from collections.abc import Callable, Iterable, Sequence
-from multiprocessing import util
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,19 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from roadsense.envs.episode import EnvConfig
-from roadsense.envs.observation import Observation, observation_space
+from roadsense.envs.observation import observation_space
 from roadsense.errors import InputError, SimulationError
-from roadsense.training.vec_link import CallFailed, WorkerGone, WorkerLink, end_workers
-from roadsense.training.vec_shared import EpisodeStart, SharedArrays
-from roadsense.training.vec_worker import WorkerTask
+from roadsense.policies.actor import Actor
+from roadsense.training.vec_crew import Crew, Drive, Order
+from roadsense.training.vec_shared import MAX_ROWS, SharedArrays
 from roadsense.training.worker_death import DeathRegister, WorkerDeath
 
 
 class ConvoyVecEnv(VecEnv):
     """`ConvoyEnv` in worker processes, for Stable-Baselines3: the same episodes as in its `SubprocVecEnv`, faster.
 
-    Observations, rewards, actions and ends lie in shared memory and one byte a step says so; infos are sent when there
+    `step` is one step of every worker. `drive` is many, with a policy in the workers, and much faster: nobody waits for
+    another after each of them. Observations, rewards, actions and ends lie in shared memory; infos are sent when there
     is something in them, so switch off `EnvConfig.step_info`. Workers import nothing that learns.
 
     At the end of an episode `info` also holds `scenario_index` and `scenario`. A worker that dies, or is silent for
@@ -60,18 +60,13 @@ class ConvoyVecEnv(VecEnv):
             )
         self.scenario_paths = tuple(Path(path).resolve() for path in scenario_paths)
         self.config = config
-        self._register = DeathRegister(self.scenario_paths, config, n_workers, on_death, max_deaths)
-        self._weights: NDArray[np.float64] | None = None
-        self._entropy, self._n_replaced = seed, 0
+        self._register = DeathRegister(self.scenario_paths, config, on_death, max_deaths)
         space = observation_space()
-        self._shared = SharedArrays(space, n_workers)
-        self._is_stepping = False
-        self._last = self._shared.observations.copy()
-        self._links: list[WorkerLink] = []
-        # Before multiprocessing's own end, which would wait for workers that nobody has told.
-        self._end = util.Finalize(self, end_workers, args=(self._links,), exitpriority=10)
-        self._links += [WorkerLink(self._shared, self._task(index)) for index in range(n_workers)]
+        self._shared = SharedArrays(space, n_workers, config.n_steps)
+        self._crew = Crew(self._shared, self._register, n_workers, seed)
+        self._stepping: Order | None = None
         super().__init__(n_workers, space, spaces.Box(0.0, 1.0, (1,), np.float32))
+        self.reset_infos = self._crew.reset_infos
         self.seed(seed)
 
     @property
@@ -79,26 +74,25 @@ class ConvoyVecEnv(VecEnv):
         """All reports so far."""
         return self._register.deaths
 
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers."""
+        return self._crew.pids
+
     def reset(self) -> dict[str, NDArray[np.float32]]:
         """Starts an episode in each worker, with the seeds and options that were set since the last reset."""
         self._finish_step()
-        for link, seed, options in zip(self._links, self._seeds, self._options, strict=True):
-            link.ask("reset", seed, options)
-        for index in range(self.num_envs):
-            try:
-                self._begin(index, self._links[index].answer())
-            except WorkerGone as gone:
-                self._replace(index, str(gone))
+        self._crew.reset(self._seeds, self._options)
         self._reset_seeds()
         self._reset_options()
         return self._observe()
 
-    def restart(self, seed: int) -> Observation:
+    def restart(self, seed: int) -> dict[str, NDArray[np.float32]]:
         """Ends all episodes and starts afresh: what follows depends on `seed`, the weights and the actions alone."""
         children = np.random.SeedSequence(seed).spawn(self.num_envs)
         self._seeds = [int(child.generate_state(1)[0]) for child in children]
-        self._entropy, self._n_replaced = seed, 0
-        return self.reset()  # type: ignore[return-value]
+        self._crew.entropy = (seed, 0)
+        return self.reset()
 
     def set_weights(self, weights: NDArray[np.float64] | None) -> None:
         """Sets the probability of each scenario at later resets.
@@ -117,40 +111,44 @@ class ConvoyVecEnv(VecEnv):
                     f"Expected {len(self.scenario_paths)} weights from 0 with a sum of 1, got {weights.tolist()}."
                 )
             weights /= weights.sum()
-        self._weights = weights
+        self._crew.weights = weights
         self._ask_all("set_weights", weights)
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         """Lets every worker begin a step."""
-        self._check_open()
-        self._shared.actions[:] = np.asarray(actions).reshape(-1, 1)
-        self._register.note_actions(self._shared.actions[:, 0])
-        self._is_stepping = True
-        for link in self._links:
-            link.step()
+        self._crew.check()
+        self._stepping = Order(np.asarray(actions, np.float32).reshape(1, -1, 1))
+        self._crew.begin(self._stepping)
 
     def step_wait(self) -> VecEnvStepReturn:
         """Waits for the step of every worker; returns observations, rewards, ends and infos."""
-        self._is_stepping = False
-        infos: list[dict[str, Any]] = [{"TimeLimit.truncated": False} for _ in self._links]
-        # The last was told last, so few of the others still have to be waited for after it.
-        for index in range(self.num_envs - 1, -1, -1):
-            try:
-                told = self._links[index].answer()
-            except WorkerGone as gone:
-                infos[index] = self._bury(index, str(gone))
-                continue
-            if told:
-                infos[index], start, reset_info = told
-                if start:
-                    if "error" in infos[index]:
-                        self._report(index, infos[index]["error"], start)
-                    self._begin(index, reset_info)
-        return self._observe(), self._shared.rewards.copy(), self._shared.dones.copy(), infos
+        if self._stepping is None:
+            raise SimulationError("No step was begun. Call step_async() before step_wait().")
+        order, self._stepping = self._stepping, None
+        drive = self._crew.finish(order)
+        infos = [drive.infos.get((0, index), {"TimeLimit.truncated": False}) for index in range(self.num_envs)]
+        return {key: value[1] for key, value in drive.observations.items()}, drive.rewards[0], drive.dones[0], infos
+
+    def drive(self, actions: NDArray[np.float32], actor: Actor | None = None) -> Drive:
+        """Lets every worker drive many steps by itself.
+
+        Args:
+            actions: (n_rows, n, 1), up to `MAX_ROWS` rows; cut to 0..1 before they are driven.
+            actor: with one, the actions are its mean for what is seen plus `actions`, which are then the noise.
+
+        Raises:
+            InputError: for no row, or too many.
+        """
+        self._finish_step()
+        if not 1 <= len(actions) <= MAX_ROWS:
+            raise InputError(f"Expected 1 to {MAX_ROWS} rows, got {len(actions)}. Drive them one after the other.")
+        order = Order(actions, actor)
+        self._crew.begin(order)
+        return self._crew.finish(order)
 
     def close(self) -> None:
         """Ends all workers. May be called again."""
-        self._end()
+        self._crew.end()
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
@@ -172,72 +170,12 @@ class ConvoyVecEnv(VecEnv):
 
     def _ask_all(self, name: str, *arguments: Any, indices: VecEnvIndices = None) -> list[Any]:
         self._finish_step()
-        chosen: Iterable[int] = list(self._get_indices(indices))
-        for index in chosen:
-            self._links[index].ask(name, *arguments)
-        answers: list[Any] = []
-        mistake: Exception | None = None
-        for index in chosen:
-            try:
-                answers.append(self._links[index].answer())
-            except WorkerGone as gone:
-                self._replace(index, str(gone))
-                mistake = SimulationError(f"Worker {index} died in {name}: {gone}")
-            except CallFailed as failed:
-                mistake = failed.error
-        if mistake:
-            raise mistake
-        return answers
-
-    def _task(self, index: int) -> WorkerTask:
-        return WorkerTask(index, self.scenario_paths, self.config, self._weights)
-
-    def _bury(self, index: int, reason: str) -> dict[str, Any]:
-        """Replaces a worker that died in a step, ends its episode, and returns the info of that."""
-        self._replace(index, reason)
-        self._shared.rewards[index], self._shared.dones[index] = 0.0, True
-        return {
-            "error": reason,
-            "TimeLimit.truncated": True,
-            "terminal_observation": self._shared.split(self._last[index]),
-        }
-
-    def _replace(self, index: int, reason: str) -> None:
-        """Reports a dead worker and puts another in its place, which has begun an episode."""
-        shared = self._shared
-        while True:
-            self._report(index, reason, shared.episode_start(index))
-            shared.scenarios[index], shared.n_steps[index] = -1, 0
-            self._links[index].disconnect()
-            self._links[index] = WorkerLink(shared, self._task(index))
-            self._n_replaced += 1
-            seed = np.random.SeedSequence((self._entropy, index, self._n_replaced)).generate_state(1)[0]
-            self._links[index].ask("reset", int(seed), {})
-            try:
-                return self._begin(index, self._links[index].answer())
-            except WorkerGone as gone:
-                reason = str(gone)
-
-    def _begin(self, index: int, reset_info: dict[str, Any]) -> None:
-        self.reset_infos[index] = reset_info
-        self._register.note_start(index)
-
-    def _report(self, index: int, reason: str, start: EpisodeStart) -> None:
-        try:
-            self._register.report(index, reason, start)
-        except SimulationError:
-            self.close()
-            raise
-
-    def _check_open(self) -> None:
-        if not self._end.still_active():
-            raise SimulationError("The workers have ended. Make a new ConvoyVecEnv.")
+        return self._crew.ask(list(self._get_indices(indices)), name, *arguments)
 
     def _finish_step(self) -> None:
-        self._check_open()
-        if self._is_stepping:
+        self._crew.check()
+        if self._stepping is not None:
             self.step_wait()
 
     def _observe(self) -> Any:
-        self._last = self._shared.observations.copy()
-        return self._shared.split(self._last)
+        return self._shared.split(self._shared.observations[:, 0].copy())

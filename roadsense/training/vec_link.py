@@ -12,10 +12,10 @@ from types import ModuleType
 from typing import Any
 
 from roadsense.training.vec_shared import SharedArrays
-from roadsense.training.vec_worker import CALL, DIED, FAILED, STEP, STEPPED, WorkerTask, serve
+from roadsense.training.vec_worker import CALL, DIED, DONE, FAILED, STEP, WorkerTask, serve
 
 ANSWER_LIMIT_S = 120.0
-"""A worker that says nothing for this long is stuck; a step takes less than a millisecond, a start a few seconds."""
+"""A worker that says nothing for this long is stuck; 512 steps take a second or a few, a start as much."""
 END_LIMIT_S = 5.0
 """How long a worker may take to end when asked to; then it is killed."""
 _PRELOADED = ["roadsense.training.vec_worker"]
@@ -72,7 +72,7 @@ class WorkerLink:
             pass
 
     def answer(self) -> Any:
-        """Waits for the worker; returns what it tells, None after a step without news.
+        """Waits for the worker; returns what it tells, or None when it is done and has nothing to tell.
 
         Raises:
             WorkerGone: if it died or says nothing within `ANSWER_LIMIT_S`; it is dead then.
@@ -80,7 +80,7 @@ class WorkerLink:
         """
         try:
             kind = os.read(self._fd, 1)
-            if kind == STEPPED:
+            if kind == DONE:
                 return None
             message: Any = self._link.recv() if kind else None
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""A worker process of `ConvoyVecEnv`: one environment, stepped on one byte, that says why when it dies.
+"""A worker process of `ConvoyVecEnv`: one environment, driven for a step or many, that says why when it dies.
 
 It imports SUMO and nothing that learns. What passes in every step lies in shared memory; a byte says that it is there.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.utils import seeding
@@ -20,14 +20,17 @@ from numpy.typing import NDArray
 
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.episode import EnvConfig
+from roadsense.envs.observation import Observation
 from roadsense.errors import RoadSenseError
-from roadsense.training.vec_shared import SharedArrays, generator_from_words, generator_words
+from roadsense.policies.actor import Actor
+from roadsense.policies.actor_policy import ActorPolicy
+from roadsense.training.vec_shared import DrivenEpisode, SharedArrays, generator_from_words, generator_words
 from roadsense.worker_processes import end_with_program
 
 STEP, CALL = b"s", b"c"
 """To a worker: step, or do what the message that follows says."""
-STEPPED, TOLD, FAILED, DIED = b"s", b"t", b"f", b"x"
-"""From a worker: stepped with nothing to tell; a message follows; a call failed, with its error; last words follow."""
+DONE, TOLD, FAILED, DIED = b"d", b"t", b"f", b"x"
+"""From a worker: done, with nothing to answer; a message follows; a call failed, with its error; last words follow."""
 
 _MISTAKES = (RoadSenseError, AttributeError, TypeError, ValueError)
 """What a call may raise without the worker being broken."""
@@ -79,52 +82,93 @@ class _LastWords:
         return True
 
 
+class News(NamedTuple):
+    """What a worker tells of a row, beside the numbers of every row.
+
+    Attributes:
+        row: whose step had something to tell.
+        info: of that step.
+        reset_info: of the episode begun after it; None if the last one goes on.
+        failed: the episode that SUMO gave up; None if it did not.
+    """
+
+    row: int
+    info: dict[str, Any]
+    reset_info: dict[str, Any] | None = None
+    failed: DrivenEpisode | None = None
+
+
 class _Worker:
     def __init__(self, link: Connection, shared: SharedArrays, task: WorkerTask):
-        self._link, self._fd, self._shared, self._row = link, link.fileno(), shared, task.index
+        self._link, self._fd, self._shared, self._index = link, link.fileno(), shared, task.index
         self._weights = task.weights
         self._env = ConvoyEnv(task.scenario_paths, config=task.config)
-        self._no_options: dict[str, Any] = {}
+        # Of its own rows. Views that are made once save a microsecond each in every step.
+        self._actions, self._rewards, self._dones, self._episode_actions = (
+            array[task.index]
+            for array in (shared.actions[:, :, 0], shared.rewards, shared.dones, shared.episode_actions)
+        )
+        self._observations: list[Any] = [shared.split(row) for row in shared.observations[task.index]]
 
     def run(self) -> None:
-        fd, row, shared = self._fd, self._row, self._shared
-        action, rewards, dones, n_steps = shared.actions[row], shared.rewards, shared.dones, shared.n_steps
-        env = self._env
-        while order := os.read(fd, 1):
-            if order == CALL:
-                self._answer(*self._link.recv())
-                continue
-            n_steps[row] += 1
-            observation, reward, terminated, truncated, info = env.step(action)
-            rewards[row], dones[row] = reward, terminated or truncated
-            if terminated or truncated:
-                info |= {"TimeLimit.truncated": truncated and not terminated, **self._name_scenario()}
-                info["terminal_observation"] = observation  # the environment makes new arrays for the next one
-                start = shared.episode_start(row)
-                self._tell((info, start, self.reset(None, self._no_options)))
-                continue
-            shared.write_observation(row, observation)
-            if info:
-                self._tell((info | {"TimeLimit.truncated": False}, None, None))
+        """Does what it is told until the link ends."""
+        while order := os.read(self._fd, 1):
+            if order == STEP:
+                self._step(0)
+                os.write(self._fd, DONE)
             else:
-                os.write(fd, STEPPED)
-        env.close()
+                self._answer(*self._link.recv())
+        self._env.close()
 
-    def reset(self, seed: int | None, options: dict[str, Any]) -> dict[str, Any]:
-        """Starts an episode, having noted down what repeats it; returns its info."""
-        shared, row, env = self._shared, self._row, self._env
+    def drive(self, first: int, end: int, actor: Actor | None) -> None:
+        """Drives rows, by the actions in them or, with an actor, by its mean and what the row holds beside it."""
+        policy = ActorPolicy(actor) if actor else None
+        for row in range(first, end):
+            if policy:
+                self._actions[row] = self._actions.item(row) + policy(self._observations[row])
+            self._step(row)
+
+    def _step(self, row: int) -> None:
+        shared, index = self._shared, self._index
+        n_steps = int(shared.n_steps[index])
+        action = self._episode_actions[n_steps : n_steps + 1]
+        action[0] = min(max(self._actions.item(row), 0.0), 1.0)
+        shared.n_steps[index] = n_steps + 1
+        observation, reward, terminated, truncated, info = self._env.step(action)
+        done = terminated or truncated
+        self._rewards[row], self._dones[row] = reward, done
+        if done:
+            failed = shared.driven_episode(index) if "error" in info else None
+            info |= {"TimeLimit.truncated": truncated and not terminated, **self._name_scenario()}
+            info["terminal_observation"] = observation  # the environment makes new arrays for the next one
+            self._tell(News(row, info, self.reset(None, {}, row + 1), failed))
+        else:
+            self._put_observation(row + 1, observation)
+            if info:
+                self._tell(News(row, info | {"TimeLimit.truncated": False}))
+        # Last: a row that is counted is whole.
+        shared.n_rows[index] = row + 1
+
+    def reset(self, seed: int | None, options: dict[str, Any], row: int = 0) -> dict[str, Any]:
+        """Starts an episode at a row, having noted down what repeats it; returns its info."""
+        shared, env = self._shared, self._env
         if seed is not None:
             env.np_random = seeding.np_random(seed)[0]
-        index = -1
+        scenario = -1
         if "scenario" not in options:
-            index = self._draw_scenario()
+            scenario = self._draw_scenario()
             if self._weights is not None:
-                options = {**options, "scenario": env.scenario_paths[index]}
-        shared.n_steps[row], shared.scenarios[row] = 0, index
-        shared.states[row] = generator_words(env.np_random)
+                options = {**options, "scenario": env.scenario_paths[scenario]}
+        shared.n_steps[self._index], shared.scenarios[self._index] = 0, scenario
+        shared.states[self._index] = generator_words(env.np_random)
         observation, info = env.reset(options=options)
-        shared.write_observation(row, observation)
+        self._put_observation(row, observation)
         return info
+
+    def _put_observation(self, row: int, observation: Observation) -> None:
+        view, values = self._observations[row], dict(observation)
+        for key, place in view.items():
+            place[:] = values[key]
 
     def set_weights(self, weights: NDArray[np.float64] | None) -> None:
         """Changes the probability of each scenario at later resets."""
@@ -150,7 +194,7 @@ class _Worker:
         return int(generator_from_words(generator_words(env.np_random)).integers(n_scenarios))
 
     def _name_scenario(self) -> dict[str, Any]:
-        index = int(self._shared.scenarios[self._row])
+        index = int(self._shared.scenarios[self._index])
         name = self._env.scenario_paths[index].parent.name if index >= 0 else None
         return {"scenario_index": index, "scenario": name}
 
@@ -158,12 +202,15 @@ class _Worker:
         try:
             answer = getattr(self, name)(*arguments)
         except _MISTAKES as error:
-            if name == "reset":  # without an episode there is no going on
+            if name in ("reset", "drive"):  # without an episode there is no going on
                 raise
             os.write(self._fd, FAILED)
             self._link.send(error)
         else:
-            self._tell(answer)
+            if answer is None:
+                os.write(self._fd, DONE)
+            else:
+                self._tell(answer)
 
     def _tell(self, answer: Any) -> None:
         os.write(self._fd, TOLD)

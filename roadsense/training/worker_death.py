@@ -5,13 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from roadsense.envs.episode import EnvConfig
 from roadsense.errors import SimulationError
 from roadsense.replay import RecordedEpisode
-from roadsense.training.vec_shared import EpisodeStart
+from roadsense.training.vec_shared import DrivenEpisode
 
 N_LAST_ACTIONS = 50
 
@@ -44,12 +41,11 @@ class WorkerDeath:
 
 
 class DeathRegister:
-    """Remembers the actions of running episodes and writes the reports.
+    """Counts the dead and writes the reports.
 
     Args:
         scenario_paths: that the workers draw from.
         config: settings of their environments.
-        n_workers: how many there are.
         on_death: called with every report.
         max_deaths: how many are borne.
     """
@@ -58,37 +54,25 @@ class DeathRegister:
         self,
         scenario_paths: Sequence[Path],
         config: EnvConfig,
-        n_workers: int,
         on_death: Callable[[WorkerDeath], None] | None,
         max_deaths: int,
     ):
         self.deaths: list[WorkerDeath] = []
-        self._scenario_paths, self._config = scenario_paths, config
+        self.scenario_paths, self.config = tuple(scenario_paths), config
         self._on_death, self._max_deaths = on_death, max_deaths
-        self._actions = np.zeros((config.n_steps, n_workers), np.float32)
-        self._n_rows, self._first_rows = 0, [0] * n_workers
 
-    def note_actions(self, actions: NDArray[np.float32]) -> None:
-        """Notes what all workers do in a step, shape (n_workers,)."""
-        self._actions[self._n_rows % len(self._actions)] = actions
-        self._n_rows += 1
-
-    def note_start(self, worker: int) -> None:
-        """Notes that a worker's next step is the first of an episode."""
-        self._first_rows[worker] = self._n_rows
-
-    def report(self, worker: int, reason: str, start: EpisodeStart) -> None:
+    def report(self, worker: int, reason: str, episode: DrivenEpisode) -> None:
         """Reports a death.
 
         Args:
             worker: index of the dead.
             reason: what ended it.
-            start: of its episode.
+            episode: what it drove.
 
         Raises:
             SimulationError: if there are more than can be borne.
         """
-        death = self._describe(worker, reason, start)
+        death = self._describe(worker, reason, episode)
         self.deaths.append(death)
         if self._on_death:
             self._on_death(death)
@@ -99,13 +83,12 @@ class DeathRegister:
                 f"{death.command or '(nothing to repeat)'}\nand see to the reasons:\n{lines}"
             )
 
-    def _describe(self, worker: int, reason: str, start: EpisodeStart) -> WorkerDeath:
-        if start.scenario_index < 0:
-            return WorkerDeath(worker, reason, None, None, start.n_steps, (), "")
-        scenario = self._scenario_paths[start.scenario_index]
-        rows = (self._first_rows[worker] + np.arange(start.n_steps)) % len(self._actions)
-        actions = self._actions[rows, worker].reshape(-1, 1)
-        episode = RecordedEpisode(self._config, len(self._scenario_paths), start.generator, actions)
-        command = shlex.join(("python", "-m", "roadsense.replay", str(scenario), episode.encode()))
+    def _describe(self, worker: int, reason: str, episode: DrivenEpisode) -> WorkerDeath:
+        actions, n_steps = episode.actions, len(episode.actions)
+        if episode.scenario_index < 0:
+            return WorkerDeath(worker, reason, None, None, n_steps, (), "")
+        scenario = self.scenario_paths[episode.scenario_index]
+        recorded = RecordedEpisode(self.config, len(self.scenario_paths), episode.generator, actions)
+        command = shlex.join(("python", "-m", "roadsense.replay", str(scenario), recorded.encode()))
         last = tuple(actions[-N_LAST_ACTIONS:, 0].tolist())
-        return WorkerDeath(worker, reason, scenario, start.generator, start.n_steps, last, command)
+        return WorkerDeath(worker, reason, scenario, episode.generator, n_steps, last, command)

@@ -10,7 +10,7 @@ from roadsense.envs.reward import TERMS
 QUIET = {
     "gap_m": 25.0, "required_mps2": 0.0, "jerk_mps3": 0.0, "speed_mps": 20.0, "leader_speed_mps": 20.0,
     "acceleration_mps2": 0.0, "assist_mps2": 0.0, "collision": False, "hazard_active": False,
-    **dict.fromkeys(TERMS, 0.0),
+    "follower_gap_m": math.inf, "follower_speed_mps": 0.0, **dict.fromkeys(TERMS, 0.0),
 }  # fmt: skip
 
 
@@ -152,7 +152,8 @@ def test_terms_are_summed_and_the_row_holds_every_figure():
         "hazard_onset_s",
         "reaction_time_s", "assist_reaction_time_s", "min_gap_m", "min_ttc_s", "min_time_headway_s", "max_drac_mps2",
         "max_deceleration_mps2", "max_jerk_mps3", "rms_jerk_mps3", "calm_s", "false_braking_s", "false_brakings",
-        "distance_m", "sumo_interventions", "reward", *(f"term_{name}" for name in TERMS),
+        "ordinary_stops", "ordinary_stops_braked", "distance_m", "follower_min_ttc_s", "messages_heard",
+        "messages_lost", "sumo_interventions", "reward", *(f"term_{name}" for name in TERMS),
     }  # fmt: skip
     assert all(isinstance(value, str | float | int | bool) for value in row.values())
 
@@ -165,3 +166,32 @@ def test_an_episode_without_a_step_has_an_outcome_too():
 def test_contact_before_the_last_step_is_no_collision_of_the_end():
     # The environment ends at a collision; a record that goes on was not made by one.
     assert not play([{"collision": True}, {}]).collision
+
+
+def test_the_car_behind_has_the_smallest_time_to_collision_with_the_ego():
+    # 20 m behind and 5 m/s faster: 4 s. 9 m and 6 m/s: 1.5 s. 5 m and as fast: never.
+    steps = [
+        {"follower_gap_m": gap_m, "follower_speed_mps": speed_mps}
+        for gap_m, speed_mps in ((20.0, 25.0), (9.0, 26.0), (5.0, 20.0))
+    ]
+    assert play(steps, watches_behind=True).follower_min_ttc_s == pytest.approx(1.5)
+    assert play([{}] * 3, watches_behind=True).follower_min_ttc_s == math.inf  # nobody is there
+    assert math.isnan(play(steps).follower_min_ttc_s)  # nobody looked
+
+
+def test_messages_are_those_that_were_noted():
+    outcome = play([{}] * 3, messages_heard=7, messages_lost=2)
+    assert (outcome.messages_heard, outcome.messages_lost) == (7, 2)
+
+
+def test_an_ordinary_stop_is_braked_if_the_assist_brakes_on_the_way_to_it():
+    drives, stands = {"speed_mps": 8.0}, {"speed_mps": 0.0}
+    slows = {"speed_mps": 3.0, "assist_mps2": 1.5, "required_mps2": 1.0}
+    free, braked = [drives] * 30 + [stands] * 20, [drives] * 30 + [slows] * 5 + [stands] * 20
+    outcome = play([*free, *braked])
+    assert (outcome.ordinary_stops, outcome.ordinary_stops_braked) == (2, 1)
+    long_before = play([*braked[:35], *[drives] * 101, *[stands] * 5])  # more than 10 s before
+    assert (long_before.ordinary_stops, long_before.ordinary_stops_braked) == (1, 0)
+    emergency = play([step | {"hazard_active": True} for step in braked], hazard_at_step=0)
+    assert (emergency.ordinary_stops, emergency.ordinary_stops_braked) == (0, 0)
+    assert play([stands] * 20).ordinary_stops == 0  # it stood from the first

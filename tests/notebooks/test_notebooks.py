@@ -1,19 +1,24 @@
 """Every notebook: clean as a source, and run in order with tiny parameters."""
 
 import ast
+import base64
 import dataclasses
+import io
 import json
 import statistics
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from roadsense.demo import NOTEBOOKS, DemoConfig, run_demo
 from roadsense.evaluate import EvalConfig
 from roadsense.export import ExportConfig
 from roadsense.gen_scenarios import GenConfig
 from roadsense.jobs.parameters import read_parameters
+from roadsense.jobs.sagemaker_tuning import TuningConfig
 from roadsense.jobs.spec import JobSpec
 from roadsense.runs import open_run
 from roadsense.train_convoy import TrainConfig
@@ -26,10 +31,11 @@ CONFIGS = {
     "02_evaluate": EvalConfig,
     "03_export": ExportConfig,
     "04_ec2": JobSpec,
+    "05_sagemaker": (JobSpec, TuningConfig),
 }
 ON_AWS = ("04_ec2", "05_sagemaker")
-BESIDE_THE_SETTINGS = {"dry_run"}
-N_PICTURES = {"00_augment": 8, "01_train": 1, "02_evaluate": 3, "03_export": 0}
+BESIDE_THE_SETTINGS = {"further", "dry_run"}
+N_PICTURES = {"00_augment": 10, "01_train": 2, "02_evaluate": 10, "03_export": 4}
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)
@@ -70,7 +76,8 @@ def test_cells_are_short_and_define_nothing(path):
 def test_one_cell_holds_typed_and_explained_parameters_that_are_fields_of_the_settings(path):
     tagged = [cell for cell in code_cells(path)[:6] if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
-    fields = {field.name for field in dataclasses.fields(CONFIGS[path.stem])} | BESIDE_THE_SETTINGS
+    configs = CONFIGS[path.stem] if isinstance(CONFIGS[path.stem], tuple) else (CONFIGS[path.stem],)
+    fields = {field.name for config in configs for field in dataclasses.fields(config)} | BESIDE_THE_SETTINGS
     for name, parameter in read_parameters(path).items():
         assert name in fields
         assert parameter.kinds
@@ -81,6 +88,22 @@ def test_prose_stands_before_each_step(path):
     kinds = [cell.cell_type for cell in nbformat.read(path, as_version=4).cells]
     assert kinds[0] == "markdown"
     assert kinds.count("markdown") >= kinds.count("code") // 2
+
+
+def assert_nothing_is_blank(notebook):
+    """Every output shows something where there is no kernel: no bare widget, no name of an object, no empty picture."""
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        shown = output.get("data", {})
+        if not shown:
+            continue
+        assert "application/vnd.jupyter.widget-view+json" not in shown
+        assert set(shown) & {"image/png", "text/html"} or not shown["text/plain"].startswith("<"), shown
+        if "image/png" in shown:
+            picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown["image/png"]))).convert("L"))
+            assert picture.std() > 5
+        if "iframe" in shown.get("text/html", ""):
+            assert "data-part=canvas" in shown["text/html"].replace("&quot;", "").replace('"', "")
+            assert len(shown["text/html"]) < 1_000_000
 
 
 @pytest.mark.slow
@@ -95,10 +118,12 @@ def test_the_whole_way_leaves_everything_it_promises(tmp_path, monkeypatch, caps
     assert (run.evaluation_dir / "summary.md").is_file()
     assert (run.evaluation_dir / "collision_rate.png").stat().st_size > 5000
     assert (run.export_dir / "policy.tflite").stat().st_size > 5000
+    assert (run.export_dir / "firmware" / "policy_int8.h").stat().st_size > 5000
     for name in NOTEBOOKS:
         executed = nbformat.read(folder / "notebooks" / f"{name}.ipynb", as_version=4)
         assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")
         figures = [output for cell in executed.cells for output in cell.get("outputs", []) if "data" in output]
+        assert_nothing_is_blank(executed)
         n_pictures = sum("image/png" in output.data for output in figures)
         assert n_pictures == N_PICTURES[name]
     assert str(run.model_path) in capsys.readouterr().out

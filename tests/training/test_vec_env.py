@@ -40,7 +40,7 @@ def make_env():
 
 
 def pids(env):
-    return [link.pid for link in env._links]
+    return env.pids
 
 
 def runs(pid):
@@ -366,7 +366,7 @@ from roadsense.training.vec_env import ConvoyVecEnv
 if __name__ == "__main__":
     env = ConvoyVecEnv(sys.argv[2:], EnvConfig(step_info=False), 3)
     env.reset()
-    pids = [link.pid for link in env._links]
+    pids = env.pids
     maps = [open(f"/proc/{pid}/maps").read() for pid in pids]
     print(*pids, any("torch" in text for text in maps), all("sumo" in text for text in maps), flush=True)
     if sys.argv[1] == "wait":

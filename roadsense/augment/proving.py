@@ -1,0 +1,67 @@
+"""All slots of a dataset, dealt to the bases and filled, on as many cores as wanted."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roadsense.augment.bases import Base
+from roadsense.augment.filling import Filler, FillRules, train_places
+from roadsense.augment.records import SPLITS, ScenarioRecord
+from roadsense.augment.shards import own_slots
+from roadsense.augment.slots import Slot, deal_slots
+from roadsense.progress import progress_bar
+
+if TYPE_CHECKING:
+    from roadsense.gen_scenarios import GenConfig
+
+
+def fill_dataset(
+    working: Path, bases: Sequence[Base], config: "GenConfig"
+) -> tuple[list[ScenarioRecord], list[dict[str, Any]]]:
+    """Proves a scenario for every slot that is this machine's; returns their records and the draws that were refused.
+
+    Args:
+        working: the working folder.
+        bases: what is varied.
+        config: settings.
+
+    Raises:
+        GateError: if too many draws of one base are refused.
+    """
+    slots = {split: own_slots(each, config.shard, config.n_shards) for split, each in _deal(bases, config).items()}
+    rules = FillRules(config.ranges, config.min_split_distance, config.max_refusals_per_base)
+    n_all = sum(map(len, slots.values()))
+    with _workers(config.workers or os.cpu_count()) as pool, progress_bar(n_all, "proving", "scenario") as bar:
+        filler = Filler(working, rules, pool, bar)
+        records = filler.fill(slots["train"], trained={})
+        trained = train_places(slots["train"], config.ranges)
+        for split in SPLITS[1:]:
+            records += filler.fill(slots[split], trained)
+    return records, filler.refusals
+
+
+def _deal(bases: Sequence[Base], config: "GenConfig") -> dict[str, list[Slot]]:
+    counts = {"train": config.n_train, "eval": config.n_eval, "eval_wide": config.n_eval_wide}
+    streams = np.random.SeedSequence(config.seed).spawn(len(SPLITS))
+    slots, first = {}, 1
+    for split, stream in zip(SPLITS, streams, strict=True):
+        held_out = config.hold_out_base
+        own = [one for one in bases if held_out is None or (one.name == held_out) == (split != "train")]
+        numbers = range(first, first + counts[split])
+        slots[split] = deal_slots(split, numbers, own, stream, config.split_ranges(split))
+        first += counts[split]
+    return slots
+
+
+@contextmanager
+def _workers(n: int | None) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(n)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,105 @@
+"""Two runs side by side: `roadsense compare RUN RUN`, on the episodes that both were judged on."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tyro
+
+from roadsense.command import run_command
+from roadsense.episodes import POLICY
+from roadsense.errors import RunError
+from roadsense.evaluation.comparison import BETTER, NOTHING_SHOWN, compare_policies
+from roadsense.evaluation.results import EPISODES_NAME, Evaluation, find_evaluations, open_evaluation
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """Settings of `roadsense compare`.
+
+    Attributes:
+        first: a run or the folder of an evaluation.
+        second: the one it is compared with.
+        seed: of the bootstrap.
+    """
+
+    first: tyro.conf.Positional[Path]
+    second: tyro.conf.Positional[Path]
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """Two runs' policies on the same episodes.
+
+    Attributes:
+        first: of the first run.
+        second: of the second.
+        table: the paired differences, see `compare_policies`; the second is called by its run's name.
+        sentences: what they show, in words.
+    """
+
+    first: Evaluation
+    second: Evaluation
+    table: pd.DataFrame
+    sentences: tuple[str, ...]
+
+
+def compare_runs(first: str | Path, second: str | Path, seed: int = 0) -> RunComparison:
+    """Compares the policies of two runs, by the newest evaluation of each.
+
+    Args:
+        first: a run, or the folder of an evaluation.
+        second: the same.
+        seed: of the bootstrap.
+
+    Raises:
+        RunError: if a run has not been evaluated.
+        InputError: if the two were not judged on any common episode.
+    """
+    one, two = _open_newest(first), _open_newest(second)
+    table = compare_policies(one.held_out, POLICY, POLICY, np.random.default_rng(seed), two.held_out)
+    return RunComparison(one, two, table, tuple(_say(one, two, table)))
+
+
+def _say(one: Evaluation, two: Evaluation, table: pd.DataFrame) -> list[str]:
+    names = [Path(evaluation.config.run_dir).name for evaluation in (one, two)]
+    pairs, driven = int(table["pairs"].max()), [int((e.held_out["policy"] == POLICY).sum()) for e in (one, two)]
+    sentences = [f"{names[0]} and {names[1]} have {pairs} held-out episodes in common, of {driven[0]} and {driven[1]}."]
+    for row in table.to_dict("records"):
+        ends = f"{row['difference']:+.3g}, {row['low']:+.3g} to {row['high']:+.3g}"
+        if row["verdict"] == NOTHING_SHOWN:
+            continue
+        sentences.append(
+            f"{names[0]} is {'better' if row['verdict'] == BETTER else 'worse'} in {row['label']}: {ends}."
+        )
+    if len(sentences) == 1:
+        sentences.append("No difference between them is shown.")
+    return sentences
+
+
+def _open_newest(folder: str | Path) -> Evaluation:
+    found = find_evaluations(folder)
+    if not found and not (Path(folder) / EPISODES_NAME).is_file():
+        raise RunError(
+            f"Expected an evaluated run in {folder}, found no evaluation. Make one with `roadsense evaluate`."
+        )
+    return open_evaluation(found[-1] if found else folder)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    config = tyro.cli(CompareConfig, args=arguments, prog="roadsense compare", description=__doc__)
+    return run_command(lambda: _compare_from(config))
+
+
+def _compare_from(config: CompareConfig) -> None:
+    found = compare_runs(config.first, config.second, config.seed)
+    shown = found.table[
+        ["label", "first_mean", "second_mean", "difference", "low", "high", "better", "worse", "verdict"]
+    ]
+    sys.stdout.write(f"{shown.to_string(index=False, float_format=lambda value: f'{value:.3g}')}\n\n")
+    sys.stdout.write("".join(f"- {sentence}\n" for sentence in found.sentences))

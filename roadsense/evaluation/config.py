@@ -1,0 +1,74 @@
+"""Settings of an evaluation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from roadsense.envs.episode import EnvConfig
+from roadsense.errors import InputError
+from roadsense.policies.trained import TFLITE_SUFFIX
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Settings of an evaluation; the command line and a notebook's parameters are these fields.
+
+    Attributes:
+        run_dir: the run whose policy is judged, and in which the evaluation is written.
+        dataset_dir: folder; every `.sumocfg` below it is driven.
+        episodes_per_scenario: episodes of each scenario, each with a seed of its own.
+        calm_share: share of them, rounded, in which no car is made to brake hard; they measure false braking.
+        n_steps: steps until an episode is cut.
+        v2v: radio preset; each episode draws its own radio around it.
+        seed: of everything random.
+        workers: worker processes, one SUMO each; 0 for one a core. The results don't depend on it.
+        sumo_checks: whether SUMO's safe-speed check protects the ego; then the figures say little of the policy.
+        policy: a `.tflite` to be judged instead of the run's model.
+        beside: other runs, or `.tflite` files, that drive the same episodes to be compared with: the same training
+            without augmentation, say.
+        checks_column: whether every episode is driven again with SUMO's checks on, for a second column.
+        split_episodes: episodes on each other split of the dataset, to see what is lost on roads it was not trained
+            on; 0 for none.
+        curve_episodes: episodes at each loss and latency of the radio, for the degradation curves; 0 for none.
+        gallery_size: how many of the worst episodes are recorded.
+        claimed_rate: the collision rate below which the policy is wanted to be, above 0 and below 1.
+    """
+
+    run_dir: str
+    dataset_dir: str = "scenarios/dataset_v1/eval"
+    episodes_per_scenario: int = 15
+    calm_share: float = 0.2
+    n_steps: int = 500
+    v2v: str = "esp_now"
+    seed: int = 0
+    workers: int = 0
+    sumo_checks: bool = False
+    policy: str | None = None
+    beside: tuple[str, ...] = ()
+    checks_column: bool = True
+    split_episodes: int = 100
+    curve_episodes: int = 40
+    gallery_size: int = 6
+    claimed_rate: float = 0.01
+
+    def __post_init__(self) -> None:
+        least = {"episodes_per_scenario": 1, "n_steps": 1} | dict.fromkeys(
+            ("seed", "workers", "split_episodes", "curve_episodes", "gallery_size"), 0
+        )
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < lowest:
+                raise InputError(f"{name}: expected a whole number of {lowest} or more, got {value!r}.")
+        if not 0 <= self.calm_share <= 1:
+            raise InputError(f"calm_share: expected 0 to 1, got {self.calm_share}.")
+        if not 0 < self.claimed_rate < 1:
+            raise InputError(f"claimed_rate: expected above 0 and below 1, got {self.claimed_rate}.")
+        if self.policy is not None and Path(self.policy).suffix != TFLITE_SUFFIX:
+            raise InputError(f"policy: expected a {TFLITE_SUFFIX} file, got {self.policy!r}.")
+        object.__setattr__(self, "beside", tuple(self.beside))  # a list, from a notebook or a file
+        self.env_config()
+
+    def env_config(self) -> EnvConfig:
+        """Returns the environment's settings."""
+        return EnvConfig(
+            n_steps=self.n_steps, v2v=self.v2v, sumo_checks=self.sumo_checks, step_info=False, watch_behind=True
+        )

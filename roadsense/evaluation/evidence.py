@@ -1,0 +1,83 @@
+"""What verdicts are made from: the summary and the comparisons of an evaluation, and how their figures are worded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from roadsense.episodes import POLICY
+from roadsense.statistics import Interval
+
+BRAKES_FOR_NOTHING = 0.05
+"""A policy that brakes for nothing in this much more of the calm time than the judged one is no match for it."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the rules look at.
+
+    Attributes:
+        summary: of the held-out episodes, a row for each policy, by name.
+        comparisons: of the judged policy with others, see `compare_policies`.
+        claimed_rate: collision rate below which the policy is wanted to be.
+        checks_on: summary of the same episodes with SUMO's checks on, or empty.
+        gap: collision rate on held-out less that on train scenarios, or None.
+        failures_by_base: collisions of the judged policy and episodes by base road.
+        label: names of policies for people.
+    """
+
+    summary: pd.DataFrame
+    comparisons: pd.DataFrame
+    claimed_rate: float = 0.01
+    checks_on: pd.DataFrame = field(default_factory=pd.DataFrame)
+    gap: Interval | None = None
+    failures_by_base: dict[str, tuple[int, int]] = field(default_factory=dict)
+    label: Callable[[str], str] = str
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The judged policy's figures."""
+        return self.row(POLICY)
+
+    def row(self, policy: str) -> dict[str, Any]:
+        """Returns a policy's figures."""
+        return {str(name): value for name, value in self.summary.loc[policy].items()}
+
+    def of_kind(self, kind: str) -> list[str]:
+        """Returns the policies of a kind, see `roadsense.summary.kind_of`."""
+        return [name for name in map(str, self.summary.index) if self.summary.loc[name, "kind"] == kind]
+
+    def best_baseline(self) -> str | None:
+        """Returns the rule with the fewest collisions and, of several, the least false braking."""
+        rules = self.of_kind("baseline")
+        figures = [(self.row(name)["collisions"], self.row(name)["false_brakings_per_h"], name) for name in rules]
+        return min(figures)[2] if figures else None
+
+    def brakes_for_nothing(self, policy: str) -> bool:
+        """Tells whether a policy brakes falsely so much more than the judged one that it is no match for it."""
+        return bool(self.row(policy)["false_braking_share"] > self.own["false_braking_share"] + BRAKES_FOR_NOTHING)
+
+    def compared(self, figure: str, second: str) -> dict[str, Any] | None:
+        """Returns the comparison with another policy in a figure, or None."""
+        if self.comparisons.empty:
+            return None
+        rows = self.comparisons[(self.comparisons["figure"] == figure) & (self.comparisons["second"] == second)]
+        return {str(name): value for name, value in rows.iloc[0].items()} if len(rows) else None
+
+    def others(self, *names: str) -> list[str]:
+        """Returns those of these policies that were driven."""
+        return [name for name in names if name in self.summary.index]
+
+
+def points(found: dict[str, Any]) -> str:
+    """Returns a difference of rates with its interval, in percentage points."""
+    return f"{100 * found['difference']:+.1f} points, {100 * found['low']:+.1f} to {100 * found['high']:+.1f}"
+
+
+def more_pairs(found: dict[str, Any]) -> str:
+    """Returns how many more episodes would show a difference."""
+    more = found["more_pairs"]
+    if more is None or pd.isna(more):
+        return "More episodes like these would show no difference."
+    return f"It needs {more:.0f} more episodes to show one, if they go on as these did."

@@ -1,0 +1,137 @@
+"""Figures of an evaluation: evaluation in, matplotlib figure out."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from roadsense import plots
+from roadsense.evaluation.comparison import NOTHING_SHOWN
+from roadsense.evaluation.names import label_policy
+from roadsense.evaluation.parts import LATENCY, LOSS
+from roadsense.evaluation.results import Evaluation
+from roadsense.plots import BLUE, GREY, INK, PURPLE, RED, STYLES, expect_columns, format_share, new_grid
+
+AXES_OF_CURVES = {LOSS: "radio messages lost", LATENCY: "latency of the radio [s]"}
+
+
+def draw_figures(evaluation: Evaluation) -> dict[str, Figure]:
+    """Returns every figure there is something to draw for, by name."""
+    good = evaluation.held_out[evaluation.held_out["error"] == ""]
+    if good.empty:
+        return {}
+    figures = {
+        "collision_rate": plots.plot_collision_rates(evaluation.summary[evaluation.summary["episodes"] > 0]),
+        "false_braking": plot_trade_off(evaluation.summary),
+        "minimum_ttc": plots.plot_min_ttc(good),
+        "outcomes_by_scenario": plots.plot_outcomes_by_scenario(good),
+    }
+    if len(evaluation.comparisons):
+        figures["differences"] = plot_differences(evaluation.comparisons)
+    if len(evaluation.curves):
+        figures["degradation"] = plot_degradation(evaluation.curves)
+    if len(evaluation.factors):
+        figures["factors"] = plot_factors(evaluation.factors)
+    return figures
+
+
+def plot_trade_off(summary: pd.DataFrame) -> Figure:
+    """Draws each policy's collisions against its false braking, with both intervals: the lower left is best."""
+    expect_columns(summary, ["policy", "collision_rate", "false_brakings_per_h"])
+    figure, (axes,) = new_grid(1, width=7.2, height=4.2, n_columns=1)
+    for row in summary[summary["episodes"] > 0].to_dict("records"):
+        color, _ = STYLES.get(row["policy"], (PURPLE, "-"))
+        x, y = row["false_brakings_per_h"], row["collision_rate"]
+        ends: dict[str, Any] = {"color": color, "linewidth": 1.4, "alpha": 0.7}
+        axes.plot([row["false_brakings_per_h_low"], row["false_brakings_per_h_high"]], [y, y], **ends)
+        axes.plot([x, x], [row["collision_rate_low"], row["collision_rate_high"]], **ends)
+        axes.plot(x, y, "o", color=color, markeredgecolor="white", markersize=8, label=label_policy(row["policy"]))
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8.5)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(left=-0.1)
+    axes.set_ylim(bottom=-0.01)
+    axes.yaxis.set_major_formatter(format_share)
+    axes.set(xlabel="false brakings per hour of calm driving", ylabel="episodes with a collision")
+    return figure
+
+
+def plot_differences(comparisons: pd.DataFrame) -> Figure:
+    """Draws the judged policy's paired difference in collisions with every other policy; left of 0 it is better."""
+    expect_columns(comparisons, ["figure", "second", "difference", "low", "high", "verdict"])
+    rows = comparisons[comparisons["figure"] == "collision"].iloc[::-1].reset_index(drop=True)
+    figure, (axes,) = new_grid(1, width=7.2, height=1.1 + 0.42 * len(rows), n_columns=1)
+    for place, row in enumerate(rows.to_dict("records")):
+        color = GREY if row["verdict"] == NOTHING_SHOWN else BLUE if row["difference"] < 0 else RED
+        axes.plot([row["low"], row["high"]], [place, place], color=color, linewidth=2.5)
+        axes.plot(row["difference"], place, "o", color=color, markersize=8, markeredgecolor="white")
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [f"policy less {label_policy(name)}" for name in rows["second"]])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.xaxis.set_major_formatter(format_share)
+    axes.set_xlabel("difference in collision rate (95 % interval; grey: nothing shown)")
+    return figure
+
+
+def plot_degradation(curves: pd.DataFrame) -> Figure:
+    """Draws collisions over loss and latency of the radio, with the judged policy's exact 95 % interval."""
+    expect_columns(curves, ["part", "curve_value", "policy", "unsafe_rate"])
+    parts = [part for part in AXES_OF_CURVES if part in set(curves["part"])]
+    figure, grid = new_grid(2 * len(parts), width=4.8, height=3.0, n_columns=2)
+    for place, part in enumerate(parts):
+        panels = zip(
+            grid[2 * place :][:2], ("collision_rate", "unsafe_rate"), ("collisions", "unsafe episodes"), strict=True
+        )
+        for axes, figure_name, label in panels:
+            _draw_curves(axes, curves[curves["part"] == part], figure_name)
+            axes.set(xlabel=AXES_OF_CURVES[part], ylabel=f"{label}, hazards only")
+            axes.yaxis.set_major_formatter(format_share)
+            if part == LOSS:
+                axes.xaxis.set_major_formatter(format_share)
+    grid[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8.5)
+    return figure
+
+
+def _draw_curves(axes: Axes, curves: pd.DataFrame, name: str) -> None:
+    for policy, rows in curves.groupby("policy", sort=False):
+        color, line = STYLES.get(str(policy), (PURPLE, "-"))
+        rows = rows.sort_values("curve_value")
+        if policy == "policy":  # of all, the bands would hide each other
+            ends = rows[f"{name}_low"], rows[f"{name}_high"]
+            axes.fill_between(rows["curve_value"], *ends, color=color, alpha=0.12, linewidth=0)
+        style: dict[str, Any] = {"color": color, "marker": "o", "markersize": 4, "label": label_policy(str(policy))}
+        axes.plot(rows["curve_value"], rows[name], line, linewidth=2.2 if policy == "policy" else 1.4, **style)
+    axes.set_ylim(bottom=0)
+
+
+def plot_factors(factors: pd.DataFrame) -> Figure:
+    """Draws the judged policy's and the lone driver's unsafe episodes by each factor that varies."""
+    expect_columns(factors, ["label", "value", "policy", "unsafe_rate"])
+    labels = list(dict.fromkeys(factors["label"]))
+    figure, grid = new_grid(len(labels), width=4.4, height=2.6, n_columns=2)
+    for axes, label in zip(grid, labels, strict=True):
+        rows = factors[factors["label"] == label]
+        values = sorted(dict.fromkeys(rows["value"]), key=_sort_key)
+        for shift, policy in ((-0.12, "policy"), (0.12, "unassisted")):
+            own = rows[rows["policy"] == policy].set_index("value").reindex(values)
+            places = np.arange(len(values)) + shift
+            color = STYLES[policy][0]
+            axes.vlines(places, own["unsafe_rate_low"], own["unsafe_rate_high"], color=color, linewidth=2)
+            axes.plot(places, own["unsafe_rate"], "o", color=color, markersize=5, label=label_policy(policy))
+        axes.set_xticks(
+            range(len(values)), [value.replace("_", "\n").replace(" to ", "\nto ") for value in values], fontsize=7.5
+        )
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(format_share)
+        axes.set_title(label, fontsize=9.5, loc="left")
+    grid[0].set_ylabel("unsafe episodes")
+    grid[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _sort_key(value: str) -> tuple[int, float, str]:
+    try:
+        return 0, float(value.split(" ")[0]), ""
+    except ValueError:
+        return 1, 0.0, value

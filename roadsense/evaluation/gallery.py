@@ -1,0 +1,117 @@
+"""The worst episodes of the judged policy: recorded, drawn, and each with the one line that repeats it exactly."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from roadsense.episodes import POLICY, Plan, Worker
+from roadsense.errors import SimulationError
+from roadsense.evaluation.parts import HELD_OUT
+from roadsense.evaluation.results import Evaluation
+from roadsense.progress import progress_bar
+from roadsense.summary import complete
+from roadsense.trajectory import Trajectory
+from roadsense.trajectory_recording import record_trajectory
+from roadsense.worker_processes import start_pool
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One of the worst episodes.
+
+    Attributes:
+        number: its row in the table of episodes, from 0.
+        row: its figures.
+        trajectory: all of it.
+    """
+
+    number: int
+    row: dict[str, Any]
+    trajectory: Trajectory
+
+    @property
+    def name(self) -> str:
+        """Name of its folder and files."""
+        return f"episode_{self.number:05d}"
+
+    def command(self, folder: Path) -> str:
+        """Returns the line that repeats the episode, given the folder of the evaluation."""
+        return f"roadsense repeat {shlex.quote(str(folder))} {self.number}"
+
+
+def choose_worst(episodes: pd.DataFrame, n: int, policy: str = POLICY) -> pd.DataFrame:
+    """Returns the worst held-out episodes of a policy: collisions by impact speed, then the nearest to one.
+
+    Args:
+        episodes: table of an evaluation.
+        n: how many at the most.
+        policy: whose.
+    """
+    own = complete(episodes[(episodes["policy"] == policy) & (episodes["part"] == HELD_OUT)])
+    order = ["collision", "impact_speed_mps", "min_ttc_s", "min_gap_m", "scenario", "seed"]
+    return own.sort_values(order, ascending=[False, False, True, True, True, True]).head(n)
+
+
+def plan_of(row: dict[str, Any]) -> Plan:
+    """Returns the plan of a row of the table; for the parts whose radio is the environment's own."""
+    return Plan(row["policy"], Path(row["config_path"]), int(row["seed"]), bool(row["hazard_forced"]),
+                sumo_checks=bool(row["sumo_checks"]))  # fmt: skip
+
+
+def record_gallery(evaluation: Evaluation, worker: Worker, n_workers: int) -> list[Exhibit]:
+    """Drives the worst episodes again and returns all of each, the worst first.
+
+    Raises:
+        SimulationError: if one did not come out as it did before.
+    """
+    worst = choose_worst(evaluation.episodes, evaluation.config.gallery_size)
+    rows = [{str(name): value for name, value in row.items()} for row in worst.to_dict("records")]
+    if not rows:
+        return []
+    with (
+        start_pool(min(n_workers, len(rows)), [__name__], _start, (worker,)) as pool,
+        progress_bar(len(rows), "recording the worst", "episode") as bar,
+    ):
+        exhibits = []
+        for number, row, trajectory in zip(worst.index, rows, pool.map(_record, map(plan_of, rows)), strict=True):
+            _expect_same(row, trajectory)
+            exhibits.append(Exhibit(int(number), row, trajectory))
+            bar.update()
+    return exhibits
+
+
+def _expect_same(row: dict[str, Any], trajectory: Trajectory) -> None:
+    outcome = trajectory.facts["outcome"]
+    differs = [
+        name
+        for name in ("collision", "duration_s", "min_gap_m", "distance_m")
+        if outcome[name] not in (row[name], None)
+    ]
+    if differs:
+        raise SimulationError(
+            f"{row['scenario']}, seed {row['seed']}: expected the episode to come out as before, but {differs} differ. "
+            "Were files of the scenario or the policy changed meanwhile?"
+        )
+
+
+_worker: Worker | None = None
+
+
+def _start(worker: Worker) -> None:
+    global _worker
+    _worker = worker
+
+
+def _record(plan: Plan) -> Trajectory:
+    if _worker is None:
+        raise SimulationError("This process was not started as a worker.")
+    return record_trajectory(plan, _worker.controller(plan.policy), _worker.env_config(plan))
+
+
+def find_numbers(folder: Path) -> Sequence[int]:
+    """Returns the numbers of the episodes in an evaluation's gallery, in the order of their names."""
+    return [int(path.stem.split("_")[1]) for path in sorted((folder / "gallery").glob("episode_*.npz"))]

@@ -1,0 +1,123 @@
+"""Where a policy is good: on roads it was trained on and on others, by what was varied, and as its radio gets worse."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from roadsense.evaluation.parts import HELD_OUT, LATENCY, LOSS, SPLITS
+from roadsense.statistics import Interval, binomial_interval
+from roadsense.summary import complete, unsafe, with_ends
+
+FACTORS = {
+    "base": "base road",
+    "factor_density": "traffic density",
+    "factor_sigma": "drivers' imperfection",
+    "factor_speed_mean": "drivers' speed",
+    "factor_convoy_size": "cars of the convoy",
+    "factor_friction": "friction of the road",
+    "factor_radio": "radio of the scenario",
+    "hazard_kind": "kind of hazard",
+}
+N_BANDS = 3
+MOST_VALUES = 5
+"""A factor with no more values than this is not put into bands."""
+
+
+def count_by(episodes: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Returns collisions and unsafe episodes in each group, with exact 95 % intervals and counts.
+
+    Args:
+        episodes: any; failed ones are left out.
+        columns: that make a group.
+    """
+    rows = []
+    good = complete(episodes)
+    for key, group in good.groupby(list(columns), sort=False, dropna=False):
+        n_collisions, n_unsafe = int(group["collision"].sum()), int(unsafe(group).sum())
+        rows.append(
+            {
+                **dict(zip(columns, key, strict=True)),
+                "episodes": len(group),
+                "collisions": n_collisions,
+                **with_ends("collision_rate", binomial_interval(n_collisions, len(group))),
+                "unsafe": n_unsafe,
+                **with_ends("unsafe_rate", binomial_interval(n_unsafe, len(group))),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def by_factor(episodes: pd.DataFrame, policies: Sequence[str]) -> pd.DataFrame:
+    """Returns how each policy fares by each factor that varies: a row for each factor, value or band, and policy.
+
+    Args:
+        episodes: of one part of an evaluation.
+        policies: which to look at.
+    """
+    tables = []
+    chosen = episodes[episodes["policy"].isin(policies)]
+    for name, label in FACTORS.items():
+        values = band(chosen[name])
+        if values.nunique() > 1:
+            table = count_by(chosen.assign(value=values)[values != ""], ["policy", "value"])
+            tables.append(table.assign(factor=name, label=label))
+    if not tables:
+        return pd.DataFrame(columns=["factor", "label", "value", "policy", "episodes", "collisions"])
+    return pd.concat(tables, ignore_index=True)
+
+
+def band(values: pd.Series) -> pd.Series:
+    """Returns each value as words: itself if there are few, else the band of equal numbers of values it is in."""
+    if not pd.api.types.is_numeric_dtype(values):
+        return values.astype(str)
+    known = values.dropna()
+    if known.nunique() <= MOST_VALUES:
+        return values.map(lambda value: "" if np.isnan(value) else f"{value:g}")
+    edges: list[float] = np.unique(np.quantile(known.unique(), np.linspace(0, 1, N_BANDS + 1))).tolist()
+    names = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
+    return pd.cut(values, edges, labels=names, include_lowest=True).astype(object).fillna("").astype(str)
+
+
+def by_split(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Returns how each policy fares on held-out scenarios and on the dataset's other splits."""
+    chosen = episodes[episodes["part"].isin([HELD_OUT, *SPLITS])]
+    policies = set(chosen.loc[chosen["part"] != HELD_OUT, "policy"])
+    return count_by(chosen[chosen["policy"].isin(policies)], ["part", "policy"])
+
+
+def generalisation_gap(splits: pd.DataFrame, policy: str, split: str = "train") -> Interval | None:
+    """Returns a policy's collision rate on held-out scenarios less that on another split; None if one is missing.
+
+    The episodes are different ones, so the interval is Newcombe's for two independent rates ("Interval estimation for
+    the difference between independent proportions", 1998, method 10): from the score intervals of both.
+    """
+    if splits.empty:
+        return None
+    own = splits[splits["policy"] == policy].set_index("part")
+    if HELD_OUT not in own.index or split not in own.index:
+        return None
+    counts = own.loc[[HELD_OUT, split], ["collisions", "episodes"]].astype(int).to_numpy().ravel().tolist()
+    return rate_difference(*counts)
+
+
+def rate_difference(n_first: int, n_of_first: int, n_second: int, n_of_second: int) -> Interval:
+    """Returns the difference of two independent rates with Newcombe's 95 % interval, see `generalisation_gap`."""
+    first, second = _wilson(n_first, n_of_first), _wilson(n_second, n_of_second)
+    difference = first.value - second.value
+    below = np.hypot(first.value - first.low, second.high - second.value)
+    above = np.hypot(first.high - first.value, second.value - second.low)
+    return Interval(difference, float(difference - below), float(difference + above))
+
+
+def _wilson(n_events: int, n_trials: int) -> Interval:
+    found = binomtest(n_events, n_trials).proportion_ci(0.95, method="wilson")
+    return Interval(n_events / n_trials, float(found.low), float(found.high))
+
+
+def degradation(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Returns how each policy fares at each loss and latency of the radio."""
+    chosen = episodes[episodes["part"].isin([LOSS, LATENCY])]
+    return count_by(chosen, ["part", "curve_value", "policy"]) if len(chosen) else pd.DataFrame()

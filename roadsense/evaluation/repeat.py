@@ -1,0 +1,133 @@
+"""Repeats an episode of an evaluation exactly: `roadsense repeat EVALUATION NUMBER`."""
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+
+from roadsense.command import run_command
+from roadsense.envs.v2v_presets import get_preset
+from roadsense.episodes import POLICY, Plan, Worker
+from roadsense.errors import InputError, RunError
+from roadsense.evaluation.parts import CURVE_RADIO, LATENCY, LOSS, degraded_radios
+from roadsense.evaluation.results import Evaluation, open_evaluation
+from roadsense.evaluation.schema import DRAW_COLUMNS, OUTCOME_COLUMNS
+from roadsense.files import hash_file
+from roadsense.policies.trained import load_controller
+from roadsense.trajectory import Trajectory
+from roadsense.trajectory_recording import record_trajectory
+
+NOT_OF_ONE_EPISODE = ("time_lost_s",)
+"""Columns that other episodes have a part in."""
+
+
+@dataclass(frozen=True)
+class RepeatConfig:
+    """Settings of `roadsense repeat`.
+
+    Attributes:
+        evaluation: folder of the evaluation.
+        number: of the episode: its row in `episodes.parquet`, from 0.
+        save: where all of the episode is kept, an `.npz` for the player; nowhere if empty.
+    """
+
+    evaluation: tyro.conf.Positional[Path]
+    number: tyro.conf.Positional[int]
+    save: Path | None = None
+
+
+def repeat_episode(evaluation: Evaluation, number: int) -> tuple[dict[str, Any], list[str]]:
+    """Drives an episode again; returns its row, and the columns in which it differs from the table: none, as it should.
+
+    It opens a simulation of its own: call it in a process that has none.
+
+    Args:
+        evaluation: whose episode.
+        number: its row in the table.
+
+    Raises:
+        InputError: if there is no such row, or its files are not there any more.
+        RunError: if the policy's file is not the one that drove it.
+    """
+    row = _find_row(evaluation, number)
+    worker = _make_worker(evaluation, row)
+    try:
+        again = worker.run(plan_row(evaluation, row))
+    finally:
+        worker.close()
+    columns = [column.name for column in (*DRAW_COLUMNS, *OUTCOME_COLUMNS) if column.name not in NOT_OF_ONE_EPISODE]
+    return again, [name for name in columns if name in again and not _same(again[name], row[name])]
+
+
+def record_repeat(evaluation: Evaluation, number: int) -> Trajectory:
+    """Drives an episode again and returns all of it; raises as `repeat_episode` does."""
+    row = _find_row(evaluation, number)
+    worker, plan = _make_worker(evaluation, row), plan_row(evaluation, row)
+    return record_trajectory(plan, worker.controller(plan.policy), worker.env_config(plan))
+
+
+def plan_row(evaluation: Evaluation, row: dict[str, Any]) -> Plan:
+    """Returns the plan an episode was driven by."""
+    config, radio = evaluation.config, None
+    if row["part"] in (LOSS, LATENCY):
+        base = get_preset(CURVE_RADIO if config.v2v == "scenario" else config.v2v)
+        radios = {(part, value): one for part, value, one in degraded_radios(base)}
+        radio = radios[row["part"], row["curve_value"]]
+    return Plan(
+        row["policy"], Path(row["config_path"]), int(row["seed"]), bool(row["hazard_forced"]), radio,
+        bool(row["sumo_checks"]),
+    )  # fmt: skip
+
+
+def _find_row(evaluation: Evaluation, number: int) -> dict[str, Any]:
+    if not 0 <= number < len(evaluation.episodes):
+        raise InputError(f"Expected the number of an episode from 0 to {len(evaluation.episodes) - 1}, got {number}.")
+    row = {str(name): value for name, value in evaluation.episodes.iloc[number].items()}
+    if not Path(row["config_path"]).is_file():
+        raise InputError(f"Expected the scenario {row['config_path']}, but it is not there. Run this where it is.")
+    return row
+
+
+def _make_worker(evaluation: Evaluation, row: dict[str, Any]) -> Worker:
+    """Returns what drives the row's policy; only that one's file has to be there."""
+    files, name = evaluation.origin["policy_files"], str(row["policy"])
+    name = POLICY if name.startswith(POLICY) else name
+    if name not in files:
+        return Worker(evaluation.config.env_config())
+    path = Path(files[name])
+    if not path.is_file():
+        raise InputError(f"Expected the policy {path}, but it is not there. Run this where it is.")
+    if hash_file(path) != evaluation.origin["policy_sha256"][name]:
+        raise RunError(f"{path}: expected the policy that drove the episode, but its file has changed since.")
+    controller = load_controller(path)
+    return Worker(evaluation.config.env_config(), controller, {} if name == POLICY else {name: controller})
+
+
+def _same(value: Any, other: Any) -> bool:
+    if isinstance(value, float) and math.isnan(value):
+        return bool(np.isnan(other))
+    return bool(value == other)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code: 1 if the episode came out otherwise."""
+    outcome: list[int] = []
+    config = tyro.cli(RepeatConfig, args=arguments, prog="roadsense repeat", description=__doc__)
+    code = run_command(lambda: outcome.append(_repeat_from(config)))
+    return code or outcome[0]
+
+
+def _repeat_from(config: RepeatConfig) -> int:
+    evaluation = open_evaluation(config.evaluation)
+    row, differs = repeat_episode(evaluation, config.number)
+    shown = ("policy", "scenario", "seed", "collision", "impact_speed_mps", "min_ttc_s", "min_gap_m", "duration_s")
+    sys.stdout.write("".join(f"{name:18}{row[name]}\n" for name in shown if name in row))
+    if config.save is not None:
+        sys.stdout.write(f"{record_repeat(evaluation, config.number).save(config.save)}\n")
+    sys.stdout.write(f"differs in {', '.join(differs)}\n" if differs else "the same as before, figure for figure\n")
+    return 1 if differs else 0

@@ -1,0 +1,142 @@
+"""What an evaluation comes to: its table of episodes, everything worked out from it, and its folder."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from roadsense.episodes import NULL_POLICIES, POLICY
+from roadsense.errors import RunError
+from roadsense.evaluation import generalisation
+from roadsense.evaluation.comparison import compare_all
+from roadsense.evaluation.config import EvalConfig
+from roadsense.evaluation.evidence import Evidence
+from roadsense.evaluation.names import label_policy
+from roadsense.evaluation.parts import CHECKS_ON, HELD_OUT
+from roadsense.evaluation.schema import read_episodes
+from roadsense.evaluation.verdicts import Verdict, find_verdicts
+from roadsense.summary import complete, summarise
+
+EPISODES_NAME, CONFIG_NAME, ORIGIN_NAME = "episodes.parquet", "config.json", "origin.json"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation.
+
+    Attributes:
+        folder: where it lies.
+        config: its settings.
+        origin: where it came from: policies, dataset, versions, command.
+        episodes: a row for each episode of each policy, see `roadsense.evaluation.schema`.
+        summary: a row for each policy on the held-out episodes.
+        checks_on: the same with SUMO's checks on; empty if it was not driven.
+        comparisons: the judged policy beside each other one, in pairs, see `compare_policies`.
+        factors: by what was varied, see `generalisation.by_factor`.
+        splits: on held-out scenarios and on the dataset's other splits.
+        curves: over loss and latency of the radio.
+        verdicts: what the numbers support, in words.
+    """
+
+    folder: Path
+    config: EvalConfig
+    origin: dict[str, Any]
+    episodes: pd.DataFrame
+    summary: pd.DataFrame
+    checks_on: pd.DataFrame
+    comparisons: pd.DataFrame
+    factors: pd.DataFrame
+    splits: pd.DataFrame
+    curves: pd.DataFrame
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def held_out(self) -> pd.DataFrame:
+        """The judged episodes."""
+        return part_of(self.episodes, HELD_OUT)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Returns what was worked out, by name."""
+        names = ("summary", "checks_on", "comparisons", "factors", "splits", "curves")
+        return {name: getattr(self, name) for name in names}
+
+
+def part_of(episodes: pd.DataFrame, part: str) -> pd.DataFrame:
+    """Returns the episodes of a part."""
+    return episodes[episodes["part"] == part]
+
+
+def conclude(folder: Path, config: EvalConfig, origin: dict[str, Any], episodes: pd.DataFrame) -> Evaluation:
+    """Works out everything from the table of episodes; the same table and settings give the same.
+
+    Args:
+        folder: where the evaluation lies.
+        config: its settings.
+        origin: where it came from.
+        episodes: the table.
+    """
+    rng = partial(np.random.default_rng, config.seed)
+    held_out, checks_on = part_of(episodes, HELD_OUT), part_of(episodes, CHECKS_ON)
+    summary = summarise(held_out, rng())
+    with_checks = summarise(checks_on, rng()) if len(checks_on) else pd.DataFrame()
+    driven = [name for name in summary.loc[summary["episodes"] > 0, "policy"] if name != POLICY]
+    comparisons = compare_all(held_out, POLICY, driven, rng())
+    splits = generalisation.by_split(episodes)
+    evidence = Evidence(
+        summary.set_index("policy"),
+        comparisons,
+        config.claimed_rate,
+        with_checks.set_index("policy") if len(with_checks) else with_checks,
+        generalisation.generalisation_gap(splits, POLICY),
+        _failures_by_base(held_out),
+        label_policy,
+    )
+    shown = [POLICY, *(name for name in driven if name not in NULL_POLICIES), "unassisted"]
+    return Evaluation(
+        folder, config, origin, episodes, summary, with_checks, comparisons, generalisation.by_factor(held_out, shown),
+        splits, generalisation.degradation(episodes), tuple(find_verdicts(evidence)),
+    )  # fmt: skip
+
+
+def _failures_by_base(held_out: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    own = complete(held_out[held_out["policy"] == POLICY])
+    return {str(base): (int(rows["collision"].sum()), len(rows)) for base, rows in own.groupby("base")}
+
+
+def open_evaluation(folder: str | Path) -> Evaluation:
+    """Reads an evaluation back, and works out from its table what it came to.
+
+    Raises:
+        RunError: if the folder holds none, or one of another version.
+    """
+    folder = Path(folder)
+    episodes = read_episodes(folder / EPISODES_NAME)
+    try:
+        settings = json.loads((folder / CONFIG_NAME).read_text())
+        origin = json.loads((folder / ORIGIN_NAME).read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder}: expected {CONFIG_NAME} and {ORIGIN_NAME} ({error}). Evaluate again.") from error
+    unknown = set(settings) - {field.name for field in fields(EvalConfig)}
+    if unknown:
+        raise RunError(f"{folder}: expected settings of this version, got {sorted(unknown)}. Evaluate again.")
+    return conclude(folder, EvalConfig(**settings), origin, episodes)
+
+
+def find_evaluations(run_dir: str | Path) -> list[Path]:
+    """Returns the folders of a run's evaluations, the oldest first."""
+    paths = [path.parent for path in Path(run_dir).glob(f"evaluation*/{EPISODES_NAME}")]
+    return sorted(paths, key=lambda path: (path / EPISODES_NAME).stat().st_mtime)
+
+
+def summary_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Returns all that was worked out, as plain JSON; what is not finite is null."""
+    return {
+        "verdicts": [asdict(verdict) for verdict in evaluation.verdicts],
+        "config": asdict(evaluation.config),
+        "origin": evaluation.origin,
+        **{name: json.loads(table.to_json(orient="records")) for name, table in evaluation.tables().items()},
+    }

@@ -1,0 +1,185 @@
+"""The table of episodes: what each column means, and how it is kept as Parquet.
+
+The file carries all of this with it: name, unit and meaning of a column are in its field's metadata, the version in the
+schema's.
+"""
+
+import io
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from roadsense.envs.reward import TERMS
+from roadsense.errors import RunError
+from roadsense.files import write_atomically
+
+SCHEMA_VERSION = 1
+_TYPES = {"text": pa.string(), "flag": pa.bool_(), "whole": pa.int64(), "number": pa.float64()}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        name: of the column.
+        kind: `text`, `flag`, `whole` or `number` (which may be missing, NaN, or infinite where it says so).
+        unit: of its values; "" without one.
+        meaning: in one sentence.
+    """
+
+    name: str
+    kind: str
+    unit: str
+    meaning: str
+
+
+def _columns(kind: str, *lines: tuple[str, str, str]) -> tuple[Column, ...]:
+    return tuple(Column(name, kind, unit, meaning) for name, unit, meaning in lines)
+
+
+PLAN_COLUMNS = (
+    *_columns(
+        "text",
+        ("part", "", "what the episode is for: held_out, checks_on, train, eval_wide, loss or latency"),
+        ("policy", "", "who drives: policy, policy_muted, a baseline, perfect_driver, or a run named with --beside"),
+        ("scenario", "", "name of the scenario's folder"),
+        ("base", "", "base scenario it was drawn from"),
+        ("config_path", "", "path of its .sumocfg"),
+        ("error", "", "how SUMO failed; empty if it did not. Failed episodes are counted and left out of all figures"),
+    ),
+    *_columns(
+        "whole",
+        ("seed", "", "of the environment's reset; the same for all policies, so episodes pair by it"),
+        ("sumo_seed", "", "of SUMO"),
+    ),
+    *_columns(
+        "flag",
+        ("hazard_forced", "", "whether a hazard was planned"),
+        ("sumo_checks", "", "whether SUMO's safe-speed check protected the ego"),
+    ),
+    *_columns("number", ("curve_value", "", "loss (share) or latency (s) the radio was set to, in those parts")),
+)
+FACTOR_COLUMNS = (
+    *_columns(
+        "number",
+        ("factor_density", "", "traffic, times the base's"),
+        ("factor_sigma", "", "drivers' imperfection, 0 to 1"),
+        ("factor_speed_mean", "", "drivers' speed, times the limit"),
+        ("factor_friction", "", "of the road, 1 is dry"),
+        ("factor_convoy_size", "", "cars of the convoy"),
+    ),
+    *_columns("text", ("factor_radio", "", "radio the scenario asks for")),
+)
+DRAW_COLUMNS = _columns(
+    "number",
+    ("hazard_car", "", "car that brakes, 0 is the ego's leader"),
+    ("hazard_planned_s", "s", "earliest onset that was drawn"),
+    ("hazard_deceleration_mps2", "m/s2", "how hard it brakes"),
+    ("driver_reaction_time_s", "s", "of the ego's driver"),
+    ("driver_time_headway_s", "s", "that the ego's driver keeps"),
+    ("radio_loss_20_to_50_m", "", "share of messages lost at that distance"),
+    ("radio_latency_s", "s", "mean latency"),
+    ("radio_position_std_m", "m", "noise of positions"),
+)
+OUTCOME_COLUMNS = (
+    *_columns(
+        "flag",
+        ("collision", "", "whether the ego collided"),
+        ("struck_from_behind", "", "whether that was with a car that is not ahead of it"),
+        ("hazard", "", "whether a hazard happened"),
+    ),
+    *_columns("text", ("hazard_kind", "", "brake, stopped, cut_in or none")),
+    *_columns(
+        "number",
+        ("duration_s", "s", "length of the episode"),
+        ("impact_speed_mps", "m/s", "speed difference at a collision with the leader, else 0"),
+        ("hazard_onset_s", "s", "when it began; NaN without one"),
+        ("reaction_time_s", "s", "from the onset until the ego brakes with 1 m/s2; NaN if not within 5 s"),
+        ("assist_reaction_time_s", "s", "the same until the assist asks for 1 m/s2; NaN is a missed hazard"),
+        ("min_gap_m", "m", "smallest gap to the leader; infinite without one"),
+        ("min_ttc_s", "s", "smallest time to collision; infinite if the ego never approached a leader"),
+        ("min_time_headway_s", "s", "smallest time headway; infinite without a leader"),
+        ("max_drac_mps2", "m/s2", "largest deceleration rate to avoid the crash"),
+        ("max_deceleration_mps2", "m/s2", "hardest braking, from 0"),
+        ("max_jerk_mps3", "m/s3", "largest change of acceleration"),
+        ("rms_jerk_mps3", "m/s3", "its root mean square"),
+        ("calm_s", "s", "time in which no hazard is active and comfortable braking suffices"),
+        ("false_braking_s", "s", "of it, time in which the assist brakes"),
+        ("distance_m", "m", "driven"),
+        ("time_lost_s", "s", "against the driver alone over the same way; NaN if one of the two collided"),
+        ("follower_min_ttc_s", "s", "smallest time to collision of the car behind with the ego; may be infinite"),
+        ("reward", "", "sum of the weighted terms"),
+        *((f"term_{name}", "", f"sum of the reward's term {name}, unweighted") for name in TERMS),
+    ),
+    *_columns(
+        "whole",
+        ("false_brakings", "", "how often the assist began to brake in calm time"),
+        ("ordinary_stops", "", "standstills with no hazard active"),
+        ("ordinary_stops_braked", "", "of them, those with false braking in the 10 s before"),
+        ("messages_heard", "", "radio messages delivered"),
+        ("messages_lost", "", "radio messages lost"),
+        ("sumo_interventions", "", "steps in which SUMO's checks would have lowered the commanded speed"),
+    ),
+)
+COLUMNS = (*PLAN_COLUMNS, *FACTOR_COLUMNS, *DRAW_COLUMNS, *OUTCOME_COLUMNS)
+"""All columns, in the order of the table."""
+
+_DTYPES: dict[str, Any] = {"text": str, "flag": bool, "whole": "int64", "number": float}
+_MISSING = {"text": "", "flag": False, "whole": 0, "number": math.nan}
+
+
+def to_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows with exactly the columns of the schema, in its order and types; what is missing is empty."""
+    columns = {}
+    for column in COLUMNS:
+        values = rows[column.name] if column.name in rows else pd.Series([_MISSING[column.kind]] * len(rows))
+        values = values.reset_index(drop=True)
+        if column.kind != "number":
+            values = values.where(values.notna(), _MISSING[column.kind])
+        columns[column.name] = values.astype(_DTYPES[column.kind])
+    return pd.DataFrame(columns)
+
+
+def write_episodes(table: pd.DataFrame, path: Path) -> None:
+    """Writes a table of `to_table` as Parquet, with the schema's meanings in it."""
+    fields = [
+        pa.field(column.name, _TYPES[column.kind], metadata={"unit": column.unit, "meaning": column.meaning})
+        for column in COLUMNS
+    ]
+    schema = pa.schema(fields, metadata={"schema_version": str(SCHEMA_VERSION)})
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(table, schema=schema, preserve_index=False), buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_episodes(path: Path) -> pd.DataFrame:
+    """Reads what `write_episodes` wrote.
+
+    Raises:
+        RunError: if it is not there, no Parquet, or of another version of the schema.
+    """
+    if not path.is_file():
+        raise RunError(f"Expected an evaluation with {path.name} in {path.parent}, found none. Make one first.")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise RunError(f"{path}: expected a table of episodes ({error}). Evaluate again.") from error
+    version = (table.schema.metadata or {}).get(b"schema_version", b"").decode()
+    if version != str(SCHEMA_VERSION) or table.schema.names != [column.name for column in COLUMNS]:
+        raise RunError(
+            f"{path}: expected episodes of schema {SCHEMA_VERSION}, got {version or 'none'}. Evaluate again."
+        )
+    return table.to_pandas()
+
+
+def describe_schema() -> str:
+    """Returns the schema as a Markdown table."""
+    lines = ["| column | kind | unit | meaning |", "|---|---|---|---|"]
+    lines += [f"| `{one.name}` | {one.kind} | {one.unit} | {one.meaning} |" for one in COLUMNS]
+    return "\n".join(lines) + "\n"

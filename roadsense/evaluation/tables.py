@@ -1,0 +1,77 @@
+"""From driven episodes to the table: what was planned, what the dataset says of the scenario, what came of it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from roadsense.dataset import MANIFEST_NAME, Dataset
+from roadsense.episodes import Row
+from roadsense.evaluation.parts import PlannedEpisode
+from roadsense.evaluation.schema import to_table
+
+ALONE = "unassisted"
+"""Whose time over the same way is the measure of time lost."""
+PAIR = ["part", "curve_value", "config_path", "seed", "hazard_forced", "sumo_checks"]
+"""Episodes that agree in these are the same episode with another policy."""
+
+
+def make_table(episodes: Sequence[PlannedEpisode], rows: Sequence[Row], sumo_checks: bool) -> pd.DataFrame:
+    """Returns the table of episodes, as `roadsense.evaluation.schema` describes it.
+
+    Args:
+        episodes: what was driven.
+        rows: what came of each.
+        sumo_checks: whether SUMO's checks were on where the plan does not say.
+    """
+    planned = [
+        {
+            "part": one.part,
+            "curve_value": one.curve_value,
+            "sumo_checks": sumo_checks if one.plan.sumo_checks is None else one.plan.sumo_checks,
+        }
+        for one in episodes
+    ]
+    factors = read_factors({one.plan.config_path for one in episodes})
+    joined = [
+        {**row, **plan, **factors.get(str(row["config_path"]), {})} for row, plan in zip(rows, planned, strict=True)
+    ]
+    table = to_table(pd.DataFrame(joined))
+    return table.assign(time_lost_s=time_lost_s(table))
+
+
+def read_factors(paths: set[Path]) -> dict[str, dict[str, Any]]:
+    """Returns what was drawn for each scenario that belongs to a dataset, by its path; see `FACTOR_COLUMNS`."""
+    factors: dict[str, dict[str, Any]] = {}
+    for folder in {path.parent.parent.parent for path in paths}:
+        if not (folder / MANIFEST_NAME).is_file():
+            continue
+        records = {record.config: record.variation for record in Dataset.open(folder).scenarios}
+        for path in paths:
+            variation = records.get(path.relative_to(folder).as_posix()) if path.is_relative_to(folder) else None
+            if variation is not None:
+                factors[str(path)] = _factors_of(variation)
+    return factors
+
+
+def _factors_of(variation: Mapping[str, Any]) -> dict[str, Any]:
+    levels = variation.get("levels", {})
+    names = ("density", "sigma", "speed_mean", "friction", "convoy_size")
+    found = {f"factor_{name}": float(levels.get(name, np.nan)) for name in names}
+    return {**found, "factor_radio": variation.get("v2v") or ""}
+
+
+def time_lost_s(table: pd.DataFrame) -> pd.Series:
+    """Returns how much longer each episode took than the driver alone takes for the same way, in s.
+
+    It is the duration less the way over the speed of the driver alone in the same episode. NaN if either of the two
+    collided, failed, or stood still all the time, or if the driver alone did not drive it.
+    """
+    ends_well = (table["error"] == "") & ~table["collision"] & (table["distance_m"] > 0)
+    alone = table[ends_well & (table["policy"] == ALONE)]
+    speed = alone.assign(alone_mps=alone["distance_m"] / alone["duration_s"])[[*PAIR, "alone_mps"]]
+    joined = table[PAIR].merge(speed.drop_duplicates(PAIR), on=PAIR, how="left")["alone_mps"]
+    lost = table["duration_s"] - table["distance_m"] / joined.set_axis(table.index)
+    return lost.where(ends_well)

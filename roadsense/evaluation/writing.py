@@ -1,0 +1,74 @@
+"""Writes an evaluation's folder, all at once: tables, figures, gallery, report."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from roadsense.evaluation.episode_plot import draw_episode
+from roadsense.evaluation.figures import draw_figures
+from roadsense.evaluation.gallery import Exhibit
+from roadsense.evaluation.report import write_report
+from roadsense.evaluation.results import CONFIG_NAME, EPISODES_NAME, ORIGIN_NAME, Evaluation, summary_json
+from roadsense.evaluation.schema import write_episodes
+from roadsense.runs import Run
+from roadsense.scratch import scratch_folder
+from roadsense.summary import write_markdown
+
+DPI = 120
+GALLERY_DIR, REPORT_NAME = "gallery", "report.html"
+
+
+def write_evaluation(evaluation: Evaluation, gallery: Sequence[Exhibit] = ()) -> Evaluation:
+    """Writes an evaluation into a new folder of its run and returns it with its place; see `evaluate`."""
+    run = Run(Path(evaluation.config.run_dir))
+    with scratch_folder(".evaluation.", run.folder) as outer:
+        waiting = outer / "evaluation"
+        waiting.mkdir()
+        final = _free_folder(run.evaluation_dir)
+        placed = replace(evaluation, folder=final)
+        _write_tables(placed, waiting)
+        pictures = _write_figures(draw_figures(placed), waiting)
+        shown = []
+        for one in gallery:
+            (waiting / GALLERY_DIR).mkdir(exist_ok=True)
+            one.trajectory.save(waiting / GALLERY_DIR / f"{one.name}.npz")
+            drawn = _write_figures({one.name: draw_episode(one.trajectory)}, waiting / GALLERY_DIR)
+            shown.append((one, drawn[one.name]))
+        write_report(placed, pictures, shown, waiting / REPORT_NAME)
+        waiting.rename(final)
+    return placed
+
+
+def _write_tables(evaluation: Evaluation, folder: Path) -> None:
+    write_episodes(evaluation.episodes, folder / EPISODES_NAME)
+    for name, table in evaluation.tables().items():
+        if len(table):
+            table.to_csv(folder / f"{name}.csv", index=False)
+    words = "".join(f"- {verdict.text}\n" for verdict in evaluation.verdicts)
+    (folder / "summary.md").write_text(f"{write_markdown(evaluation.summary)}\n{words}")
+    for name, content in {
+        CONFIG_NAME: asdict(evaluation.config),
+        ORIGIN_NAME: evaluation.origin,
+        "summary.json": summary_json(evaluation),
+    }.items():
+        (folder / name).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _write_figures(figures: dict[str, Figure], folder: Path) -> dict[str, bytes]:
+    """Writes figures as PNG and returns the files' contents, for the report: drawing is what takes the time."""
+    contents = {}
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=DPI)
+        contents[name] = (folder / f"{name}.png").read_bytes()
+    return contents
+
+
+def _free_folder(wanted: Path) -> Path:
+    folder, number = wanted, 1
+    while folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}_{number}")
+    return folder

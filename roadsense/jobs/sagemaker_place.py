@@ -1,0 +1,48 @@
+"""Who a SageMaker job runs as: the execution role that is given, or the one of Studio."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+from roadsense.errors import InputError
+from roadsense.jobs.cloud_session import STUDIO_METADATA, AccessError, make_client, translate_errors
+
+ROLE_VARIABLE = "ROADSENSE_SAGEMAKER_ROLE"
+ASSUMED = re.compile(r"arn:[\w-]+:sts::\d{12}:assumed-role/([^/]+)/.*")
+
+
+def read_studio(metadata: Path = STUDIO_METADATA) -> dict[str, str]:
+    """Returns what Studio's applications and notebook instances are told of themselves; nothing elsewhere."""
+    try:
+        return {key: str(value) for key, value in json.loads(metadata.read_text()).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def find_execution_role(role: str | None = None, region: str | None = None) -> str:
+    """Returns the ARN of the role a job runs as: the one given, else the environment's, Studio's, or the caller's own.
+
+    Args:
+        role: the one that was asked for.
+        region: of AWS, for the question who the caller is.
+
+    Raises:
+        InputError: if the caller is a user and no role was named.
+        CloudError: if AWS could not be asked.
+    """
+    known = role or os.environ.get(ROLE_VARIABLE) or read_studio().get("ExecutionRoleArn")
+    if known:
+        return known
+    with translate_errors():
+        caller = make_client("sts", region).get_caller_identity()["Arn"]
+    match = ASSUMED.fullmatch(caller)
+    if not match:
+        raise InputError(
+            f"Expected an execution role, and {caller} is none. Give --role arn:aws:iam::..., or set {ROLE_VARIABLE}."
+        )
+    try:
+        with translate_errors():  # its path, such as service-role/, is not in the caller's name
+            return make_client("iam", region).get_role(RoleName=match[1])["Role"]["Arn"]
+    except AccessError as error:
+        raise InputError(f"The role {match[1]} may not read itself. Give its ARN in {ROLE_VARIABLE}.") from error

@@ -1,0 +1,101 @@
+"""What a job on SageMaker is going to be: its request, its role and its price, before anything is sent."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from roadsense.git_state import read_git_state
+from roadsense.jobs.cloud_session import find_owner, find_region
+from roadsense.jobs.cost import Estimate, estimate_cost, limit_to_money
+from roadsense.jobs.sagemaker_place import find_execution_role
+from roadsense.jobs.sagemaker_request import DEFAULT_DISK_GB, Placement, build_training_request, check_limits
+from roadsense.jobs.sagemaker_send import check_request
+from roadsense.jobs.sagemaker_tuning import TuningConfig, build_tuning_request
+from roadsense.jobs.spec import JobSpec, check_spec, make_tags
+from roadsense.jobs.storage import find_dataset_url
+from roadsense.training.search_space import SearchSpace
+
+TRAINING, TUNING = "CreateTrainingJob", "CreateHyperParameterTuningJob"
+
+
+@dataclass(frozen=True)
+class SageMakerPlan:
+    """A job that is about to be sent.
+
+    Attributes:
+        spec: complete, its dataset an S3 URL, its hours limited to its money.
+        operation: name of the call.
+        request: what is sent.
+        estimate: what it costs at most; None if no price is known.
+        local_dataset: folder to be published before, or None.
+    """
+
+    spec: JobSpec
+    operation: str
+    request: dict[str, Any]
+    estimate: Estimate | None
+    local_dataset: str | None
+
+    def describe(self) -> dict[str, Any]:
+        """Returns every request in its order."""
+        calls: list[dict[str, Any]] = []
+        if self.local_dataset:
+            calls.append({"service": "s3", "operation": "PutObject", "what": f"{self.spec.dataset}/, what it lacks"})
+        calls.append({"service": "sagemaker", "operation": self.operation, "request": self.request})
+        return {
+            "region": find_region(self.spec.region),
+            "estimate": str(self.estimate or "price unknown"),
+            "calls": calls,
+        }
+
+
+def plan_training(spec: JobSpec, ask: bool = False) -> SageMakerPlan:
+    """Plans a training job. Nothing is sent; AWS is asked for a role that isn't known, and with `ask` for prices.
+
+    Raises:
+        InputError: if something of it cannot be sent, or its limits of time and money don't go together.
+    """
+    spec, estimate, local = _complete(spec, ask)
+    request = build_training_request(spec, _place(spec))
+    check_limits(request)
+    check_request(TRAINING, request)
+    return SageMakerPlan(spec, TRAINING, request, estimate, local)
+
+
+def plan_tuning(
+    spec: JobSpec, config: TuningConfig, space: SearchSpace | None = None, ask: bool = False
+) -> SageMakerPlan:
+    """Plans a tuning job; `max_hours` is the limit of one trial, `max_usd` that of all.
+
+    Raises:
+        InputError: if something of it cannot be sent, or its limits of time and money don't go together.
+    """
+    one = replace(spec, max_usd=spec.max_usd / config.n_trials) if spec.max_usd is not None else spec
+    one, estimate, local = _complete(one, ask)
+    if estimate is not None:
+        estimate = replace(estimate, hours=estimate.hours * config.n_trials, usd=estimate.usd * config.n_trials)
+    request = build_tuning_request(one, config, _place(one), space)
+    check_request(TUNING, request)
+    return SageMakerPlan(replace(one, max_usd=spec.max_usd), TUNING, request, estimate, local)
+
+
+def _complete(spec: JobSpec, ask: bool) -> tuple[JobSpec, Estimate | None, str | None]:
+    """Returns a spec with everything filled in, what it costs at most, and the folder that must be published for it."""
+    if spec.name is None or spec.instance_type is None:
+        spec = check_spec(spec)
+    local = spec.dataset if spec.dataset and not spec.dataset.startswith("s3://") else None
+    estimate = estimate_cost(spec, DEFAULT_DISK_GB, ask)
+    spec = replace(limit_to_money(spec, estimate), dataset=find_dataset_url(spec.dataset, spec.output) or None)
+    if estimate is not None:
+        estimate = replace(estimate, hours=spec.max_hours, usd=estimate.usd_per_hour * spec.max_hours)
+    return spec, estimate, local
+
+
+def _place(spec: JobSpec) -> Placement:
+    git = read_git_state()
+    digest = (spec.dataset or "").rstrip("/").rsplit("/", 1)[-1]
+    facts = {"dataset_digest": digest, "git_commit": git.commit, "git_clean": git.clean_word}
+    deadline = datetime.now(UTC) + timedelta(hours=spec.max_hours)
+    tags = make_tags(spec, deadline, facts) | {"roadsense:owner": find_owner()}
+    told = {"dataset_url": spec.dataset or "", "image": spec.image or "", **facts}
+    return Placement(role=find_execution_role(spec.role, spec.region), tags=tags, facts=told)

@@ -1,0 +1,94 @@
+"""The acting network in plain NumPy, one observation at a time, for processes that drive and do not learn.
+
+At this size a call of NumPy costs more than its sums. So there are few: a bias is the weight of one more unit that is
+always 1 (for a peer, that is its mask, so that one who isn't heard comes out as 0), and every array is made once.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadsense.errors import InputError
+from roadsense.policies.actor import RELU, TANH, Actor, Layer
+
+_STAYS_ONE = {TANH: 20.0, RELU: 1.0}
+"""What the unit that is always 1 is multiplied with, so that it still is behind the activation."""
+
+_Step = tuple[NDArray[np.float32], str, NDArray[np.float32], NDArray[np.float32]]
+
+
+class ActorPolicy:
+    """The mean action of an `Actor`, before it is cut to the action's bounds.
+
+    It agrees with the network it was read from to the rounding of float32, and with itself to the bit.
+
+    Args:
+        actor: the network, for actions of one number.
+
+    Raises:
+        InputError: if its network over peers does not end in ReLU.
+    """
+
+    def __init__(self, actor: Actor):
+        if actor.peer_layers[-1].activation != RELU:
+            raise InputError(f"Expected a peer network that ends in {RELU}, got {actor.peer_layers[-1].activation}.")
+        n_peers, n_fields = actor.shapes["peers"]
+        n_ego, n_units = actor.shapes["ego"][0], actor.peer_layers[-1].bias.size
+        self._seen = np.zeros((n_peers, n_fields + 1), np.float32)
+        self._peers, self._mask = self._seen[:, :n_fields], self._seen[:, n_fields]
+        self._peer_layers = _prepare(actor.peer_layers, (n_peers,))
+        self._halves = _prepare_halves(self._peer_layers[-1][2])
+        self._features = np.ones(n_ego + n_units + 1, np.float32)
+        self._ego, self._heard = self._features[:n_ego], self._features[n_ego:-1]
+        self._policy_layers = _prepare(actor.policy_layers, ())
+        self._nothing = np.zeros(n_units, np.float32)
+
+    def __call__(self, observation: Mapping[str, Any]) -> float:
+        """Returns the mean for one observation of the environment, in which peers that aren't heard are rows of 0."""
+        self._peers[:] = observation["peers"]
+        self._mask[:] = observation["peer_mask"]
+        self._ego[:] = observation["ego"]
+        heard = _run(self._peer_layers, self._seen)
+        for one, other, larger in self._halves:
+            heard = np.maximum(one, other, out=larger)
+        np.maximum(heard[0], self._nothing, out=self._heard)
+        return float(_run(self._policy_layers, self._features).item())
+
+
+def _prepare(layers: Sequence[Layer], lead: tuple[int, ...]) -> list[_Step]:
+    """Returns, for each layer, its weights with the bias below, its activation, and room for its output."""
+    steps = []
+    for place, layer in enumerate(layers):
+        is_last = place == len(layers) - 1
+        # The activation behind the last one comes after the largest was taken, which is the same for ReLU.
+        weight, activation = np.vstack([layer.weight, layer.bias]), "" if is_last else layer.activation
+        if not is_last:
+            always_one = np.zeros((len(weight), 1))
+            always_one[-1] = _STAYS_ONE.get(layer.activation, 1.0)
+            weight = np.hstack([weight, always_one])
+        out = np.empty((*lead, weight.shape[1]), np.float32)
+        steps.append((weight.astype(np.float32), activation, out, np.zeros_like(out)))
+    return steps
+
+
+def _prepare_halves(values: NDArray[np.float32]) -> list[tuple[NDArray[np.float32], ...]]:
+    """Returns the halves to compare until one row is left, with room for the larger; halves may share a row."""
+    halves: list[tuple[NDArray[np.float32], ...]] = []
+    while len(values) > 1:
+        n_rows = (len(values) + 1) // 2
+        halves.append((values[:n_rows], values[-n_rows:], np.empty_like(values[:n_rows])))
+        values = halves[-1][2]
+    return halves
+
+
+def _run(steps: list[_Step], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    for weight, activation, out, zeros in steps:
+        np.dot(values, weight, out)
+        if activation == TANH:
+            np.tanh(out, out=out)
+        elif activation == RELU:
+            np.maximum(out, zeros, out=out)
+        values = out
+    return values

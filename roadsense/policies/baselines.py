@@ -1,0 +1,17 @@
+"""The policies every evaluation drives beside the learned one: null policies and rules on the same radio.
+
+Each rule is as good as we could make it: its settings are the best of a search on train scenarios, by
+`roadsense tune-baselines`; the search and its table are in `docs/baselines.md`.
+"""
+
+from roadsense.policies.controllers import AlwaysBrake, Controller, HeardBrakingRule, HeardDracRule, Unassisted
+from roadsense.policies.prediction import HeardPredictionRule
+
+BASELINES: dict[str, Controller] = {
+    "unassisted": Unassisted(),
+    "always_brake": AlwaysBrake(),
+    "heard_braking_rule": HeardBrakingRule(threshold_mps2=3.0),
+    "heard_drac_rule": HeardDracRule(threshold_mps2=3.0),
+    "heard_prediction_rule": HeardPredictionRule(threshold_mps2=2.0, margin_m=5.0),
+}
+"""By name, what the learned policy is compared with."""

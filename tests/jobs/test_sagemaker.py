@@ -1,0 +1,170 @@
+"""Jobs on SageMaker against a stand-in for AWS over HTTP: sent, followed, stopped, fetched, listed."""
+
+import io
+import json
+import tarfile
+import time
+from dataclasses import replace
+
+import boto3
+import pytest
+
+from roadsense.errors import InputError
+from roadsense.jobs.checksums import CHECKSUMS_NAME, TransferError, write_checksums
+from roadsense.jobs.sagemaker import SageMakerTarget
+from roadsense.jobs.sagemaker_logs import GROUP
+from roadsense.jobs.sagemaker_results import unpack_archive
+from roadsense.jobs.sagemaker_tuning import TuningConfig
+from roadsense.jobs.target import JobError, JobState
+from tests.jobs.sagemaker_stand_in import Story, told
+from tests.jobs.test_sagemaker_request import SPEC, TUNING_SPEC
+
+REGION = "eu-central-1"
+
+
+@pytest.fixture
+def story(aws):
+    with told(Story()) as story:
+        boto3.client("s3").create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
+        yield story
+
+
+def say(job, *lines):
+    logs = boto3.client("logs")
+    if not logs.describe_log_groups(logGroupNamePrefix=GROUP)["logGroups"]:
+        logs.create_log_group(logGroupName=GROUP)
+    stream = f"{job}/algo-1-1"
+    logs.create_log_stream(logGroupName=GROUP, logStreamName=stream)
+    now_ms = int(time.time() * 1000)
+    events = [{"timestamp": now_ms + number, "message": line} for number, line in enumerate(lines)]
+    logs.put_log_events(logGroupName=GROUP, logStreamName=stream, logEvents=events)
+
+
+def leave(job, **files):
+    """Puts the archive of a job's model folder where SageMaker would."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name.replace("__", "."))
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    key = f"roads/jobs/{job}/output/model.tar.gz"
+    boto3.client("s3").put_object(Bucket="bucket", Key=key, Body=packed.getvalue())
+
+
+def test_what_is_described_is_what_arrives(story):
+    target = SageMakerTarget()
+    told_request = target.describe_request(SPEC)["calls"][-1]["request"]
+    job = target.submit(SPEC)
+    arrived = boto3.client("sagemaker").describe_training_job(TrainingJobName=job)
+    for name in ("HyperParameters", "RoleArn", "InputDataConfig", "ResourceConfig", "StoppingCondition"):
+        assert arrived[name] == told_request[name]
+    assert (
+        arrived["AlgorithmSpecification"]["MetricDefinitions"]
+        == (told_request["AlgorithmSpecification"]["MetricDefinitions"])
+    )
+    tags = boto3.client("sagemaker").list_tags(ResourceArn=arrived["TrainingJobArn"])["Tags"]
+    keys = {tag["Key"] for tag in tags}
+    assert {"project", "roadsense:job", "roadsense:owner", "roadsense:deadline", "roadsense:dataset-digest"} <= keys
+
+
+def test_a_name_is_used_once(story):
+    target = SageMakerTarget()
+    target.submit(SPEC)
+    with pytest.raises(Exception, match="unique"):
+        target.submit(SPEC)
+
+
+def test_a_job_is_followed_through_its_phases_to_its_end(story, monkeypatch):
+    monkeypatch.setattr("roadsense.jobs.sagemaker_logs.POLL_S", 0.01)
+    story.steps = [
+        ("InProgress", "Starting", ""),
+        ("InProgress", "Training", ""),
+        ("InProgress", "Uploading", ""),
+        ("Failed", "Failed", "AlgorithmError: In [4]: InputError"),
+    ]
+    target = SageMakerTarget()
+    job = target.submit(SPEC)
+    say(job, "first line", "roadsense_metric eval_score=0.5")
+    assert list(target.logs(job, follow=True)) == ["first line", "roadsense_metric eval_score=0.5"]
+    status = target.status(job)
+    assert (status.state, status.phase) == (JobState.FAILED, "Failed")
+    assert "InputError" in status.reason
+    assert status.output.endswith(f"roads/jobs/{job}")
+
+
+def test_a_job_that_starts_is_waiting_and_prints_nothing(story):
+    story.steps = [("InProgress", "Starting", "")]
+    target = SageMakerTarget()
+    job = target.submit(SPEC)
+    assert target.status(job).state is JobState.WAITING
+    assert list(target.logs(job, follow=False)) == []
+
+
+def test_a_job_is_stopped_once(story):
+    story.steps = [("InProgress", "Training", "")]
+    target = SageMakerTarget()
+    job = target.submit(SPEC)
+    target.stop(job)
+    assert target.status(job).state is JobState.STOPPED
+    target.stop(job)
+
+
+def test_an_unknown_job_is_named(story):
+    with pytest.raises(InputError, match="nobody"):
+        SageMakerTarget().status("nobody")
+
+
+def test_results_are_fetched_whole(story, tmp_path):
+    target = SageMakerTarget()
+    job = target.submit(SPEC)
+    with pytest.raises(JobError, match="no results"):
+        target.fetch(job, tmp_path / "early")
+    leave(job, model__zip=b"weights", config__json=b"{}")
+    folder = target.fetch(job, tmp_path / "fetched")
+    assert (folder / "model" / "model.zip").read_bytes() == b"weights"
+    with pytest.raises(InputError, match="new folder"):
+        target.fetch(job, folder)
+
+
+def test_a_changed_byte_is_refused(story, tmp_path):
+    target = SageMakerTarget()
+    job = target.submit(SPEC)
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "model.zip").write_bytes(b"weights")
+    write_checksums(tmp_path / "made", ["."])
+    sums = (tmp_path / "made" / CHECKSUMS_NAME).read_bytes()
+    leave(job, model__zip=b"weighty", **{CHECKSUMS_NAME.replace(".", "__"): sums})
+    with pytest.raises(TransferError, match=r"model\.zip"):
+        target.fetch(job, tmp_path / "fetched")
+    assert not (tmp_path / "fetched").exists()
+
+
+def test_an_archive_cannot_write_outside_its_folder(tmp_path):
+    with tarfile.open(tmp_path / "bad.tar.gz", "w:gz") as archive:
+        info = tarfile.TarInfo("../outside")
+        info.size = 1
+        archive.addfile(info, io.BytesIO(b"x"))
+    with pytest.raises(TransferError, match="unpacked"):
+        unpack_archive(tmp_path / "bad.tar.gz", tmp_path / "folder")
+    assert not (tmp_path / "outside").exists()
+
+
+def test_a_tuning_job_arrives_as_described(story):
+    target = SageMakerTarget()
+    name = target.submit_tuning(TUNING_SPEC, TuningConfig(n_trials=50, n_parallel=5, seed=1))
+    arrived = boto3.client("sagemaker").describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    limits = arrived["HyperParameterTuningJobConfig"]["ResourceLimits"]
+    assert limits == {"MaxNumberOfTrainingJobs": 50, "MaxParallelTrainingJobs": 5}
+
+
+def test_a_budget_limits_every_trial(story):
+    target = SageMakerTarget()
+    spec = replace(TUNING_SPEC, max_usd=30.0, max_hours=24.0)
+    from roadsense.jobs.sagemaker_plan import plan_tuning
+
+    plan = plan_tuning(spec, TuningConfig(n_trials=20))
+    limit_s = plan.request["TrainingJobDefinition"]["StoppingCondition"]["MaxRuntimeInSeconds"]
+    assert plan.estimate.usd == pytest.approx(30.0, rel=0.01)
+    assert 20 * limit_s / 3600 * plan.estimate.usd_per_hour <= 30.0
+    assert json.dumps(target.describe_request(SPEC))

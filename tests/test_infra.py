@@ -1,0 +1,76 @@
+"""The set-up of an account: linted, made of the policies in `infra/iam`, and deployed to a stand-in for AWS."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+
+from roadsense.jobs.doctor import GOOD, DoctorConfig, examine
+from tests.jobs.conftest import REGION, aws, aws_server, no_aws
+from tests.jobs.test_iam import actions, read_policy
+
+__all__ = ["aws", "aws_server", "no_aws"]
+
+ROOT = Path(__file__).parents[1]
+TEMPLATE = ROOT / "infra" / "roadsense.template.json"
+
+
+def test_template_is_what_the_policies_make():
+    made = subprocess.run(
+        [sys.executable, "-c", "import json, build; print(json.dumps(build.build()))"],
+        cwd=ROOT / "infra", check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert json.loads(made.stdout) == json.loads(TEMPLATE.read_text()), "run `make infra`"
+
+
+def test_template_has_no_fault_a_linter_finds():
+    command = [Path(sys.executable).with_name("cfn-lint"), TEMPLATE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_bucket_is_closed_encrypted_and_kept():
+    bucket = json.loads(TEMPLATE.read_text())["Resources"]["JobBucket"]
+    assert all(bucket["Properties"]["PublicAccessBlockConfiguration"].values())
+    assert bucket["Properties"]["BucketEncryption"]
+    assert bucket["DeletionPolicy"] == "Retain"
+
+
+def test_template_sets_up_what_jobs_need(aws):
+    formation = boto3.client("cloudformation")
+    parameters = [{"ParameterKey": "Bucket", "ParameterValue": "cars"}]
+    formation.create_stack(
+        StackName="roadsense",
+        TemplateBody=TEMPLATE.read_text(),
+        Parameters=parameters,
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    stack = formation.describe_stacks(StackName="roadsense")["Stacks"][0]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    assert outputs["Output"] == "s3://cars/roadsense"
+    boto3.client("s3").head_bucket(Bucket="cars")  # the stand-in leaves its properties out
+    repository = boto3.client("ecr").describe_repositories(repositoryNames=["roadsense"])["repositories"][0]
+    assert repository["imageTagMutability"] == "IMMUTABLE"
+    found = {
+        finding.what: finding for finding in examine(DoctorConfig(role=outputs["SageMakerRoleArn"], region=REGION))
+    }
+    assert found["execution role (SageMaker)"].state == GOOD
+    assert found["instance profile (EC2)"].state == GOOD
+
+
+@pytest.mark.parametrize("name", ["sagemaker-role", "sagemaker-submitter"])
+def test_policies_for_sagemaker_are_valid_and_name_every_right(aws, name):
+    policy = read_policy(name)
+    boto3.client("iam").create_policy(PolicyName=name, PolicyDocument=json.dumps(policy))
+    assert "${" not in json.dumps(policy)
+    assert not [action for action in actions(policy) if "*" in action]
+    wide = {
+        action for each in policy["Statement"] if each["Resource"] == "*" for action in actions({"Statement": [each]})
+    }
+    assert wide <= {
+        "ecr:GetAuthorizationToken", "cloudwatch:PutMetricData", "sagemaker:Search", "pricing:GetProducts",
+    }  # fmt: skip
