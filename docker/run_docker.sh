@@ -66,8 +66,12 @@ need_image() { # need_image TARGET
 
 # Starts a container: read-only, with no network unless an option gives it one, as the calling user.
 start() { # start TARGET [engine's options ...] -- [entrypoint and its arguments ...]
-  local target=$1 options=(); shift
-  while [ "$1" != -- ]; do options+=("$1"); shift; done; shift
+  local target=$1 network=--network=none options=(); shift
+  while [ "$1" != -- ]; do
+    case $1 in --network=*) network=$1 ;; *) options+=("$1") ;; esac
+    shift
+  done
+  shift
   need_image "$target"
   local entry=$1; shift
   local scenarios=${ROADSENSE_SCENARIOS:-$project/scenarios} runs=${ROADSENSE_RUNS:-$project/runs}
@@ -79,7 +83,7 @@ start() { # start TARGET [engine's options ...] -- [entrypoint and its arguments
   is_podman && [ "$(id -u)" != 0 ] && options+=(--userns=keep-id)
   [ -t 0 ] && [ -t 1 ] && options+=(--tty)
   exec "$engine" run --rm --interactive --no-healthcheck --name "roadsense-$command-$$" --user "$user" --cap-drop=ALL \
-    --read-only --tmpfs=/tmp --shm-size=1g --network=none \
+    --read-only --tmpfs=/tmp --shm-size=1g "$network" \
     --mount "type=bind,source=$(realpath "$scenarios"),target=$inside/scenarios" \
     --mount "type=bind,source=$(realpath "$runs"),target=$inside/runs" \
     --mount "type=bind,source=$(realpath "$notebooks"),target=$inside/notebooks" \
@@ -92,8 +96,8 @@ target_of() { if grep -qsE 'roadsense\.export|import tensorflow' "$@"; then echo
 start_lab() {
   local port=${ROADSENSE_PORT:-8888}
   start lab --network=bridge --publish "127.0.0.1:$port:$port" -- jupyter lab --ip=0.0.0.0 --port="$port" \
-    --ServerApp.port_retries=0 --custom-display-url="http://127.0.0.1:$port" --no-browser --allow-root \
-    --notebook-dir="$inside" --LabApp.default_url=/lab/tree/notebooks/00_augment.ipynb "$@"
+    --ServerApp.port_retries=0 --no-browser --allow-root --notebook-dir="$inside" \
+    --LabApp.default_url=/lab/tree/notebooks/00_augment.ipynb "$@"
 }
 
 start_gui() {

@@ -84,7 +84,12 @@ def _parameters(config: DemoConfig, folder: Path) -> dict[str, dict[str, Any]]:
             "curve_episodes": config.episodes_per_scenario,
             "seed": config.seed,
         },
-        "03_export": {"dataset_dir": str(dataset / "eval"), "run_dir": run, "seed": config.seed},
+        "03_export": {
+            "eval_dir": str(dataset / "eval"),
+            "run_dir": run,
+            "episodes_per_scenario": config.episodes_per_scenario,
+            "seed": config.seed,
+        },
     }
 
 

@@ -1,238 +1,187 @@
-"""A trained policy -> TFLite, proven equal on observations recorded on the road.
+"""A trained policy -> TFLite in float32 and int8, shown to act and to drive as the trained one, ready for a firmware.
 
-TensorFlow is imported in one function here, in a process of its own, and nowhere else in the package.
+TensorFlow runs in a process of its own, `roadsense.exporting.convert`, and nowhere else in the package.
 """
 
-import hashlib
-import importlib.metadata
 import importlib.util
-import json
-import math
-import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import tyro
 
 from roadsense.command import run_command
-from roadsense.dataset import find_dataset
-from roadsense.envs.observation import Observation, observation_space
-from roadsense.errors import InputError, RoadSenseError, RunError
-from roadsense.policies.actor import RELU, TANH, Actor, Layer, load_model, read_actor
-from roadsense.policies.tflite_policy import ACTION_SHAPE, TflitePolicy, count_operators
-from roadsense.recordings import record_observations
-from roadsense.runs import Run, open_run
-from roadsense.scenario import find_scenarios, open_scenario
-from roadsense.scratch import scratch_folder
-from roadsense.worker_processes import end_with_program
-
-POLICY_NAME, PARITY_NAME, OBSERVATIONS_NAME = "policy.tflite", "parity.json", "observations.npz"
-PACKAGES = ("roadsense", "stable-baselines3", "torch", "tensorflow", "ai-edge-litert", "numpy", "libsumo")
-MICRO_OPERATORS = frozenset(
-    ("CONCATENATION", "FULLY_CONNECTED", "MAXIMUM", "MINIMUM", "MUL", "REDUCE_MAX", "RELU", "RESHAPE", "TANH")
+from roadsense.envs.observation import Observation
+from roadsense.episodes import POLICY
+from roadsense.errors import InputError, RunError
+from roadsense.evaluation.config import EvalConfig
+from roadsense.evaluation.parts import plan_held_out
+from roadsense.exporting.calibration import check_calibration, read_calibration
+from roadsense.exporting.card import Card, clean, describe_driving, describe_policy
+from roadsense.exporting.closed_loop import TRAINED, Comparison, compare_driving, drive_all
+from roadsense.exporting.convert import convert_float32, convert_int8
+from roadsense.exporting.evidence import gather_evidence
+from roadsense.exporting.latency import measure_latencies
+from roadsense.exporting.parity import FLOAT32, INT8
+from roadsense.exporting.scenarios import Roads, choose_roads
+from roadsense.exporting.settings import POLICY_NAMES, Export, ExportConfig
+from roadsense.exporting.side_process import ExportError, side_processes
+from roadsense.exporting.write import (
+    FIRMWARE_NAME,
+    describe_files,
+    finish_policies,
+    write_firmware,
+    write_results,
 )
-"""Operators a conversion may lead to; TFLite Micro has each of them."""
-LOG_TAIL_CHARACTERS = 2000
+from roadsense.policies.actor import Actor, read_actor
+from roadsense.policies.models import load_model
+from roadsense.policies.tflite_file import count_operators
+from roadsense.progress import progress_bar
+from roadsense.recordings import record_observations, take_rows
+from roadsense.runs import Run, open_run, refuse_other_observation
+from roadsense.scratch import scratch_folder
 
+__all__ = ["Export", "ExportConfig", "ExportError", "export_policy", "main"]
 
-class ExportError(RoadSenseError):
-    """Raised when a policy cannot be converted, or the converted one does not act like the original."""
-
-
-@dataclass(frozen=True)
-class ExportConfig:
-    """Settings of an export.
-
-    Attributes:
-        run_dir: the run whose policy is exported, into its folder `export`.
-        dataset_dir: folder; on every `.sumocfg` below it observations are recorded. By default the run's own.
-        n_observations: recorded observations on which both policies must agree.
-        tolerance: largest difference of the two actions that is let through.
-        seed: of the recording.
-    """
-
-    run_dir: str
-    dataset_dir: str | None = None
-    n_observations: int = 1000
-    tolerance: float = 1e-5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.n_observations < 1 or self.seed < 0 or not 0 <= self.tolerance < math.inf:
-            got = f"{self.n_observations}, {self.seed} and {self.tolerance}"
-            raise InputError(f"Expected n_observations of at least 1, seed and tolerance of at least 0, got {got}.")
-
-
-@dataclass(frozen=True)
-class Export:
-    """An exported policy and how well it agrees with the original.
-
-    Attributes:
-        path: of the `.tflite`.
-        size_bytes: of it.
-        max_difference: largest difference of the two actions.
-        rms_difference: root of their mean squared difference.
-        operators: how often each TFLite operator is in it.
-        n_observations: on how many observations both acted.
-        n_within_bounds: on how many of them the action was not cut to a bound; only there a difference can show.
-    """
-
-    path: Path
-    size_bytes: int
-    max_difference: float
-    rms_difference: float
-    operators: dict[str, int]
-    n_observations: int
-    n_within_bounds: int
+PACKAGES = {"tensorflow": "TensorFlow", "ai_edge_litert": "LiteRT", "tflite_micro": "TFLite Micro"}
+N_TIMED_CALLS = 500
+STEPS = ("recording to calibrate", "converting", "recording to compare", "comparing", "driving", "timing", "writing")
 
 
 def export_policy(config: ExportConfig) -> Export:
-    """Exports a run's policy to TFLite, with its golden observations and actions, into the run's folder `export`.
+    """Exports a run's policy to TFLite, with all a firmware needs and a card, into the run's folder `export`.
 
     The folder appears when all is done and proven, and not before; one that holds something is not touched.
 
     Raises:
-        RunError: if the run holds no policy, one that cannot be read, or already an export.
-        InputError: if the network has an unknown part, or the dataset folder holds no usable scenario.
-        ExportError: if the conversion fails, or the actions differ by more than the tolerance.
+        RunError: if the run holds no policy, one that cannot be read or that was trained on another version of the
+            observation, or already an export.
+        InputError: if the network has an unknown part, a package is missing, or the scenarios or the calibration
+            cannot be used.
+        ExportError: if the conversion fails, TFLite Micro lacks an operator, or actions differ beyond the bounds.
+        SimulationError: if SUMO or a process that drives fails.
     """
     run = open_run(config.run_dir)
-    _refuse_second(run)
-    scenario_paths = find_scenarios(find_dataset(_choose_dataset(config, run)))
-    for path in scenario_paths:
-        open_scenario(path)
+    _refuse(run)
+    roads = choose_roads(run, config.dataset_dir, config.eval_dir)
     model = load_model(run.model_path)
-    content, observations = _convert_and_record(read_actor(model), run.model_path, scenario_paths, config)
-    with scratch_folder(".export.", run.folder) as outer:
-        folder = outer / run.export_dir.name
-        folder.mkdir()
-        (folder / POLICY_NAME).write_bytes(content)
-        export = _prove(folder, model, observations, config)
-        folder.rename(run.export_dir)
-    return replace(export, path=run.export_dir / POLICY_NAME)
+    actor = read_actor(model)
+    given = _read_given(config)
+    with progress_bar(len(STEPS), "exporting", "step") as bar:
+        return _Exporter(config, run, roads, model, bar).export(actor, given)
 
 
-def _refuse_second(run: Run) -> None:
+class _Exporter:
+    # One export under way: what every step of it needs.
+
+    def __init__(self, config: ExportConfig, run: Run, roads: Roads, model: Any, bar: Any):
+        self._config, self._run, self._roads, self._model, self._bar = config, run, roads, model, bar
+
+    def export(self, actor: Actor, given: Observation | None) -> Export:
+        self._say(0)
+        contents, observations, calibration = self._convert(actor, given)
+        with scratch_folder(".export.", self._run.folder) as outer:
+            folder = outer / self._run.export_dir.name
+            folder.mkdir()
+            paths = {variant: folder / POLICY_NAMES[variant] for variant in contents}
+            for variant, path in paths.items():
+                path.write_bytes(contents[variant])
+            export = self._prove(folder, paths, observations, {"calibration": calibration})
+            folder.rename(self._run.export_dir)
+        self._bar.update()
+        return replace(export, folder=self._run.export_dir)
+
+    def _say(self, step: int) -> None:
+        self._bar.set_postfix_str(STEPS[step], refresh=False)
+        self._bar.update(1 if step else 0)
+
+    def _convert(self, actor: Actor, given: Observation | None) -> tuple[dict[str, bytes], Observation, Card | None]:
+        # Side by side, each in a process of its own: TensorFlow is large, and libsumo holds one simulation a process.
+        config, roads, model_path = self._config, self._roads, self._run.model_path
+        with side_processes("conversion", "recording") as (converter, recorder):
+            plain = converter.start(convert_float32, actor)
+            chosen = given
+            if config.int8 and given is None:
+                record = record_observations, model_path, roads.calibration_paths
+                chosen = recorder.take(recorder.start(*record, config.n_calibration, config.seed + 1))
+            calibration = None if chosen is None else _describe_calibration(chosen, config, roads)
+            self._say(1)
+            record = record_observations, model_path, roads.driven_paths
+            shown = recorder.start(*record, config.n_observations, config.seed)
+            contents = {FLOAT32: converter.take(plain)}
+            if chosen is not None:
+                contents[INT8] = converter.take(converter.start(convert_int8, actor, chosen))
+            self._say(2)
+            return contents, recorder.take(shown), calibration
+
+    def _prove(self, folder: Path, paths: dict[str, Path], observations: Observation, known: Card) -> Export:
+        config = self._config
+        self._say(3)
+        evidence = gather_evidence(self._model, paths, observations, config.bounds())
+        self._say(4)
+        episodes, comparisons = self._drive(paths)
+        self._say(5)
+        with side_processes("timing") as (timer,):
+            some = take_rows(observations, slice(N_TIMED_CALLS))
+            latency = timer.take(timer.start(measure_latencies, self._run.model_path, paths, some, N_TIMED_CALLS))
+        self._say(6)
+        card = clean(
+            describe_policy(self._run)
+            | known
+            | {
+                "parity": evidence.describe(config.bounds()),
+                "closed_loop": describe_driving(comparisons, self._roads.held_out, len(self._roads.driven_paths)),
+                "operators": {variant: count_operators(path) for variant, path in paths.items()},
+                "latency": {name: asdict(found) for name, found in latency.items()},
+            }
+        )
+        files = finish_policies(paths, card, evidence)
+        card["files"] = describe_files(files)
+        write_firmware(folder / FIRMWARE_NAME, files, evidence)
+        write_results(folder, card, evidence, episodes)
+        return Export(folder, card, evidence.table(), episodes, tuple(comparisons))
+
+    def _drive(self, paths: dict[str, Path]) -> tuple[pd.DataFrame, list[Comparison]]:
+        config = self._config
+        if not config.episodes_per_scenario:
+            return pd.DataFrame(), []
+        protocol = EvalConfig(config.run_dir, episodes_per_scenario=config.episodes_per_scenario, seed=config.seed)
+        own = (protocol.episodes_per_scenario, protocol.calm_share, protocol.seed)
+        plans = [one.plan for one in plan_held_out(self._roads.driven_paths, *own, (POLICY,))]
+        drivers = {TRAINED: self._run.model_path, **paths}
+        episodes = drive_all(plans, drivers, protocol.env_config(), config.workers or os.cpu_count() or 1)
+        rng = np.random.default_rng(config.seed)
+        return episodes, [compare_driving(episodes, variant, rng) for variant in paths]
+
+
+def _refuse(run: Run) -> None:
+    for package, name in PACKAGES.items():
+        if importlib.util.find_spec(package) is None:
+            raise InputError(f"An export needs {name}. Install `roadsense[export]`.")
     folder = run.export_dir
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"Expected no export yet, but {folder} holds something. Move it away to export again.")
+    refuse_other_observation(run)
 
 
-def _choose_dataset(config: ExportConfig, run: Run) -> str:
-    if config.dataset_dir is not None:
-        return config.dataset_dir
-    found = run.read_config().get("dataset_dir") if run.config_path.is_file() else None
-    if not isinstance(found, str):
-        raise InputError(f"{run.folder} does not say what it was trained on. Name a folder of scenarios: dataset_dir.")
-    return found
+def _read_given(config: ExportConfig) -> Observation | None:
+    if config.calibration is None or not config.int8:
+        return None
+    given = read_calibration(Path(config.calibration))
+    check_calibration(given, config.calibration)
+    return given
 
 
-def _convert_and_record(
-    actor: Actor, model_path: Path, scenario_paths: Sequence[Path], config: ExportConfig
-) -> tuple[bytes, Observation]:
-    # Side by side, each in a process of its own: TensorFlow is large, and libsumo holds one simulation a process.
-    if importlib.util.find_spec("tensorflow") is None:
-        raise InputError("An export needs TensorFlow. Install `roadsense[export]`.")
-    with scratch_folder("roadsense_export_") as logs:
-        converter_log, recorder_log = logs / "converter", logs / "recorder"
-        with _start_process(converter_log) as converter, _start_process(recorder_log) as recorder:
-            content = converter.submit(_convert, actor)
-            met = recorder.submit(record_observations, model_path, scenario_paths, config.n_observations, config.seed)
-        return _take(content, "conversion", converter_log), _take(met, "recording", recorder_log)
-
-
-def _start_process(log_path: Path) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _write_output_to, (log_path,))
-
-
-def _write_output_to(path: Path) -> None:
-    end_with_program()
-    # By descriptor, as libraries write past Python.
-    with path.open("ab") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-
-
-def _take(future: Future, what: str, log_path: Path) -> Any:
-    error = future.exception()
-    if error is None or isinstance(error, RoadSenseError):
-        return future.result()
-    said = log_path.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:] if log_path.exists() else ""
-    raise ExportError(f"The {what} failed ({error!r}). The last it said:\n{said}") from error
-
-
-def _convert(actor: Actor) -> bytes:
-    os.environ.update(TF_CPP_MIN_LOG_LEVEL="2", CUDA_VISIBLE_DEVICES="-1")
-    import tensorflow as tf
-
-    def _run_layers(values: Any, layers: Sequence[Layer]) -> Any:
-        activations = {RELU: tf.nn.relu, TANH: tf.tanh}
-        for layer in layers:
-            values = activations.get(layer.activation, tf.identity)(values @ layer.weight + layer.bias)
-        return values
-
-    @tf.function(input_signature=[tf.TensorSpec((1, *shape), name=name) for name, shape in actor.shapes.items()])
-    def _act(ego: Any, peers: Any, peer_mask: Any) -> dict[str, Any]:
-        # Two axes throughout: with a third the converter may add operators that the microcontroller lacks.
-        heard = _run_layers(tf.reshape(peers, actor.shapes["peers"]), actor.peer_layers)
-        strongest = tf.reduce_max(heard * tf.reshape(peer_mask, (-1, 1)), axis=0, keepdims=True)
-        action = _run_layers(tf.concat([ego, strongest], axis=1), actor.policy_layers)
-        return {"action": tf.minimum(tf.maximum(action, actor.low), actor.high)}
-
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([_act.get_concrete_function()], tf.Module())
-    return converter.convert()
-
-
-def _prove(folder: Path, model: Any, observations: Observation, config: ExportConfig) -> Export:
-    # Compares, and writes what the comparison was made of and what it gave beside the policy.
-    policy = TflitePolicy(folder / POLICY_NAME)
-    expected, _ = model.predict(dict(observations.items()), deterministic=True)
-    difference = np.abs(policy(observations).astype(np.float64) - expected)
-    space = model.action_space
-    export = Export(
-        path=policy.path,
-        size_bytes=policy.path.stat().st_size,
-        max_difference=float(difference.max()),
-        rms_difference=float(np.sqrt(np.mean(difference**2))),
-        operators=count_operators(policy.path),
-        n_observations=len(expected),
-        n_within_bounds=int(((expected > space.low) & (expected < space.high)).sum()),
-    )
-    _refuse_unequal(export, config.tolerance)
-    np.savez_compressed(folder / OBSERVATIONS_NAME, action=expected, **observations)
-    origin = {"model_sha256": hashlib.sha256(open_run(config.run_dir).model_path.read_bytes()).hexdigest()}
-    report = _describe(export, policy) | origin | {"tolerance": config.tolerance, "seed": config.seed}
-    (folder / PARITY_NAME).write_text(json.dumps(report, indent=2) + "\n")
-    return export
-
-
-def _refuse_unequal(export: Export, tolerance: float) -> None:
-    unknown = sorted(export.operators.keys() - MICRO_OPERATORS)
-    if unknown:
-        raise ExportError(f"Expected operators of {sorted(MICRO_OPERATORS)}, the conversion led to {unknown} too.")
-    if not export.max_difference <= tolerance:
-        raise ExportError(
-            f"Expected actions within {tolerance:g} of the original's, got a difference of "
-            f"{export.max_difference:g} in {export.n_observations} observations. Nothing was kept."
-        )
-
-
-def _describe(export: Export, policy: TflitePolicy) -> dict[str, Any]:
-    shapes = {name: [1, *(space.shape or ())] for name, space in observation_space().items()}
-    return {
-        **asdict(export),
-        "path": POLICY_NAME,
-        "sha256": hashlib.sha256(policy.path.read_bytes()).hexdigest(),
-        "inputs": [{"name": name, "shape": shapes[name], "dtype": "float32"} for name in policy.input_names],
-        "output": {"name": "action", "shape": list(ACTION_SHAPE), "dtype": "float32"},
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-    }
+def _describe_calibration(chosen: Observation, config: ExportConfig, roads: Roads) -> Card:
+    n_scenarios = len(roads.calibration_paths)
+    origin = Path(config.calibration).name if config.calibration else f"recorded on {n_scenarios} scenarios"
+    share = check_calibration(chosen, origin)
+    return {"origin": origin, "n_observations": len(chosen["ego"]), "hazard_share": share}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -241,11 +190,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export_from(arguments: Sequence[str] | None) -> None:
-    export = export_policy(tyro.cli(ExportConfig, args=arguments, description=export_policy.__doc__))
-    sys.stdout.write(
-        f"Exported policy: {export.path}, {export.size_bytes} bytes, largest difference {export.max_difference:.2g} "
-        f"on {export.n_observations} observations, {export.n_within_bounds} of them within the action's bounds\n"
+    export = export_policy(
+        tyro.cli(ExportConfig, args=arguments, prog="roadsense export", description=export_policy.__doc__)
     )
+    for name, found in export.card["files"].items():
+        differences = export.card["parity"][found["variant"]]["differences"]["TFLite Micro"]
+        sys.stdout.write(
+            f"Exported policy: {export.folder / name}, {found['size_bytes']} bytes, "
+            f"arena {found['arena_bytes']} bytes, "
+            f"difference rms {differences['rms']:.2g}, largest {differences['max']:.2g}\n"
+        )
+    for comparison in export.comparisons:
+        stream = sys.stderr if comparison.is_warning() else sys.stdout
+        stream.write(comparison.in_words() + "\n")
+    if not export.comparisons:
+        sys.stderr.write("WARNING: the exported policy was not driven; nothing is known of how it drives.\n")
 
 
 if __name__ == "__main__":

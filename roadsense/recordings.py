@@ -16,7 +16,7 @@ MIN_EPISODES = 10
 STEPS_PER_OBSERVATION = 5
 """Steps driven for each observation kept."""
 BRAKING_SHARE = 0.5
-"""Share of the kept observations in which somebody brakes, if there are as many."""
+"""Share of the kept observations in which somebody brakes, if there are as many; beside those with extreme values."""
 MAX_SEED = 2**31 - 1
 
 
@@ -67,12 +67,22 @@ def _drive(env: ConvoyEnv, driver: Controller, observation: Observation) -> Iter
 
 
 def _choose(met: Observation, n_observations: int, rng: np.random.Generator) -> Observation:
-    brakes = _is_braking(met)
-    braking, calm = np.flatnonzero(brakes), np.flatnonzero(~brakes)
-    n_braking = min(len(braking), round(BRAKING_SHARE * n_observations))
-    n_braking = max(n_braking, n_observations - len(calm))
-    rows = [rng.choice(braking, n_braking, False), rng.choice(calm, n_observations - n_braking, False)]
-    return _take(met, np.sort(np.concatenate(rows)))
+    extremes = _find_extremes(met)[:n_observations]
+    is_free, brakes = np.ones(len(met["ego"]), np.bool_), _is_braking(met)
+    is_free[extremes] = False
+    braking, calm = np.flatnonzero(brakes & is_free), np.flatnonzero(~brakes & is_free)
+    n_wanted = n_observations - len(extremes)
+    n_braking = min(len(braking), round(BRAKING_SHARE * n_wanted))
+    n_braking = max(n_braking, n_wanted - len(calm))
+    rows = [extremes, rng.choice(braking, n_braking, False), rng.choice(calm, n_wanted - n_braking, False)]
+    return take_rows(met, np.sort(np.concatenate(rows)))
+
+
+def _find_extremes(observation: Observation) -> NDArray[np.intp]:
+    # Rows with the smallest and the largest value of each field: scales are taken from them, and they are tested on.
+    peers = observation["peers"]
+    columns = np.concatenate([observation["ego"], peers.min(axis=1), peers.max(axis=1)], axis=1)
+    return np.unique(np.concatenate([columns.argmin(axis=0), columns.argmax(axis=0)]))
 
 
 def _is_braking(observation: Observation) -> NDArray[np.bool_]:
@@ -93,7 +103,8 @@ def _join(observations: Sequence[Observation]) -> Observation:
     )
 
 
-def _take(observation: Observation, rows: NDArray[np.intp]) -> Observation:
+def take_rows(observation: Observation, rows: NDArray[np.intp] | slice) -> Observation:
+    """Returns some rows of a batch of observations."""
     return Observation(
         ego=observation["ego"][rows], peers=observation["peers"][rows], peer_mask=observation["peer_mask"][rows]
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from roadsense.envs.observation import OBSERVATION_VERSION
 from roadsense.errors import RunError
 from roadsense.files import write_atomically
 from roadsense.git_state import read_git_state
@@ -97,6 +98,10 @@ class Run:
         """Returns where the run came from."""
         return json.loads(self.manifest_path.read_text())
 
+    def read_observation_version(self) -> int:
+        """Returns the version of the observation it was trained on; 1 if that was made before versions were noted."""
+        return int(self.read_manifest().get("observation_version", 1)) if self.manifest_path.is_file() else 1
+
     def read_metrics(self) -> pd.DataFrame:
         """Returns the training's progress, one row per line logged; empty if there is none yet."""
         if not self.metrics_path.is_file():
@@ -158,6 +163,20 @@ def open_run(folder: str | Path, trained: bool = True) -> Run:
     return run
 
 
+def refuse_other_observation(run: Run) -> None:
+    """Checks that a run's policy was trained on what the environment shows today.
+
+    Raises:
+        RunError: if it was trained on another version of the observation; the shapes may be the same all the same.
+    """
+    version = run.read_observation_version()
+    if version != OBSERVATION_VERSION:
+        raise RunError(
+            f"{run.folder}: expected a policy of observation version {OBSERVATION_VERSION}, got {version}. Train it "
+            "again, or use it with the roadsense that trained it."
+        )
+
+
 def find_runs(folder: str | Path = "runs") -> list[Run]:
     """Returns the runs at any depth below a folder, the oldest first."""
     paths = sorted(Path(folder).rglob("manifest.json"), key=lambda path: path.stat().st_mtime)
@@ -192,6 +211,7 @@ def describe_origin() -> dict[str, Any]:
         "git_commit": state.commit or os.environ.get(COMMIT_VARIABLE),
         "git_clean": state.is_clean,
         "job": _read_job(),
+        "observation_version": OBSERVATION_VERSION,
     }
 
 

@@ -15,7 +15,7 @@ import tyro
 from roadsense.command import run_command
 from roadsense.errors import DatasetError, InputError, RunError
 from roadsense.files import write_atomically
-from roadsense.runs import Run, create_run, open_run
+from roadsense.runs import Run, create_run, open_run, refuse_other_observation
 from roadsense.training.learning import run_training
 from roadsense.training.run_state import TRAINED
 from roadsense.training.splits import find_splits
@@ -97,6 +97,7 @@ def _train_seed(whole: TrainConfig, folder: Path, seed: int) -> Run:
 
 def _resume(asked: TrainConfig) -> Run:
     run = open_run(asked.resume or "", trained=False)
+    refuse_other_observation(run)
     config = restore_config(run.read_config(), run.folder, asked)
     if run.read_state().name == TRAINED:
         raise RunError(f"Expected a run that was stopped or broke, but {run.folder} is trained to its end.")

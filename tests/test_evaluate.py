@@ -32,7 +32,7 @@ from roadsense.evaluation.writing import write_evaluation
 from roadsense.files import hash_file
 from roadsense.policies.deep_sets import DeepSetsExtractor
 from roadsense.policies.numpy_actor import NumpyActor
-from roadsense.policies.trained import load_controller, load_ppo
+from roadsense.policies.trained import load_controller
 from roadsense.trajectory import load_trajectory
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
@@ -314,9 +314,15 @@ def test_loaded_policy_acts_as_it_predicts(tmp_path: Path) -> None:
     model = save_untrained(tmp_path / "model.zip", observation_space())
     model.policy.action_net.bias.data += 0.5  # into the middle of the actions, away from the clipping
     model.save(tmp_path / "model.zip")
-    observation = Observation(**{name: np.stack([values] * 4) for name, values in observation_space().sample().items()})
+    rng = np.random.default_rng(0)
+    mask = (rng.uniform(size=(6, 8)) < 0.5).astype(np.float32)  # who is not heard is a row of 0
+    observation = Observation(
+        ego=rng.normal(size=(6, 4)).astype(np.float32),
+        peers=rng.normal(size=(6, 8, 6)).astype(np.float32) * mask[..., None],
+        peer_mask=mask,
+    )
     expected = model.predict(observation, deterministic=True)[0]
-    loaded = load_ppo(tmp_path / "model.zip")
+    loaded = load_controller(tmp_path / "model.zip")
     assert isinstance(loaded, NumpyActor)
     np.testing.assert_allclose(loaded(observation), expected, atol=1e-6)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(loaded))(observation), loaded(observation))
@@ -325,7 +331,7 @@ def test_loaded_policy_acts_as_it_predicts(tmp_path: Path) -> None:
 def test_a_network_of_other_parts_is_run_by_its_library(tmp_path: Path) -> None:
     model = PPO("MultiInputPolicy", SpacesOnly(observation_space()), seed=0, device="cpu")
     model.save(tmp_path / "model.zip")
-    loaded = pickle.loads(pickle.dumps(load_ppo(tmp_path / "model.zip")))
+    loaded = pickle.loads(pickle.dumps(load_controller(tmp_path / "model.zip")))
     sample = observation_space().sample()
     observation = Observation(**{name: np.stack([values] * 2) for name, values in sample.items()})
     np.testing.assert_allclose(loaded(observation), model.predict(observation, deterministic=True)[0], atol=1e-6)

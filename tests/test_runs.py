@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from roadsense.envs.observation import OBSERVATION_VERSION
 from roadsense.errors import RunError
-from roadsense.runs import Run, create_run, find_runs, open_newest_run, open_run
+from roadsense.evaluation.candidates import find_candidates
+from roadsense.evaluation.config import EvalConfig
+from roadsense.runs import Run, create_run, find_runs, open_newest_run, open_run, refuse_other_observation
+from roadsense.train_convoy import TrainConfig, train
 
 
 @dataclass(frozen=True)
@@ -114,3 +118,27 @@ def test_metrics_are_read_while_there_are_none_and_when_there_are_some(tmp_path)
     assert table["timesteps"].tolist() == [64, 128]
     assert table["reward"].tolist() == [-1.5, -0.5]
     assert table["kl"].isna().tolist() == [True, False]
+
+
+def test_a_policy_of_another_observation_is_refused_by_all_that_would_run_it(tmp_path):
+    run = make(tmp_path / "run")
+    assert run.read_observation_version() == OBSERVATION_VERSION
+    refuse_other_observation(run)
+    run.manifest_path.write_text(json.dumps(run.read_manifest() | {"observation_version": OBSERVATION_VERSION + 1}))
+    words = f"observation version {OBSERVATION_VERSION}, got {OBSERVATION_VERSION + 1}"
+    with pytest.raises(RunError, match=words):
+        refuse_other_observation(run)
+    with pytest.raises(RunError, match=words):
+        find_candidates(EvalConfig(str(run.folder)))
+    with pytest.raises(RunError, match=words):
+        train(TrainConfig(resume=str(run.folder)))
+
+
+def test_a_run_from_before_versions_were_noted_has_the_first(tmp_path):
+    run = make(tmp_path / "run")
+    manifest = run.read_manifest()
+    del manifest["observation_version"]
+    run.manifest_path.write_text(json.dumps(manifest))
+    assert run.read_observation_version() == 1
+    run.manifest_path.unlink()
+    assert run.read_observation_version() == 1

@@ -8,7 +8,7 @@ from roadsense.errors import InputError, RunError
 from roadsense.evaluation.config import EvalConfig
 from roadsense.files import hash_file
 from roadsense.policies.trained import TFLITE_SUFFIX, load_controller
-from roadsense.runs import open_run
+from roadsense.runs import open_run, refuse_other_observation
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def find_candidates(config: EvalConfig) -> Candidates:
     """Returns the policies an evaluation is about.
 
     Raises:
-        RunError: if a run is not there or holds no policy.
+        RunError: if a run is not there, holds no policy, or one of another version of the observation.
         InputError: if a `.tflite` is not there, or two have one name.
     """
     beside: dict[str, Path] = {}
@@ -52,16 +52,22 @@ def find_candidates(config: EvalConfig) -> Candidates:
         name = path.stem if is_file else path.name
         if name in beside or name in POLICIES:
             raise InputError(f"beside: expected names that differ, got {name!r} twice. Rename {text}.")
-        beside[name] = _existing(path) if is_file else open_run(path).model_path
+        beside[name] = _existing(path) if is_file else _model_of(path)
     return Candidates(_find_policy(config), beside)
 
 
 def _find_policy(config: EvalConfig) -> Path:
     if config.policy is None:
-        return open_run(config.run_dir).model_path
+        return _model_of(config.run_dir)
     if not Path(config.run_dir).is_dir():
         raise RunError(f"Expected the folder of a run, but {config.run_dir} is not there. Check the path.")
     return _existing(Path(config.policy))
+
+
+def _model_of(run_dir: str | Path) -> Path:
+    run = open_run(run_dir)
+    refuse_other_observation(run)
+    return run.model_path
 
 
 def _existing(path: Path) -> Path:

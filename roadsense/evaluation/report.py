@@ -1,7 +1,6 @@
 """The report of an evaluation: one HTML file that needs no other, with everything escaped."""
 
 import base64
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,7 +9,6 @@ from typing import Any
 
 import jinja2
 import pandas as pd
-from matplotlib.figure import Figure
 
 from roadsense.dataset import MANIFEST_NAME, Dataset
 from roadsense.evaluation.gallery import Exhibit
@@ -21,7 +19,6 @@ from roadsense.files import write_atomically
 from roadsense.summary import EXPLANATION, format_rows
 from roadsense.widgets.player import player_html
 
-DPI = 110
 CAPTIONS = {
     "collision_rate": "Episodes with a collision, the safest policy on top.",
     "differences": "The policy beside each other one, on the same episodes.",
@@ -31,19 +28,19 @@ CAPTIONS = {
     "factors": "By what was varied between scenarios.",
     "degradation": "As the radio gets worse.",
 }
-COMPARED = ("figure", "second", "first_mean", "second_mean", "difference", "low", "high", "better", "worse", "equal",
+COMPARED = ("label", "second", "first_mean", "second_mean", "difference", "low", "high", "better", "worse", "equal",
             "improvement", "verdict", "more_pairs")  # fmt: skip
 
 
 def write_report(
-    evaluation: Evaluation, figures: dict[str, Figure], gallery: Sequence[tuple[Exhibit, Figure]], path: Path
+    evaluation: Evaluation, figures: dict[str, bytes], gallery: Sequence[tuple[Exhibit, bytes]], path: Path
 ) -> None:
     """Writes the report.
 
     Args:
         evaluation: what it is about; its folder is named in the commands that repeat an episode.
-        figures: by name, see `draw_figures`.
-        gallery: the worst episodes with their figures.
+        figures: PNG files by the names of `draw_figures`.
+        gallery: the worst episodes, each with its figure as PNG.
         path: of the file.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
@@ -55,8 +52,8 @@ def write_report(
         checks_on=format_rows(_named(evaluation.checks_on)) if len(evaluation.checks_on) else None,
         comparisons=_table(evaluation.comparisons, COMPARED),
         splits=_table(evaluation.splits),
-        figures=[(CAPTIONS[name], _picture(figures[name])) for name in CAPTIONS if name in figures],
-        gallery=[_exhibit(one, figure, evaluation.folder) for one, figure in gallery],
+        figures=[(CAPTIONS[name], _encode(figures[name])) for name in CAPTIONS if name in figures],
+        gallery=[_exhibit(one, picture, evaluation.folder) for one, picture in gallery],
         config=asdict(evaluation.config),
         origin={name: _plain(value) for name, value in evaluation.origin.items()},
         dataset=_describe_dataset(evaluation.config.dataset_dir),
@@ -86,15 +83,13 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, indent=1)
 
 
-def _picture(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=DPI, format="png")
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-def _exhibit(one: Exhibit, figure: Figure, folder: Path) -> dict[str, str]:
-    return {"description": one.trajectory.description, "command": one.command(folder), "picture": _picture(figure),
+def _exhibit(one: Exhibit, picture: bytes, folder: Path) -> dict[str, str]:
+    return {"description": one.trajectory.description, "command": one.command(folder), "picture": _encode(picture),
             "player": player_html(one.trajectory), "file": f"gallery/{one.name}.npz"}  # fmt: skip
+
+
+def _encode(picture: bytes) -> str:
+    return base64.b64encode(picture).decode()
 
 
 def _describe_dataset(dataset_dir: str) -> dict[str, str]:

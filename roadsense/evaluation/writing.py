@@ -17,7 +17,7 @@ from roadsense.runs import Run
 from roadsense.scratch import scratch_folder
 from roadsense.summary import write_markdown
 
-DPI = 150
+DPI = 120
 GALLERY_DIR, REPORT_NAME = "gallery", "report.html"
 
 
@@ -30,15 +30,14 @@ def write_evaluation(evaluation: Evaluation, gallery: Sequence[Exhibit] = ()) ->
         final = _free_folder(run.evaluation_dir)
         placed = replace(evaluation, folder=final)
         _write_tables(placed, waiting)
-        figures = draw_figures(placed)
-        pictures = {one.name: draw_episode(one.trajectory) for one in gallery}
-        _write_figures(figures, waiting)
-        if gallery:
-            (waiting / GALLERY_DIR).mkdir()
-            _write_figures(pictures, waiting / GALLERY_DIR)
+        pictures = _write_figures(draw_figures(placed), waiting)
+        shown = []
         for one in gallery:
+            (waiting / GALLERY_DIR).mkdir(exist_ok=True)
             one.trajectory.save(waiting / GALLERY_DIR / f"{one.name}.npz")
-        write_report(placed, figures, [(one, pictures[one.name]) for one in gallery], waiting / REPORT_NAME)
+            drawn = _write_figures({one.name: draw_episode(one.trajectory)}, waiting / GALLERY_DIR)
+            shown.append((one, drawn[one.name]))
+        write_report(placed, pictures, shown, waiting / REPORT_NAME)
         waiting.rename(final)
     return placed
 
@@ -58,9 +57,13 @@ def _write_tables(evaluation: Evaluation, folder: Path) -> None:
         (folder / name).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def _write_figures(figures: dict[str, Figure], folder: Path) -> None:
+def _write_figures(figures: dict[str, Figure], folder: Path) -> dict[str, bytes]:
+    """Writes figures as PNG and returns the files' contents, for the report: drawing is what takes the time."""
+    contents = {}
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=DPI)
+        contents[name] = (folder / f"{name}.png").read_bytes()
+    return contents
 
 
 def _free_folder(wanted: Path) -> Path:

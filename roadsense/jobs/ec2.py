@@ -145,10 +145,9 @@ class Ec2Target:
         return len(plan.place.read_attempts())
 
     def _bring_up(self, plan: Plan) -> None:
-        spec = plan.spec
-        if spec.dataset and not spec.dataset.startswith("s3://"):
-            publish_dataset(spec.dataset, spec.output, plan.place.region)
-        plan.place.write_spec(spec)
+        if plan.folder:
+            publish_dataset(plan.folder, plan.spec.output, plan.place.region)
+        plan.place.write_spec(plan.spec)
 
     def _is_at_work(self, place: JobPlace) -> bool:
         return any(machine.state in WORKING for machine in self._machines_of(place))

@@ -79,7 +79,7 @@ class JobPlace:
             InputError: naming the first field that would make it another job.
         """
         for name in SAME:
-            before, now = getattr(earlier, name), getattr(spec, name)
+            before, now = (json.loads(json.dumps(getattr(each, name), default=dict)) for each in (earlier, spec))
             if before != now:
                 raise InputError(
                     f"Expected a new name, since {self.url} is a job with another {name} ({before!r}, now {now!r}). "

@@ -35,11 +35,12 @@ class Plan:
     """A job that is about to get a machine.
 
     Attributes:
-        spec: complete, its hours limited to its money.
+        spec: complete, its hours limited to its money, its dataset by the URL it has or will have in S3.
         config: the account's settings.
         place: the job's folder in S3.
         launch: its machine.
         estimate: what it costs at most; None if no price is known.
+        folder: of a dataset that is to be published first; empty without one.
     """
 
     spec: JobSpec
@@ -47,6 +48,7 @@ class Plan:
     place: JobPlace
     launch: Launch
     estimate: Estimate | None
+    folder: str = ""
 
     def build_run_request(self, ami: str) -> dict[str, Any]:
         """Returns the request that starts the machine from an image."""
@@ -94,7 +96,7 @@ def plan_job(spec: JobSpec, config: Ec2Config, ask: bool = False, workstation: M
         raise InputError("Expected an image for target ec2, e.g. the URI in ECR that it was pushed to. Give --image.")
     region = find_region(spec.region)
     estimate = estimate_cost(spec, config.disk_gb, ask)
-    limited = limit_to_money(spec, estimate)
+    limited = limit_to_money(replace(spec, dataset=find_dataset_url(spec) or None), estimate)
     if estimate is not None:
         estimate = replace(estimate, hours=limited.max_hours, usd=estimate.usd_per_hour * limited.max_hours)
     place = place_of(limited, region)
@@ -113,7 +115,8 @@ def plan_job(spec: JobSpec, config: Ec2Config, ask: bool = False, workstation: M
         max_spot_usd=limit_spot_price(limited, estimate),
         at_shutdown="terminate" if workstation is None or limited.spot else "stop",
     )
-    return Plan(limited, config, place, launch, estimate)
+    folder = spec.dataset if spec.dataset and spec.dataset != limited.dataset else ""
+    return Plan(limited, config, place, launch, estimate, folder)
 
 
 def find_dataset_url(spec: JobSpec) -> str:
@@ -133,7 +136,7 @@ def _settings(spec: JobSpec, config: Ec2Config, place: JobPlace, estimate: Estim
         max_minutes=minutes,
         grace_s=min(MAX_GRACE_S, floor(60 * minutes * GRACE_SHARE)),
         notebook=spec.notebook_name,
-        dataset=find_dataset_url(spec),
+        dataset=spec.dataset or "",
         parameters=encode_parameters({name: encode_value(value) for name, value in spec.parameters.items()}),
         usd_per_hour=f"{estimate.usd_per_hour:.4f}" if estimate else "",
         system=config.system,
@@ -142,8 +145,7 @@ def _settings(spec: JobSpec, config: Ec2Config, place: JobPlace, estimate: Estim
 
 
 def _tags(spec: JobSpec, place: JobPlace, estimate: Estimate | None, deadline: datetime) -> dict[str, str]:
-    dataset = find_dataset_url(spec)
-    facts = {"dataset_digest": dataset.rstrip("/").rsplit("/", 1)[-1], "git_commit": read_commit(ROOT)}
+    facts = {"dataset_digest": (spec.dataset or "").rstrip("/").rsplit("/", 1)[-1], "git_commit": read_commit(ROOT)}
     tags = make_tags(spec, deadline, facts)
     tags |= {
         OWNER_TAG: find_owner(),

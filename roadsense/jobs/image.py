@@ -97,8 +97,12 @@ def build_image(config: ImageConfig, engine: Engine, root: Path = ROOT) -> Image
     """Builds an image, unless it is in the engine's store; it is `roadsense:<target>` there, and the tag's.
 
     Raises:
+        InputError: if the folder is not that of the project.
         JobError: if it cannot be built.
     """
+    recipe = root / "docker" / "Dockerfile"
+    if not recipe.is_file():
+        raise InputError(f"Expected {recipe}, found none. Build from a clone of the project, with its own roadsense.")
     commit, content = read_commit(root), hash_content(config, root)
     tag = f"roadsense:{config.target}-{commit[:SHOWN] or 'nogit'}-{content[:SHOWN]}"
     latest = f"roadsense:{config.target}"
@@ -108,7 +112,7 @@ def build_image(config: ImageConfig, engine: Engine, root: Path = ROOT) -> Image
         given = (f"GIT_COMMIT={commit or 'unknown'}", f"RUN_AS={config.run_as}", *config.build_args)
         words = [word for argument in given for word in ("--build-arg", argument)]
         kind = ["--format=docker"] if engine.is_podman else []  # OCI's has no health check
-        places = ["--file", str(root / "docker" / "Dockerfile"), "--tag", tag, "--tag", latest, str(root)]
+        places = ["--file", str(recipe), "--tag", tag, "--tag", latest, str(root)]
         engine.show(["build", *kind, "--target", config.target, *words, *places])
     size = int(engine.run(["image", "inspect", "--format", "{{.Size}}", tag]))
     return Image(tag, commit, content, size)

@@ -11,12 +11,12 @@ from typing import Any
 from roadsense.augment.records import SPLITS
 from roadsense.dataset import MANIFEST_NAME
 from roadsense.jobs.layout import DEFAULT_NOTEBOOK, NAME_VARIABLE, NOTEBOOK_VARIABLE, JobLayout
-from roadsense.jobs.parameters import Parameter, check_parameters, decode_parameters
+from roadsense.jobs.parameters import Parameter, check_parameters, decode_parameters, pack_parameters
 from roadsense.jobs.spec import S3
 from roadsense.jobs.spec_checks import check_dataset, find_notebook
 from roadsense.training.run_state import TRAINED, read_state
 
-RUN, RESUME, DATASET, OUTPUT = "run_dir", "resume", "dataset_dir", "output_dir"
+RUN, RESUME, DATASET, EVAL, OUTPUT = "run_dir", "resume", "dataset_dir", "eval_dir", "output_dir"
 DEFAULT_NAME = "job"
 
 
@@ -59,7 +59,8 @@ def plan_job(layout: JobLayout, environment: Mapping[str, str]) -> JobPlan:
     if run_dir is not None:
         parameters |= _place_run(run_dir, given)
         is_finished = parameters[RESUME] != "" and read_state(run_dir).name == TRAINED
-    return JobPlan(notebook, _name_executed(layout, notebook), parameters, run_dir, is_finished)
+    packed = pack_parameters(notebook, parameters)
+    return JobPlan(notebook, _name_executed(layout, notebook), packed, run_dir, is_finished)
 
 
 def _place_paths(layout: JobLayout, known: Mapping[str, Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,6 +68,9 @@ def _place_paths(layout: JobLayout, known: Mapping[str, Parameter], given: Mappi
     if DATASET in known and DATASET not in given and _has_dataset(layout):
         split = Path(str(known[DATASET].default)).name
         paths[DATASET] = str(layout.dataset_dir / split if split in SPLITS else layout.dataset_dir)
+    held_out_dir = layout.dataset_dir / SPLITS[1]
+    if EVAL in known and EVAL not in given and DATASET in given and held_out_dir.is_dir():
+        paths[EVAL] = str(held_out_dir)
     if OUTPUT in known:
         paths[OUTPUT] = str(layout.model_dir / Path(str(given.get(OUTPUT, known[OUTPUT].default))).name)
     if RUN in known and RESUME not in known and str(given.get(RUN)).startswith(S3):

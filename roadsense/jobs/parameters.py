@@ -4,9 +4,11 @@ The cell is read as text. papermill would do it too, but takes two seconds to im
 """
 
 import ast
+import importlib
+import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,13 @@ from typing import Any
 from roadsense.errors import InputError
 
 TAG = "parameters"
+FURTHER = "further"
+"""A parameter of this name takes all fields of the notebook's settings that have no line of their own."""
+CONFIGS: Mapping[str, str] = {
+    "00_augment": "roadsense.gen_scenarios:GenConfig",
+    "01_train": "roadsense.training.train_config:TrainConfig",
+}
+"""Settings that a notebook builds of its parameters, where they can be built without what trains or judges."""
 TYPES: Mapping[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
@@ -89,13 +98,26 @@ def read_parameters(notebook: Path) -> dict[str, Parameter]:
     return {name: Parameter(name, kinds, default, explanations.get(name, "")) for name, kinds, default in found}
 
 
+def known_parameters(notebook: Path) -> dict[str, Parameter]:
+    """Returns everything a notebook takes: its parameters, and, if `further` is one, all fields of its settings."""
+    own = read_parameters(notebook)
+    if FURTHER not in own or notebook.stem not in CONFIGS:
+        return own
+    others = {
+        field.name: Parameter(field.name, _read_annotation(_parse_type(field.type)), field.default, "")
+        for field in fields(load_config(notebook))
+        if field.name not in own
+    }
+    return own | others
+
+
 def check_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Parameter]:
     """Checks names and types of values for a notebook's parameters, and returns what the notebook takes.
 
     Raises:
         InputError: naming the parameter, what was expected and what came.
     """
-    known = read_parameters(notebook)
+    known = known_parameters(notebook)
     for name, value in given.items():
         if name not in known:
             near = get_close_matches(name, known, n=1)
@@ -109,8 +131,30 @@ def check_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Para
 
 def decode_parameters(notebook: Path, texts: Mapping[str, str]) -> dict[str, Any]:
     """Returns the values that strings spell for a notebook's parameters; unknown names are left to the check."""
-    known = read_parameters(notebook)
+    known = known_parameters(notebook)
     return {name: known[name].decode(text) if name in known else text for name, text in texts.items()}
+
+
+def pack_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns checked values as the notebook's own cell takes them: what it has no line for goes into `further`.
+
+    With a preset the notebook's defaults give way to those of the settings, which give way to the preset.
+    """
+    own = read_parameters(notebook)
+    if FURTHER not in own or notebook.stem not in CONFIGS:
+        return dict(given)
+    packed = {name: value for name, value in given.items() if name in own}
+    if given.get("preset", "default") != "default":
+        defaults = {field.name: field.default for field in fields(load_config(notebook)) if field.name in own}
+        packed = {name: value for name, value in defaults.items() if value is not None} | packed
+    further = {name: value for name, value in given.items() if name not in own}
+    return packed | {FURTHER: {**packed.get(FURTHER, {}), **further}}
+
+
+def load_config(notebook: Path) -> Any:
+    """Returns the class of the settings that a notebook of `CONFIGS` builds of its parameters."""
+    module, name = CONFIGS[notebook.stem].split(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def _read_cell(notebook: Path) -> list[str]:
@@ -153,6 +197,10 @@ def _read_annotation(node: ast.expr) -> tuple[str, ...]:
     if isinstance(node, ast.Constant) and node.value is None:
         return ("None",)
     return (node.id,) if isinstance(node, ast.Name) and node.id in TYPES else ()
+
+
+def _parse_type(kind: Any) -> ast.expr:
+    return ast.parse(inspect.formatannotation(kind), mode="eval").body
 
 
 def _read_literal(text: str) -> Any:

@@ -17,7 +17,7 @@ from roadsense.jobs.checksums import write_checksums
 from roadsense.jobs.heartbeat import Heartbeat
 from roadsense.jobs.job_plan import JobPlan, plan_job
 from roadsense.jobs.layout import JobLayout, open_layout
-from roadsense.jobs.parameters import check_parameters
+from roadsense.jobs.parameters import check_parameters, pack_parameters
 from roadsense.jobs.results import gather_products, gather_run
 from roadsense.jobs.stop_signals import StopSignals
 from roadsense.metric_lines import METRIC_VARIABLE
@@ -58,7 +58,7 @@ def run_notebook(notebook: Path, executed: Path, parameters: Mapping[str, Any]) 
     signals = StopSignals()
     signals.run_dir = Path(folder) if folder else None
     with signals.listening():
-        _execute(notebook, executed, parameters, signals.pass_on)
+        _execute(notebook, executed, pack_parameters(notebook, parameters), signals.pass_on)
     return executed
 
 

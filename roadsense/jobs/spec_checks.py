@@ -1,20 +1,14 @@
 """What a job's spec is checked against: the notebook, the settings its parameters become, and the dataset."""
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from roadsense.errors import DatasetError, InputError
-from roadsense.jobs.parameters import read_parameters
+from roadsense.jobs.parameters import CONFIGS, FURTHER, load_config, pack_parameters, read_parameters
 
 NOTEBOOK_DIR = "notebooks"
-CONFIGS: Mapping[str, str] = {
-    "00_augment": "roadsense.gen_scenarios:GenConfig",
-    "01_train": "roadsense.training.train_config:TrainConfig",
-}
-"""Settings that a notebook builds of its parameters, where they can be built without what trains or judges."""
 UNCHECKED = ("output_dir", "base_dir", "ranges_file", "run_dir", "resume")
 """Parameters that name a file: it may be there only on the machine that runs the job."""
 
@@ -43,10 +37,11 @@ def check_settings(notebook: Path, given: Mapping[str, Any]) -> None:
     """
     if notebook.stem not in CONFIGS:
         return
-    module, name = CONFIGS[notebook.stem].split(":")
-    config = getattr(importlib.import_module(module), name)
+    config = load_config(notebook)
     known = {field.name for field in fields(config)} - set(UNCHECKED)
-    values = {name: parameter.default for name, parameter in read_parameters(notebook).items()} | dict(given)
+    packed = pack_parameters(notebook, given)
+    values = {name: parameter.default for name, parameter in read_parameters(notebook).items()} | packed
+    values |= values.pop(FURTHER, {})
     settings = {name: value for name, value in values.items() if name in known}
     try:
         config(**settings)

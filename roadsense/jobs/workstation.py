@@ -127,8 +127,8 @@ def start_workstation(config: WorkstationConfig) -> str:
 def _bring_up(plan: Plan) -> None:
     if not SCRIPT.is_file():
         raise InputError(f"Expected {SCRIPT}, which is sent to a workstation, found none. Start it from a clone.")
-    if plan.spec.dataset and not plan.spec.dataset.startswith("s3://"):
-        publish_dataset(plan.spec.dataset, plan.spec.output, plan.place.region)
+    if plan.folder:
+        publish_dataset(plan.folder, plan.spec.output, plan.place.region)
     plan.place.write("run_docker.sh", SCRIPT.read_bytes())
     plan.place.write_spec(plan.spec)
 

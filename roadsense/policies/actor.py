@@ -1,9 +1,7 @@
 """The network that acts, read from a Stable-Baselines3 model: plain arrays, layer by layer."""
 
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +9,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from roadsense.envs.observation import observation_space
-from roadsense.errors import InputError, RunError
+from roadsense.errors import InputError
 
-ACTION_SPACE = spaces.Box(0.0, 1.0, (1,), np.float32)
 LINEAR, RELU, TANH = "linear", "relu", "tanh"
 
 
@@ -34,14 +31,17 @@ class Layer:
 
 @dataclass(frozen=True)
 class Actor:
-    """The deterministic part of a policy over `DeepSetsExtractor`: observation in, action out.
+    """The deterministic part of a policy: observation in, action out.
 
     Attributes:
-        shapes: of `ego`, `peers` and `peer_mask`.
-        peer_layers: run on each peer; their output times the mask, the largest over the peers, goes beside `ego`.
-        policy_layers: run on that; their output is cut to `low`..`high`.
+        shapes: of `ego`, `peers` and `peer_mask`, in the order in which a plain network takes them.
+        peer_layers: of Deep Sets, run on each peer; their output times the mask, the largest over the peers, goes
+            beside `ego`. Empty for a plain network, which takes all inputs side by side.
+        policy_layers: run on that.
         low: lower bounds of the action.
         high: upper bounds.
+        is_squashed: whether the last layer's output is squashed by tanh and spread over `low`..`high`, as SAC and TQC
+            do; else it is cut to them, as PPO does.
     """
 
     shapes: dict[str, tuple[int, ...]]
@@ -49,75 +49,104 @@ class Actor:
     policy_layers: tuple[Layer, ...]
     low: NDArray[np.float32]
     high: NDArray[np.float32]
+    is_squashed: bool = False
 
-
-def load_model(path: Path) -> Any:
-    """Returns the PPO model in a Stable-Baselines3 zip, on the CPU.
-
-    Raises:
-        RunError: if it cannot be read as one, or is not made for the spaces of the environment.
-    """
-    from stable_baselines3 import PPO
-
-    try:
-        model = PPO.load(path, device="cpu")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path}: expected a PPO policy of Stable-Baselines3 ({error}). Train it again.") from error
-    got = model.observation_space, model.action_space
-    if got != (observation_space(), ACTION_SPACE):
-        raise RunError(f"{path}: expected a policy over {observation_space()} and {ACTION_SPACE}, got {got}.")
-    return model
+    def __post_init__(self) -> None:
+        n_inputs = sum(int(np.prod(shape)) for shape in self.shapes.values())
+        if self.peer_layers:
+            n_inputs = self.shapes["ego"][0] + len(self.peer_layers[-1].bias)
+        if n_inputs != len(self.policy_layers[0].weight):
+            raise _refusal(f"a first layer of {n_inputs} inputs", f"one of {len(self.policy_layers[0].weight)}")
 
 
 def read_actor(model: Any) -> Actor:
-    """Returns the acting network of a PPO model.
-
-    Args:
-        model: with an `ActorCriticPolicy`, whatever the number and width of its layers.
+    """Returns the acting network of a PPO, SAC or TQC model, whatever the number and width of its layers.
 
     Raises:
-        InputError: if a part of it is none of those an `Actor` is made of.
+        InputError: if a part of it is none of those an `Actor` is made of; the part is named.
     """
-    from stable_baselines3.common.distributions import DiagGaussianDistribution
-    from stable_baselines3.common.torch_layers import MlpExtractor
-
-    from roadsense.policies.deep_sets import DeepSetsExtractor
+    from stable_baselines3.common.policies import ActorCriticPolicy
 
     policy = model.policy
-    extractor = policy.pi_features_extractor
-    for part, expected in (
-        (extractor, DeepSetsExtractor),
-        (policy.mlp_extractor, MlpExtractor),
-        (policy.action_dist, DiagGaussianDistribution),
-    ):
-        if type(part) is not expected:
-            raise _refusal(f"a {expected.__name__}", type(part).__name__)
+    extractor, layers, is_squashed = (
+        _read_on_policy(policy) if isinstance(policy, ActorCriticPolicy) else _read_off_policy(policy.actor)
+    )
+    space = model.observation_space if isinstance(model.observation_space, spaces.Dict) else observation_space()
     return Actor(
-        shapes={name: model.observation_space[name].shape for name in ("ego", "peers", "peer_mask")},
-        peer_layers=_read_layers(extractor.peer_network),
-        policy_layers=_read_layers([*policy.mlp_extractor.policy_net, policy.action_net]),
+        shapes={name: space[name].shape for name in space},
+        peer_layers=_read_peer_layers(extractor),
+        policy_layers=layers,
         low=model.action_space.low,
         high=model.action_space.high,
+        is_squashed=is_squashed,
     )
 
 
-def _read_layers(modules: Iterable[Any]) -> tuple[Layer, ...]:
+def _read_on_policy(policy: Any) -> tuple[Any, tuple[Layer, ...], bool]:
+    from stable_baselines3.common.distributions import DiagGaussianDistribution
+    from stable_baselines3.common.torch_layers import MlpExtractor
+
+    _expect(policy.mlp_extractor, "the policy's `mlp_extractor`", MlpExtractor)
+    _expect(policy.action_dist, "the policy's `action_dist`", DiagGaussianDistribution)
+    layers = _read_layers([*policy.mlp_extractor.policy_net, policy.action_net], "the policy network")
+    return policy.pi_features_extractor, layers, False
+
+
+def _read_off_policy(actor: Any) -> tuple[Any, tuple[Layer, ...], bool]:
+    from stable_baselines3.common.distributions import SquashedDiagGaussianDistribution
+
+    _expect(actor.action_dist, "the actor's `action_dist`", SquashedDiagGaussianDistribution)
+    return actor.features_extractor, _read_layers([*actor.latent_pi, actor.mu], "the actor's network"), True
+
+
+def _read_peer_layers(extractor: Any) -> tuple[Layer, ...]:
+    from stable_baselines3.common.torch_layers import CombinedExtractor, FlattenExtractor
+    from torch import nn
+
+    from roadsense.policies.deep_sets import DeepSetsExtractor
+
+    _expect(extractor, "the features extractor", DeepSetsExtractor, CombinedExtractor, FlattenExtractor)
+    if type(extractor) is CombinedExtractor:
+        for name, part in extractor.extractors.items():
+            _expect(part, f"the features extractor's `{name}`", nn.Flatten)
+    if type(extractor) is not DeepSetsExtractor:
+        return ()
+    layers = _read_layers(extractor.peer_network, "the peer network")
+    if layers[-1].activation != RELU:
+        raise _refusal("a peer network that ends in ReLU, so that 0 means nobody", layers[-1].activation)
+    return layers
+
+
+def _read_layers(modules: Iterable[Any], what: str) -> tuple[Layer, ...]:
     from torch import nn
 
     activations = {nn.ReLU: RELU, nn.Tanh: TANH}
     layers: list[Layer] = []
-    for module in modules:
+    for place, module in enumerate(modules):
         if type(module) is nn.Linear:
-            layers.append(Layer(_to_array(module.weight).T.copy(), _to_array(module.bias)))
+            bias = np.zeros(module.out_features, np.float32) if module.bias is None else _to_array(module.bias)
+            layers.append(Layer(_to_array(module.weight).T.copy(), bias))
         elif type(module) in activations and layers and layers[-1].activation == LINEAR:
             layers[-1] = replace(layers[-1], activation=activations[type(module)])
         else:
-            raise _refusal("Linear layers, each with a ReLU or Tanh or nothing behind it", repr(module))
+            raise _refusal(
+                "Linear layers, each with a ReLU or Tanh or nothing behind it", f"{module!r} as layer {place} of {what}"
+            )
     return tuple(layers)
 
 
 def _to_array(parameter: Any) -> NDArray[np.float32]:
-    return parameter.detach().cpu().numpy().astype(np.float32)
+    values = parameter.detach().cpu().numpy().astype(np.float32)
+    if not np.isfinite(values).all():
+        raise InputError(
+            "Only finite weights can be exported, got NaN or infinity. The training diverged: train again."
+        )
+    return values
+
+
+def _expect(part: Any, what: str, *kinds: type) -> None:
+    if type(part) not in kinds:
+        raise _refusal(" or ".join(kind.__name__ for kind in kinds), f"{type(part).__name__} as {what}")
 
 
 def _refusal(expected: str, got: str) -> InputError:

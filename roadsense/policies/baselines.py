@@ -10,8 +10,8 @@ from roadsense.policies.prediction import HeardPredictionRule
 BASELINES: dict[str, Controller] = {
     "unassisted": Unassisted(),
     "always_brake": AlwaysBrake(),
-    "heard_braking_rule": HeardBrakingRule(),
-    "heard_drac_rule": HeardDracRule(),
-    "heard_prediction_rule": HeardPredictionRule(),
+    "heard_braking_rule": HeardBrakingRule(threshold_mps2=3.0),
+    "heard_drac_rule": HeardDracRule(threshold_mps2=3.0),
+    "heard_prediction_rule": HeardPredictionRule(threshold_mps2=2.0, margin_m=5.0),
 }
 """By name, what the learned policy is compared with."""

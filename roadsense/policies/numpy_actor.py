@@ -1,12 +1,14 @@
-"""A trained policy without torch: the acting network over plain arrays, five times as fast for one observation."""
+"""A trained policy as a controller without torch: the acting network over plain arrays."""
 
-from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs.observation import Observation
-from roadsense.policies.actor import RELU, TANH, Actor, Layer
+from roadsense.errors import InputError
+from roadsense.policies.actor import Actor
+from roadsense.policies.actor_policy import ActorPolicy
 
 
 class NumpyActor:
@@ -14,25 +16,23 @@ class NumpyActor:
 
     Args:
         actor: the network, see `read_actor`.
+
+    Raises:
+        InputError: if it is none over Deep Sets whose output is cut to the action's bounds, as PPO's is.
     """
 
     def __init__(self, actor: Actor):
-        self._actor = actor
+        if not actor.peer_layers or actor.is_squashed:
+            raise InputError(
+                "Expected Deep Sets with an output that is cut, got another network. Run it by its library."
+            )
+        self._actor, self._policy = actor, ActorPolicy(actor)
 
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns an action for each observation of a batch, shape (n, 1)."""
-        actor = self._actor
-        peers = _run(actor.peer_layers, observation["peers"]) * observation["peer_mask"][..., None]
-        features = np.concatenate([observation["ego"], peers.max(axis=-2)], axis=-1)
-        return np.clip(_run(actor.policy_layers, features), actor.low, actor.high)
+        seen = zip(observation["ego"], observation["peers"], observation["peer_mask"], strict=True)
+        means = [self._policy({"ego": ego, "peers": peers, "peer_mask": mask}) for ego, peers, mask in seen]
+        return np.clip(np.array(means, np.float32)[:, None], self._actor.low, self._actor.high)
 
-
-def _run(layers: Iterable[Layer], values: NDArray[np.float32]) -> NDArray[np.float32]:
-    for layer in layers:
-        values = values @ layer.weight
-        values += layer.bias
-        if layer.activation == RELU:
-            np.maximum(values, 0.0, out=values)
-        elif layer.activation == TANH:
-            np.tanh(values, out=values)
-    return values
+    def __reduce__(self) -> tuple[Any, tuple[Actor]]:
+        return NumpyActor, (self._actor,)

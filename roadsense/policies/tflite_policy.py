@@ -1,6 +1,5 @@
 """An exported policy as a controller: the `.tflite` file itself drives. No TensorFlow, no torch."""
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.envs.observation import Observation, observation_space
+from roadsense.envs.observation import OBSERVATION_VERSION, Observation, observation_space
 from roadsense.errors import InputError
+from roadsense.policies.tflite_file import read_card
 
 ACTION_SHAPE = (1, 1)
 """Shape of the one output: one observation in, one action out."""
@@ -23,15 +23,18 @@ class TflitePolicy:
 
     Args:
         path: the file.
+        reference_kernels: whether to run on them; else on those that are faster, and round in other places.
 
     Raises:
-        InputError: if it is not there, is no TFLite file, or has other inputs or outputs than the environment.
+        InputError: if it is not there, is no TFLite file, has other inputs or outputs than the environment, or its card
+            says that it was trained on another version of the observation.
     """
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
-        self._interpreter = _open_interpreter(self.path)
+    def __init__(self, path: str | Path, reference_kernels: bool = True):
+        self.path, self._reference_kernels = Path(path), reference_kernels
+        self._interpreter = _open_interpreter(self.path, reference_kernels)
         inputs, outputs = _read_signature(self.path, self._interpreter)
+        _check_version(self.path)
         _check_signature(self.path, inputs, outputs)
         self._inputs = {name: int(detail["index"]) for name, detail in inputs.items()}
         self._output = next(int(detail["index"]) for detail in outputs.values())
@@ -54,29 +57,20 @@ class TflitePolicy:
             actions[row] = interpreter.get_tensor(self._output)[0]
         return actions
 
-    def __reduce__(self) -> tuple[type["TflitePolicy"], tuple[Path]]:
-        return TflitePolicy, (self.path,)
+    def __reduce__(self) -> tuple[type["TflitePolicy"], tuple[Path, bool]]:
+        return TflitePolicy, (self.path, self._reference_kernels)
 
 
-def count_operators(path: Path) -> dict[str, int]:
-    """Returns how often each operator is in a TFLite file, by name."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
-    return dict(Counter(names[codes[one.opcodeIndex]] for graph in model.subgraphs for one in graph.operators))
-
-
-def _open_interpreter(path: Path) -> Any:
+def _open_interpreter(path: Path, reference_kernels: bool) -> Any:
     if not path.is_file():
         raise InputError(f"Expected a policy in {path}, found none. Make one with `roadsense export`.")
     try:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except ImportError as error:
         raise InputError(f"Running {path} needs LiteRT ({error}). Install `roadsense[export]`.") from error
+    kernels = OpResolverType.BUILTIN_REF if reference_kernels else OpResolverType.AUTO
     try:
-        interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+        interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=kernels)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{path}: expected a TFLite policy ({error}). Export it again.") from error
@@ -90,6 +84,16 @@ def _read_signature(path: Path, interpreter: Any) -> tuple[dict[str, Any], dict[
         raise InputError(f"{path}: expected one signature with named inputs, got {len(signatures)}. Export it again.")
     runner = interpreter.get_signature_runner(next(iter(signatures)))
     return runner.get_input_details(), runner.get_output_details()
+
+
+def _check_version(path: Path) -> None:
+    card = read_card(path)
+    version = OBSERVATION_VERSION if card is None else card.get("observation_version")
+    if version != OBSERVATION_VERSION:
+        raise InputError(
+            f"{path}: expected a policy of observation version {OBSERVATION_VERSION}, got {version}. Train and export "
+            "it again, or run it with the roadsense that made it."
+        )
 
 
 def _check_signature(path: Path, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:

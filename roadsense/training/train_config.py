@@ -92,7 +92,7 @@ class TrainConfig:
     run_dir: str | None = None
     preset: str = "default"
     algorithm: str = "ppo"
-    total_timesteps: int = 1_000_000
+    total_timesteps: int = 800_000
     imitation_timesteps: int = 60_000
     n_workers: int = 0
     seed: int = 0

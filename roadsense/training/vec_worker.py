@@ -105,7 +105,8 @@ class _Worker:
         self._env = ConvoyEnv(task.scenario_paths, config=task.config)
         # Of its own rows. Views that are made once save a microsecond each in every step.
         self._actions, self._rewards, self._dones, self._episode_actions = (
-            array[task.index] for array in (shared.actions, shared.rewards, shared.dones, shared.episode_actions)
+            array[task.index]
+            for array in (shared.actions[:, :, 0], shared.rewards, shared.dones, shared.episode_actions)
         )
         self._observations: list[Any] = [shared.split(row) for row in shared.observations[task.index]]
 
@@ -124,7 +125,7 @@ class _Worker:
         policy = ActorPolicy(actor) if actor else None
         for row in range(first, end):
             if policy:
-                self._actions[row] += policy(self._observations[row])
+                self._actions[row] = self._actions.item(row) + policy(self._observations[row])
             self._step(row)
 
     def _step(self, row: int) -> None:

@@ -108,6 +108,12 @@ def test_sumo_s_window_finds_its_libraries(run_docker):
     assert "not found" not in run_docker("bash", "-c", find)
 
 
+def test_the_quick_tests_are_there():
+    paths = (ROOT / "docker" / "quick_tests.txt").read_text().split()
+    assert len(paths) > 5
+    assert [path for path in paths if not (ROOT / path).is_file()] == []
+
+
 def test_the_shell_scripts_are_clean():
     scripts = sorted((ROOT / "docker").glob("*.sh"))
     assert len(scripts) >= 2

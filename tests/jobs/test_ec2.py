@@ -10,6 +10,7 @@ import boto3
 import pytest
 import requests
 
+from roadsense.dataset import Dataset
 from roadsense.errors import InputError
 from roadsense.jobs.cloud_session import CloudError, CredentialsError, RegionError
 from roadsense.jobs.ec2 import Ec2Target
@@ -272,6 +273,21 @@ def test_an_interrupted_job_goes_on_on_another_machine(target: Ec2Target) -> Non
     end_machine(job)
     with pytest.raises(InputError, match="is done"):
         target.submit(spec())
+
+
+def test_a_local_dataset_is_published_and_cannot_be_swapped_under_a_job(
+    target: Ec2Target, small_dataset: Dataset, dataset_copy: Path
+) -> None:
+    job = target.submit(spec(dataset=str(dataset_copy)))
+    url = f"{OUTPUT}/datasets/{small_dataset.digest}"
+    assert JobPlace(url, REGION).read_text("manifest.json") == (dataset_copy / "manifest.json").read_text().strip()
+    written = JobPlace(job, REGION).read_spec()
+    assert written is not None
+    assert written.dataset == url
+    end_machine(job, stopped="asked")
+    with pytest.raises(InputError, match="another dataset"):
+        target.submit(spec())
+    assert target.submit(spec(dataset=str(dataset_copy))) == job
 
 
 def test_logs_come_from_s3_and_before_that_from_the_console(target: Ec2Target) -> None:

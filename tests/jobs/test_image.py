@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from roadsense.errors import InputError
-from roadsense.jobs.engine import find_engine
-from roadsense.jobs.image import CONTENT, ROOT, ImageConfig, hash_content, main, read_commit
+from roadsense.jobs.engine import Engine, find_engine
+from roadsense.jobs.image import CONTENT, ROOT, ImageConfig, build_image, hash_content, main, read_commit
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_the_commit_is_that_of_the_folder(tmp_path):
     assert len(read_commit(tmp_path)) == 40
 
 
-def test_without_an_engine_it_says_what_to_install(monkeypatch, capsys):
+def test_without_an_engine_it_says_what_to_install(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("ROADSENSE_ENGINE", "/no/such/engine")
     with pytest.raises(InputError, match="to answer, got nothing"):
         find_engine()
@@ -78,5 +78,7 @@ def test_without_an_engine_it_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setenv("ROADSENSE_ENGINE", sys.executable)  # there, but no engine
     with pytest.raises(InputError):
         find_engine()
+    with pytest.raises(InputError, match="from a clone"):
+        build_image(ImageConfig(), Engine("docker"), tmp_path)
     with pytest.raises(InputError, match="NAME=VALUE"):
         ImageConfig(build_args=("no value",))

@@ -1,6 +1,7 @@
 """A notebook's parameters: read without running it, checked, and turned from texts in both spellings."""
 
 import json
+from dataclasses import fields
 
 import papermill
 import pytest
@@ -10,9 +11,14 @@ from roadsense.jobs.parameters import (
     check_parameters,
     decode_parameters,
     encode_value,
+    known_parameters,
+    pack_parameters,
     read_parameters,
 )
+from roadsense.training.train_config import TrainConfig
 from tests.jobs.small_notebooks import ROOT, write_notebook
+
+TRAIN = ROOT / "notebooks" / "01_train.ipynb"
 
 KINDS = """n_steps: int = 3  # how many
 rate: float = 0.5
@@ -117,6 +123,30 @@ def test_either_type_of_two_is_taken(tmp_path, value, is_right):
     else:
         with pytest.raises(InputError, match="limit to be float or None"):
             check_parameters(notebook, {"limit": value})
+
+
+def test_every_field_of_the_settings_can_be_given_to_the_training_notebook():
+    known = known_parameters(TRAIN)
+    assert {field.name for field in fields(TrainConfig)} <= known.keys()
+    texts = {"gamma": "0.98", "seeds": "[1, 2]", "eval_dir": "None", "v2v_randomised": "false", "n_epochs": "3"}
+    given = decode_parameters(TRAIN, texts)
+    assert given == {"gamma": 0.98, "seeds": [1, 2], "eval_dir": None, "v2v_randomised": False, "n_epochs": 3}
+    check_parameters(TRAIN, given)
+    with pytest.raises(InputError, match="n_epochs to be int"):
+        check_parameters(TRAIN, {"n_epochs": 2.5})
+
+
+def test_fields_without_a_line_of_their_own_are_packed():
+    assert pack_parameters(TRAIN, {"seed": 3, "gamma": 0.98}) == {"seed": 3, "further": {"gamma": 0.98}}
+    assert pack_parameters(ROOT / "notebooks" / "02_evaluate.ipynb", {"seed": 3}) == {"seed": 3}
+
+
+def test_a_preset_wins_over_the_notebooks_defaults_and_loses_to_what_is_given():
+    packed = pack_parameters(TRAIN, {"preset": "overnight", "seed": 5, "imitation_timesteps": 7})
+    further = packed.pop("further")
+    config = TrainConfig(**{name: value for name, value in packed.items() if name != "run_dir"}, **further)
+    assert (config.total_timesteps, config.net_width) == (50_000_000, 128)
+    assert (config.seed, config.imitation_timesteps) == (5, 7)
 
 
 @pytest.mark.parametrize(

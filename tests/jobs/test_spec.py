@@ -79,6 +79,8 @@ WRONG_PARAMETERS = [
     ({"total_timesteps": 0}, "total_timesteps of at least 1"),
     ({"hazard_probability": 1.5}, "hazard_probability: Expected probability"),
     ({"v2v": "telepathy"}, "v2v"),
+    ({"algorithm": "dqn"}, "algorithm: Expected algorithm of ppo, sac, tqc"),
+    ({"gamma": "high"}, "gamma to be float"),
     ({"seed": 1, "n_workers": -1}, "n_workers: Expected n_workers of at least 0"),
 ]
 

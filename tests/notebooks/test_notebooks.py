@@ -34,8 +34,8 @@ CONFIGS = {
     "05_sagemaker": (JobSpec, TuningConfig),
 }
 ON_AWS = ("04_ec2", "05_sagemaker")
-BESIDE_THE_SETTINGS = {"dry_run"}
-N_PICTURES = {"00_augment": 10, "01_train": 2, "02_evaluate": 10, "03_export": 0}
+BESIDE_THE_SETTINGS = {"further", "dry_run"}
+N_PICTURES = {"00_augment": 10, "01_train": 2, "02_evaluate": 10, "03_export": 4}
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)
@@ -118,6 +118,7 @@ def test_the_whole_way_leaves_everything_it_promises(tmp_path, monkeypatch, caps
     assert (run.evaluation_dir / "summary.md").is_file()
     assert (run.evaluation_dir / "collision_rate.png").stat().st_size > 5000
     assert (run.export_dir / "policy.tflite").stat().st_size > 5000
+    assert (run.export_dir / "firmware" / "policy_int8.h").stat().st_size > 5000
     for name in NOTEBOOKS:
         executed = nbformat.read(folder / "notebooks" / f"{name}.ipynb", as_version=4)
         assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")

@@ -25,7 +25,7 @@ from tests.small_training import (
 )
 
 KINDS = {"ppo": PPO, "sac": SAC, "tqc": TQC}
-LONG = {"total_timesteps": 2048, "checkpoint_interval": 512, "imitation_timesteps": 64}
+LONG = {"total_timesteps": 4096, "checkpoint_interval": 512, "imitation_timesteps": 64}
 OFF_POLICY = {"learning_starts": 64, "buffer_size": 200, "checkpoint_interval": 100, "total_timesteps": 300}
 
 
@@ -37,7 +37,7 @@ def unbroken(tmp_path_factory):
 def test_ctrl_c_at_any_step_leaves_a_marked_run_that_ends_as_an_unbroken_one(unbroken, tmp_path):
     run = stop_tiny(tmp_path / "run", 600, signal.SIGINT, **LONG)
     assert run.read_state().name == "stopped"
-    assert 512 < read_newest_checkpoint(run.checkpoint_dir)["timesteps"] < 2048
+    assert 512 < read_newest_checkpoint(run.checkpoint_dir)["timesteps"] < 4096
     train(TrainConfig(resume=str(run.folder)))
     assert run.read_state().name == "trained"
     assert_same_weights(unbroken, run, PPO)

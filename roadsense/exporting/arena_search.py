@@ -1,0 +1,62 @@
+"""Searches the smallest arena of a policy: `python -m roadsense.exporting.arena_search FILE` prints it as JSON.
+
+Each size is tried in a forked process, since an arena that is too small may be a segmentation fault.
+"""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from tflite_micro import runtime
+
+from roadsense.exporting.micro import ARENA_ALIGNMENT, Arena, add_margin
+
+LARGEST_BYTES = 1 << 20
+TIMEOUT_S = 10
+
+
+def act(content: bytes, arena_bytes: int) -> bytes:
+    """Returns the action on inputs that make every layer work, as raw bytes."""
+    interpreter = runtime.Interpreter.from_bytes(content, arena_size=arena_bytes)
+    for place in range(3):
+        shape = interpreter.get_input_details(place)["shape"]
+        interpreter.set_input(np.linspace(0, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape), place)
+    interpreter.invoke()
+    return interpreter.get_output(0).tobytes()
+
+
+def works(content: bytes, arena_bytes: int, expected: bytes) -> bool:
+    """Returns whether the policy gives the expected action in an arena of this size."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(TIMEOUT_S)
+        try:
+            os._exit(0 if act(content, arena_bytes) == expected else 1)
+        except (RuntimeError, ValueError, MemoryError):
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def search(content: bytes) -> Arena:
+    """Returns the smallest arena, to `ARENA_ALIGNMENT` bytes, and the one with a margin, which is tried as well.
+
+    Raises:
+        ValueError: if none works.
+    """
+    expected = act(content, LARGEST_BYTES)
+    low, high = 0, LARGEST_BYTES // ARENA_ALIGNMENT
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if works(content, middle * ARENA_ALIGNMENT, expected) else (middle, high)
+    arena = Arena(high * ARENA_ALIGNMENT, add_margin(high * ARENA_ALIGNMENT))
+    if not all(works(content, size, expected) for size in (arena.smallest_bytes, arena.recommended_bytes)):
+        raise ValueError(f"An arena of {arena.recommended_bytes} bytes does not work.")
+    return arena
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asdict(search(Path(sys.argv[1]).read_bytes()))))

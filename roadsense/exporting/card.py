@@ -1,0 +1,110 @@
+"""The model card: what an exported policy is for, where it comes from, and what was shown of it."""
+
+import importlib.metadata
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from roadsense.envs.observation import OBSERVATION_VERSION
+from roadsense.episodes import POLICY
+from roadsense.evaluation.results import ORIGIN_NAME, find_evaluations
+from roadsense.exporting.closed_loop import Comparison
+from roadsense.files import hash_file
+from roadsense.runs import Run
+
+SCHEMA_VERSION = 1
+SUMMARY_NAME = "summary.csv"
+PACKAGES = (
+    "roadsense", "stable-baselines3", "torch", "tensorflow", "ai-edge-litert", "tflite-micro", "numpy", "libsumo",
+)  # fmt: skip
+MADE_FOR = (
+    "Brake assist of the last car of a convoy with a person at the wheel, over V2V messages at 10 Hz, on roads and "
+    "radios like those of its dataset.",
+    "Research on such assists, in simulation and on closed roads.",
+)
+NOT_MADE_FOR = (
+    "Driving without a person: it only brakes, and knows only cars that send.",
+    "Standing in for a certified emergency brake: it was shown in simulation, not on a road.",
+    "Radios, cars or observations other than those it was trained on; another observation version.",
+    "Observations with NaN, or with padded slots that are not zero.",
+)
+EVALUATION_COLUMNS = (
+    "policy", "episodes", "failed", "collisions", "collision_rate", "collision_rate_low", "collision_rate_high",
+    "hazards", "missed", "assist_reaction_s", "assist_reaction_s_low", "assist_reaction_s_high", "false_brakings_per_h",
+    "false_brakings_per_h_low", "false_brakings_per_h_high", "min_ttc_s", "min_ttc_s_low", "min_ttc_s_high",
+)  # fmt: skip
+
+Card = dict[str, Any]
+
+
+def describe_policy(run: Run) -> Card:
+    """Returns the part of a card that says what the policy is for and where it comes from."""
+    manifest = run.read_manifest() if run.manifest_path.is_file() else {}
+    config = run.read_config() if run.config_path.is_file() else {}
+    return {
+        "name": "RoadSense brake assist",
+        "schema_version": SCHEMA_VERSION,
+        "observation_version": OBSERVATION_VERSION,
+        "made_for": MADE_FOR,
+        "not_made_for": NOT_MADE_FOR,
+        "training": {
+            "run": run.folder.resolve().name,
+            "model_sha256": hash_file(run.model_path),
+            "algorithm": config.get("algorithm"),
+            "timesteps": run.count_timesteps() or None,
+            **{name: manifest.get(name) for name in ("dataset_digest", "train_digest", "git_commit")},
+            # Folders say nothing to those who get the file.
+            "config": {
+                name: value for name, value in config.items() if not name.endswith("_dir") and value is not None
+            },
+        },
+        "evaluation": _find_evaluation(run),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def describe_driving(comparisons: list[Comparison], held_out: bool | None, n_scenarios: int) -> Card:
+    """Returns the part of a card that says how the exported policies drove; without any, that they did not."""
+    return {
+        "held_out": held_out,
+        "n_scenarios": n_scenarios if comparisons else 0,
+        "worse": [found.variant for found in comparisons if found.is_warning()],
+        "comparisons": {found.variant: asdict(found) | {"in_words": found.in_words()} for found in comparisons},
+    }
+
+
+def shorten(card: Card) -> Card:
+    """Returns a card to be written into a file: of the evaluation it keeps the policy's own row, to save flash."""
+    evaluation = card["evaluation"]
+    if evaluation is None:
+        return card
+    own = [row for row in evaluation["rows"] if row["policy"] == POLICY]
+    return card | {"evaluation": evaluation | {"rows": own}}
+
+
+def clean(value: Any) -> Any:
+    """Returns a value as JSON can hold it: what is not finite as None, other numbers with six digits."""
+    if isinstance(value, dict):
+        return {str(name): clean(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean(one) for one in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (str, int, bool)) else str(value)
+
+
+def _find_evaluation(run: Run) -> Card | None:
+    # The newest one that judged this very model, and not an exported file or one that was trained on since.
+    sha256 = hash_file(run.model_path)
+    for folder in reversed(find_evaluations(run.folder)):
+        origin_path, summary_path = folder / ORIGIN_NAME, folder / SUMMARY_NAME
+        if not (origin_path.is_file() and summary_path.is_file()):
+            continue
+        if json.loads(origin_path.read_text()).get("policy_sha256", {}).get(POLICY) == sha256:
+            table = pd.read_csv(summary_path)
+            columns = [name for name in EVALUATION_COLUMNS if name in table]
+            return {"folder": folder.name, "rows": table[columns].to_dict("records")}
+    return None

@@ -1,0 +1,172 @@
+"""The exported files drive the same episodes as the trained policy, and are compared with it in pairs.
+
+The collision rate's difference has Tango's score interval, which is not empty without collisions either; other figures
+are means over pairs, with a bootstrap over scenarios.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from roadsense.envs.episode import EnvConfig
+from roadsense.episodes import Plan, Worker, run_plans
+from roadsense.errors import SimulationError
+from roadsense.policies.trained import load_controller
+from roadsense.statistics import Interval, bootstrap_over_groups, compare_pairs, paired_rate_difference, plain_mean
+from roadsense.summary import ANSWER_WITHIN_S, TTC_CAP_S
+
+TRAINED = "trained"
+PAIR = ["config_path", "seed"]
+SIGNIFICANCE = 0.05
+SMALL_RATE = 0.02
+"""A collision rate that is at most this much higher, at the upper end of its interval, counts as no higher."""
+WORSE, AS_GOOD, NOT_SHOWN = "worse", "as good", "not shown"
+FIGURES: Mapping[str, tuple[str, float]] = {
+    "false_braking_s": ("false braking per episode [s]", 0.05),
+    "assist_reaction_s": ("assist's reaction to a hazard [s]", 0.05),
+    "danger_s": ("lack of time to collision [s]", 0.05),
+}
+"""Figures beside collisions, all the better the lower, and the difference of the mean that does not matter."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An exported policy beside the trained one, on the same episodes; differences are exported minus trained.
+
+    Attributes:
+        variant: which of the exported ones.
+        episodes: pairs in which SUMO did not fail.
+        failed: pairs in which it did.
+        collisions: of the exported one.
+        trained_collisions: of the trained one.
+        only_exported: episodes in which only the exported one collided.
+        only_trained: episodes in which only the trained one did.
+        collision_rate: difference of the rates, with its interval.
+        p_value: McNemar's exact test, two-sided.
+        figures: difference of the mean of each of `FIGURES`, with its interval.
+        brakes: share of the episodes in which the trained one braked at all; without, equality says nothing.
+        verdict: `WORSE`, `AS_GOOD` or `NOT_SHOWN`.
+    """
+
+    variant: str
+    episodes: int
+    failed: int
+    collisions: int
+    trained_collisions: int
+    only_exported: int
+    only_trained: int
+    collision_rate: Interval
+    p_value: float
+    figures: Mapping[str, Interval]
+    brakes: float
+    verdict: str = NOT_SHOWN
+
+    def in_words(self) -> str:
+        """Returns the finding in a sentence or two, the warning first if there is one."""
+        low, high = self.collision_rate.low, self.collision_rate.high
+        counts = (
+            f"{self.collisions} collisions in {self.episodes} episodes, the trained policy {self.trained_collisions}; "
+            f"the rate differs by {self.collision_rate.value:+.1%} (95 % interval {low:+.1%} to {high:+.1%})."
+        )
+        vacuous = "" if self.brakes else " The trained policy never braked in them, so this says little."
+        if self.verdict == WORSE:
+            why = ", ".join(FIGURES[name][0] for name in self.worse_figures()) or "collisions"
+            return f"WARNING: {self.variant} drives worse than the trained policy ({why}). {counts}{vacuous}"
+        if self.only_exported > self.only_trained:
+            return f"WARNING: {self.variant} collides more often, which may be chance. {counts}{vacuous}"
+        if self.verdict == AS_GOOD:
+            return f"{self.variant} drives as well as the trained policy: {counts}{vacuous}"
+        return f"{self.variant} was not shown to drive as well, for want of episodes: {counts}{vacuous}"
+
+    def is_warning(self) -> bool:
+        """Returns whether the sentence is a warning."""
+        return self.in_words().startswith("WARNING")
+
+    def worse_figures(self) -> list[str]:
+        """Returns the figures that are worse by more than does not matter, with all of their interval."""
+        return [name for name, found in self.figures.items() if found.low > FIGURES[name][1]]
+
+
+def drive_all(plans: Sequence[Plan], paths: Mapping[str, Path], env_config: EnvConfig, n_workers: int) -> pd.DataFrame:
+    """Drives the same episodes with each policy; returns a row for each, `policy` says which.
+
+    Args:
+        plans: the episodes, of the policy `POLICY`.
+        paths: file of each policy, by name.
+        env_config: settings of the environment.
+        n_workers: processes, from 1.
+
+    Raises:
+        SimulationError: if a process dies, or SUMO fails in every episode.
+        InputError: if a policy or scenario cannot be opened.
+    """
+    tables = []
+    for name, path in paths.items():
+        # Loaded here, once: worker processes need no torch.
+        rows = run_plans(plans, Worker(env_config, load_controller(path)), n_workers)
+        tables.append(pd.DataFrame(rows).assign(policy=name))
+    table = pd.concat(tables, ignore_index=True)
+    if (table["error"] != "").all():
+        raise SimulationError(f"SUMO failed in each of {len(table)} episodes, at first with: {table['error'].iloc[0]}")
+    return table
+
+
+def compare_driving(episodes: pd.DataFrame, variant: str, rng: np.random.Generator) -> Comparison:
+    """Returns an exported policy's driving beside the trained one's.
+
+    Args:
+        episodes: as `drive_all` makes them.
+        variant: the exported policy.
+        rng: generator of the bootstrap.
+    """
+    pairs = _pair(episodes, variant)
+    is_good = (pairs["error_exported"] == "") & (pairs["error_trained"] == "")
+    good = pairs[is_good]
+    exported, trained = (good[f"collision_{name}"].astype(bool) for name in ("exported", "trained"))
+    only_exported, only_trained = int((exported & ~trained).sum()), int((trained & ~exported).sum())
+    found = Comparison(
+        variant=variant,
+        episodes=len(good),
+        failed=int((~is_good).sum()),
+        collisions=int(exported.sum()),
+        trained_collisions=int(trained.sum()),
+        only_exported=only_exported,
+        only_trained=only_trained,
+        collision_rate=paired_rate_difference(only_exported, only_trained, len(good)),
+        p_value=compare_pairs(exported, trained).p_value,
+        figures={name: _mean_difference(good, name, rng) for name in FIGURES},
+        brakes=float(good["braked_trained"].mean()) if len(good) else 0.0,
+    )
+    return replace(found, verdict=_judge(found))
+
+
+def _judge(found: Comparison) -> str:
+    is_significant = found.only_exported > found.only_trained and found.p_value < SIGNIFICANCE
+    if is_significant or found.worse_figures():
+        return WORSE
+    return AS_GOOD if found.collision_rate.high <= SMALL_RATE else NOT_SHOWN
+
+
+def _pair(episodes: pd.DataFrame, variant: str) -> pd.DataFrame:
+    reaction_s = episodes["assist_reaction_time_s"].astype(float)
+    prepared = episodes.assign(
+        # A hazard that is not answered counts as one answered at the limit, or a policy that sleeps would win.
+        assist_reaction_s=reaction_s.where(reaction_s <= ANSWER_WITHIN_S, ANSWER_WITHIN_S).where(
+            episodes["hazard"].eq(True)
+        ),
+        danger_s=TTC_CAP_S - episodes["min_ttc_s"].clip(upper=TTC_CAP_S),
+        braked=reaction_s.notna() | (episodes["false_braking_s"] > 0),
+    )
+    columns = [*PAIR, "scenario", "error", "collision", "braked", *FIGURES]
+    sides = (prepared.loc[prepared["policy"] == name, columns] for name in (variant, TRAINED))
+    exported, trained = sides
+    return exported.merge(trained, on=[*PAIR, "scenario"], suffixes=("_exported", "_trained"), validate="one_to_one")
+
+
+def _mean_difference(pairs: pd.DataFrame, figure: str, rng: np.random.Generator) -> Interval:
+    difference = (pairs[f"{figure}_exported"] - pairs[f"{figure}_trained"]).astype(float)
+    known = difference.notna()
+    return bootstrap_over_groups(difference[known], pairs.loc[known, "scenario"], rng, plain_mean)

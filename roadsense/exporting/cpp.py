@@ -1,0 +1,37 @@
+"""Numbers and names as C++ source."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+BYTES_A_LINE, FLOATS_A_LINE = 20, 8
+
+
+def write_float(value: float | np.floating) -> str:
+    """Returns a float literal that reads back as the same float32."""
+    return f"{np.float32(value)!s}f"
+
+
+def write_floats(values: ArrayLike) -> str:
+    """Returns the elements of an array initialiser, several lines."""
+    return _wrap([write_float(value) for value in np.asarray(values, np.float32).ravel()], FLOATS_A_LINE)
+
+
+def write_bytes(content: bytes) -> str:
+    """Returns the elements of a byte array's initialiser, several lines."""
+    return _wrap([str(value) for value in content], BYTES_A_LINE)
+
+
+def write_ints(values: Iterable[int]) -> str:
+    """Returns the elements of an integer array's initialiser, one line."""
+    return ", ".join(str(int(value)) for value in values)
+
+
+def camel_case(name: str) -> str:
+    """Returns a constant's name: `peer_mask` as `PeerMask`."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def _wrap(items: list[str], per_line: int) -> str:
+    return ",\n".join("    " + ", ".join(items[place : place + per_line]) for place in range(0, len(items), per_line))

@@ -1,0 +1,111 @@
+"""Settings of an export, and what one came to."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from roadsense.errors import InputError
+from roadsense.exporting.card import Card
+from roadsense.exporting.closed_loop import Comparison
+from roadsense.exporting.parity import FLOAT32, INT8, Bounds
+
+POLICY_NAMES = {FLOAT32: "policy.tflite", INT8: "policy_int8.tflite"}
+LEAST = {"n_observations": 1, "n_calibration": 1, "episodes_per_scenario": 0, "workers": 0, "seed": 0}
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Settings of an export; the command line and a notebook's parameters are these fields.
+
+    Attributes:
+        run_dir: the run whose policy is exported, into its folder `export`.
+        dataset_dir: folder of scenarios, or a dataset with `train` and `eval`; int8 is calibrated on them. By default
+            what the run was trained on.
+        eval_dir: folder of held-out scenarios, on which parity is shown and the exported policy drives; by default
+            the run's, or `eval` beside `train`, or those of `dataset_dir`.
+        n_observations: recorded observations on which the exported policy must act as the trained one.
+        n_calibration: recorded observations that int8's scales are taken from.
+        calibration: an `.npz` with `ego`, `peers` and `peer_mask` to take them from instead.
+        int8: whether to export int8 as well.
+        tolerance: largest difference of an action that is let through in float32, 0 to 1.
+        int8_rms: root of the mean squared difference that is let through in int8; the default is 0.24 m/s2.
+        int8_p99: 99th percentile of the difference that is let through in int8; the default is 0.8 m/s2.
+        int8_max: largest difference that is let through in int8; the default is 2 m/s2.
+        episodes_per_scenario: episodes the trained and each exported policy drive on each scenario; 0 for none, and
+            the card says so. The episodes are those of `roadsense evaluate`.
+        workers: worker processes that drive; 0 for one a core. The results don't depend on it.
+        seed: of everything random.
+    """
+
+    run_dir: str
+    dataset_dir: str | None = None
+    eval_dir: str | None = None
+    n_observations: int = 10_000
+    n_calibration: int = 1000
+    calibration: str | None = None
+    int8: bool = True
+    tolerance: float = 1e-5
+    int8_rms: float = 0.03
+    int8_p99: float = 0.1
+    int8_max: float = 0.25
+    episodes_per_scenario: int = 15
+    workers: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise InputError(f"{name}: expected a whole number of at least {least}, got {value!r}.")
+        for name in ("tolerance", "int8_rms", "int8_p99", "int8_max"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise InputError(f"{name}: expected a number of at least 0, got {value!r}.")
+
+    def bounds(self) -> dict[str, Bounds]:
+        """Returns what is let through, by variant; its keys are the variants to export."""
+        exact = {FLOAT32: Bounds(self.tolerance, self.tolerance, self.tolerance)}
+        return exact | ({INT8: Bounds(self.int8_rms, self.int8_p99, self.int8_max)} if self.int8 else {})
+
+
+@dataclass(frozen=True)
+class Export:
+    """An exported policy and what was shown of it.
+
+    Attributes:
+        folder: where it lies.
+        card: the model card, as in `model_card.json`.
+        actions: a row for each observation: the action of `trained`, `float32` and `int8`.
+        episodes: a row for each episode of each policy that was driven; empty if none was.
+        comparisons: each exported policy's driving beside the trained one's.
+    """
+
+    folder: Path
+    card: Card
+    actions: pd.DataFrame
+    episodes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    comparisons: tuple[Comparison, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """Of the float32 policy."""
+        return self.folder / POLICY_NAMES[FLOAT32]
+
+    def sizes(self) -> pd.DataFrame:
+        """Returns a row for each file: its bytes and arena."""
+        return pd.DataFrame([{"file": name} | found for name, found in self.card["files"].items()])
+
+    def parity(self) -> pd.DataFrame:
+        """Returns a row for each policy and runtime: the differences of its actions to the trained policy's."""
+        rows = [
+            {"policy": variant, "runtime": runtime} | found
+            for variant, part in self.card["parity"].items()
+            for runtime, found in part["differences"].items()
+        ]
+        return pd.DataFrame(rows)
+
+    def latency(self) -> pd.DataFrame:
+        """Returns a row for each way to run the policy: its latency."""
+        return pd.DataFrame([{"runtime": name} | found for name, found in self.card["latency"].items()])

@@ -1,0 +1,266 @@
+"""What an export leaves, and that it is whole or not there."""
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from roadsense.envs import observation
+from roadsense.envs.observation import Observation
+from roadsense.errors import InputError, RunError, ScenarioError
+from roadsense.export import ExportConfig, ExportError, export_policy, main
+from roadsense.exporting.calibration import CalibrationError
+from roadsense.exporting.micro import MicroPolicy
+from roadsense.files import hash_file
+from roadsense.policies.controllers import HeardBrakingRule
+from roadsense.policies.models import as_model_input
+from roadsense.policies.tflite_file import read_card
+from roadsense.policies.tflite_policy import TflitePolicy
+from tests.exporting.conftest import N_OBSERVATIONS
+from tests.exporting.models import DEEP_SETS, build_ppo
+
+BASES = Path(__file__).parents[2] / "scenarios" / "base"
+FILES = {
+    "policy.tflite", "policy_int8.tflite", "model_card.json", "model_card.md", "observations.npz", "episodes.csv",
+    "firmware/observation.h", "firmware/policy_float32.h", "firmware/policy_int8.h", "firmware/golden.h",
+    "firmware/golden.json",
+}  # fmt: skip
+
+
+def files_in(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def save_run(folder, model):
+    folder.mkdir()
+    model.save(folder / "model.zip")
+    write_version(folder)
+    return folder
+
+
+def write_version(folder):
+    (folder / "manifest.json").write_text(json.dumps({"observation_version": observation.OBSERVATION_VERSION}))
+
+
+def load_observations(folder):
+    with np.load(folder / "observations.npz") as archive:
+        arrays = dict(archive)
+    return Observation(**{name: arrays.pop(name) for name in ("ego", "peers", "peer_mask")}), arrays
+
+
+def test_the_folder_holds_everything_and_the_command_says_where(exported):
+    assert set(files_in(exported.folder)) == FILES
+    assert not list(exported.run_dir.glob(".export*"))
+    for name, found in exported.card["files"].items():
+        path = exported.folder / name
+        assert found["size_bytes"] == path.stat().st_size
+        assert found["sha256"] == hash_file(path)
+        assert f"{path}, {found['size_bytes']} bytes" in exported.out
+
+
+def test_the_goals_of_size_are_met(exported):
+    sizes = {name: (found["size_bytes"], found["arena_bytes"]) for name, found in exported.card["files"].items()}
+    assert sizes["policy.tflite"][0] < 45_000
+    assert sizes["policy_int8.tflite"][0] < 20_000
+    assert all(arena < 8_000 for _, arena in sizes.values())
+
+
+def test_observations_are_real_and_hold_hazards_and_the_stored_actions_are_those_of_the_files(exported):
+    observations, actions = load_observations(exported.folder)
+    assert len(observations["ego"]) == N_OBSERVATIONS
+    assert (HeardBrakingRule()(observations) > 0).mean() > 0.1
+    assert not observations["peers"][observations["peer_mask"] == 0].any()
+    trained, _ = exported.model.predict(as_model_input(exported.model, observations), deterministic=True)
+    np.testing.assert_array_equal(actions["action_trained"], trained)
+    for variant, name in {"float32": "policy.tflite", "int8": "policy_int8.tflite"}.items():
+        path = exported.folder / name
+        policy = MicroPolicy(path, TflitePolicy(path).input_names)
+        np.testing.assert_array_equal(policy(observations), actions[f"action_{variant}"])
+        difference = np.abs(actions[f"action_{variant}"].astype(float) - trained)
+        found = exported.card["parity"][variant]["differences"]["TFLite Micro"]
+        assert found["max"] == pytest.approx(difference.max(), rel=1e-4)
+        assert found["rms"] == pytest.approx(np.sqrt((difference**2).mean()), rel=1e-4)
+        assert found["p99"] == pytest.approx(np.quantile(difference, 0.99), rel=1e-4)
+
+
+def test_parity_is_within_the_bounds_and_not_vacuous(exported):
+    parity = exported.card["parity"]
+    for differences in parity["float32"]["differences"].values():
+        assert 0 < differences["max"] <= 1e-5
+    assert parity["float32"]["between_runtimes"]["max"] == 0
+    for differences in parity["int8"]["differences"].values():
+        assert 1e-4 < differences["rms"] <= 0.03
+        assert differences["rms"] <= differences["p99"] <= 0.1
+    assert parity["float32"]["n_observations"] == N_OBSERVATIONS
+    assert parity["float32"]["n_within_bounds"] > 50
+
+
+def test_the_exported_files_drove_the_same_held_out_episodes(exported, small_dataset):
+    episodes = pd.read_csv(exported.folder / "episodes.csv", dtype={"error": str}).fillna({"error": ""})
+    assert episodes.groupby("policy").size().to_dict() == {"trained": 6, "float32": 6, "int8": 6}
+    assert {Path(path).parent.parent for path in episodes["config_path"]} == {small_dataset.folder / "eval"}
+    for column in ("config_path", "seed", "hazard_forced", "hazard_car", "driver_reaction_time_s"):
+        sides = [own[column].tolist() for _, own in episodes.fillna(-1).groupby("policy")]
+        assert sides[0] == sides[1] == sides[2]
+    driving = exported.card["closed_loop"]
+    assert driving["held_out"] is True
+    assert {found["episodes"] for found in driving["comparisons"].values()} == {6}
+    for found in driving["comparisons"].values():
+        low, high = found["collision_rate"]["low"], found["collision_rate"]["high"]
+        assert low <= found["collision_rate"]["value"] <= high
+        assert found["in_words"] in exported.out + exported.err
+
+
+def test_float32_drives_as_the_original_does(exported):
+    episodes = pd.read_csv(exported.folder / "episodes.csv")
+    by_policy = {name: own.reset_index(drop=True) for name, own in episodes.groupby("policy")}
+    for column in ("collision", "assist_reaction_time_s", "false_brakings"):
+        pd.testing.assert_series_equal(by_policy["float32"][column], by_policy["trained"][column])
+    np.testing.assert_allclose(by_policy["float32"]["distance_m"], by_policy["trained"]["distance_m"], atol=0.01)
+
+
+def test_a_policy_pickles_and_a_batch_gives_what_its_rows_give(exported):
+    observations, _ = load_observations(exported.folder)
+    policy = TflitePolicy(exported.folder / "policy_int8.tflite")
+    copy, actions = pickle.loads(pickle.dumps(policy)), policy(observations)
+    rows = [copy(Observation(**{name: v[[i]] for name, v in observations.items()})) for i in range(20)]
+    np.testing.assert_array_equal(np.concatenate(rows), actions[:20])
+
+
+def test_second_export_is_refused_and_the_first_untouched(exported):
+    before = files_in(exported.folder)
+    with pytest.raises(RunError, match="Move it away"):
+        export_policy(ExportConfig(str(exported.run_dir)))
+    assert files_in(exported.folder) == before
+
+
+@pytest.mark.parametrize(
+    ("bounds", "word"),
+    [
+        ({"tolerance": 0.0, "int8": False}, r"float32 policy within 0 .*\(rms\), got a difference"),
+        ({"int8_max": 1e-4}, r"--no-int8"),
+    ],
+)
+def test_breach_of_a_bound_leaves_nothing(trained_run, tmp_path, bounds, word):
+    run_dir = tmp_path / "run"
+    shutil.copytree(trained_run, run_dir, ignore=shutil.ignore_patterns("export", "checkpoints"))
+    before = files_in(run_dir)
+    with pytest.raises(ExportError, match=word):
+        export_policy(ExportConfig(str(run_dir), n_observations=200, n_calibration=200, **bounds))
+    assert files_in(run_dir) == before
+    assert "tensorflow" not in sys.modules
+
+
+def test_float32_alone_undriven_is_said_loudly(trained_run, tmp_path, capsys):
+    run_dir = tmp_path / "run"
+    shutil.copytree(trained_run, run_dir, ignore=shutil.ignore_patterns("export", "checkpoints"))
+    assert main(["--run_dir", str(run_dir), "--no-int8", "--n_observations", "100", "--episodes-per-scenario=0"]) == 0
+    assert "WARNING: the exported policy was not driven" in capsys.readouterr().err
+    assert set(files_in(run_dir / "export")) == {name for name in FILES if "int8" not in name} - {"episodes.csv"}
+    assert "was not driven" in (run_dir / "export" / "model_card.md").read_text()
+    assert "int8" not in (run_dir / "export" / "firmware" / "golden.h").read_text().lower()
+
+
+def refused(run_dir, error, words, **options):
+    before = files_in(run_dir)
+    with pytest.raises(error, match=words) as caught:
+        export_policy(ExportConfig(str(run_dir), **options))
+    assert files_in(run_dir) == before
+    assert caught.value.exit_code == 2
+
+
+def test_a_run_without_a_model_is_refused(tmp_path):
+    (tmp_path / "run").mkdir()
+    refused(tmp_path / "run", RunError, r"model\.zip")
+    write_version(tmp_path / "run")
+    (tmp_path / "run" / "model.zip").write_bytes(b"no zip")
+    refused(tmp_path / "run", RunError, "expected a PPO policy", dataset_dir=str(BASES))
+
+
+def test_a_policy_of_another_observation_version_is_refused(trained_run, tmp_path, monkeypatch):
+    manifest = json.loads((trained_run / "manifest.json").read_text())
+    assert manifest["observation_version"] == observation.OBSERVATION_VERSION
+    run_dir = tmp_path / "run"
+    shutil.copytree(trained_run, run_dir, ignore=shutil.ignore_patterns("export", "checkpoints"))
+    (run_dir / "manifest.json").write_text(json.dumps(manifest | {"observation_version": 99}))
+    refused(run_dir, RunError, f"observation version {observation.OBSERVATION_VERSION}, got 99")
+
+
+def test_an_exported_file_of_another_observation_version_is_refused(exported, monkeypatch):
+    path = exported.folder / "policy.tflite"
+    assert read_card(path)["observation_version"] == observation.OBSERVATION_VERSION
+    monkeypatch.setattr("roadsense.policies.tflite_policy.OBSERVATION_VERSION", 99)
+    with pytest.raises(InputError, match="expected a policy of observation version 99"):
+        TflitePolicy(path)
+
+
+def test_a_network_with_an_unknown_part_is_refused(tmp_path):
+    run_dir = save_run(tmp_path / "run", build_ppo(**DEEP_SETS, activation_fn=torch.nn.ELU))
+    refused(run_dir, InputError, "ELU", dataset_dir=str(BASES))
+
+
+def test_a_calibration_set_that_misses_hazards_is_refused(exported, trained_run, tmp_path):
+    observations, _ = load_observations(exported.folder)
+    calm = HeardBrakingRule()(observations)[:, 0] == 0
+    np.savez(tmp_path / "calm.npz", **{name: values[calm] for name, values in observations.items()})
+    run_dir = tmp_path / "run"
+    shutil.copytree(trained_run, run_dir, ignore=shutil.ignore_patterns("export", "checkpoints"))
+    refused(run_dir, CalibrationError, r"got 0\.0%", calibration=str(tmp_path / "calm.npz"))
+    refused(run_dir, CalibrationError, "expected an .npz", calibration=str(tmp_path / "none.npz"))
+
+
+def test_a_broken_scenario_and_a_run_that_names_no_scenarios_are_refused(tmp_path):
+    run_dir = save_run(tmp_path / "run", build_ppo(**DEEP_SETS))
+    refused(run_dir, InputError, "dataset_dir")
+    (tmp_path / "roads").mkdir()
+    (tmp_path / "roads" / "broken.sumocfg").write_text("<configuration/>")
+    refused(run_dir, ScenarioError, r"broken\.sumocfg", dataset_dir=str(tmp_path / "roads"))
+
+
+def test_a_missing_package_is_named(trained_run, tmp_path, monkeypatch):
+    run_dir = tmp_path / "run"
+    shutil.copytree(trained_run, run_dir, ignore=shutil.ignore_patterns("export", "checkpoints"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tflite_micro" else name)
+    refused(run_dir, InputError, r"needs TFLite Micro. Install `roadsense\[export\]`")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n_observations": 0},
+        {"n_calibration": 0.5},
+        {"tolerance": -1.0},
+        {"int8_rms": float("nan")},
+        {"int8_max": float("inf")},
+        {"seed": -1},
+        {"episodes_per_scenario": -1},
+    ],
+)
+def test_settings_are_checked_and_named(change):
+    with pytest.raises(InputError, match=next(iter(change))):
+        ExportConfig("run", **change)
+
+
+def test_the_command_ends_with_2_and_one_line_for_wrong_input(tmp_path, capsys):
+    assert main(["--run_dir", str(tmp_path / "none"), "--dataset_dir", str(BASES)]) == 2
+    assert capsys.readouterr().err.startswith("error: Expected a run with model.zip")
+
+
+@pytest.mark.parametrize(
+    ("modules", "unwanted"),
+    [
+        ("roadsense.policies.deep_sets, roadsense.runs, roadsense.train_convoy, roadsense.export", "tensorflow"),
+        ("roadsense.policies.tflite_policy, roadsense.export", "torch"),
+        ("roadsense.policies.tflite_policy", "tflite_micro"),
+    ],
+)
+def test_import_walls(modules, unwanted):
+    code = f"import sys, {modules}; sys.exit({unwanted!r} in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
