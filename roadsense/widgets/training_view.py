@@ -27,6 +27,7 @@ from roadsense.training.run_progress import (
     describe_progress,
     read_progress,
 )
+from roadsense.widgets.busy_kernel import answer_while_busy
 
 REFRESH_S, REDRAW_S = 1.0, 4.0
 """Seconds between two looks at the folder, and between two paintings of the curves at least: painting takes time that
@@ -56,6 +57,8 @@ class TrainingView:
         self._stop.layout.width = "190px"
         self._checkpoint.on_click(lambda _: self._ask(ask_for_checkpoint, "A checkpoint is asked for."))
         self._stop.on_click(lambda _: self._ask(ask_to_stop, "The training is asked to stop, with a checkpoint."))
+        for button in (self._checkpoint, self._stop):
+            answer_while_busy(button)  # the training may run in this very kernel
         buttons = widgets.HBox([self._checkpoint, self._stop])
         self.view = widgets.VBox([self._bar, self._figures, buttons, self._news, self._curves])
         self._ended, self._lock = threading.Event(), threading.Lock()
