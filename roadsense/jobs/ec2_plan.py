@@ -8,9 +8,9 @@ from typing import Any
 
 from roadsense.dataset import Dataset
 from roadsense.errors import InputError
-from roadsense.jobs.cloud_session import find_owner, find_region
+from roadsense.jobs.cloud_session import find_region
 from roadsense.jobs.cost import Estimate, estimate_cost, limit_spot_price, limit_to_money
-from roadsense.jobs.ec2_machines import DEADLINE_TAG, HOURS_TAG, OWNER_TAG, PLACE_TAG, PRICE_TAG
+from roadsense.jobs.ec2_machines import DEADLINE_TAG, HOURS_TAG, PLACE_TAG, PRICE_TAG
 from roadsense.jobs.ec2_place import SPEC_NAME, JobPlace, place_of
 from roadsense.jobs.image import ROOT, read_commit
 from roadsense.jobs.launch import (
@@ -148,7 +148,6 @@ def _tags(spec: JobSpec, place: JobPlace, estimate: Estimate | None, deadline: d
     facts = {"dataset_digest": (spec.dataset or "").rstrip("/").rsplit("/", 1)[-1], "git_commit": read_commit(ROOT)}
     tags = make_tags(spec, deadline, facts)
     tags |= {
-        OWNER_TAG: find_owner(),
         DEADLINE_TAG: write_time(deadline),
         PLACE_TAG: place.url,
         HOURS_TAG: f"{spec.max_hours:.2f}",
