@@ -81,7 +81,7 @@ class TrainingView:
         self._figures.value = _as_table(progress)
         self._checkpoint.disabled = not progress.is_running or progress.is_checkpoint_wanted
         self._stop.disabled = not progress.is_running or progress.is_stop_wanted
-        if not (progress.is_checkpoint_wanted or progress.is_stop_wanted):
+        if not (progress.is_running and (progress.is_checkpoint_wanted or progress.is_stop_wanted)):
             self._news.value = ""
         self._paint(metrics, repaint)
         return progress
