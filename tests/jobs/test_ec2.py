@@ -1,6 +1,7 @@
 """Jobs on EC2 against a stand-in for AWS that is spoken to over HTTP; every request is checked by its model first."""
 
 import base64
+import copy
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -51,7 +52,8 @@ def account(aws: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """An account with a bucket and the instance profile, images of Ubuntu, and the person zoe."""
     (tmp_path / "images.json").write_text(json.dumps(IMAGES))
     monkeypatch.setenv("MOTO_AMIS_PATH", str(tmp_path / "images.json"))
-    monkeypatch.setattr("moto.ec2.models.amis.AMIS", IMAGES)  # which reads the file once, when it is imported
+    # moto reads the file once, when it is imported, and changes what it read.
+    monkeypatch.setattr("moto.ec2.models.amis.AMIS", copy.deepcopy(IMAGES))
     requests.post(f"{aws}/moto-api/reset", timeout=60).raise_for_status()
     boto3.client("s3").create_bucket(Bucket="cars", CreateBucketConfiguration={"LocationConstraint": REGION})
     boto3.client("iam").create_instance_profile(InstanceProfileName="roadsense-instance")
