@@ -12,8 +12,11 @@ PIP_ARGS ?=
 # JupyterLab asks to be told when it is started by root.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
+# What is taken out of notebooks beside their outputs.
+STRIPPED := "metadata.papermill cell.metadata.papermill metadata.language_info"
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lab lock nets infra clean
+.PHONY: help setup demo test check format lab samples lock nets infra clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,18 +38,24 @@ demo: $(READY)  ## augment, train, evaluate and export on a small scale, about 1
 test: $(READY)  ## run all tests
 	$(BIN)/python -m pytest -q
 
-check: $(READY)  ## format, lint and types
+check: $(READY)  ## format, lint, types, and notebooks without outputs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/nbstripout --verify --keep-id --extra-keys $(STRIPPED) notebooks/*.ipynb
 
 format: $(READY)  ## rewrite the sources in the project's format, and strip the notebooks
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
-	$(BIN)/nbstripout --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info" notebooks/*.ipynb
+	$(BIN)/nbstripout --keep-id --extra-keys $(STRIPPED) notebooks/*.ipynb
 
 lab: $(READY)  ## open JupyterLab on 127.0.0.1, with its token
-	$(BIN)/jupyter lab $(AS_ROOT) --ip=127.0.0.1 --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks/00_augment.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) --ip=127.0.0.1 --notebook-dir=. --LabApp.app_settings_dir=$(CURDIR)/lab \
+	  --LabApp.default_url=/lab/tree/notebooks/README.md
+
+samples: $(READY)  ## run the demo and publish its executed notebooks, made small, under docs/notebooks
+	$(BIN)/roadsense demo --run-dir $(RUN)
+	$(BIN)/python -m roadsense.samples --from_dir $(RUN)/notebooks
 
 lock: $(READY)  ## write requirements.lock anew from pyproject.toml
 	{ echo "# Every version of the environment. Written by \`make lock\` from pyproject.toml; do not edit."; \

@@ -80,6 +80,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "job": ("roadsense.jobs.commands:main", "run a notebook as a job: here, in the image, or on AWS"),
     "runs": ("roadsense.cli:runs", "list runs and what they are doing; lineage RUN, reproduce RUN"),
     "watch": ("roadsense.training.watch:main", "follow a training from any terminal until it ends"),
+    "doctor": ("roadsense.doctor:main", "check the installation and say what is missing"),
     "workstation": ("roadsense.jobs.workstation:main", "start a machine on EC2 to work on, with a training in tmux"),
     "demo": ("roadsense.cli:demo", "the whole way once, small, in about 10 minutes"),
 }

@@ -1,14 +1,12 @@
 """Table in, matplotlib figure out. Colours are Okabe and Ito's, which the colour-blind can tell apart."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
 
 from roadsense.errors import InputError
 from roadsense.evaluation.names import LABELS
@@ -25,12 +23,6 @@ STYLES = {
 """Colour and line of each policy; nulls and bound are broken lines, the driver alone excepted."""
 CRITICAL_TTC_S = 1.5
 TTC_AXIS_S = 6.0
-LEARNING_PANELS = {
-    "reward_mean": "reward per episode",
-    "collision_rate": "episodes with a collision",
-    "false_braking_share": "false braking, share of calm time",
-    "steps_per_s": "speed [steps/s]",
-}
 
 
 def plot_collision_rates(summary: pd.DataFrame) -> Figure:
@@ -83,32 +75,6 @@ def plot_min_ttc(episodes: pd.DataFrame) -> Figure:
     return figure
 
 
-def plot_learning(metrics: pd.DataFrame) -> Figure:
-    """Draws how a training went: a panel for each figure there is, and one for the reward's terms.
-
-    Args:
-        metrics: as `Run.read_metrics` gives them; columns that are missing are left out.
-    """
-    expect_columns(metrics, ["timesteps"])
-    terms = [name for name in map(str, metrics.columns) if name.startswith("term_")]
-    panels = [name for name in LEARNING_PANELS if name in metrics] + ["terms"] * bool(terms)
-    if not panels:
-        raise InputError(f"Expected columns of {list(LEARNING_PANELS)} or term_*, got {metrics.columns.tolist()}.")
-    figure, grid = new_grid(len(panels), width=4.6, height=2.7, n_columns=2)
-    for axes, name in zip(grid, panels, strict=True):
-        if name == "terms":
-            _draw_terms(axes, metrics, terms)
-        else:
-            axes.plot(metrics["timesteps"], metrics[name], color=BLUE, linewidth=1.6, marker=_marker(metrics))
-            axes.set_ylabel(LEARNING_PANELS[name])
-        if name in ("collision_rate", "false_braking_share"):
-            axes.set_ylim(bottom=0)
-            axes.yaxis.set_major_formatter(format_share)
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.set_xlabel("environment steps")
-    return figure
-
-
 def plot_outcomes_by_scenario(episodes: pd.DataFrame) -> Figure:
     """Draws the collision rate of each policy in each base scenario, as a table of shaded cells with counts.
 
@@ -142,7 +108,7 @@ def plot_outcomes_by_scenario(episodes: pd.DataFrame) -> Figure:
 
 def _new_figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width_in, height_in), layout="constrained", facecolor="white")
-    return figure, _clean(figure.add_subplot())
+    return figure, clean_axes(figure.add_subplot())
 
 
 def new_grid(n_panels: int, width: float, height: float, n_columns: int) -> tuple[Figure, list[Axes]]:
@@ -151,10 +117,11 @@ def new_grid(n_panels: int, width: float, height: float, n_columns: int) -> tupl
     n_rows = math.ceil(n_panels / n_columns)
     size = (width * n_columns, height * n_rows + 0.4)
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
-    return figure, [_clean(figure.add_subplot(n_rows, n_columns, place + 1)) for place in range(n_panels)]
+    return figure, [clean_axes(figure.add_subplot(n_rows, n_columns, place + 1)) for place in range(n_panels)]
 
 
-def _clean(axes: Axes) -> Axes:
+def clean_axes(axes: Axes) -> Axes:
+    """Gives axes the look of every chart: a light grid, no box, small labels."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e4e4e4", linewidth=0.7)
     axes.set_axisbelow(True)
@@ -162,19 +129,6 @@ def _clean(axes: Axes) -> Axes:
     axes.xaxis.label.set_fontsize(9.5)
     axes.yaxis.label.set_fontsize(9.5)
     return axes
-
-
-def _draw_terms(axes: Axes, metrics: pd.DataFrame, terms: Sequence[str]) -> None:
-    for place, name in enumerate(terms):
-        color = [BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY][place % 7]
-        label = name.removeprefix("term_").replace("_", " ")
-        axes.plot(metrics["timesteps"], metrics[name], color=color, label=label, linewidth=1.4, marker=_marker(metrics))
-    axes.set_ylabel("reward terms, unweighted")
-    axes.legend(loc="best", ncols=2, frameon=False, fontsize=7.5)
-
-
-def _marker(metrics: pd.DataFrame) -> str:
-    return "o" if len(metrics) < 3 else ""
 
 
 def format_share(value: float, _place: float) -> str:

@@ -28,8 +28,13 @@ def progress_bar(total: int, what: str, unit: str) -> tqdm:
     )
 
 
+def is_headless() -> bool:
+    """Tells whether this is the kernel of a notebook that nobody watches: then widgets leave pictures."""
+    return HEADLESS_VARIABLE in os.environ
+
+
 def _is_watched_notebook() -> bool:
-    return "ipykernel" in sys.modules and HEADLESS_VARIABLE not in os.environ
+    return "ipykernel" in sys.modules and not is_headless()
 
 
 class PlainProgress(tqdm):

@@ -1,82 +1,41 @@
 """Pictures of a road and its cars: lanes, markings, traffic coloured by speed, the convoy numbered."""
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sumolib
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from numpy.typing import NDArray
 
 from roadsense.errors import InputError
 from roadsense.route_files import read_route_files
-from roadsense.scenario import CONVOY_ID, EGO_ID, open_scenario
+from roadsense.scenario import open_scenario
 from roadsense.scenario_checks import read_xml
 from roadsense.scratch import scratch_folder
 from roadsense.sumo_program import run_sumo
+from roadsense.vehicle_drawing import (
+    CAR_LENGTH_M,
+    CAR_WIDTH_M,
+    INK,
+    MARGIN_M,
+    SPEED_COLOURS,
+    DrawnVehicle,
+    Points,
+    draw_vehicles,
+    find_convoy_box,
+)
 
-Points = NDArray[np.float64]
-
-GROUND, ASPHALT, MARKING, INK, CONVOY, TAG = "#e9ede4", "#6b7177", "#f6f6f0", "#2b3036", "#ff7f0e", "#b34700"
-SPEED_COLOURS = colormaps["viridis"]
-CAR_LENGTH_M, CAR_WIDTH_M, DASH_M, DASH_PERIOD_M, MARKING_M, INSET_M = 4.5, 1.8, 4.0, 12.0, 0.2, 0.3
-ZOOM_WIDTH_M, ZOOM_ASPECT, ZOOM_REACH_M, MARGIN_M, ZOOM_CAR_SCALE = 240.0, 0.28, 300.0, 50.0, 1.25
-FIGURE_IN, TITLE_IN, GUTTER_IN, OVERVIEW_CAR_IN, TAG_OFFSET_PT = 10.0, 0.45, 0.06, 0.065, 19.0
-TAG_STYLE: dict[str, Any] = {
-    "bbox": {"boxstyle": "circle,pad=0.22", "facecolor": TAG, "edgecolor": "white", "linewidth": 0.7},
-    "arrowprops": {"arrowstyle": "-", "color": TAG, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 1},
-    "textcoords": "offset points", "ha": "center", "va": "center", "zorder": 5, "annotation_clip": True,
-    "fontsize": 8, "fontweight": "bold", "color": "white",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class DrawnVehicle:
-    """One car of a snapshot.
-
-    Attributes:
-        name: its id in SUMO.
-        x, y: position of the middle of the front bumper, eastward and northward [m].
-        angle_deg: heading, 0 is north, clockwise, as SUMO gives it.
-        speed_mps: speed [m/s].
-        length_m, width_m: size of the body [m].
-    """
-
-    name: str
-    x: float
-    y: float
-    angle_deg: float
-    speed_mps: float = 0.0
-    length_m: float = CAR_LENGTH_M
-    width_m: float = CAR_WIDTH_M
-
-    @property
-    def is_convoy(self) -> bool:
-        """Whether the car belongs to the convoy."""
-        return CONVOY_ID.fullmatch(self.name) is not None
-
-    @property
-    def right(self) -> Points:
-        """Unit vector to the right of the car."""
-        return np.array([np.cos(np.radians(self.angle_deg)), -np.sin(np.radians(self.angle_deg))])
-
-    def outline(self, scale: float = 1.0) -> Points:
-        """Returns the corners of the body [m], its nose tapered, enlarged about its middle."""
-        forward = np.array([-self.right[1], self.right[0]])
-        half, side = scale * self.length_m / 2, scale * self.width_m / 2
-        along = np.array([half, half - side / 2, -half, -half, half - side / 2, half])
-        across = np.array([0.6, 1.0, 0.9, -0.9, -1.0, -0.6]) * side
-        middle = np.array([self.x, self.y]) - forward * self.length_m / 2
-        return middle + np.outer(along, forward) + np.outer(across, self.right)
+GROUND, ASPHALT, MARKING = "#e9ede4", "#6b7177", "#f6f6f0"
+DASH_M, DASH_PERIOD_M, MARKING_M, INSET_M, ZOOM_CAR_SCALE = 4.0, 12.0, 0.2, 0.3, 1.25
+FIGURE_IN, TITLE_IN, GUTTER_IN, OVERVIEW_CAR_IN = 10.0, 0.45, 0.06, 0.065
 
 
 @dataclass(frozen=True)
@@ -105,39 +64,13 @@ class RoadMap:
 
     def draw(self, axes: Axes, box: Rectangle | None = None, with_markings: bool = True) -> None:
         """Draws the road, or the part of it in `box`; without markings it stays clean at a small scale."""
-        axes.add_collection(PolyCollection(self.surfaces, facecolor=ASPHALT, edgecolor=ASPHALT, linewidth=0.5))
-        if with_markings:
-            axes.add_collection(PolyCollection(self.markings, facecolor=MARKING, edgecolor="none", snap=False))
+        surfaces, markings = _touching(self.surfaces, box), _touching(self.markings, box) if with_markings else ()
+        axes.add_collection(PolyCollection(surfaces, facecolor=ASPHALT, edgecolor=ASPHALT, linewidth=0.5))
+        axes.add_collection(PolyCollection(markings, facecolor=MARKING, edgecolor="none", snap=False))
         (x0, y0), (x1, y1) = (box or self.box).get_bbox().get_points()
         axes.set(xlim=(x0, x1), ylim=(y0, y1), xticks=[], yticks=[], aspect="equal", facecolor=GROUND)
         axes.spines[:].set_visible(False)
         _draw_scale_bar(axes, (x1 - x0) / 8)
-
-
-def draw_vehicles(
-    axes: Axes, vehicles: Iterable[DrawnVehicle], top_mps: float = 35.0, scale: float = 1.0, tags: bool = True
-) -> None:
-    """Draws cars over a road: traffic coloured by its speed, the convoy orange, over the rest.
-
-    Args:
-        axes: where to draw.
-        vehicles: the cars.
-        top_mps: speed at the bright end of the colours [m/s].
-        scale: how many times their true size the cars are drawn.
-        tags: whether each convoy car carries its number (1 is the ego) at its right, and cars an outline.
-    """
-    groups: dict[bool, list[DrawnVehicle]] = {False: [], True: []}
-    for car in vehicles:
-        groups[car.is_convoy].append(car)
-    for is_convoy, cars in groups.items():
-        colours = CONVOY if is_convoy else SPEED_COLOURS([car.speed_mps / top_mps for car in cars])
-        bodies = PolyCollection([car.outline(scale) for car in cars], facecolor=colours, zorder=3 + is_convoy)
-        bodies.set(edgecolor="white" if is_convoy else INK, linewidth=0.6 if tags else 0.2)
-        bodies.set_label("convoy" if is_convoy else "traffic")
-        axes.add_collection(bodies)
-    for car in groups[True] if tags else []:
-        offset = tuple(TAG_OFFSET_PT * car.right)
-        axes.annotate(car.name.lstrip("V0"), tuple(car.outline().mean(axis=0)), xytext=offset, **TAG_STYLE)
 
 
 def take_snapshot(config_path: str | Path, time_s: float) -> list[DrawnVehicle]:
@@ -165,7 +98,7 @@ def plot_scenario(config_path: str | Path, time_s: float = 45.0) -> Figure:
     """Draws a scenario at one moment: the whole road with enlarged cars, below it the convoy from near."""
     road, vehicles = RoadMap.read(open_scenario(config_path).network_path), take_snapshot(config_path, time_s)
     top_mps = 5.0 * np.ceil(max(car.speed_mps for car in vehicles) / 5 + 0.1)
-    whole, near = road.box, _convoy_box(vehicles)
+    whole, near = road.box, find_convoy_box(vehicles)
     upper, lower = (FIGURE_IN * box.get_height() / box.get_width() for box in (whole, near))
     figure = Figure(figsize=(FIGURE_IN, upper + lower + GUTTER_IN + TITLE_IN), facecolor="white")
     height = figure.get_figheight()
@@ -199,24 +132,19 @@ def _draw_legend(axes: Axes, top_mps: float) -> None:
     bar.set_title("traffic by speed [m/s]; 1 is the ego", fontsize=7.5, color=INK, pad=3)
 
 
-def _convoy_box(vehicles: list[DrawnVehicle]) -> Rectangle:
-    """The part of the road to show from near: the ego and those of its convoy that are not far off."""
-    cars = [car for car in vehicles if car.is_convoy] or vehicles
-    ego = next((car for car in cars if car.name == EGO_ID), cars[0])
-    points = np.array([(car.x, car.y) for car in cars])
-    points = points[np.hypot(*(points - (ego.x, ego.y)).T) < ZOOM_REACH_M]
-    low, high = points.min(axis=0), points.max(axis=0)
-    width = max(ZOOM_WIDTH_M, high[0] - low[0] + MARGIN_M)
-    height = max(ZOOM_ASPECT * width, high[1] - low[1] + MARGIN_M)
-    x, y = (low + high) / 2 - (width / 2, height / 2)
-    return Rectangle((x, y), width, height, fill=False, edgecolor=INK, linewidth=0.9, zorder=6)
-
-
 def _read_vehicle(element: ET.Element, kind: ET.Element | None) -> DrawnVehicle:
     x, y, angle_deg, speed_mps = (float(element.get(key, "0")) for key in ("x", "y", "angle", "speed"))
     shape = {} if kind is None else kind.attrib
     length_m, width_m = float(shape.get("length", CAR_LENGTH_M)), float(shape.get("width", CAR_WIDTH_M))
     return DrawnVehicle(element.get("id", ""), x, y, angle_deg, speed_mps, length_m, width_m)
+
+
+def _touching(polygons: Sequence[Points], box: Rectangle | None) -> Sequence[Points]:
+    """The polygons that may reach into a box; all without one."""
+    if box is None:
+        return polygons
+    low, high = box.get_bbox().get_points()
+    return [one for one in polygons if (one.max(axis=0) >= low).all() and (one.min(axis=0) <= high).all()]
 
 
 def _ribbon(shape: Iterable[Iterable[float]], left_m: float, width_m: float) -> Points:

@@ -143,8 +143,8 @@ def load_trajectory(path: str | Path) -> Trajectory:
             f"{path}: expected a recorded episode of version {SCHEMA_VERSION}, got {version!r}. Record it again."
         )
     for name in _POLYLINES:
-        lengths = arrays.pop(f"{name}_lengths")
-        words[name] = tuple(np.split(arrays.pop(name), np.cumsum(lengths)[:-1])) if len(lengths) else ()
+        lengths, points = arrays.pop(f"{name}_lengths"), arrays.pop(name)
+        words[name] = tuple(np.split(points, np.cumsum(lengths)[:-1])) if len(lengths) else ()
     for name in _TUPLES:
         words[name] = tuple(words[name])
     words["ego"] = dict(zip(words["ego"], arrays.pop("ego"), strict=True))

@@ -44,6 +44,11 @@ def end_with_program() -> None:
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
+def ignore_interrupts() -> None:
+    """Leaves Ctrl-C, and the interrupt button of a notebook, to the program; for a pool's `initializer`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def _start(initializer: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
     end_with_program()
     if initializer is not None:

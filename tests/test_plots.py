@@ -35,13 +35,6 @@ def episodes() -> pd.DataFrame:
     )
 
 
-def metrics() -> pd.DataFrame:
-    steps = np.arange(1, 21) * 10_000
-    return pd.DataFrame(
-        {"timesteps": steps, "reward_mean": -1e5 / steps, "collision_rate": 0.2, "steps_per_s": 4e3, "term_jerk": 1.0}
-    )
-
-
 def texts(figure: Figure) -> list[str]:
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
@@ -49,7 +42,6 @@ def texts(figure: Figure) -> list[str]:
 CASES = [
     (plots.plot_collision_rates, summary, 1),
     (plots.plot_min_ttc, episodes, 1),
-    (plots.plot_learning, metrics, 4),
     (plots.plot_outcomes_by_scenario, episodes, 1),
 ]
 
@@ -96,9 +88,3 @@ def test_ttc_curve_counts_all_episodes_of_a_policy() -> None:
 def test_cells_hold_counts_and_intervals() -> None:
     table = pd.DataFrame({"policy": "policy", "base": ["a"] * 10 + ["b"] * 4, "collision": [True] + [False] * 13})
     assert texts(plots.plot_outcomes_by_scenario(table)) == ["1 of 10\n0% to 45%", "0 of 4\n0% to 60%"]
-
-
-def test_learning_leaves_out_what_was_not_logged() -> None:
-    assert len(plots.plot_learning(metrics()[["timesteps", "reward_mean"]]).axes) == 1
-    with pytest.raises(InputError, match="term_"):
-        plots.plot_learning(metrics()[["timesteps"]])

@@ -97,6 +97,17 @@ def test_no_asserts_no_shell_no_broad_excepts(path):
             assert not names & {"everything", "Exception", "BaseException"}, node.lineno
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_no_constant_is_given_two_values(path):
+    assigned = [
+        target.id
+        for node in ast.parse(path.read_text()).body
+        for target in (node.targets if isinstance(node, ast.Assign) else ())
+        if isinstance(target, ast.Name) and target.id.isupper()
+    ]
+    assert sorted(assigned) == sorted(set(assigned))
+
+
 def pyproject():
     return tomllib.loads((ROOT / "pyproject.toml").read_text())
 

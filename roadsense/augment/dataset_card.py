@@ -102,6 +102,8 @@ came in.
 
 
 def _origin(dataset: Dataset) -> str:
+    chosen = dataset.settings.get("chosen", {})
+    by_hand = f"\n\nAdded afterwards, with values chosen by hand: {', '.join(chosen)}." if chosen else ""
     return f"""## How it was made
 
 ```
@@ -110,7 +112,7 @@ def _origin(dataset: Dataset) -> str:
 
 `BASES` is the folder of base scenarios whose hashes `{MANIFEST_NAME}` lists under `bases`. The same versions, bases \
 and settings give the same files, byte for byte. `{MANIFEST_NAME}` holds every drawn value, every edited attribute \
-with its original, what the proof measured, and the hash of every file."""
+with its original, what the proof measured, and the hash of every file.{by_hand}"""
 
 
 def _command(settings: Mapping[str, Any]) -> str:
@@ -160,8 +162,7 @@ By density word and driver word, {" + ".join(splits)}:
 
 
 def _ranges(dataset: Dataset) -> str:
-    groups = [group for group in dataset.settings.values() if isinstance(group, Mapping)]
-    rows = [[f"`{name}`", _show(value)] for group in groups for name, value in group.items()]
+    rows = [[f"`{name}`", _show(value)] for name, value in dataset.settings.get("ranges", {}).items()]
     return f"""## What is varied
 
 {_table(["setting", "range or value"], rows)}

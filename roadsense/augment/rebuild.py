@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from roadsense.augment.additions import CHOSEN, add_again
 from roadsense.augment.ranges import VariationRanges
 from roadsense.dataset import Dataset
 from roadsense.gen_scenarios import GenConfig, generate_dataset
@@ -17,8 +18,10 @@ def rebuild_differences(dataset: Dataset, base_dir: Path, workers: int = 0) -> l
         workers: proofs run at the same time; 0: one for each core.
     """
     settings = {**dataset.settings, "ranges": VariationRanges(**dataset.settings["ranges"])}
+    chosen = settings.pop(CHOSEN, {})
     with scratch_folder("roadsense_rebuild_") as outer:
         again = generate_dataset(GenConfig(base_dir, outer / "again", workers=workers, **settings))
+        again = add_again(again, base_dir, chosen)
     old, new = _hashes(dataset), _hashes(again)
     differences = [f"not rebuilt: {name}" for name in sorted(old.keys() - new)]
     differences += [f"new when rebuilt: {name}" for name in sorted(new.keys() - old)]

@@ -23,14 +23,9 @@ _SPEED_DECIMALS = 2
 
 def write_scenario(base: Base, variation: Variation, folder: Path) -> tuple[Edit, ...]:
     """Writes a draw of a base as a folder that plain `sumo -c` runs; returns what differs."""
-    scenario, edits = base.scenario, []
+    scenario = base.scenario
     source = scenario.config_path.parent
-    routes = base.read_routes()
-    roots = [root for _, root in routes]
-    for root in roots:
-        edits += _vary_background(root, base, variation)
-    edits += vary_convoy(roots, convoy_cars(roots, base), variation)
-    edits += _slow_departures(roots, variation.levels["friction"])
+    routes, edits = vary_routes(base, variation)
     for path in scenario.additional_paths:
         _copy(path, folder / path.relative_to(source))
     for name, root in routes:
@@ -42,6 +37,17 @@ def write_scenario(base: Base, variation: Variation, folder: Path) -> tuple[Edit
     edits.append(_vary_seed(config, variation.sumo_seed))
     write_xml(config, folder / CONFIG_NAME)
     return tuple(edits)
+
+
+def vary_routes(base: Base, variation: Variation) -> tuple[list[tuple[Path, ET.Element]], list[Edit]]:
+    """Returns a base's route files with a draw written into them, by path from its folder, and what differs."""
+    routes, edits = base.read_routes(), []
+    roots = [root for _, root in routes]
+    for root in roots:
+        edits += _vary_background(root, base, variation)
+    edits += vary_convoy(roots, convoy_cars(roots, base), variation)
+    edits += _slow_departures(roots, variation.levels["friction"])
+    return routes, edits
 
 
 def _vary_background(root: ET.Element, base: Base, variation: Variation) -> list[Edit]:

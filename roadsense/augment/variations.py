@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import qmc
@@ -121,6 +122,31 @@ def draw_variations(
 def redraw(strata: Strata, traffic: Traffic, ranges: VariationRanges, rng: np.random.Generator) -> Variation:
     """Returns another draw in these strata of the density and the driver level."""
     return _at(rng.random(traffic.n_dims), strata, traffic, ranges, rng)
+
+
+def draw_at(
+    units: Mapping[str, float], traffic: Traffic, ranges: VariationRanges, rng: np.random.Generator
+) -> Variation:
+    """Returns the draw whose levels lie at chosen places; all else is drawn.
+
+    Args:
+        units: by name of a level, and `v2v`: where on its range it lies, 0 to 1. What isn't named is drawn.
+        traffic: what the base offers.
+        ranges: what the values are drawn from.
+        rng: source of all that is drawn.
+    """
+    point = rng.random(traffic.n_dims)
+    for place, name in enumerate((*LEVELS, "v2v")):
+        point[place] = units.get(name, point[place])
+    density, speed = (float(point[place]) for place in (0, 1))
+    return _at(point, ((density, density), (speed, speed)), traffic, ranges, rng)
+
+
+def restore_variation(values: Mapping[str, Any]) -> Variation:
+    """Returns the draw that a manifest holds as JSON."""
+    flows = {name: FlowDraw(**draw) for name, draw in values["flows"].items()}
+    types = {name: TypeDraw(**draw) for name, draw in values["types"].items()}
+    return Variation(**{**values, "flows": flows, "types": types})
 
 
 def _at(

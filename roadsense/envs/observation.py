@@ -16,9 +16,6 @@ from roadsense.envs.v2v import State, V2vChannel
 OBSERVATION_VERSION = 2
 """Grows by one whenever shape, scale or meaning of an observation changes; a policy of another one can't be used."""
 
-OBSERVATION_VERSION = 1
-"""Grows by one whenever shape, scale or meaning of an observation changes; a policy of another one can't be used."""
-
 MAX_PEERS = 8
 BOUND = 5.0
 """Scaled values are cut to -BOUND..BOUND."""

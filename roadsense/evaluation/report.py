@@ -17,6 +17,7 @@ from roadsense.evaluation.report_template import TEMPLATE
 from roadsense.evaluation.results import Evaluation
 from roadsense.files import write_atomically
 from roadsense.summary import EXPLANATION, format_rows
+from roadsense.widgets.player import player_html
 
 CAPTIONS = {
     "collision_rate": "Episodes with a collision, the safest policy on top.",
@@ -84,7 +85,7 @@ def _plain(value: Any) -> str:
 
 def _exhibit(one: Exhibit, picture: bytes, folder: Path) -> dict[str, str]:
     return {"description": one.trajectory.description, "command": one.command(folder), "picture": _encode(picture),
-            "file": f"gallery/{one.name}.npz"}  # fmt: skip
+            "player": player_html(one.trajectory), "file": f"gallery/{one.name}.npz"}  # fmt: skip
 
 
 def _encode(picture: bytes) -> str:

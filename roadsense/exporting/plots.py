@@ -47,7 +47,7 @@ def plot_parity(actions: pd.DataFrame, bounds: dict[str, float]) -> Figure:
     top = max(bounds.values()) * 2
     bins = np.geomspace(LEAST_DIFFERENCE, top, N_BINS).tolist()
     for variant, bound in bounds.items():
-        difference = (actions[variant] - actions[TRAINED]).abs().clip(lower=LEAST_DIFFERENCE)
+        difference = (actions[variant].astype(float) - actions[TRAINED]).abs().clip(lower=LEAST_DIFFERENCE)
         share = np.full(len(difference), 1 / len(difference))
         axes.hist(difference, bins, weights=share, color=COLORS[variant], alpha=0.75, label=variant)
         axes.axvline(bound, color=COLORS[variant], linestyle="--", linewidth=1.2)
@@ -55,7 +55,7 @@ def plot_parity(actions: pd.DataFrame, bounds: dict[str, float]) -> Figure:
                       textcoords="offset points", ha="right", va="top", fontsize=8, color=INK, rotation=90)  # fmt: skip
     axes.set(xscale="log", xlabel="difference to the trained policy's action (left end: none)", ylabel="observations")
     axes.yaxis.set_major_formatter(format_share)
-    axes.legend(frameon=False, fontsize=8.5, loc="upper center")
+    axes.legend(frameon=False, fontsize=8.5, loc="center")
     return figure
 
 

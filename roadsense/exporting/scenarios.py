@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadsense.dataset import find_dataset
-from roadsense.errors import InputError, ScenarioError
+from roadsense.errors import InputError
 from roadsense.runs import Run
 from roadsense.scenario import find_scenarios, open_scenario
 from roadsense.training.splits import EVAL, TRAIN, hash_scenario
@@ -65,7 +65,7 @@ def _eval_beside(folder: Path) -> Path | None:
 def _are_held_out(paths: Sequence[Path], trained_on: object) -> bool | None:
     try:
         trained_paths = find_scenarios(_train_of(find_dataset(trained_on))) if isinstance(trained_on, str) else []
-    except ScenarioError:  # its training data is not on this machine
+    except InputError:  # its training data cannot be reached from this machine
         return None
     trained = {hash_scenario(path) for path in trained_paths}
     return trained.isdisjoint(hash_scenario(path) for path in paths) if trained else None

@@ -1,4 +1,4 @@
-"""The commands `roadsense job ...`: submit, list, status, logs, stop, resume, fetch, rehearse, image, doctor."""
+"""The commands `roadsense job ...`, from submitting a job to fetching its results."""
 
 import importlib
 import json
@@ -19,6 +19,7 @@ from roadsense.jobs.job_options import (
     JobConfig,
     ListConfig,
     LogsConfig,
+    PublishConfig,
     StopConfig,
     SubmitConfig,
     read_spec,
@@ -78,6 +79,11 @@ def resume(arguments: Sequence[str]) -> int:
     return run_command(lambda: _resume(_parse(JobConfig, arguments, "resume")))
 
 
+def publish(arguments: Sequence[str]) -> int:
+    """Runs `roadsense job publish`: sends a dataset to S3 and prints its URL."""
+    return run_command(lambda: _publish(_parse(PublishConfig, arguments, "publish")))
+
+
 def rehearse(arguments: Sequence[str]) -> int:
     """Runs `roadsense job rehearse`."""
     return _run_part("rehearse", arguments)
@@ -113,9 +119,11 @@ COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "stop": (stop, "ask a job to stop; a training keeps a checkpoint"),
     "resume": (resume, "go on with a job that was stopped, was interrupted or has failed"),
     "fetch": (fetch, "bring a job's results here and check them"),
+    "publish": (publish, "send a dataset to S3, once; its URL is a dataset_dir"),
     "rehearse": (rehearse, "run a job short, without AWS, with an interruption"),
     "image": (image, "build the image jobs run in; --push sends it to ECR"),
     "doctor": (doctor, "say what is missing for jobs on AWS"),
+    "sweep": (partial(_run_part, "sweep"), "run variants and seeds of a training as jobs, and tabulate them"),
     "tune": (partial(_run_part, "tune_command"), "search settings by many trainings on SageMaker"),
 }
 
@@ -175,6 +183,12 @@ def _fetch(config: FetchConfig) -> None:
     fetched = open_target(record.target, record.region).fetch(record.job_id, folder)
     _tell("Every file is as the job left it.")
     sys.stdout.write(f"{fetched}\n")
+
+
+def _publish(config: PublishConfig) -> None:
+    from roadsense.jobs.storage import publish_dataset
+
+    sys.stdout.write(publish_dataset(config.dataset, config.url, config.region) + "\n")
 
 
 def _list(config: ListConfig) -> None:

@@ -1,6 +1,5 @@
 """The target `docker`: a job in the image, on this machine, by docker or podman."""
 
-import getpass
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ from typing import Any
 from roadsense.dataset import find_dataset
 from roadsense.errors import InputError
 from roadsense.jobs.checksums import CHECKSUMS_NAME, check_checksums
+from roadsense.jobs.cloud_session import find_owner
 from roadsense.jobs.engine import PROGRAMS, Container, Engine, Mount, calling_user, find_engine
 from roadsense.jobs.heartbeat import read_beat
 from roadsense.jobs.layout import CHANNEL, DEFAULT_ROOT, JobLayout, job_environment, write_layout
@@ -111,7 +111,7 @@ class DockerTarget:
 
     def list_jobs(self, everyone: bool) -> list[JobStatus]:
         """Returns the jobs this user started that still have a container; with `everyone`, all that run."""
-        mine = ["--all", f"--filter=label=roadsense:owner={getpass.getuser()}"]
+        mine = ["--all", f"--filter=label=roadsense:owner={find_owner()}"]
         words = ["ps", "--format={{.Names}}", "--filter=label=project=roadsense", *([] if everyone else mine)]
         return [self.status(name) for name in self._engine.run(words).split()]
 

@@ -6,13 +6,12 @@ from datetime import UTC, datetime, timedelta
 from math import floor
 from typing import Any
 
-from roadsense.dataset import Dataset
 from roadsense.errors import InputError
-from roadsense.jobs.cloud_session import find_owner, find_region
+from roadsense.git_state import read_git_state
+from roadsense.jobs.cloud_session import find_region
 from roadsense.jobs.cost import Estimate, estimate_cost, limit_spot_price, limit_to_money
-from roadsense.jobs.ec2_machines import DEADLINE_TAG, HOURS_TAG, OWNER_TAG, PLACE_TAG, PRICE_TAG
+from roadsense.jobs.ec2_machines import DEADLINE_TAG, HOURS_TAG, PLACE_TAG, PRICE_TAG
 from roadsense.jobs.ec2_place import SPEC_NAME, JobPlace, place_of
-from roadsense.jobs.image import ROOT, read_commit
 from roadsense.jobs.launch import (
     AMI_PARAMETERS,
     Ec2Config,
@@ -23,6 +22,7 @@ from roadsense.jobs.launch import (
 )
 from roadsense.jobs.parameters import encode_value
 from roadsense.jobs.spec import JobSpec, check_spec, make_tags
+from roadsense.jobs.storage import find_dataset_url
 from roadsense.jobs.user_data import MachineSettings, encode_parameters, write_user_data
 
 MAX_TOKEN = 64
@@ -96,7 +96,7 @@ def plan_job(spec: JobSpec, config: Ec2Config, ask: bool = False, workstation: M
         raise InputError("Expected an image for target ec2, e.g. the URI in ECR that it was pushed to. Give --image.")
     region = find_region(spec.region)
     estimate = estimate_cost(spec, config.disk_gb, ask)
-    limited = limit_to_money(replace(spec, dataset=find_dataset_url(spec) or None), estimate)
+    limited = limit_to_money(replace(spec, dataset=find_dataset_url(spec.dataset, spec.output) or None), estimate)
     if estimate is not None:
         estimate = replace(estimate, hours=limited.max_hours, usd=estimate.usd_per_hour * limited.max_hours)
     place = place_of(limited, region)
@@ -119,13 +119,6 @@ def plan_job(spec: JobSpec, config: Ec2Config, ask: bool = False, workstation: M
     return Plan(limited, config, place, launch, estimate, folder)
 
 
-def find_dataset_url(spec: JobSpec) -> str:
-    """Returns the dataset's URL in S3, that of a local one as it is published; empty without a dataset."""
-    if not spec.dataset or spec.dataset.startswith("s3://"):
-        return spec.dataset or ""
-    return f"{spec.output.rstrip('/')}/datasets/{Dataset.open(spec.dataset).digest}"
-
-
 def _settings(spec: JobSpec, config: Ec2Config, place: JobPlace, estimate: Estimate | None) -> MachineSettings:
     minutes = max(1, floor(spec.max_hours * 60))
     return MachineSettings(
@@ -145,10 +138,12 @@ def _settings(spec: JobSpec, config: Ec2Config, place: JobPlace, estimate: Estim
 
 
 def _tags(spec: JobSpec, place: JobPlace, estimate: Estimate | None, deadline: datetime) -> dict[str, str]:
-    facts = {"dataset_digest": (spec.dataset or "").rstrip("/").rsplit("/", 1)[-1], "git_commit": read_commit(ROOT)}
+    facts = {
+        "dataset_digest": (spec.dataset or "").rstrip("/").rsplit("/", 1)[-1],
+        "git_commit": read_git_state().commit,
+    }
     tags = make_tags(spec, deadline, facts)
     tags |= {
-        OWNER_TAG: find_owner(),
         DEADLINE_TAG: write_time(deadline),
         PLACE_TAG: place.url,
         HOURS_TAG: f"{spec.max_hours:.2f}",

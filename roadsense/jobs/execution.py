@@ -29,6 +29,8 @@ LOOK_EVERY_S = 0.2
 KERNEL_OPTIONS = {"transport": "ipc", "shutdown_wait_time": 5}
 STOP_NAMES = (StoppedError.__name__, KeyboardInterrupt.__name__)
 """What a cell raises that was stopped rather than failed."""
+SILENT_NAME = "CellExecutionError"
+"""What papermill calls the error of a cell that left none in its output, such as one interrupted as it began."""
 
 
 class Execution:
@@ -120,7 +122,7 @@ class Execution:
         name, kept = self._notebook.name, f"The executed copy is {self._executed}."
         if isinstance(error, DeadKernelError):
             return NotebookError(f"{name}: its kernel died, out of memory or by a crash of native code. {kept}")
-        if error.ename in STOP_NAMES:
+        if error.ename in STOP_NAMES or (self._is_to_stop and error.ename == SILENT_NAME):
             return StoppedError(f"{name}, In [{error.exec_count}]: {error.evalue or 'Interrupted.'} {kept}")
         return NotebookError(f"{name}, In [{error.exec_count}]: {error.ename}: {error.evalue}. {kept}")
 

@@ -78,7 +78,7 @@ def read_progress(run_dir: Path | None) -> tuple[int | None, int | None]:
     wanted = json.loads((run_dir / "config.json").read_text()).get("total_timesteps")
     metrics = run_dir / "metrics.jsonl"
     whole = metrics.read_text().rpartition("\n")[0] if metrics.is_file() else ""
-    return (json.loads(whole.rpartition("\n")[2])["timesteps"] if whole else 0), wanted
+    return (json.loads(whole.rpartition("\n")[2]).get("timesteps", 0) if whole else 0), wanted
 
 
 def say_now() -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ import tyro
 from roadsense.command import run_command
 from roadsense.errors import InputError
 from roadsense.files import hash_file, write_atomically
+from roadsense.git_state import read_git_state
 from roadsense.jobs.ecr import Ecr, Login
 from roadsense.jobs.engine import Engine, find_engine
 from roadsense.jobs.target import JobError
@@ -103,7 +103,7 @@ def build_image(config: ImageConfig, engine: Engine, root: Path = ROOT) -> Image
     recipe = root / "docker" / "Dockerfile"
     if not recipe.is_file():
         raise InputError(f"Expected {recipe}, found none. Build from a clone of the project, with its own roadsense.")
-    commit, content = read_commit(root), hash_content(config, root)
+    commit, content = read_git_state(root).commit, hash_content(config, root)
     tag = f"roadsense:{config.target}-{commit[:SHOWN] or 'nogit'}-{content[:SHOWN]}"
     latest = f"roadsense:{config.target}"
     if engine.has_image(tag):
@@ -163,16 +163,6 @@ def push_to_ecr(image: Image, engine: Engine, ecr: Ecr, repository: str) -> tupl
     if there != digest:
         raise JobError(f"Expected {place}:{tag} to be the image that was pushed, {digest}, but it is {there}.")
     return place, digest
-
-
-def read_commit(root: Path) -> str:
-    """Returns the commit of a project's folder; empty if git knows none."""
-    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

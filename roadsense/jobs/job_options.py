@@ -103,6 +103,21 @@ class FetchConfig(JobConfig):
 
 
 @dataclass(frozen=True)
+class PublishConfig:
+    """Settings of `roadsense job publish`.
+
+    Attributes:
+        dataset: folder of the dataset.
+        url: `s3://bucket/prefix`; it goes to `datasets/<digest>` below.
+        region: of AWS; by default the configured one.
+    """
+
+    dataset: tyro.conf.Positional[Path]
+    url: tyro.conf.Positional[str]
+    region: str | None = None
+
+
+@dataclass(frozen=True)
 class ListConfig:
     """Settings of `roadsense job list`.
 

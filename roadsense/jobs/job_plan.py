@@ -16,7 +16,7 @@ from roadsense.jobs.spec import S3
 from roadsense.jobs.spec_checks import check_dataset, find_notebook
 from roadsense.training.run_state import TRAINED, read_state
 
-RUN, RESUME, DATASET, OUTPUT = "run_dir", "resume", "dataset_dir", "output_dir"
+RUN, RESUME, DATASET, EVAL, OUTPUT = "run_dir", "resume", "dataset_dir", "eval_dir", "output_dir"
 DEFAULT_NAME = "job"
 
 
@@ -68,6 +68,9 @@ def _place_paths(layout: JobLayout, known: Mapping[str, Parameter], given: Mappi
     if DATASET in known and DATASET not in given and _has_dataset(layout):
         split = Path(str(known[DATASET].default)).name
         paths[DATASET] = str(layout.dataset_dir / split if split in SPLITS else layout.dataset_dir)
+    held_out_dir = layout.dataset_dir / SPLITS[1]
+    if EVAL in known and EVAL not in given and DATASET in given and held_out_dir.is_dir():
+        paths[EVAL] = str(held_out_dir)
     if OUTPUT in known:
         paths[OUTPUT] = str(layout.model_dir / Path(str(given.get(OUTPUT, known[OUTPUT].default))).name)
     if RUN in known and RESUME not in known and str(given.get(RUN)).startswith(S3):

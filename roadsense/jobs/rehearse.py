@@ -134,8 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _rehearse(config: RehearseConfig) -> Rehearsal:
     spec = check_spec(spec_from_json(config.spec))
     if spec.is_cloud:
-        requests = open_target(spec.target, spec.region).describe_request(spec)
-        _say(f"{len(requests)} requests to AWS are in order; none is sent.")
+        open_target(spec.target, spec.region).describe_request(spec)
+        _say("What would be sent to AWS is in order; nothing is sent.")
     stage = open_stage(config.bare)
     _say(f"Rehearsing {spec.notebook_name} in {stage.describe(spec)} ...")
     if config.keep is not None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from roadsense.git_state import read_git_state
-from roadsense.jobs.cloud_session import find_owner, find_region
+from roadsense.jobs.cloud_session import find_region
 from roadsense.jobs.cost import Estimate, estimate_cost, limit_to_money
 from roadsense.jobs.sagemaker_place import find_execution_role
 from roadsense.jobs.sagemaker_request import DEFAULT_DISK_GB, Placement, build_training_request, check_limits
@@ -96,6 +96,6 @@ def _place(spec: JobSpec) -> Placement:
     digest = (spec.dataset or "").rstrip("/").rsplit("/", 1)[-1]
     facts = {"dataset_digest": digest, "git_commit": git.commit, "git_clean": git.clean_word}
     deadline = datetime.now(UTC) + timedelta(hours=spec.max_hours)
-    tags = make_tags(spec, deadline, facts) | {"roadsense:owner": find_owner()}
+    tags = make_tags(spec, deadline, facts)
     told = {"dataset_url": spec.dataset or "", "image": spec.image or "", **facts}
     return Placement(role=find_execution_role(spec.role, spec.region), tags=tags, facts=told)

@@ -1,6 +1,5 @@
 """A job: a notebook, its parameters and a machine."""
 
-import getpass
 import json
 import re
 import secrets
@@ -12,6 +11,7 @@ from typing import Any
 
 from roadsense.errors import InputError
 from roadsense.files import write_atomically
+from roadsense.jobs.cloud_session import find_owner
 from roadsense.jobs.parameters import Parameter, check_parameters
 from roadsense.jobs.spec_checks import NOTEBOOK_DIR, check_dataset, check_settings, find_notebook
 
@@ -141,7 +141,7 @@ def make_tags(spec: JobSpec, deadline: datetime, facts: Mapping[str, str]) -> di
         **spec.tags,
         "project": "roadsense",
         "roadsense:job": spec.name or "",
-        "roadsense:owner": getpass.getuser(),
+        "roadsense:owner": find_owner(),
         "roadsense:deadline": deadline.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         **{f"roadsense:{name.replace('_', '-')}": value for name, value in facts.items() if value},
     }

@@ -109,7 +109,7 @@ class ProcessStage:
 
     def describe(self, spec: JobSpec) -> str:
         """Returns that it is a process."""
-        return "a bare process (no engine: the image itself is not rehearsed)"
+        return "a bare process; the image itself is not rehearsed"
 
     def prepare(self, spec: JobSpec, folder: Path) -> JobLayout:
         """Writes the folder, with a link to the dataset."""

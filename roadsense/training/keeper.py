@@ -99,6 +99,9 @@ class Keeper(BaseCallback):
             self._actions.clear()
             self._weights.clear()
         self._taken = self._take()
+        if self._stop.is_checkpoint_wanted():  # written as at a stop: what comes after is as if nobody had asked
+            self.write()
+            self._stop.clear_checkpoint()
         if is_due:
             self.write()
             self._begin()

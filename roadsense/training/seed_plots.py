@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from roadsense.errors import InputError
-from roadsense.plots import BLUE, LEARNING_PANELS, ORANGE, expect_columns, format_share, new_grid
+from roadsense.plots import BLUE, ORANGE, expect_columns, format_share, new_grid
+from roadsense.training.learning_plots import LEARNING_PANELS
 
 HELD_OUT_PANELS = {
     "eval_collision_rate": "held out: episodes with a collision",

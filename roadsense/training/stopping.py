@@ -1,4 +1,7 @@
-"""How a training is asked to stop: by a signal, or by a file named `stop` in its run folder."""
+"""How a training is asked to stop: by a signal, or by a file named `stop` in its run folder.
+
+A file named `checkpoint` asks for a checkpoint and no end; the training removes it when that is written.
+"""
 
 import signal
 import threading
@@ -10,7 +13,7 @@ from types import FrameType
 
 from roadsense.errors import RoadSenseError
 
-STOP_NAME = "stop"
+STOP_NAME, CHECKPOINT_NAME = "stop", "checkpoint"
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_EVERY_S = 1.0
 """The file is looked for this often."""
@@ -34,7 +37,17 @@ class StopRequest:
         self._next_look_s = 0.0
         self._raises = False
         self.reason = ""
-        self._path.unlink(missing_ok=True)
+        self._checkpoint_path = folder / CHECKPOINT_NAME
+        for path in (self._path, self._checkpoint_path):
+            path.unlink(missing_ok=True)
+
+    def is_checkpoint_wanted(self) -> bool:
+        """Returns whether a checkpoint is asked for."""
+        return self._checkpoint_path.exists()
+
+    def clear_checkpoint(self) -> None:
+        """Notes that the checkpoint that was asked for is written."""
+        self._checkpoint_path.unlink(missing_ok=True)
 
     def is_made(self) -> bool:
         """Returns whether it is; cheap enough to be asked at every step."""

@@ -168,10 +168,16 @@ class TrainConfig:
         )
 
 
+def name_run(config: TrainConfig) -> TrainConfig:
+    """Returns settings whose run folder has a name, so that it can be looked at before it is there."""
+    is_named = config.run_dir or config.resume
+    return config if is_named else replace(config, run_dir=f"runs/{time.strftime('%Y%m%d-%H%M%S')}")
+
+
 def complete(config: TrainConfig) -> TrainConfig:
     """Returns settings with the number of workers measured and the run folder named."""
     n_workers = config.n_workers or WORKERS_PER_CORE * len(os.sched_getaffinity(0))
-    return replace(config, n_workers=n_workers, run_dir=config.run_dir or f"runs/{time.strftime('%Y%m%d-%H%M%S')}")
+    return replace(name_run(config), n_workers=n_workers)
 
 
 def restore_config(saved: Mapping[str, Any], folder: Path, asked: TrainConfig) -> TrainConfig:

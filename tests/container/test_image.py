@@ -6,8 +6,8 @@ import subprocess
 import pytest
 from packaging.utils import canonicalize_name
 
+from roadsense.git_state import read_git_state
 from roadsense.jobs.engine import Container
-from roadsense.jobs.image import read_commit
 from tests.container.conftest import ROOT
 from tests.test_walls import locked
 
@@ -43,7 +43,7 @@ def test_it_starts_the_runner_as_somebody_and_says_where_it_comes_from(engine):
     config = image["Config"]
     assert config["Entrypoint"] == ["python", "-m", "roadsense.jobs.runner"]
     assert config["User"] == "roadsense"
-    assert config["Labels"]["org.opencontainers.image.revision"] == read_commit(ROOT)
+    assert config["Labels"]["org.opencontainers.image.revision"] == read_git_state(ROOT).commit
     health = config.get("Healthcheck") or image["Healthcheck"]
     assert health["Test"] == ["CMD", "python", "-m", "roadsense.jobs.health"]
     assert not [name for name in config["Env"] if name.startswith(("AWS_", "PIP_FIND", "PIP_EXTRA"))]
@@ -82,7 +82,7 @@ def test_a_dataset_is_generated_trained_on_and_judged(run_docker, caller, tmp_pa
     )
     run = tmp_path / "runs" / "one"
     assert {path.stat().st_uid for path in run.rglob("*")} == {caller}
-    assert json.loads((run / "manifest.json").read_text())["git_commit"] == read_commit(ROOT)
+    assert json.loads((run / "manifest.json").read_text())["git_commit"] == read_git_state(ROOT).commit
     held_out = ["--dataset_dir", "scenarios/my data/eval", "--episodes_per_scenario", "1"]
     run_docker("evaluate", "--run_dir", "runs/one", *held_out)
     assert list((run / "evaluation").iterdir())

@@ -38,12 +38,15 @@ def files_in(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def save_run(folder, model, **config):
+def save_run(folder, model):
     folder.mkdir()
     model.save(folder / "model.zip")
-    if config:
-        (folder / "config.json").write_text(json.dumps(config))
+    write_version(folder)
     return folder
+
+
+def write_version(folder):
+    (folder / "manifest.json").write_text(json.dumps({"observation_version": observation.OBSERVATION_VERSION}))
 
 
 def load_observations(folder):
@@ -176,6 +179,7 @@ def refused(run_dir, error, words, **options):
 def test_a_run_without_a_model_is_refused(tmp_path):
     (tmp_path / "run").mkdir()
     refused(tmp_path / "run", RunError, r"model\.zip")
+    write_version(tmp_path / "run")
     (tmp_path / "run" / "model.zip").write_bytes(b"no zip")
     refused(tmp_path / "run", RunError, "expected a PPO policy", dataset_dir=str(BASES))
 

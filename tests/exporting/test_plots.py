@@ -39,8 +39,8 @@ def test_sizes_are_written_at_their_bars():
 
 
 def test_parity_holds_every_observation_those_that_are_equal_too():
-    trained = np.linspace(0, 1, 200)
-    actions = pd.DataFrame({"trained": trained, "float32": trained, "int8": trained + 0.02})
+    trained = np.linspace(0, 1, 200, dtype=np.float32)
+    actions = pd.DataFrame({"trained": trained, "float32": trained, "int8": trained + np.float32(0.02)})
     (axes,) = plot_parity(actions, {"float32": 1e-5, "int8": 0.25}).axes
     assert sum(bar.get_height() for bar in axes.patches) == pytest.approx(2.0)
     assert [line.get_xdata()[0] for line in axes.lines] == [1e-5, 0.25]

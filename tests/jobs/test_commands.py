@@ -3,6 +3,7 @@
 import json
 import re
 
+import boto3
 import pytest
 
 from roadsense.cli import main
@@ -109,6 +110,12 @@ def test_a_file_of_a_spec_is_taken_and_options_win(tmp_path, capsys):
     shown = json.loads(run(capsys, "submit", *words)[1])["spec"]
     assert shown["parameters"] == {"seed": 4, "total_timesteps": 7}
     assert (shown["name"], shown["max_hours"], shown["tags"]) == ("filed", 1.0, {"team": "b"})
+
+
+def test_a_dataset_is_published_by_its_digest(aws, capsys, small_dataset):
+    boto3.client("s3").create_bucket(Bucket="roads", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    code, out, _ = run(capsys, "publish", str(small_dataset.folder), "s3://roads/mine")
+    assert (code, out) == (0, f"s3://roads/mine/datasets/{small_dataset.digest}\n")
 
 
 @pytest.mark.parametrize("command", ["status", "logs", "stop", "fetch"])

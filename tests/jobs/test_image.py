@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from roadsense.errors import InputError
+from roadsense.git_state import read_git_state
 from roadsense.jobs.engine import Engine, find_engine
-from roadsense.jobs.image import CONTENT, ROOT, ImageConfig, build_image, hash_content, main, read_commit
+from roadsense.jobs.image import CONTENT, ROOT, ImageConfig, build_image, hash_content, main
 
 
 @pytest.fixture
@@ -62,11 +63,11 @@ def test_target_user_and_arguments_are_part_of_the_name():
 
 
 def test_the_commit_is_that_of_the_folder(tmp_path):
-    assert read_commit(tmp_path) == ""
+    assert read_git_state(tmp_path).commit == ""
     git = ["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@example.org"]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "Begin"], check=True)
-    assert len(read_commit(tmp_path)) == 40
+    assert len(read_git_state(tmp_path).commit) == 40
 
 
 def test_without_an_engine_it_says_what_to_install(monkeypatch, capsys, tmp_path):

@@ -30,7 +30,7 @@ def write_spec(tmp_path, *cells, parameters=None, **fields):
     return check_spec(JobSpec(str(notebook), parameters or {}, **fields))
 
 
-def wait_until_over(target, job_id, seconds=120.0):
+def wait_until_over(target, job_id, seconds=300.0):
     end = time.monotonic() + seconds
     while not (status := target.status(job_id)).state.is_over:
         assert time.monotonic() < end, list(target.logs(job_id, False))
@@ -38,7 +38,7 @@ def wait_until_over(target, job_id, seconds=120.0):
     return status
 
 
-def wait_for_line(target, job_id, line, times=1, seconds=120.0):
+def wait_for_line(target, job_id, line, times=1, seconds=300.0):
     end = time.monotonic() + seconds
     while list(target.logs(job_id, False)).count(line) < times:
         assert time.monotonic() < end, list(target.logs(job_id, False))

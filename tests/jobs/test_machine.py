@@ -134,7 +134,7 @@ def test_a_spot_notice_stops_with_a_checkpoint_that_the_next_machine_goes_on_fro
 
 def test_the_time_limit_stops_with_a_checkpoint_before_the_switch(stage: Stage, place: JobPlace, tmp_path) -> None:
     notebook = write_notebook(tmp_path, LEAVE, DRIVE_ON)
-    code, said = stage.run(script(notebook, 60_000, max_minutes=1, grace_s=45))
+    code, said = stage.run(script(notebook, 60_000, max_minutes=1, grace_s=20))
     assert code == 0, said
     assert (read_outcome(place).state, read_outcome(place).reason) == (JobState.STOPPED, "time limit")
     assert int(place.read_text("checkpoints/a-job/step") or 0) > 0

@@ -1,13 +1,17 @@
 """Every notebook: clean as a source, and run in order with tiny parameters."""
 
 import ast
+import base64
 import dataclasses
+import io
 import json
 import statistics
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from roadsense.demo import NOTEBOOKS, DemoConfig, run_demo
 from roadsense.evaluate import EvalConfig
@@ -31,7 +35,7 @@ CONFIGS = {
 }
 ON_AWS = ("04_ec2", "05_sagemaker")
 BESIDE_THE_SETTINGS = {"further", "dry_run"}
-N_PICTURES = {"00_augment": 8, "01_train": 1, "02_evaluate": 9, "03_export": 4}
+N_PICTURES = {"00_augment": 10, "01_train": 2, "02_evaluate": 9, "03_export": 4}
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)
@@ -86,6 +90,22 @@ def test_prose_stands_before_each_step(path):
     assert kinds.count("markdown") >= kinds.count("code") // 2
 
 
+def assert_nothing_is_blank(notebook):
+    """Every output shows something where there is no kernel: no bare widget, no name of an object, no empty picture."""
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        shown = output.get("data", {})
+        if not shown:
+            continue
+        assert "application/vnd.jupyter.widget-view+json" not in shown
+        assert set(shown) & {"image/png", "text/html"} or not shown["text/plain"].startswith("<"), shown
+        if "image/png" in shown:
+            picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown["image/png"]))).convert("L"))
+            assert picture.std() > 5
+        if "iframe" in shown.get("text/html", ""):
+            assert "data-part=canvas" in shown["text/html"].replace("&quot;", "").replace('"', "")
+            assert len(shown["text/html"]) < 1_000_000
+
+
 @pytest.mark.slow
 def test_the_whole_way_leaves_everything_it_promises(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
@@ -103,6 +123,7 @@ def test_the_whole_way_leaves_everything_it_promises(tmp_path, monkeypatch, caps
         executed = nbformat.read(folder / "notebooks" / f"{name}.ipynb", as_version=4)
         assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")
         figures = [output for cell in executed.cells for output in cell.get("outputs", []) if "data" in output]
+        assert_nothing_is_blank(executed)
         n_pictures = sum("image/png" in output.data for output in figures)
         assert n_pictures == N_PICTURES[name]
     assert str(run.model_path) in capsys.readouterr().out

@@ -12,6 +12,7 @@ from roadsense.errors import DatasetError, InputError, RunError
 from roadsense.runs import Run
 from roadsense.train_convoy import TrainConfig, train
 from roadsense.training.checkpoints import read_newest_checkpoint, write_checkpoint
+from roadsense.training.run_progress import ask_for_checkpoint, read_progress
 from tests.small_training import (
     BASE_DIR,
     assert_same_weights,
@@ -24,7 +25,7 @@ from tests.small_training import (
 )
 
 KINDS = {"ppo": PPO, "sac": SAC, "tqc": TQC}
-LONG = {"total_timesteps": 2048, "checkpoint_interval": 512, "imitation_timesteps": 64}
+LONG = {"total_timesteps": 4096, "checkpoint_interval": 512, "imitation_timesteps": 64}
 OFF_POLICY = {"learning_starts": 64, "buffer_size": 200, "checkpoint_interval": 100, "total_timesteps": 300}
 
 
@@ -36,7 +37,7 @@ def unbroken(tmp_path_factory):
 def test_ctrl_c_at_any_step_leaves_a_marked_run_that_ends_as_an_unbroken_one(unbroken, tmp_path):
     run = stop_tiny(tmp_path / "run", 600, signal.SIGINT, **LONG)
     assert run.read_state().name == "stopped"
-    assert 512 < read_newest_checkpoint(run.checkpoint_dir)["timesteps"] < 2048
+    assert 512 < read_newest_checkpoint(run.checkpoint_dir)["timesteps"] < 4096
     train(TrainConfig(resume=str(run.folder)))
     assert run.read_state().name == "trained"
     assert_same_weights(unbroken, run, PPO)
@@ -89,6 +90,19 @@ def test_a_stop_file_does_what_a_signal_does(tmp_path):
     assert run.read_state().name == "stopped"
     assert "stop file" in run.read_state().reason
     assert read_newest_checkpoint(run.checkpoint_dir)["timesteps"] >= 512
+
+
+def test_a_checkpoint_that_is_asked_for_changes_nothing_and_can_be_gone_on_from(unbroken, tmp_path):
+    process, run = start_tiny(tmp_path / "run", **LONG), Run(tmp_path / "run")
+    wait_until(lambda: timesteps_of(run) >= 600, process)
+    ask_for_checkpoint(run)
+    wait_until(lambda: not read_progress(run, run.read_metrics()).is_checkpoint_wanted, process)
+    kept = read_newest_checkpoint(run.checkpoint_dir)
+    process.kill()
+    process.wait()
+    assert 512 < kept["timesteps"]
+    train(TrainConfig(resume=str(run.folder)))
+    assert_same_weights(unbroken, run, PPO)
 
 
 def test_a_stop_during_the_head_start_leaves_nothing_to_resume_from(tmp_path):

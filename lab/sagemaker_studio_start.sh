@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Lifecycle script for a JupyterLab space of SageMaker Studio: installs RoadSense in an environment of its own, with a
+# kernel of its own, once; later starts take a second. Names in capitals may be set in the space's environment.
+#
+# Studio ends a lifecycle script after five minutes, so the installation goes on in the background and says in
+# ~/roadsense-install.log how far it is.
+set -euo pipefail
+
+REPOSITORY="${ROADSENSE_REPOSITORY:-}"                  # address of the repository, unless the folder is there already
+FOLDER="${ROADSENSE_FOLDER:-$HOME/roadsense}"           # on the space's own disk: it stays when the space is stopped
+ENVIRONMENT="${ROADSENSE_ENVIRONMENT:-$HOME/.roadsense-venv}"
+PYTHON="${ROADSENSE_PYTHON:-python3.11}"
+LOG="$HOME/roadsense-install.log"
+
+install_roadsense() {
+  if [ ! -d "$FOLDER" ]; then
+    if [ -z "$REPOSITORY" ]; then
+      echo "Expected the project in $FOLDER, found nothing. Clone it there, or set ROADSENSE_REPOSITORY."
+      return 2
+    fi
+    git clone --depth 1 "$REPOSITORY" "$FOLDER"
+  fi
+  local fingerprint
+  fingerprint="$(cat "$FOLDER/requirements.lock" "$FOLDER/pyproject.toml" | sha256sum)"
+  if [ "$(cat "$ENVIRONMENT/.ready" 2>/dev/null)" != "$fingerprint" ]; then
+    if command -v "$PYTHON" >/dev/null; then
+      "$PYTHON" -m venv --clear "$ENVIRONMENT"
+    else
+      conda create --quiet --yes --prefix "$ENVIRONMENT" python=3.11
+    fi
+    "$ENVIRONMENT/bin/python" -m pip install --quiet --requirement "$FOLDER/requirements.lock"
+    "$ENVIRONMENT/bin/python" -m pip install --quiet --no-deps --editable "$FOLDER"
+    echo "$fingerprint" >"$ENVIRONMENT/.ready"
+  fi
+  # The notebooks ask for the kernel `python3`: this one takes its place for this user.
+  "$ENVIRONMENT/bin/python" -m ipykernel install --user --name python3 --display-name "RoadSense (Python 3.11)"
+  (cd "$FOLDER" && "$ENVIRONMENT/bin/roadsense" doctor) || echo "Something is missing: see above."
+  echo "RoadSense is ready: open $FOLDER/notebooks/README.md"
+}
+
+if [ "${1:-}" = "--wait" ]; then
+  install_roadsense
+else
+  export -f install_roadsense
+  export REPOSITORY FOLDER ENVIRONMENT PYTHON
+  nohup bash -c "set -euo pipefail; install_roadsense" >"$LOG" 2>&1 &
+  echo "Installing RoadSense in the background; $LOG says how far it is."
+fi

@@ -1,0 +1,168 @@
+"""A training in a notebook while it runs: figures, curves and two buttons, read from the run folder alone.
+
+The same view opens again from any notebook, after the browser was closed or the kernel restarted. In a run that nobody
+watches it leaves the figures and curves of its end.
+"""
+
+import base64
+import html
+import io
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import ipywidgets as widgets
+import pandas as pd
+from IPython.display import display
+
+from roadsense.progress import is_headless
+from roadsense.runs import Run, open_run
+from roadsense.training.learning_plots import plot_learning
+from roadsense.training.run_progress import (
+    RunProgress,
+    ask_for_checkpoint,
+    ask_to_stop,
+    describe_progress,
+    read_progress,
+)
+from roadsense.widgets.busy_kernel import answer_while_busy
+
+REFRESH_S, REDRAW_S = 1.0, 4.0
+"""Seconds between two looks at the folder, and between two paintings of the curves at least: painting takes time that
+a training in the same kernel would have."""
+
+DPI = 80
+
+
+class TrainingView:
+    """What a notebook shows of a training: the last value of a cell, or around the training itself.
+
+        with TrainingView(config.run_dir):
+            run = train(config)
+
+    Args:
+        run_dir: folder of the run; it need not be there yet.
+        usd_per_hour: what its machine costs, where it bills; None: what the job's environment says.
+    """
+
+    def __init__(self, run_dir: str | Path, usd_per_hour: float | None = None):
+        self._run, self._usd_per_hour = Run(Path(run_dir)), usd_per_hour
+        self._bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="100%", max_width="860px"))
+        self._figures, self._news = widgets.HTML(), widgets.HTML()
+        self._curves = widgets.Image(format="png", layout=widgets.Layout(width="100%", max_width="860px"))
+        self._checkpoint = widgets.Button(description="Checkpoint now", tooltip="write one and go on")
+        self._stop = widgets.Button(description="Stop after checkpoint", tooltip="the run can be resumed")
+        self._stop.layout.width = "190px"
+        self._checkpoint.on_click(lambda _: self._ask(ask_for_checkpoint, "A checkpoint is asked for."))
+        self._stop.on_click(lambda _: self._ask(ask_to_stop, "The training is asked to stop, with a checkpoint."))
+        for button in (self._checkpoint, self._stop):
+            answer_while_busy(button)  # the training may run in this very kernel
+        buttons = widgets.HBox([self._checkpoint, self._stop])
+        self.view = widgets.VBox([self._bar, self._figures, buttons, self._news, self._curves])
+        self._ended, self._lock = threading.Event(), threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._shown: Any = None
+        self._painted: tuple[float, int] = (0.0, -1)
+
+    def refresh(self, repaint: bool = False) -> RunProgress | None:
+        """Reads the folder and shows what it says; returns it, or None if there is no run yet."""
+        with self._lock:  # buttons are answered in another thread than the one that follows
+            return self._refresh(repaint)
+
+    def _refresh(self, repaint: bool) -> RunProgress | None:
+        if not self._run.config_path.is_file():
+            self._figures.value = f"<p>Waiting for a run in {html.escape(str(self._run.folder))} ...</p>"
+            return None
+        metrics = self._run.read_metrics()
+        progress = read_progress(self._run, metrics, self._usd_per_hour)
+        self._bar.value = progress.share
+        self._figures.value = _as_table(progress)
+        self._checkpoint.disabled = not progress.is_running or progress.is_checkpoint_wanted
+        self._stop.disabled = not progress.is_running or progress.is_stop_wanted
+        if not (progress.is_running and (progress.is_checkpoint_wanted or progress.is_stop_wanted)):
+            self._news.value = ""
+        self._paint(metrics, repaint)
+        return progress
+
+    def follow(self) -> None:
+        """Refreshes in the background until the run ends, or the view is closed."""
+        if self._thread is None or not self._thread.is_alive():
+            self._ended.clear()
+            self._thread = threading.Thread(target=self._refresh_until_end, name="training view", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Ends refreshing; what is shown stays."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def __enter__(self) -> "TrainingView":
+        if not is_headless():
+            self._shown = display(self.view, display_id=True)
+            self.follow()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        if self._shown is None:
+            display(self)
+        else:
+            self._shown.update(self)  # buttons have nothing left to do; a picture stays in the saved notebook
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        progress = self.refresh(repaint=True)
+        rows = describe_progress(progress) if progress else [("state", f"no run in {self._run.folder} yet")]
+        still = {"text/plain": "\n".join(f"{name}: {words}" for name, words in rows)}
+        if self._curves.value:
+            still["image/png"] = base64.b64encode(self._curves.value).decode("ascii")
+        if is_headless() or (progress and not progress.is_running and progress.timesteps):
+            picture = f'<img alt="learning curves" src="data:image/png;base64,{still.get("image/png", "")}">'
+            still["text/html"] = self._figures.value + (picture if self._curves.value else "")
+            return still
+        self.follow()
+        return {**self.view._repr_mimebundle_(**options), **still}
+
+    def _refresh_until_end(self) -> None:
+        while not self._ended.is_set():
+            progress = self.refresh()
+            if progress is not None and not progress.is_running and progress.timesteps:
+                break
+            self._ended.wait(REFRESH_S)
+
+    def _paint(self, metrics: pd.DataFrame, now: bool) -> None:
+        painted_s, n_rows = self._painted
+        is_new = len(metrics) != n_rows and time.monotonic() - painted_s >= REDRAW_S
+        if len(metrics) and (now or is_new) and "reward_mean" in metrics:
+            file = io.BytesIO()
+            plot_learning(metrics).savefig(file, format="png", dpi=DPI)
+            self._curves.value = file.getvalue()
+            self._painted = (time.monotonic(), len(metrics))
+
+    def _ask(self, action: Any, words: str) -> None:
+        if self._run.read_state().name == "running":
+            action(self._run)
+            self._news.value = f'<p role="status">{words}</p>'
+        self.refresh()
+
+
+def watch_training(run_dir: str | Path, usd_per_hour: float | None = None) -> TrainingView:
+    """Returns the view of a run that is there, to be the last value of a cell.
+
+    Raises:
+        RunError: if the folder holds no run.
+    """
+    return TrainingView(open_run(run_dir, trained=False).folder, usd_per_hour)
+
+
+def _as_table(progress: RunProgress) -> str:
+    cells = (
+        f'<div style="padding:2px 18px 2px 0"><span style="color:#6a7077">{html.escape(name)}</span><br>'
+        f'<b style="font-variant-numeric:tabular-nums">{html.escape(words)}</b></div>'
+        for name, words in describe_progress(progress)
+    )
+    return f'<div style="display:flex;flex-wrap:wrap;line-height:1.4">{"".join(cells)}</div>'
