@@ -18,7 +18,7 @@ from gymnasium import spaces
 from stable_baselines3 import PPO
 
 from roadsense import evaluate as evaluation_module
-from roadsense.envs.observation import Observation, observation_space
+from roadsense.envs.observation import OBSERVATION_VERSION, Observation, observation_space
 from roadsense.episodes import MUTED, POLICIES, POLICY, Plan, Worker
 from roadsense.errors import InputError, RunError, ScenarioError, SimulationError
 from roadsense.evaluate import EvalConfig, Evaluation, evaluate, open_evaluation, plan_episodes
@@ -81,6 +81,7 @@ def dataset_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> EvalConfig:
     run_dir = tmp_path_factory.mktemp("run")
     save_untrained(run_dir / "model.zip", observation_space())
+    (run_dir / "manifest.json").write_text(json.dumps({"observation_version": OBSERVATION_VERSION}))
     return EvalConfig(
         str(run_dir), str(dataset_dir), episodes_per_scenario=2, calm_share=0.5, n_steps=60, workers=2, seed=3,
         split_episodes=0, curve_episodes=1, gallery_size=2,
