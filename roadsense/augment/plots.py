@@ -228,7 +228,7 @@ def _draw_words(axes: Axes, values: Mapping[str, Sequence[Any]]) -> None:
         shares = [sum(_word(value) == word for value in own) / max(len(own), 1) for word in words]
         at = np.arange(len(words)) + width * (place - (len(values) - 1) / 2)
         axes.bar(at, shares, width, color=COLOURS[place % 4], alpha=0.35 if place == 0 else 0.8, label=split)
-    axes.set_xticks(range(len(words)), words)
+    axes.set_xticks(range(len(words)), [word.replace("_", "\n") for word in words])
 
 
 def _word(value: Any) -> str:

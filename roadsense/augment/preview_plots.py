@@ -105,7 +105,7 @@ class PreviewPicture:
         _draw_speeds(self._speeds, self._type_rows, draw, self._colours)
         style: dict[str, Any] = {"color": INK, "va": "center"}
         title = self.figure.text(0.012, self._lines_at[0], _title(draw), fontsize=11, fontweight="bold", **style)
-        values = self.figure.text(0.012, self._lines_at[1], _list_values(draw), fontsize=8.5, **style)
+        values = self.figure.text(0.012, self._lines_at[1], _list_values(draw), fontsize=7.5, **style)
         self._moving = [title, values, *(artist for artist in self._fixed_artists() if artist not in before)]
         return self.figure
 
