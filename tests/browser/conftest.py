@@ -47,7 +47,7 @@ class Lab:
     root: Path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
     """The project's folder as a newcomer has it: notebooks, roads and the settings of `make lab`."""
     folder = tmp_path_factory.mktemp("workspace")
@@ -57,7 +57,7 @@ def workspace(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(workspace, tmp_path_factory):
     folder, token, port = tmp_path_factory.mktemp("jupyter"), secrets.token_hex(16), _free_port()
     places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR",
@@ -108,7 +108,7 @@ def _end(process):
                 continue
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
     from playwright.sync_api import expect, sync_playwright
 
