@@ -9,7 +9,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-import requests
+from moto.backends import get_backend
 
 from roadsense.dataset import Dataset
 from roadsense.errors import InputError
@@ -54,7 +54,9 @@ def account(aws: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     monkeypatch.setenv("MOTO_AMIS_PATH", str(tmp_path / "images.json"))
     # moto reads the file once, when it is imported, and changes what it read.
     monkeypatch.setattr("moto.ec2.models.amis.AMIS", copy.deepcopy(IMAGES))
-    requests.post(f"{aws}/moto-api/reset", timeout=60).raise_for_status()
+    images = get_backend("ec2")["123456789012"][REGION]
+    images.amis.clear()
+    images._load_amis()
     boto3.client("s3").create_bucket(Bucket="cars", CreateBucketConfiguration={"LocationConstraint": REGION})
     boto3.client("iam").create_instance_profile(InstanceProfileName="roadsense-instance")
     monkeypatch.setenv("ROADSENSE_OWNER", "zoe")
