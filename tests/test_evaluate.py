@@ -163,10 +163,11 @@ def test_another_seed_gives_other_episodes(config: EvalConfig) -> None:
 
 def test_evaluation_is_written_whole_and_read_back(config: EvalConfig, evaluation: Evaluation) -> None:
     assert sorted(path.name for path in evaluation.folder.iterdir()) == [
-        "checks_on.csv", "collision_rate.png", "comparisons.csv", "config.json", "curves.csv", "degradation.png",
-        "differences.png", "episodes.parquet", "factors.csv", "factors.png", "false_braking.png", "gallery",
-        "minimum_ttc.png", "origin.json", "outcomes_by_scenario.png", "report.html", "summary.csv", "summary.json",
-        "summary.md",
+        "checks_on.csv", "collision_rate.png", "collision_rate.svg", "comparisons.csv", "config.json", "curves.csv",
+        "degradation.png", "degradation.svg", "differences.png", "differences.svg", "episodes.parquet", "factors.csv",
+        "factors.png", "factors.svg", "false_braking.png", "false_braking.svg", "gallery", "minimum_ttc.png",
+        "minimum_ttc.svg", "origin.json", "outcomes_by_scenario.png", "outcomes_by_scenario.svg", "report.html",
+        "summary.csv", "summary.json", "summary.md",
     ]  # fmt: skip
     read = open_evaluation(evaluation.folder)
     pd.testing.assert_frame_equal(read.episodes, evaluation.episodes)

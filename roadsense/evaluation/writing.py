@@ -58,10 +58,11 @@ def _write_tables(evaluation: Evaluation, folder: Path) -> None:
 
 
 def _write_figures(figures: dict[str, Figure], folder: Path) -> dict[str, bytes]:
-    """Writes figures as PNG and returns the files' contents, for the report: drawing is what takes the time."""
+    """Writes figures as PNG and SVG; returns the PNG's contents, for the report: drawing is what takes the time."""
     contents = {}
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=DPI)
+        figure.savefig(folder / f"{name}.svg")
         contents[name] = (folder / f"{name}.png").read_bytes()
     return contents
 
