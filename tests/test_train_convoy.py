@@ -58,7 +58,7 @@ def test_metrics_are_lines_of_json_that_lead_to_the_end(run):
     timesteps = [line["timesteps"] for line in lines]
     assert timesteps == sorted(timesteps)
     assert timesteps[-1] == 256
-    assert 100 < lines[-1]["memory_main_mb"] < 2000
+    assert 100 < lines[-1]["memory_main_mb"] < 20_000  # of this process, which other tests have filled
     assert lines[-1]["memory_workers_mb"] > 100
     assert {"steps_per_s", "eta_s", "reward_mean", "collision_rate", "term_jerk", "value_loss"} <= set(lines[-1])
 
