@@ -8,7 +8,8 @@ there was; with another code if it failed, and says why in `output/failure`.
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +68,20 @@ def _execute(
 ) -> None:
     from roadsense.jobs.execution import Execution  # two seconds, in which a job already listens to signals
 
+    with _nobody_watches():
+        Execution(notebook, executed, parameters).run(look)
+
+
+@contextmanager
+def _nobody_watches() -> Iterator[None]:
+    """Tells the kernels that are started within it so; this process may have notebooks that are watched."""
+    before = os.environ.get(HEADLESS_VARIABLE)
     os.environ[HEADLESS_VARIABLE] = "1"
-    Execution(notebook, executed, parameters).run(look)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[HEADLESS_VARIABLE]
 
 
 def run_job(layout: JobLayout, environment: Mapping[str, str] = os.environ) -> int:
