@@ -66,7 +66,7 @@ def test_every_quantity_has_a_panel_with_its_unit_and_every_split_is_named() -> 
         "cars in the convoy",
     ]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["train", "eval", "eval_wide"]
-    assert [text.get_text() for text in figure.axes[2].get_xticklabels()] == ["bursty", "esp_now"]
+    assert [text.get_text() for text in figure.axes[2].get_xticklabels()] == ["bursty", "esp\nnow"]
     assert [text.get_text() for text in figure.axes[4].get_xticklabels()] == ["3", "4", "5"]
     assert png(figure).startswith(b"\x89PNG")
 
