@@ -6,6 +6,7 @@ from operator import mul
 from typing import NamedTuple
 
 from roadsense.envs.assist import FULL_BRAKING_MPS2
+from roadsense.errors import InputError
 
 COMFORT_MPS2 = 2.0
 """A required deceleration up to here is nothing to worry about."""
@@ -43,6 +44,9 @@ class RewardWeights:
         early_braking: of assist braking while it is required.
         needless_braking: of assist braking beyond what is required, while no hazard is active.
         jerk: of harsh changes of acceleration.
+
+    Raises:
+        InputError: for a weight of the wrong sign.
     """
 
     collision: float = -50.0
@@ -50,6 +54,14 @@ class RewardWeights:
     early_braking: float = 0.15
     needless_braking: float = -0.4
     jerk: float = -0.6
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            weight, is_wanted = getattr(self, field.name), field.name == "early_braking"
+            if not (weight >= 0 if is_wanted else weight <= 0):
+                raise InputError(
+                    f"Expected a weight of {field.name} of at {'least' if is_wanted else 'most'} 0, got {weight}."
+                )
 
 
 def danger(situation: Situation) -> float:

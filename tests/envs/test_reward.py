@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.reward import TERMS, RewardWeights, Situation, reward_terms, weigh
+from roadsense.errors import InputError
 
 CALM = Situation(collision=False, required_mps2=0.0, assist_mps2=0.0, hazard_active=False, jerk_mps3=0.0)
 situations = st.builds(
@@ -123,3 +124,11 @@ def test_braking_as_required_is_never_worse_than_not_braking(required, hazard):
     there = CALM._replace(required_mps2=required, hazard_active=hazard)
     braking = there._replace(assist_mps2=required)
     assert reward(braking) >= reward(there)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"collision": 1.0}, {"early_braking": -0.1}, {"jerk": 0.1}, {"danger": float("nan")}]
+)
+def test_weights_of_the_wrong_sign_are_refused(wrong):
+    with pytest.raises(InputError, match=f"weight of {next(iter(wrong))}"):
+        RewardWeights(**wrong)
