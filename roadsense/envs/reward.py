@@ -12,8 +12,8 @@ COMFORT_MPS2 = 2.0
 """A required deceleration up to here is nothing to worry about."""
 TOLERATED_EXCESS_MPS2 = 0.5
 """The assist may brake this much harder than required before it counts as needless."""
-HARSH_JERK_MPS3 = 40.0
-"""The fastest that the brake builds up, see `roadsense.envs.assist`."""
+HARSH_JERK_MPS3 = 80.0
+"""Full braking that begins or ends within a step; the brake builds up half as fast, see `roadsense.envs.assist`."""
 
 
 class Situation(NamedTuple):
@@ -52,8 +52,8 @@ class RewardWeights:
     collision: float = -50.0
     danger: float = -2.0
     early_braking: float = 0.15
-    needless_braking: float = -0.4
-    jerk: float = -0.6
+    needless_braking: float = -0.85
+    jerk: float = -3.5
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -129,7 +129,7 @@ class TrainConfig:
     sampler: str = "uniform"
     log_interval: int = 4_000
     checkpoint_interval: int = 200_000
-    eval_interval: int = 500_000
+    eval_interval: int = 200_000
     eval_dir: str | None = None
     eval_episodes: int = 100
     eval_workers: int = 1

@@ -67,7 +67,7 @@ def test_needless_braking_is_what_the_assist_gives_beyond_it(required, assist, v
     assert term("needless_braking", required_mps2=required, assist_mps2=assist, hazard_active=True) == 0.0
 
 
-@pytest.mark.parametrize(("jerk", "value"), [(0, 0), (20, 0.25), (-20, 0.25), (40, 1), (-200, 1)])
+@pytest.mark.parametrize(("jerk", "value"), [(0, 0), (20, 0.0625), (-40, 0.25), (80, 1), (-200, 1)])
 def test_jerk_is_squared(jerk, value):
     assert term("jerk", jerk_mps3=jerk) == pytest.approx(value)
 
@@ -98,7 +98,7 @@ def test_terms_grow_the_way_they_should(situation, more):
 def test_the_sum_is_the_one_by_hand():
     situation = Situation(collision=True, required_mps2=5.0, assist_mps2=4.0, hazard_active=False, jerk_mps3=20.0)
     weights = RewardWeights(collision=-10, danger=-2, early_braking=0.4, needless_braking=-3, jerk=-0.2)
-    assert reward(situation, weights) == pytest.approx(-10 - 2 * 0.5 + 0.4 * 0.5 - 0 - 0.2 * 0.25)
+    assert reward(situation, weights) == pytest.approx(-10 - 2 * 0.5 + 0.4 * 0.5 - 0 - 0.2 * 0.0625)
 
 
 def stated_range():
