@@ -52,8 +52,8 @@ class RewardWeights:
     collision: float = -50.0
     danger: float = -2.0
     early_braking: float = 0.15
-    needless_braking: float = -0.85
-    jerk: float = -3.5
+    needless_braking: float = -0.7
+    jerk: float = -2.4
 
     def __post_init__(self) -> None:
         for field in fields(self):
