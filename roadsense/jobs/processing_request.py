@@ -18,7 +18,7 @@ MOST_WORDS = 100
 """Arguments a container of a Processing job takes."""
 MOST_HOURS = 9 * 24
 NAME_START = "roadsense-"
-"""Beginning of the names that the policies allow, and by which Processing jobs are found: no search knows their tags."""
+"""Beginning of the names that policies allow, and by which Processing jobs are found: no search knows their tags."""
 
 
 @dataclass(frozen=True)
