@@ -124,6 +124,7 @@ COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "image": (image, "build the image jobs run in; --push sends it to ECR"),
     "doctor": (doctor, "say what is missing for jobs on AWS"),
     "generate": (partial(_run_part, "generate"), "prove a large dataset on several machines of SageMaker"),
+    "register": (partial(_run_part, "register"), "put a policy into SageMaker's model registry, with its lineage"),
     "sweep": (partial(_run_part, "sweep"), "run variants and seeds of a training as jobs, and tabulate them"),
     "tune": (partial(_run_part, "tune_command"), "search settings by many trainings on SageMaker"),
 }

@@ -63,12 +63,12 @@ class SageMakerTarget:
 
     def status(self, job_id: str) -> JobStatus:
         """Returns what a job is doing, with SageMaker's own word for the phase, and what it has cost."""
-        job, region = self._describe(job_id), find_region(self._region)
+        job, region = self.describe(job_id), find_region(self._region)
         return describe_processing(job, region) if is_processing(job) else describe_job(job, region)
 
     def logs(self, job_id: str, follow: bool) -> Iterator[str]:
         """Yields the lines a job printed; with `follow`, those to come until it is over. They come seconds late."""
-        group = PROCESSING_GROUP if is_processing(self._describe(job_id)) else GROUP
+        group = PROCESSING_GROUP if is_processing(self.describe(job_id)) else GROUP
         is_over = (lambda: self.status(job_id).state.is_over) if follow else None
         yield from read_lines(make_client("logs", self._region), job_id, is_over, group)
 
@@ -76,7 +76,7 @@ class SageMakerTarget:
         """Asks a job to end: it gets two minutes, in which a training keeps a checkpoint and its results."""
         if self.status(job_id).state.is_over:
             return
-        of_processing = is_processing(self._describe(job_id))
+        of_processing = is_processing(self.describe(job_id))
         with translate_errors():
             if of_processing:
                 self._client().stop_processing_job(ProcessingJobName=job_id)
@@ -93,7 +93,7 @@ class SageMakerTarget:
             JobError: if the job left nothing yet.
             TransferError: if what arrived is not what the job left.
         """
-        job = self._describe(job_id)
+        job = self.describe(job_id)
         if is_processing(job):
             from roadsense.jobs.generated import fetch_generated  # a second, which a training need not wait for
 
@@ -127,7 +127,7 @@ class SageMakerTarget:
     def _client(self) -> Any:
         return make_client("sagemaker", self._region)
 
-    def _describe(self, job_id: str) -> dict[str, Any]:
+    def describe(self, job_id: str) -> dict[str, Any]:
         """Returns a training job as SageMaker describes it, else a Processing job of that name."""
         client = self._client()
         job = _ask_for(lambda: client.describe_training_job(TrainingJobName=job_id))

@@ -25,7 +25,13 @@ from tests.test_gen_scenarios import files_of
 
 GRACE_S = 120
 """What SageMaker gives between SIGTERM and SIGKILL."""
-JSON_SPELLING = {"total_timesteps": "10000000", "n_workers": "2", "v2v_randomised": "false", "v2v": "muted"}
+JSON_SPELLING = {
+    "total_timesteps": "10000000",
+    "n_workers": "2",
+    "rollout_steps": "256",
+    "v2v_randomised": "false",
+    "v2v": "muted",
+}
 PYTHON_SPELLING = {"imitation_timesteps": "0", "hazard_probability": "0.5", "allow_other_dataset": "True"}
 
 

@@ -15,6 +15,7 @@ from roadsense.jobs.sagemaker_logs import PROCESSING_GROUP
 from roadsense.jobs.target import JobState
 from tests.jobs.conftest import REGION
 from tests.jobs.sagemaker_stand_in import Story, told
+from tests.jobs.test_iam import ACTIONS, actions, read_policy
 from tests.jobs.test_sagemaker_request import IMAGE, ROLE, SPEC
 
 NAME = "roadsense-generate-1"
@@ -87,6 +88,24 @@ def test_it_is_looked_at_stopped_and_listed_like_every_job(story, words, capsys)
     assert main(["fetch", NAME, "--folder", "scenarios/big"]) == 1
     assert "has stopped, so nothing is put together" in capsys.readouterr().err
     assert main(["resume", NAME]) == 2
+
+
+def test_the_policies_allow_every_call_of_it(story, words, monkeypatch):
+    made: set[str] = set()
+    original = boto3.Session.client
+
+    def recording(session, service, *args, **kwargs):
+        client = original(session, service, *args, **kwargs)
+        client.meta.events.register("before-call", lambda model, **_: made.add(f"{service}:{model.name}"))
+        return client
+
+    monkeypatch.setattr(boto3.Session, "client", recording)
+    assert main([*words, "--submit"]) == 0
+    for command in (["status", NAME], ["logs", NAME], ["list", "--all", "--target", "sagemaker"], ["stop", NAME]):
+        assert main(command) == 0
+    needed = {ACTIONS.get(call, call) for call in made}
+    assert {"sagemaker:CreateProcessingJob", "sagemaker:StopProcessingJob", "sagemaker:ListProcessingJobs"} <= needed
+    assert sorted(needed - actions(read_policy("sagemaker-submitter"))) == []
 
 
 def test_others_jobs_are_listed_only_if_they_are_asked_for(story, words, monkeypatch):
