@@ -70,7 +70,7 @@ class SageMakerTarget:
         """Yields the lines a job printed; with `follow`, those to come until it is over. They come seconds late."""
         group = PROCESSING_GROUP if is_processing(self.describe(job_id)) else GROUP
         is_over = (lambda: self.status(job_id).state.is_over) if follow else None
-        yield from read_lines(make_client("logs", self._region), job_id, is_over, group)
+        yield from read_lines(make_client("logs", self._region), job_id, is_over, group=group)
 
     def stop(self, job_id: str) -> None:
         """Asks a job to end: it gets two minutes, in which a training keeps a checkpoint and its results."""
