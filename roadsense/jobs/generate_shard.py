@@ -16,9 +16,7 @@ from types import FrameType
 
 from roadsense.errors import RoadSenseError
 from roadsense.files import write_atomically
-from roadsense.gen_scenarios import prove_shard
 from roadsense.jobs.checksums import WHOLE, write_checksums
-from roadsense.jobs.generation import check_inputs, read_settings
 from roadsense.jobs.layout import DEFAULT_ROOT, ROOT_VARIABLE
 from roadsense.jobs.shard_layout import DIGEST_VARIABLE, ShardLayout, name_shard
 
@@ -56,6 +54,10 @@ def run_shard(layout: ShardLayout, words: Sequence[str], environment: Mapping[st
 
 
 def _prove(layout: ShardLayout, words: Sequence[str], digest: str, place: tuple[int, int]) -> Path:
+    # Two seconds, in which it already listens to signals: the first process of a container is not ended by default.
+    from roadsense.gen_scenarios import prove_shard
+    from roadsense.jobs.generation import check_inputs, read_settings
+
     shard, n_shards = place
     config = check_inputs(layout.input_dir, digest, read_settings(words))
     folder = layout.output_dir / name_shard(shard)

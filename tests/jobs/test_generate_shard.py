@@ -18,6 +18,7 @@ from roadsense.dataset import Dataset
 from roadsense.errors import DatasetError, InputError
 from roadsense.gen_scenarios import GenConfig
 from roadsense.jobs.checksums import TransferError
+from roadsense.jobs.commands import main
 from roadsense.jobs.generate import start_generation
 from roadsense.jobs.generate_shard import run_shard
 from roadsense.jobs.generated import merge_shards
@@ -27,7 +28,7 @@ from roadsense.jobs.processing_plan import plan_generation
 from roadsense.jobs.records import find_record, read_submitted_spec
 from roadsense.jobs.sagemaker import SageMakerTarget
 from roadsense.jobs.shard_layout import DIGEST_VARIABLE, ShardLayout, name_shard
-from roadsense.jobs.storage import fetch_dataset, publish_dataset, upload_folder
+from roadsense.jobs.storage import fetch_dataset, upload_folder
 from roadsense.jobs.target import JobError, JobState
 from tests.jobs.conftest import REGION
 from tests.jobs.sagemaker_stand_in import Story, told
@@ -110,19 +111,18 @@ def test_machines_prove_their_share_by_the_order_of_their_names(machines):
     assert not first.layout.message_path.exists()
 
 
-def test_the_dataset_of_the_shards_is_the_one_a_single_machine_makes(job, small_dataset, tmp_path, monkeypatch):
+def test_the_dataset_of_the_shards_is_the_one_a_single_machine_makes(job, small_dataset, tmp_path, monkeypatch, capsys):
     def refuse(*_arguments, **_options):
         raise AssertionError("what the shards have measured is measured again")
 
     monkeypatch.setattr("roadsense.augment.difficulty._measure_in_processes", refuse)
     monkeypatch.setattr("roadsense.augment.filling.prove", refuse)
-    folder = SageMakerTarget().fetch(job[0], tmp_path / "merged")
-    merged = Dataset.open(folder)
-    assert merged.digest == small_dataset.digest
+    folder = tmp_path / "merged"
+    assert main(["fetch", job[0], "--folder", str(folder), "--publish", "s3://bucket/roads"]) == 0
+    url = f"s3://bucket/roads/datasets/{small_dataset.digest}"
+    assert capsys.readouterr().out.split() == [str(folder), url]
     assert files_of(folder) == files_of(small_dataset.folder)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["merged", "runs"]
-    url = publish_dataset(folder, "s3://bucket/roads")
-    assert url == f"s3://bucket/roads/datasets/{small_dataset.digest}"
     assert Dataset.open(fetch_dataset(url, tmp_path / "cache")).digest == small_dataset.digest
 
 
