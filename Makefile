@@ -35,8 +35,11 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## augment, train, evaluate and export on a small scale, about 10 minutes; RUN=folder names the run
 	$(BIN)/roadsense demo --run-dir $(RUN)
 
-test: $(READY)  ## run all tests
-	$(BIN)/python -m pytest -q
+# A file's tests stay in one process, for what they share; one process takes up to 2 GB.
+TEST_OPTIONS ?= -n auto --maxprocesses 4 --dist loadfile
+
+test: $(READY)  ## run all tests, on up to four cores; TEST_OPTIONS= runs them one after the other
+	$(BIN)/python -m pytest -q $(TEST_OPTIONS)
 
 check: $(READY)  ## format, lint, types, and notebooks without outputs
 	$(BIN)/ruff format --check .

@@ -28,6 +28,7 @@ from roadsense.training.run_state import TRAINED
 from roadsense.training.search_space import Choice, Range, SearchSpace
 from roadsense.training.splits import find_splits
 from roadsense.training.stopping import STOP_NAME, StoppedError, StopRequest
+from roadsense.training.train_config import TrainConfig
 
 JOURNAL_NAME, TRIALS_NAME, BEST_NAME = "journal.log", "trials.csv", "best.json"
 LOOK_EVERY_S = 0.5
@@ -43,7 +44,7 @@ class SearchConfig:
         search_dir: folder of the search; one that is there already is gone on with.
         dataset_dir: see `TrainConfig`; held-out scenarios are needed.
         eval_dir: see `TrainConfig`.
-        n_trials: trials in all, those of earlier starts included.
+        n_trials: trials in all, those of earlier starts included; the first has the default settings.
         n_parallel: trials at a time.
         total_timesteps: of each trial.
         imitation_timesteps: of each trial's head start.
@@ -128,6 +129,17 @@ def suggest(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
     return settings
 
 
+def settle_defaults(space: SearchSpace) -> dict[str, Any]:
+    """Returns the defaults of `TrainConfig`, or what comes next to them in the space: what the first trial has."""
+    defaults = {name: getattr(TrainConfig, name) for name in space.ranges()}
+    for name, searched in space.ranges().items():
+        if isinstance(searched, Range):
+            defaults[name] = min(max(defaults[name], searched.low), searched.high)
+        elif defaults[name] not in searched.values:
+            defaults[name] = searched.values[0]
+    return defaults
+
+
 def _suggest_number(trial: optuna.Trial, name: str, searched: Range) -> float:
     if searched.whole:
         return trial.suggest_int(name, round(searched.low), round(searched.high), log=searched.log)
@@ -141,6 +153,8 @@ def _open_study(config: SearchConfig) -> optuna.Study:
         storage=storage, study_name="search", direction="maximize", load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=N_WARM_TRIALS),
     )  # fmt: skip
+    if not study.trials:
+        study.enqueue_trial(settle_defaults(config.space))
     # A search that goes on must not draw again what it drew at its start.
     study.sampler = optuna.samplers.TPESampler(seed=config.seed + len(study.trials))
     return study

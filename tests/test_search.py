@@ -9,7 +9,7 @@ import pytest
 from roadsense import search as searching
 from roadsense.errors import InputError
 from roadsense.runs import Run
-from roadsense.search import SearchConfig, search, suggest
+from roadsense.search import SearchConfig, search, settle_defaults, suggest
 from roadsense.training.search_space import Choice, Range, SearchSpace
 from roadsense.training.stopping import StoppedError
 from roadsense.training.train_config import TrainConfig
@@ -29,6 +29,14 @@ def test_what_is_drawn_makes_settings_within_their_ranges():
         assert 1e-4 <= config.learning_rate <= 2e-3
         assert config.n_epochs in range(3, 11)
         assert config.gamma in (0.98, 0.99, 0.995)
+
+
+def test_the_first_trial_has_the_defaults_or_what_comes_next_to_them():
+    settings = settle_defaults(SearchSpace(rollout_steps=Choice((256, 1024)), n_epochs=None))
+    assert settings["learning_rate"] == TrainConfig().learning_rate
+    assert settings["entropy_weight"] == 1e-6 > TrainConfig().entropy_weight
+    assert settings["rollout_steps"] == 256
+    assert settings.keys() == SearchSpace(n_epochs=None).ranges().keys()
 
 
 @pytest.mark.parametrize("wrong", [(2, 1), (1, 1)], ids=str)
@@ -71,4 +79,5 @@ def test_a_search_that_was_stopped_goes_on_with_its_trial(small_dataset, tmp_pat
     best = json.loads((config.search_dir / "best.json").read_text())
     assert best["score"] == table["value"].max()
     assert set(best["settings"]) == set(SMALL.ranges())
+    assert table["params_learning_rate"][0] == TrainConfig().learning_rate
     assert search(config).equals(table)

@@ -16,6 +16,7 @@ import pytest
 import torch
 from stable_baselines3 import PPO
 
+from roadsense.envs.reward import RewardWeights
 from roadsense.errors import InputError, RunError, ScenarioError, SimulationError
 from roadsense.runs import Run, open_run, read_seeds
 from roadsense.train_convoy import TrainConfig, main, train, train_seeds
@@ -152,6 +153,13 @@ def test_learning_rates_go_by_what_is_left_of_the_whole_training(schedule, half_
 def test_hazards_and_radios_of_other_cars_reach_the_environment():
     config = TrainConfig(stopped_share=0.3, cut_in_share=0.2, penetration=0.4).env_config()
     assert (config.hazards.stopped_share, config.hazards.cut_in_share, config.penetration) == (0.3, 0.2, 0.4)
+
+
+def test_weights_of_the_reward_reach_the_environment():
+    config = TrainConfig(early_braking_weight=0.3, needless_braking_weight=-1.0, jerk_weight=-0.5)
+    weights = config.env_config().weights
+    assert (weights.early_braking, weights.needless_braking, weights.jerk) == (0.3, -1.0, -0.5)
+    assert TrainConfig().env_config().weights == RewardWeights()
 
 
 def test_a_worker_that_dies_is_noted_and_the_training_goes_on_until_too_many_have(tmp_path):

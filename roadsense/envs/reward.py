@@ -6,13 +6,14 @@ from operator import mul
 from typing import NamedTuple
 
 from roadsense.envs.assist import FULL_BRAKING_MPS2
+from roadsense.errors import InputError
 
 COMFORT_MPS2 = 2.0
 """A required deceleration up to here is nothing to worry about."""
 TOLERATED_EXCESS_MPS2 = 0.5
 """The assist may brake this much harder than required before it counts as needless."""
-HARSH_JERK_MPS3 = 40.0
-"""The fastest that the brake builds up, see `roadsense.envs.assist`."""
+HARSH_JERK_MPS3 = 80.0
+"""Full braking that begins or ends within a step; the brake builds up half as fast, see `roadsense.envs.assist`."""
 
 
 class Situation(NamedTuple):
@@ -43,13 +44,24 @@ class RewardWeights:
         early_braking: of assist braking while it is required.
         needless_braking: of assist braking beyond what is required, while no hazard is active.
         jerk: of harsh changes of acceleration.
+
+    Raises:
+        InputError: for a weight of the wrong sign.
     """
 
     collision: float = -50.0
     danger: float = -2.0
     early_braking: float = 0.15
-    needless_braking: float = -0.4
-    jerk: float = -0.6
+    needless_braking: float = -0.85
+    jerk: float = -3.5
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            weight, is_wanted = getattr(self, field.name), field.name == "early_braking"
+            if not (weight >= 0 if is_wanted else weight <= 0):
+                raise InputError(
+                    f"Expected a weight of {field.name} of at {'least' if is_wanted else 'most'} 0, got {weight}."
+                )
 
 
 def danger(situation: Situation) -> float:

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -34,21 +34,25 @@ class ShardStoppedError(RoadSenseError):
 def run_shard(layout: ShardLayout, words: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
     """Proves the share of the machine a layout describes; returns the exit code.
 
-    Every error ends here: it is written to `output/message` and to standard error.
+    Every error is written to `output/message` and to standard error; one that nobody expected is raised, too.
     """
     layout.message_path.unlink(missing_ok=True)
     who = "a shard"
-    try:
-        with _listening():
-            shard, n_shards = layout.read_place()
-            who = f"shard {shard} of {n_shards}"
-            folder = _prove(layout, words, environment.get(DIGEST_VARIABLE, ""), (shard, n_shards))
-    except Exception as error:  # the job's one boundary: whatever it is, the machine says so and fails
-        is_known = isinstance(error, RoadSenseError)
-        _tell(layout, f"{who}: {error if is_known else f'{type(error).__name__}: {error}'}")
-        if not is_known:
-            raise
-        return getattr(error, "exit_code", 1)
+
+    def _tell_unexpected(_kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None:
+            _tell(layout, f"{who}: {type(error).__name__}: {error}")
+
+    with ExitStack() as ending:
+        ending.push(_tell_unexpected)
+        try:
+            with _listening():
+                shard, n_shards = layout.read_place()
+                who = f"shard {shard} of {n_shards}"
+                folder = _prove(layout, words, environment.get(DIGEST_VARIABLE, ""), (shard, n_shards))
+        except RoadSenseError as error:
+            _tell(layout, f"{who}: {error}")
+            return error.exit_code
     sys.stderr.write(f"{who}: complete in {folder}.\n")
     return 0
 

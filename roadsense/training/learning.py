@@ -46,6 +46,7 @@ def run_training(run: Run, config: TrainConfig, splits: Splits) -> None:
             closing(start_workers(splits.train_paths, config, run.deaths_path)) as env,
             closing(HeldOut(run, config, splits.eval_paths, stop)) as heldout,
         ):
+            env.hurry_when(stop.is_pressing)
             log = TrainingLog(run.metrics_path, config.total_timesteps, config.log_interval, heldout.take_finished)
             keeper = Keeper(run, config, stop, _build_sampler(config, splits), {"log": log, "heldout": heldout})
             model = build_model(env, config)

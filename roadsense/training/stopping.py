@@ -3,6 +3,7 @@
 A file named `checkpoint` asks for a checkpoint and no end; the training removes it when that is written.
 """
 
+import math
 import signal
 import threading
 import time
@@ -17,6 +18,8 @@ STOP_NAME, CHECKPOINT_NAME = "stop", "checkpoint"
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_EVERY_S = 1.0
 """The file is looked for this often."""
+PATIENCE_S = 8.0
+"""So long after the request, nothing is waited for any more; a checkpoint is to be there within 20 s."""
 
 
 class StoppedError(RoadSenseError):
@@ -37,6 +40,7 @@ class StopRequest:
         self._next_look_s = 0.0
         self._raises = False
         self.reason = ""
+        self._made_at_s = math.inf
         self._checkpoint_path = folder / CHECKPOINT_NAME
         for path in (self._path, self._checkpoint_path):
             path.unlink(missing_ok=True)
@@ -54,8 +58,15 @@ class StopRequest:
         if not self.reason and time.monotonic() >= self._next_look_s:
             self._next_look_s = time.monotonic() + LOOK_EVERY_S
             if self._path.exists():
-                self.reason = f"{STOP_NAME} file"
+                self._make(f"{STOP_NAME} file")
         return bool(self.reason)
+
+    def is_pressing(self) -> bool:
+        """Returns whether it was made so long ago that nothing is to be waited for any more."""
+        return self.is_made() and time.monotonic() - self._made_at_s > PATIENCE_S
+
+    def _make(self, reason: str) -> None:
+        self.reason, self._made_at_s = reason, time.monotonic()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -85,7 +96,7 @@ class StopRequest:
             self._raises = False
 
     def _take(self, number: int, _frame: FrameType | None) -> None:
-        self.reason = signal.Signals(number).name
+        self._make(signal.Signals(number).name)
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL if each == signal.SIGTERM else signal.default_int_handler)
         if self._raises:

@@ -9,6 +9,7 @@ from typing import Any
 
 from roadsense.envs.episode import EnvConfig
 from roadsense.envs.hazard import HazardRanges
+from roadsense.envs.reward import RewardWeights
 from roadsense.errors import InputError
 
 WORKERS_PER_CORE = 4
@@ -76,6 +77,9 @@ class TrainConfig:
         stopped_share: of them, share in which a standing vehicle is the hazard.
         cut_in_share: of them, share in which a car cuts in.
         episode_steps: steps until an episode is cut.
+        early_braking_weight: reward for braking while it is required, at least 0, see `roadsense.envs.reward`.
+        needless_braking_weight: reward for braking beyond what is required, at most 0: the less, the calmer.
+        jerk_weight: reward for harsh changes of acceleration, at most 0: the less, the gentler and the later.
         sampler: `uniform`, or `plr`: scenarios whose value is learned worst come more often. PLR with PPO only.
         log_interval: steps between two lines of metrics, at least one rollout.
         checkpoint_interval: steps between two checkpoints, at least one rollout. All environments begin anew at each.
@@ -119,10 +123,13 @@ class TrainConfig:
     stopped_share: float = 0.1
     cut_in_share: float = 0.0
     episode_steps: int = 500
+    early_braking_weight: float = RewardWeights.early_braking
+    needless_braking_weight: float = RewardWeights.needless_braking
+    jerk_weight: float = RewardWeights.jerk
     sampler: str = "uniform"
     log_interval: int = 4_000
     checkpoint_interval: int = 200_000
-    eval_interval: int = 500_000
+    eval_interval: int = 200_000
     eval_dir: str | None = None
     eval_episodes: int = 100
     eval_workers: int = 1
@@ -160,6 +167,11 @@ class TrainConfig:
             v2v_randomised=self.v2v_randomised,
             penetration=self.penetration,
             step_info=False,
+            weights=RewardWeights(
+                early_braking=self.early_braking_weight,
+                needless_braking=self.needless_braking_weight,
+                jerk=self.jerk_weight,
+            ),
             hazards=HazardRanges(
                 probability=self.hazard_probability,
                 stopped_share=self.stopped_share,

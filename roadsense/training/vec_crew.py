@@ -1,6 +1,6 @@
 """The worker processes of `ConvoyVecEnv`: told and heard all at once, and replaced when they die."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing import util
 from typing import Any, NamedTuple
 
@@ -67,12 +67,14 @@ class Crew:
         entropy: the seed, and how many were replaced since it was set.
         weights: probability of each scenario in those that are started; None for uniform.
         reset_infos: what each worker's last reset said.
+        is_over: whether there is no more time to wait for a worker; asked every second of waiting.
     """
 
     def __init__(self, shared: SharedArrays, register: DeathRegister, n_workers: int, seed: int):
         self._shared, self._register = shared, register
         self.entropy = (seed, 0)
         self.weights: NDArray[np.float64] | None = None
+        self.is_over: Callable[[], bool] = lambda: False
         self.reset_infos: list[dict[str, Any]] = [{} for _ in range(n_workers)]
         self._links: list[WorkerLink] = []
         # Before multiprocessing's own end, which would wait for workers that nobody has told.
@@ -99,7 +101,7 @@ class Crew:
             link.ask("reset", seed, its_options)
         for index, link in enumerate(self._links):
             try:
-                self.reset_infos[index] = link.answer()
+                self.reset_infos[index] = link.answer(self.is_over)
             except WorkerGone as gone:
                 self._replace(index, str(gone))
 
@@ -116,7 +118,7 @@ class Crew:
         mistake: Exception | None = None
         for index in indices:
             try:
-                answers.append(self._links[index].answer())
+                answers.append(self._links[index].answer(self.is_over))
             except WorkerGone as gone:
                 self._replace(index, str(gone))
                 mistake = SimulationError(f"Worker {index} died in {name}: {gone}")
@@ -159,7 +161,7 @@ class Crew:
     def _hear(self, index: int, order: Order, infos: Infos) -> bool:
         """Takes in the next message of a worker, or its death; returns whether it is done."""
         try:
-            news: News | None = self._links[index].answer()
+            news: News | None = self._links[index].answer(self.is_over)
         except WorkerGone as gone:
             row = min(int(self._shared.n_rows[index]), order.n_rows - 1)
             infos[row, index] = self._bury(index, row, order, str(gone))
@@ -197,7 +199,7 @@ class Crew:
             seed = np.random.SeedSequence((self.entropy[0], index, self.entropy[1])).generate_state(1)[0]
             self._links[index].ask("reset", int(seed), {}, row)
             try:
-                self.reset_infos[index] = self._links[index].answer()
+                self.reset_infos[index] = self._links[index].answer(self.is_over)
             except WorkerGone as gone:
                 reason = str(gone)
             else:

@@ -79,6 +79,10 @@ class ConvoyVecEnv(VecEnv):
         """Process ids of the workers."""
         return self._crew.pids
 
+    def hurry_when(self, is_over: Callable[[], bool]) -> None:
+        """Sets what says that there is no more time to wait for a worker, which then counts as stuck."""
+        self._crew.is_over = is_over
+
     def reset(self) -> dict[str, NDArray[np.float32]]:
         """Starts an episode in each worker, with the seeds and options that were set since the last reset."""
         self._finish_step()

@@ -6,7 +6,8 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,8 @@ from roadsense.training.vec_worker import CALL, DIED, DONE, FAILED, STEP, Worker
 
 ANSWER_LIMIT_S = 120.0
 """A worker that says nothing for this long is stuck; 512 steps take a second or a few, a start as much."""
+LOOK_EVERY_S = 1.0
+"""How often whoever waits is asked whether waiting is still wanted."""
 END_LIMIT_S = 5.0
 """How long a worker may take to end when asked to; then it is killed."""
 _PRELOADED = ["roadsense.training.vec_worker"]
@@ -71,21 +74,25 @@ class WorkerLink:
         except OSError:
             pass
 
-    def answer(self) -> Any:
+    def answer(self, is_over: Callable[[], bool] = lambda: False) -> Any:
         """Waits for the worker; returns what it tells, or None when it is done and has nothing to tell.
+
+        Args:
+            is_over: whether there is no more time to wait.
 
         Raises:
             WorkerGone: if it died or says nothing within `ANSWER_LIMIT_S`; it is dead then.
             CallFailed: if a call raised an error.
         """
         try:
+            self._wait(is_over)
             kind = os.read(self._fd, 1)
             if kind == DONE:
                 return None
             message: Any = self._link.recv() if kind else None
-        except BlockingIOError:
+        except BlockingIOError as error:
             self.kill()
-            raise WorkerGone(f"stuck: nothing was heard for {ANSWER_LIMIT_S:g} s, so it was killed") from None
+            raise WorkerGone(f"stuck: {error}, so it was killed") from None
         except (EOFError, ConnectionResetError):
             kind = b""
         if kind == FAILED:
@@ -94,6 +101,14 @@ class WorkerLink:
             self.kill(END_LIMIT_S)
             raise WorkerGone(message if kind else _explain_exit(self.process.exitcode))
         return message
+
+    def _wait(self, is_over: Callable[[], bool]) -> None:
+        """Waits until there is something to read."""
+        begin_s = time.monotonic()
+        while not self._link.poll(LOOK_EVERY_S):
+            waited_s = time.monotonic() - begin_s
+            if waited_s >= ANSWER_LIMIT_S or is_over():
+                raise BlockingIOError(f"nothing was heard for {waited_s:.0f} s")
 
     def kill(self, patience_s: float = 0.0) -> None:
         """Ends the process at once, or after waiting for its own end. May be called again."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.reward import TERMS, RewardWeights, Situation, reward_terms, weigh
+from roadsense.errors import InputError
 
 CALM = Situation(collision=False, required_mps2=0.0, assist_mps2=0.0, hazard_active=False, jerk_mps3=0.0)
 situations = st.builds(
@@ -66,7 +67,7 @@ def test_needless_braking_is_what_the_assist_gives_beyond_it(required, assist, v
     assert term("needless_braking", required_mps2=required, assist_mps2=assist, hazard_active=True) == 0.0
 
 
-@pytest.mark.parametrize(("jerk", "value"), [(0, 0), (20, 0.25), (-20, 0.25), (40, 1), (-200, 1)])
+@pytest.mark.parametrize(("jerk", "value"), [(0, 0), (20, 0.0625), (-40, 0.25), (80, 1), (-200, 1)])
 def test_jerk_is_squared(jerk, value):
     assert term("jerk", jerk_mps3=jerk) == pytest.approx(value)
 
@@ -97,7 +98,7 @@ def test_terms_grow_the_way_they_should(situation, more):
 def test_the_sum_is_the_one_by_hand():
     situation = Situation(collision=True, required_mps2=5.0, assist_mps2=4.0, hazard_active=False, jerk_mps3=20.0)
     weights = RewardWeights(collision=-10, danger=-2, early_braking=0.4, needless_braking=-3, jerk=-0.2)
-    assert reward(situation, weights) == pytest.approx(-10 - 2 * 0.5 + 0.4 * 0.5 - 0 - 0.2 * 0.25)
+    assert reward(situation, weights) == pytest.approx(-10 - 2 * 0.5 + 0.4 * 0.5 - 0 - 0.2 * 0.0625)
 
 
 def stated_range():
@@ -123,3 +124,11 @@ def test_braking_as_required_is_never_worse_than_not_braking(required, hazard):
     there = CALM._replace(required_mps2=required, hazard_active=hazard)
     braking = there._replace(assist_mps2=required)
     assert reward(braking) >= reward(there)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"collision": 1.0}, {"early_braking": -0.1}, {"jerk": 0.1}, {"danger": float("nan")}]
+)
+def test_weights_of_the_wrong_sign_are_refused(wrong):
+    with pytest.raises(InputError, match=f"weight of {next(iter(wrong))}"):
+        RewardWeights(**wrong)

@@ -3,6 +3,7 @@ description at a stand-in over HTTP, everything in between the real thing."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -200,6 +201,15 @@ def test_a_machine_that_cannot_tell_which_it_is_says_so(tmp_path, resources, con
     machine.layout.resources_path.write_text(resources)
     assert run_shard(machine.layout, machine.words, {DIGEST_VARIABLE: machine.digest}) == InputError.exit_code
     assert machine.message.startswith("a shard: Expected the names of the job's machines")
+
+
+def test_an_error_nobody_expected_is_told_too(tmp_path, config):
+    machine = Machine(tmp_path / "full", config, "algo-1")
+    machine.layout.output_dir.parent.mkdir(parents=True, exist_ok=True)
+    machine.layout.output_dir.write_text("in the way")
+    with pytest.raises(OSError, match="processing/output"):
+        run_shard(machine.layout, machine.words, {DIGEST_VARIABLE: machine.digest})
+    assert re.match(r"shard 0 of 2: \w+Error: ", machine.message)
 
 
 def test_shards_of_another_number_are_refused(machines, config, tmp_path):

@@ -1,7 +1,9 @@
 """Resume: a training that was broken off, in any way, ends as one that never was."""
 
+import os
 import random
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -63,6 +65,23 @@ def test_a_killed_program_loses_at_most_an_interval_and_one_that_is_stopped_says
     assert f"--resume {run.folder}" in words
     train(TrainConfig(resume=str(run.folder)))
     assert_same_weights(unbroken, run, PPO)
+
+
+def test_a_stop_does_not_wait_for_a_worker_that_is_stuck(unbroken, tmp_path):
+    run = Run(tmp_path / "broken")
+    process = start_tiny(run.folder, **LONG)
+    wait_until(lambda: timesteps_of(run) > 0, process)
+    worker = next(grandchild for child in children(process.pid) for grandchild in children(child))
+    os.kill(worker, signal.SIGSTOP)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert (process.returncode, run.read_state().name) == (143, "stopped")
+    train(TrainConfig(resume=str(run.folder)))
+    assert_same_weights(unbroken, run, PPO)
+
+
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.mark.parametrize("algorithm", ["sac", "tqc"])
