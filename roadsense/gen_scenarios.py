@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
@@ -16,11 +15,15 @@ from roadsense.augment.convoy_naming import ConvoyNaming
 from roadsense.augment.offers import add_offers
 from roadsense.augment.proving import fill_dataset
 from roadsense.augment.ranges import VariationRanges, read_ranges
-from roadsense.augment.shards import OUTCOMES, SCENARIOS, take_shards, write_shard
+from roadsense.augment.records import ScenarioRecord
+from roadsense.augment.shards import OUTCOMES, SCENARIOS, Shard, hash_scenario, take_shards, write_shard
 from roadsense.augment.working_folder import clear_strays, hold_working_folder, refuse_existing, release
 from roadsense.command import run_command
 from roadsense.dataset import SCHEMA_VERSION, Dataset, compute_digest, current_versions, write_manifest
 from roadsense.errors import GateError, InputError
+
+if TYPE_CHECKING:
+    from roadsense.augment.difficulty import Difficulty
 
 WIDE_FACTOR = 1.5
 """How much wider than the others' the ranges of the split eval_wide are."""
@@ -147,8 +150,9 @@ def prove_shard(config: GenConfig) -> Path:
     key = _key(config, {base.name: base.hash_files() for base in bases})
     with hold_working_folder(output_dir, key) as working:
         _make_folders(working)
-        fill_dataset(working, bases, config)
-        write_shard(working, key, config.shard, config.n_shards)
+        records, _ = fill_dataset(working, bases, config)
+        difficulty = _measure(working / SCENARIOS, records, config, known={})
+        write_shard(working, Shard(key, config.shard, config.n_shards, difficulty))
         working.rename(output_dir)
     return output_dir
 
@@ -160,7 +164,9 @@ def _make_folders(working: Path) -> None:
 
 
 def _key(config: GenConfig, hashes: Mapping[str, Any]) -> str:
-    content = [SCHEMA_VERSION, current_versions(), config.settings, hashes]
+    # Of Python, releases of one minor version make the same dataset: an image's and a laptop's need not be the same.
+    versions = {**current_versions(), "python": "{}.{}".format(*sys.version_info)}
+    content = [SCHEMA_VERSION, versions, config.settings, hashes]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -181,14 +187,13 @@ def _make_dataset(
     working: Path, bases: Sequence[Base], hashes: Mapping[str, Mapping[str, str]], config: GenConfig
 ) -> Path:
     from roadsense.augment.dataset_card import write_card
-    from roadsense.augment.difficulty import measure_difficulty
 
     folder = working / SCENARIOS
     _make_folders(working)
-    take_shards(working, config.shards, working.name)
+    known = take_shards(working, config.shards, working.name)
     records, refusals = fill_dataset(working, bases, config)
-    rows = measure_difficulty([folder / record.config for record in records], config.workers or os.cpu_count() or 1)
-    records = [replace(record, difficulty=row) for record, row in zip(records, rows, strict=True)]
+    difficulty = _measure(folder, records, config, known)
+    records = [replace(record, difficulty=difficulty[hash_scenario(record)]) for record in records]
     dataset = Dataset(
         folder=folder,
         digest=compute_digest(config.settings, records),
@@ -203,6 +208,18 @@ def _make_dataset(
     write_manifest(dataset)
     write_card(folder)
     return folder
+
+
+def _measure(
+    folder: Path, records: Sequence[ScenarioRecord], config: GenConfig, known: Mapping[str, "Difficulty"]
+) -> dict[str, "Difficulty"]:
+    """Returns how hard the scenarios are, by `hash_scenario`; what is known is not driven again."""
+    from roadsense.augment.difficulty import measure_difficulty
+
+    missing = {hash_scenario(record): folder / record.config for record in records}
+    missing = {key: path for key, path in missing.items() if key not in known}
+    rows = measure_difficulty(list(missing.values()), config.workers) if missing else []
+    return {**known, **dict(zip(missing, rows, strict=True))}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,14 +23,14 @@ def trace_lineage(run: Run) -> dict[str, str]:
     Raises:
         RunError: if it has no manifest or no settings.
     """
-    manifest, config = _read(run)
+    manifest, config = read_origin(run)
     job = manifest.get("job") or {}
     clean = {True: ", nothing changed", False: ", with changes that are not in it", None: ""}[manifest.get("git_clean")]
     return {
         "policy": f"{run.model_path} (sha256 {hash_file(run.model_path)})" if run.model_path.is_file() else "none yet",
         "settings": f"{run.config_path} (sha256 {hash_file(run.config_path)})",
         "seeds": _spell(config.get("seeds") or config.get("seed")),
-        "dataset": f"{job.get('dataset_url') or config.get('dataset_dir')} (digest {_spell(_digest(manifest))})",
+        "dataset": f"{job.get('dataset_url') or config.get('dataset_dir')} (digest {_spell(find_digest(manifest))})",
         "code": f"git commit {_spell(manifest.get('git_commit'))}{clean}",
         "image": _spell(job.get("image")),
         "job": _spell(job.get("arn") or job.get("name")),
@@ -44,7 +44,7 @@ def list_commands(run: Run) -> list[str]:
     Raises:
         RunError: if it has no manifest or no settings, or its code isn't known.
     """
-    manifest, config = _read(run)
+    manifest, config = read_origin(run)
     commit = manifest.get("git_commit")
     if not commit:
         raise RunError(f"{run.folder} does not say which code it was made with, so it cannot be made again exactly.")
@@ -55,26 +55,32 @@ def list_commands(run: Run) -> list[str]:
         )
     job = manifest.get("job") or {}
     dataset = job.get("dataset_url") or config.get("dataset_dir", "")
-    lines.append(f"# The dataset needs the digest {_digest(manifest) or UNKNOWN}.")
+    lines.append(f"# The dataset needs the digest {find_digest(manifest) or UNKNOWN}.")
     if job.get("dataset_url"):
         config = {**config, "dataset_dir": f"{dataset.rstrip('/')}/train"}
-    settings = [f"--{name} {_spell_option(value)}" for name, value in _changed(config).items()]
+    settings = [f"--{name} {_spell_option(value)}" for name, value in list_changed(config).items()]
     lines.append(" ".join([".venv/bin/roadsense train", *settings, "--run_dir runs/reproduced"]))
     return lines
 
 
-def _read(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_origin(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns a run's manifest and its settings.
+
+    Raises:
+        RunError: if one is missing.
+    """
     try:
         return run.read_manifest(), run.read_config()
     except (OSError, json.JSONDecodeError) as error:
         raise RunError(f"Expected a run with a manifest and settings in {run.folder}: {error}.") from error
 
 
-def _digest(manifest: Mapping[str, Any]) -> Any:
+def find_digest(manifest: Mapping[str, Any]) -> Any:
+    """Returns the digest of the dataset a run was trained on, or None if its manifest doesn't say."""
     return manifest.get("dataset_digest") or manifest.get("train_digest")
 
 
-def _changed(config: Mapping[str, Any]) -> dict[str, Any]:
+def list_changed(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the settings that differ from the defaults, those of the preset included in it."""
     defaults = {each.name: each.default for each in fields(TrainConfig)}
     defaults |= dict(PRESETS.get(config.get("preset", "default"), {}))

@@ -9,10 +9,11 @@ import boto3
 import pytest
 
 from roadsense.jobs.doctor import GOOD, DoctorConfig, examine
-from tests.jobs.conftest import REGION, aws, aws_server, no_aws
-from tests.jobs.test_iam import actions, read_policy
+from tests.jobs.conftest import REGION, aws, aws_server, enforced_policies, no_aws
+from tests.jobs.test_ec2 import account
+from tests.jobs.test_iam import ALLOWED, actions, assume, attempt, read_policy, stocked
 
-__all__ = ["aws", "aws_server", "no_aws"]
+__all__ = ["account", "aws", "aws_server", "no_aws", "stocked"]
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "infra" / "roadsense.template.json"
@@ -67,10 +68,29 @@ def test_policies_for_sagemaker_are_valid_and_name_every_right(aws, name):
     policy = read_policy(name)
     boto3.client("iam").create_policy(PolicyName=name, PolicyDocument=json.dumps(policy))
     assert "${" not in json.dumps(policy)
+    assert len(json.dumps(policy)) < 6144  # the limit of a managed policy
     assert not [action for action in actions(policy) if "*" in action]
     wide = {
         action for each in policy["Statement"] if each["Resource"] == "*" for action in actions({"Statement": [each]})
     }
     assert wide <= {
-        "ecr:GetAuthorizationToken", "cloudwatch:PutMetricData", "sagemaker:Search", "pricing:GetProducts",
+        "ecr:GetAuthorizationToken", "cloudwatch:PutMetricData", "pricing:GetProducts", "sagemaker:ListProcessingJobs",
+        "sagemaker:Search",
     }  # fmt: skip
+
+
+def test_the_execution_role_reads_bases_and_datasets_and_writes_jobs_only(stocked):
+    session = assume("sagemaker-role")
+    s3 = session.client("s3")
+    boto3.client("s3").put_object(Bucket="cars", Key="rs/bases/b1/bases/town/routes.rou.xml", Body=b"x")
+    with enforced_policies(stocked):
+        got = {
+            "reads bases": attempt(lambda: s3.get_object(Bucket="cars", Key="rs/bases/b1/bases/town/routes.rou.xml")),
+            "reads a dataset": attempt(lambda: s3.get_object(Bucket="cars", Key="rs/datasets/d1/manifest.json")),
+            "lists bases": attempt(lambda: s3.list_objects_v2(Bucket="cars", Prefix="rs/bases/b1/")),
+            "writes a job": attempt(lambda: s3.put_object(Bucket="cars", Key="rs/jobs/j1/shards/x", Body=b"x")),
+            "changes bases": attempt(lambda: s3.put_object(Bucket="cars", Key="rs/bases/b1/x", Body=b"x")),
+            "changes a dataset": attempt(lambda: s3.put_object(Bucket="cars", Key="rs/datasets/d1/x", Body=b"x")),
+            "reads others'": attempt(lambda: s3.get_object(Bucket="cars", Key="others/secret")),
+        }
+    assert [what for what, answer in got.items() if answer == ALLOWED] == list(got)[:4]

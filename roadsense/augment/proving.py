@@ -33,13 +33,16 @@ def fill_dataset(
     Raises:
         GateError: if too many draws of one base are refused.
     """
-    slots = {split: own_slots(each, config.shard, config.n_shards) for split, each in _deal(bases, config).items()}
+    dealt = _deal(bases, config)
+    slots = {split: own_slots(each, config.shard, config.n_shards) for split, each in dealt.items()}
     rules = FillRules(config.ranges, config.min_split_distance, config.max_refusals_per_base)
     n_all = sum(map(len, slots.values()))
     with _workers(config.workers or os.cpu_count()) as pool, progress_bar(n_all, "proving", "scenario") as bar:
         filler = Filler(working, rules, pool, bar)
         records = filler.fill(slots["train"], trained={})
-        trained = train_places(slots["train"], config.ranges)
+        # Of other shards' train draws, the few that are drawn again are not known here: who puts the shards together
+        # holds every held-out draw apart once more, and proves what that changes.
+        trained = train_places(dealt["train"], config.ranges)
         for split in SPLITS[1:]:
             records += filler.fill(slots[split], trained)
     return records, filler.refusals

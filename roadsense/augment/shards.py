@@ -4,14 +4,21 @@ A draw is decided by the settings, its number and how often it was drawn again, 
 together is the one that a single machine makes, byte for byte; a draw that no part has proven is proven at the end.
 """
 
+import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from roadsense.augment.records import ScenarioRecord
 from roadsense.augment.slots import Slot
 from roadsense.errors import DatasetError
 from roadsense.files import write_atomically
+
+if TYPE_CHECKING:
+    from roadsense.augment.difficulty import Difficulty
 
 SHARD_NAME = "shard.json"
 OUTCOMES, SCENARIOS = "outcomes", "dataset"
@@ -22,36 +29,68 @@ def own_slots(slots: Sequence[Slot], shard: int, n_shards: int) -> list[Slot]:
     return [slot for slot in slots if slot.number % n_shards == shard]
 
 
-def write_shard(folder: Path, key: str, shard: int, n_shards: int) -> None:
-    """Marks a folder as a shard that is complete.
+@dataclass(frozen=True)
+class Shard:
+    """What a shard says of itself.
 
-    Args:
-        folder: holds what was proven.
-        key: stands for the settings and base files.
+    Attributes:
+        key: stands for the settings, base files and versions it was made with.
         shard: its number, from 0.
         n_shards: how many there are.
+        difficulty: how hard each of its scenarios is (see `difficulty.py`), by `hash_scenario`.
     """
-    write_atomically(
-        folder / SHARD_NAME, json.dumps({"key": key, "shard": shard, "n_shards": n_shards}, indent=2) + "\n"
-    )
+
+    key: str
+    shard: int
+    n_shards: int
+    difficulty: Mapping[str, "Difficulty"]
 
 
-def take_shards(working: Path, shards: Sequence[Path], key: str) -> None:
+def hash_scenario(record: ScenarioRecord) -> str:
+    """Returns what stands for a scenario's files: a draw that takes the place of another has other ones."""
+    return hashlib.sha256(json.dumps(record.files, sort_keys=True).encode()).hexdigest()
+
+
+def write_shard(folder: Path, shard: Shard) -> None:
+    """Marks a folder, which holds what was proven, as a shard that is complete."""
+    write_atomically(folder / SHARD_NAME, json.dumps(asdict(shard), indent=1, allow_nan=False) + "\n")
+
+
+def read_shard(folder: Path) -> Shard:
+    """Returns what a shard says of itself.
+
+    Raises:
+        DatasetError: if the folder is no shard that is complete.
+    """
+    path = Path(folder) / SHARD_NAME
+    if not path.is_file():
+        raise DatasetError(f"Expected a shard with {SHARD_NAME} in {folder}, found none: was it ended early?")
+    try:
+        return Shard(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DatasetError(f"{path} is not one that this version writes ({error}). Make the shard again.") from error
+
+
+def take_shards(working: Path, shards: Sequence[Path], key: str) -> dict[str, "Difficulty"]:
     """Takes what shards have proven into a working folder; what it has itself stays.
+
+    Returns:
+        How hard the shards' scenarios are, as they measured it, by `hash_scenario`.
 
     Raises:
         DatasetError: if one is no shard, or was made with other settings, base files or versions.
     """
+    difficulty: dict[str, Difficulty] = {}
     for folder in shards:
-        path = Path(folder) / SHARD_NAME
-        if not path.is_file():
-            raise DatasetError(f"Expected a shard with {SHARD_NAME} in {folder}, found none: was it ended early?")
-        if json.loads(path.read_text(encoding="utf-8"))["key"] != key:
+        shard = read_shard(folder)
+        if shard.key != key:
             raise DatasetError(
                 f"{folder} was made with other settings, base files or versions. Make it again with the same."
             )
+        difficulty |= shard.difficulty
     for folder in shards:
         _take(working, Path(folder))
+    return difficulty
 
 
 def _take(working: Path, shard: Path) -> None:

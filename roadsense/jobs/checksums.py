@@ -10,6 +10,8 @@ from roadsense.files import hash_file, write_atomically
 CHECKSUMS_NAME = "manifest.sha256.json"
 RESULTS = ("model", "output", "checkpoints")
 """Folders of a job that hold results."""
+WHOLE = (".",)
+"""The folder itself, for one that is sent away by itself."""
 
 
 class TransferError(RoadSenseError):
@@ -17,9 +19,13 @@ class TransferError(RoadSenseError):
 
 
 def write_checksums(folder: Path, below: Sequence[str] = RESULTS) -> Path:
-    """Writes the SHA-256 of each file in some folders of a folder, by its path, and returns the file's path."""
-    sums = {path.relative_to(folder).as_posix(): hash_file(path) for name in below for path in _files(folder / name)}
+    """Writes the SHA-256 of each file in some folders of a folder, by its path, and returns the file's path.
+
+    `below` of `WHOLE` takes the whole folder, but the file of checksums itself.
+    """
     target = folder / CHECKSUMS_NAME
+    files = [path for name in below for path in _files(folder / name) if path != target]
+    sums = {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
     write_atomically(target, json.dumps(sums, indent=1) + "\n")
     return target
 

@@ -96,10 +96,12 @@ class FetchConfig(JobConfig):
     """Settings of `roadsense job fetch`.
 
     Attributes:
-        folder: new folder for the results; by default `runs/<name>`.
+        folder: new folder for the results; by default `runs/<name>`. Of a generation, that is the dataset.
+        publish: `s3://bucket/prefix` the dataset of a generation is sent to, too, as by `roadsense job publish`.
     """
 
     folder: Path | None = None
+    publish: str | None = None
 
 
 @dataclass(frozen=True)

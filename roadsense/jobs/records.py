@@ -11,6 +11,7 @@ from roadsense.jobs.spec import JobSpec, spec_from_values
 
 RECORDS_DIR = Path("runs") / "jobs"
 RECORD_NAME = "job.json"
+NOTEBOOK, GENERATION = "notebook", "generation"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class JobRecord:
         target: where it runs.
         region: of AWS it was submitted to; None for the configured one.
         output: folder or S3 URL of its results.
+        kind: `notebook`, or `generation` of a dataset.
     """
 
     name: str
@@ -30,11 +32,12 @@ class JobRecord:
     target: str
     region: str | None = None
     output: str = ""
+    kind: str = NOTEBOOK
 
 
-def write_record(spec: JobSpec, job_id: str) -> Path:
+def write_record(spec: JobSpec, job_id: str, kind: str = NOTEBOOK) -> Path:
     """Remembers a job that was just submitted; returns the file."""
-    record = JobRecord(spec.name or "", job_id, spec.target, spec.region, spec.output)
+    record = JobRecord(spec.name or "", job_id, spec.target, spec.region, spec.output, kind)
     path = RECORDS_DIR / record.name / RECORD_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps({**asdict(record), "spec": asdict(spec)}, indent=2) + "\n")
@@ -76,11 +79,13 @@ def read_submitted_spec(record: JobRecord) -> JobSpec:
     """Returns the spec a job was submitted with.
 
     Raises:
-        InputError: if it was not submitted from here.
+        InputError: if it was not submitted from here, or runs no notebook.
     """
     path = RECORDS_DIR / record.name / RECORD_NAME
     if not path.is_file():
         raise InputError(f"Expected a job that was submitted from here, but {record.name} is not remembered.")
+    if record.kind != NOTEBOOK:
+        raise InputError(f"Expected a job that runs a notebook, but {record.name} is the {record.kind} of a dataset.")
     return spec_from_values(json.loads(path.read_text())["spec"], str(path))
 
 

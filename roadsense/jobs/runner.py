@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roadsense.errors import InputError, NotebookError, RoadSenseError
-from roadsense.jobs.checksums import write_checksums
+from roadsense.jobs.checksums import CHECKSUMS_NAME, WHOLE, write_checksums
 from roadsense.jobs.heartbeat import Heartbeat
 from roadsense.jobs.job_plan import JobPlan, plan_job
 from roadsense.jobs.layout import JobLayout, open_layout
@@ -92,7 +92,7 @@ def run_job(layout: JobLayout, environment: Mapping[str, str] = os.environ) -> i
     signals = StopSignals(layout.stop_path)
     with signals.listening():
         layout.make_folders()
-        for path in (layout.failure_path, layout.stop_path):
+        for path in (layout.failure_path, layout.stop_path, layout.model_dir / CHECKSUMS_NAME):
             path.unlink(missing_ok=True)
         heart = Heartbeat(layout.state_path)
         try:
@@ -111,7 +111,9 @@ def run_job(layout: JobLayout, environment: Mapping[str, str] = os.environ) -> i
 
 
 def _end(layout: JobLayout, heart: Heartbeat, state: str, reason: str) -> None:
+    """Leaves how it ended, and checksums: of the model, which SageMaker takes away by itself, and of everything."""
     heart.write(state, reason)
+    write_checksums(layout.model_dir, WHOLE)
     write_checksums(layout.root)
 
 

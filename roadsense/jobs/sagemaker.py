@@ -1,7 +1,7 @@
-"""Jobs on SageMaker: training jobs, and tuning jobs with their trials, each known by its name."""
+"""Jobs on SageMaker: training jobs, tuning jobs with their trials, and Processing jobs, each known by its name."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 from roadsense.errors import InputError
 from roadsense.jobs.cloud_session import CloudError, find_owner, find_region, make_client, translate_errors
 from roadsense.jobs.cost import list_price
-from roadsense.jobs.sagemaker_logs import read_lines
+from roadsense.jobs.processing import describe_processing, is_processing, list_processing
+from roadsense.jobs.sagemaker_logs import GROUP, PROCESSING_GROUP, read_lines
 from roadsense.jobs.sagemaker_plan import SageMakerPlan, plan_training, plan_tuning
 from roadsense.jobs.sagemaker_results import fetch_results
 from roadsense.jobs.sagemaker_send import send
@@ -26,6 +27,8 @@ STATES = {
     "Failed": JobState.FAILED,
     "Stopped": JobState.STOPPED,
 }
+NOT_STARTED = "9999"
+"""Sorts jobs that wait before all others."""
 WAITING_PHASES = ("Starting", "Pending", "LaunchingMLInstances", "PreparingTrainingStack")
 MISSING_CODES, MISSING_WORDS = ("ResourceNotFound", "ValidationException"), ("not found", "could not find")
 """How SageMaker says that there is no such job: by its text alone, behind a code of many meanings."""
@@ -59,31 +62,43 @@ class SageMakerTarget:
         return self._send(plan_tuning(spec, config, space, ask=True))
 
     def status(self, job_id: str) -> JobStatus:
-        """Returns what a training job is doing, with SageMaker's own word for the phase, and what it has cost."""
-        return describe_job(self._describe(job_id), find_region(self._region))
+        """Returns what a job is doing, with SageMaker's own word for the phase, and what it has cost."""
+        job, region = self.describe(job_id), find_region(self._region)
+        return describe_processing(job, region) if is_processing(job) else describe_job(job, region)
 
     def logs(self, job_id: str, follow: bool) -> Iterator[str]:
         """Yields the lines a job printed; with `follow`, those to come until it is over. They come seconds late."""
-        self._describe(job_id)
-        yield from read_lines(
-            make_client("logs", self._region), job_id, (lambda: self.status(job_id).state.is_over) if follow else None
-        )
+        group = PROCESSING_GROUP if is_processing(self.describe(job_id)) else GROUP
+        is_over = (lambda: self.status(job_id).state.is_over) if follow else None
+        yield from read_lines(make_client("logs", self._region), job_id, is_over, group=group)
 
     def stop(self, job_id: str) -> None:
-        """Asks a job to end: it gets two minutes, in which it keeps a checkpoint and its results."""
-        if not self.status(job_id).state.is_over:
-            with translate_errors():
+        """Asks a job to end: it gets two minutes, in which a training keeps a checkpoint and its results."""
+        if self.status(job_id).state.is_over:
+            return
+        of_processing = is_processing(self.describe(job_id))
+        with translate_errors():
+            if of_processing:
+                self._client().stop_processing_job(ProcessingJobName=job_id)
+            else:
                 self._client().stop_training_job(TrainingJobName=job_id)
 
     def fetch(self, job_id: str, folder: Path) -> Path:
-        """Brings a job's results into a new folder, checked; those of a stopped job are what there is.
+        """Brings a job's results into a new folder, checked; those of a stopped training are what there is.
+
+        Of a generation that is the dataset, put together of its shards.
 
         Raises:
             InputError: if the folder is there.
             JobError: if the job left nothing yet.
             TransferError: if what arrived is not what the job left.
         """
-        return fetch_results(self._describe(job_id), folder, self._region)
+        job = self.describe(job_id)
+        if is_processing(job):
+            from roadsense.jobs.generated import fetch_generated  # a second, which a training need not wait for
+
+            return fetch_generated(job, folder, find_region(self._region))
+        return fetch_results(job, folder, self._region)
 
     def list_jobs(self, everyone: bool) -> list[JobStatus]:
         """Returns one's own jobs, the newest first, or with `everyone` all that still cost, whoever started them."""
@@ -99,7 +114,8 @@ class SageMakerTarget:
                 SortOrder="Descending",
             )  # fmt: skip
             found = [result["TrainingJob"] for page in pages for result in page["Results"]]
-        return [describe_job(job, region) for job in found]
+        jobs = [describe_job(job, region) for job in found] + list_processing(self._client(), region, everyone)
+        return sorted(jobs, key=lambda job: job.started or NOT_STARTED, reverse=True)
 
     def _send(self, plan: SageMakerPlan) -> str:
         if plan.local_dataset:
@@ -111,14 +127,25 @@ class SageMakerTarget:
     def _client(self) -> Any:
         return make_client("sagemaker", self._region)
 
-    def _describe(self, job_id: str) -> dict[str, Any]:
-        try:
-            with translate_errors():
-                return self._client().describe_training_job(TrainingJobName=job_id)
-        except CloudError as error:
-            if error.code in MISSING_CODES and any(word in str(error).lower() for word in MISSING_WORDS):
-                raise InputError(f"Expected a training job, and SageMaker knows none named {job_id!r}.") from error
-            raise
+    def describe(self, job_id: str) -> dict[str, Any]:
+        """Returns a training job as SageMaker describes it, else a Processing job of that name."""
+        client = self._client()
+        job = _ask_for(lambda: client.describe_training_job(TrainingJobName=job_id))
+        job = job or _ask_for(lambda: client.describe_processing_job(ProcessingJobName=job_id))
+        if job is None:
+            raise InputError(f"Expected a training or a Processing job, and SageMaker knows none named {job_id!r}.")
+        return job
+
+
+def _ask_for(describe: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    """Returns what SageMaker says of a job, or None if there is none."""
+    try:
+        with translate_errors():
+            return describe()
+    except CloudError as error:
+        if error.code in MISSING_CODES and any(word in str(error).lower() for word in MISSING_WORDS):
+            return None
+        raise
 
 
 def describe_job(job: dict[str, Any], region: str) -> JobStatus:

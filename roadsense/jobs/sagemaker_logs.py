@@ -7,43 +7,53 @@ from typing import Any
 from roadsense.jobs.cloud_session import CloudError, translate_errors
 
 GROUP = "/aws/sagemaker/TrainingJobs"
+PROCESSING_GROUP = "/aws/sagemaker/ProcessingJobs"
 POLL_S = 5.0
 
 
-def read_lines(logs: Any, job: str, is_over: Callable[[], bool] | None = None) -> Iterator[str]:
+def read_lines(logs: Any, job: str, is_over: Callable[[], bool] | None = None, group: str = GROUP) -> Iterator[str]:
     """Yields the lines a job printed so far, or until it is over, as they come.
 
     Args:
         logs: a client of CloudWatch Logs.
         job: its name.
         is_over: tells whether it has ended; None to yield only what is there now.
+        group: of logs its kind of job has; before the lines of one on several machines stands the machine's name.
     """
     tokens: dict[str, str] = {}
     while True:
         over = is_over is None or is_over()  # asked before reading, so that nothing is missed at the end
-        for stream in _list_streams(logs, job):
-            yield from _read_stream(logs, stream, tokens)
+        for stream in _list_streams(logs, job, group):
+            who = f"{_name_machine(stream)}: " if group == PROCESSING_GROUP else ""
+            yield from (who + line for line in _read_stream(logs, group, stream, tokens))
         if over:
             return
         time.sleep(POLL_S)
 
 
-def _list_streams(logs: Any, job: str) -> list[str]:
+def _name_machine(stream: str) -> str:
+    """Returns the machine of a stream, `<job>/<machine>-<when>`: `algo-1`."""
+    return "-".join(stream.rsplit("/", 1)[-1].split("-")[:2])
+
+
+def _list_streams(logs: Any, job: str, group: str) -> list[str]:
     try:
         with translate_errors():
-            answer = logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=f"{job}/")
+            pages = logs.get_paginator("describe_log_streams").paginate(
+                logGroupName=group, logStreamNamePrefix=f"{job}/"
+            )
+            return [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
     except CloudError as error:
         if error.code == "ResourceNotFoundException":  # no job has printed anything yet
             return []
         raise
-    return [stream["logStreamName"] for stream in answer["logStreams"]]
 
 
-def _read_stream(logs: Any, stream: str, tokens: dict[str, str]) -> Iterator[str]:
+def _read_stream(logs: Any, group: str, stream: str, tokens: dict[str, str]) -> Iterator[str]:
     while True:
         token = {"nextToken": tokens[stream]} if stream in tokens else {}
         with translate_errors():
-            answer = logs.get_log_events(logGroupName=GROUP, logStreamName=stream, startFromHead=True, **token)
+            answer = logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True, **token)
         yield from (event["message"].rstrip("\n") for event in answer["events"])
         if not answer["events"] or answer["nextForwardToken"] == tokens.get(stream):
             tokens[stream] = answer["nextForwardToken"]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from roadsense.errors import InputError
-from roadsense.jobs.checksums import CHECKSUMS_NAME, TransferError, check_checksums
+from roadsense.jobs.checksums import TransferError, check_checksums
 from roadsense.jobs.s3_transfer import S3File, S3Place, S3Transfer
 from roadsense.jobs.target import JobError
 from roadsense.scratch import scratch_folder
@@ -26,7 +26,8 @@ def fetch_results(job: dict[str, Any], folder: Path, region: str | None) -> Path
     Raises:
         InputError: if the folder is there.
         JobError: if the job left nothing yet.
-        TransferError: if an archive is not safe to unpack, or not what the job left.
+        TransferError: if an archive is not safe to unpack, or the model is not what the job left, by the checksums that
+            the runner put beside it; also if they are missing, because the job was killed before it wrote them.
     """
     if folder.exists():
         raise InputError(f"Expected a new folder for the results, but {folder} is there. Name another.")
@@ -40,8 +41,7 @@ def fetch_results(job: dict[str, Any], folder: Path, region: str | None) -> Path
     with scratch_folder(f".{folder.name}_", folder.parent) as scratch:
         arriving = scratch / "results"
         _receive(transfer, list(there.values()), scratch, arriving)
-        if (arriving / "model" / CHECKSUMS_NAME).is_file():
-            check_checksums(arriving / "model")
+        check_checksums(arriving / "model")
         arriving.rename(folder)
     return folder
 

@@ -68,3 +68,19 @@ def test_command_makes_a_part(tiny_bases, tmp_path, capsys):
 def test_settings_that_do_not_go_together_are_refused(settings):
     with pytest.raises(InputError, match="shard"):
         GenConfig(**settings)
+
+
+def test_held_out_draws_that_come_too_near_to_other_parts_train_draws_are_proven_at_the_end(
+    tiny_bases, tmp_path, monkeypatch
+):
+    config = GenConfig(tiny_bases, tmp_path / "whole", n_train=6, n_eval=2, min_split_distance=0.37, workers=2)
+    whole = generate_dataset(config)
+    assert any("train draw" in reason for row in whole.refusals for reason in row["reasons"])
+    with monkeypatch.context() as apart:  # as if the others' train draws had been drawn again
+        apart.setattr("roadsense.augment.proving.train_places", lambda *_: {})
+        parts = [
+            prove_shard(replace(config, output_dir=tmp_path / f"part_{number}", shard=number, n_shards=2))
+            for number in range(2)
+        ]
+    merged = generate_dataset(replace(config, output_dir=tmp_path / "merged", shards=tuple(parts)))
+    assert files_of(merged.folder) == files_of(whole.folder)

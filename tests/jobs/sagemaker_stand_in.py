@@ -21,13 +21,15 @@ class Story:
     steps: list[tuple[str, str, str]] = field(default_factory=lambda: [("Completed", "Completed", "")])
     looks: dict[str, int] = field(default_factory=dict)
     trials: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    processing: tuple[str, str, str] = ("Completed", "", "")
+    """What Processing jobs are: (status, exit message, failure reason)."""
 
 
 @contextmanager
 def told(story: Story) -> Iterator[Story]:
     """Within it the stand-in's jobs go through a story."""
     real = {name: getattr(SageMakerResponse, name, None) for name in REPLACED}
-    for name, replacement in _replacements(story, real).items():
+    for name, replacement in (_replacements(story, real) | _processing_replacements(story, real)).items():
         setattr(SageMakerResponse, name, replacement)
     try:
         yield story
@@ -41,7 +43,7 @@ def told(story: Story) -> Iterator[Story]:
 
 REPLACED = (
     "create_training_job", "describe_training_job", "stop_training_job", "stop_hyper_parameter_tuning_job",
-    "list_training_jobs_for_hyper_parameter_tuning_job",
+    "list_training_jobs_for_hyper_parameter_tuning_job", "create_processing_job", "describe_processing_job",
 )  # fmt: skip
 
 
@@ -78,5 +80,26 @@ def _replacements(story: Story, real: dict[str, Any]) -> dict[str, Any]:
     def list_training_jobs_for_hyper_parameter_tuning_job(self):
         trials = story.trials.get(self._get_param("HyperParameterTuningJobName"), [])
         return ActionResult({"TrainingJobSummaries": trials})
+
+    return {name: made for name, made in locals().items() if name in REPLACED}
+
+
+def _processing_replacements(story: Story, real: dict[str, Any]) -> dict[str, Any]:
+    def create_processing_job(self):
+        name, jobs = self._get_param("ProcessingJobName"), self.sagemaker_backend.processing_jobs
+        if name in jobs:
+            raise NameInUse("ResourceInUse", f"Processing job names must be unique: {name}")
+        answer = real["create_processing_job"](self)
+        jobs[name].processing_resources = self._get_param("ProcessingResources")
+        jobs[name].environment = self._get_param("Environment")
+        jobs[name].processing_start_time = jobs[name].creation_time
+        jobs[name].processing_job_status = story.processing[0]
+        return answer
+
+    def describe_processing_job(self):
+        job = self.sagemaker_backend.processing_jobs.get(self._get_param("ProcessingJobName"))
+        if job is not None and job.processing_job_status != "Stopped":
+            job.processing_job_status, job.exit_message, job.failure_reason = story.processing
+        return real["describe_processing_job"](self)
 
     return {name: made for name, made in locals().items() if name in REPLACED}

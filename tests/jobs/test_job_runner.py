@@ -47,7 +47,8 @@ def test_texts_become_values_output_is_live_and_everything_is_where_it_belongs(t
     assert "told 7" in printed(job.layout.output_data_dir / "small.ipynb")
     assert (job.layout.model_dir / "small.ipynb").is_file()
     assert not job.layout.failure_path.exists()
-    assert check_checksums(job.layout.root) == 3
+    assert check_checksums(job.layout.root) == 4
+    assert check_checksums(job.layout.model_dir) == 1
 
 
 def test_a_failing_cell_fails_the_job_with_its_reason_and_keeps_what_ran(tmp_path):
@@ -62,6 +63,7 @@ def test_a_failing_cell_fails_the_job_with_its_reason_and_keeps_what_ran(tmp_pat
     kept = nbformat.read(job.layout.model_dir / "small.ipynb", 4)
     assert any(out.output_type == "error" for cell in kept.cells for out in cell.get("outputs", []))
     assert check_checksums(job.layout.root) > 0
+    assert check_checksums(job.layout.model_dir) > 0
 
 
 WRONG = [
@@ -129,6 +131,7 @@ def test_paths_of_the_layout_are_given_to_a_notebook_that_asks_for_them(tmp_path
     assert start_job(root, notebook, {"dataset_dir": "elsewhere", "output_dir": "deep/other"}).end()[0] == 0
     assert (root / "model" / "other" / "x").read_text() == "elsewhere"
     assert sorted(path.name for path in (root / "output" / "data").iterdir()) == ["small.1.ipynb", "small.ipynb"]
+    assert check_checksums(root / "model") == 3  # of both starts, and not of the first one's checksums
 
 
 def test_what_was_added_to_a_run_is_gathered_and_what_lay_there_before_is_not(tmp_path):

@@ -1,7 +1,9 @@
 """Jobs on SageMaker against a stand-in for AWS over HTTP: sent, followed, stopped, fetched, listed."""
 
+import hashlib
 import io
 import json
+import os
 import tarfile
 import time
 from dataclasses import replace
@@ -10,13 +12,14 @@ import boto3
 import pytest
 
 from roadsense.errors import InputError
-from roadsense.jobs.checksums import CHECKSUMS_NAME, TransferError, write_checksums
+from roadsense.jobs.checksums import CHECKSUMS_NAME, TransferError, check_checksums
 from roadsense.jobs.sagemaker import SageMakerTarget
 from roadsense.jobs.sagemaker_logs import GROUP
 from roadsense.jobs.sagemaker_results import unpack_archive
 from roadsense.jobs.sagemaker_tuning import TuningConfig
 from roadsense.jobs.target import JobError, JobState
 from tests.jobs.sagemaker_stand_in import Story, told
+from tests.jobs.small_notebooks import start_job, write_notebook
 from tests.jobs.test_sagemaker_request import SPEC, TUNING_SPEC
 
 REGION = "eu-central-1"
@@ -41,7 +44,14 @@ def say(job, *lines):
 
 
 def leave(job, **files):
-    """Puts the archive of a job's model folder where SageMaker would."""
+    """Puts the archive of a job's model folder where SageMaker would, with checksums as the runner writes them."""
+    sums = {name.replace("__", "."): hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    files = {CHECKSUMS_NAME: json.dumps(sums).encode(), **files}
+    pack(job, **files)
+
+
+def pack(job, **files):
+    """Puts an archive of these files where SageMaker would put that of a job's model folder."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         for name, content in files.items():
@@ -127,15 +137,44 @@ def test_results_are_fetched_whole(story, tmp_path):
         target.fetch(job, folder)
 
 
-def test_a_changed_byte_is_refused(story, tmp_path):
+def test_a_model_without_its_checksums_is_refused(story, tmp_path):
     target = SageMakerTarget()
     job = target.submit(SPEC)
-    (tmp_path / "made").mkdir()
-    (tmp_path / "made" / "model.zip").write_bytes(b"weights")
-    write_checksums(tmp_path / "made", ["."])
-    sums = (tmp_path / "made" / CHECKSUMS_NAME).read_bytes()
-    leave(job, model__zip=b"weighty", **{CHECKSUMS_NAME.replace(".", "__"): sums})
-    with pytest.raises(TransferError, match=r"model\.zip"):
+    pack(job, model__zip=b"weights")
+    with pytest.raises(TransferError, match="the job ended before it wrote it"):
+        target.fetch(job, tmp_path / "fetched")
+    assert not (tmp_path / "fetched").exists()
+
+
+def test_what_the_runner_leaves_is_fetched_and_one_changed_byte_of_it_is_refused(story, tmp_path):
+    notebook = write_notebook(tmp_path, "print('done')")
+    ended = start_job(tmp_path / "ml", notebook, {})
+    assert ended.end()[0] == 0
+    left = {path.name: path.read_bytes() for path in ended.layout.model_dir.iterdir()}
+    assert set(left) == {"small.ipynb", CHECKSUMS_NAME}
+    target = SageMakerTarget()
+    job = target.submit(SPEC)
+    pack(job, **left)
+    folder = target.fetch(job, tmp_path / "fetched")
+    assert check_checksums(folder / "model") == 1
+    executed = left["small.ipynb"]
+    pack(job, **left | {"small.ipynb": executed.replace(b"done", b"gone", 1)})
+    with pytest.raises(TransferError, match=r"changed: small\.ipynb"):
+        target.fetch(job, tmp_path / "damaged")
+    pack(job, **{CHECKSUMS_NAME: left[CHECKSUMS_NAME]})
+    with pytest.raises(TransferError, match=r"missing: small\.ipynb"):
+        target.fetch(job, tmp_path / "damaged")
+    assert not (tmp_path / "damaged").exists()
+
+
+def test_an_archive_that_was_cut_off_is_refused(story, tmp_path):
+    target = SageMakerTarget()
+    job = target.submit(SPEC)
+    leave(job, model__zip=os.urandom(100_000))
+    s3, key = boto3.client("s3"), f"roads/jobs/{job}/output/model.tar.gz"
+    whole = s3.get_object(Bucket="bucket", Key=key)["Body"].read()
+    s3.put_object(Bucket="bucket", Key=key, Body=whole[: len(whole) // 2])
+    with pytest.raises(TransferError, match="cannot be unpacked"):
         target.fetch(job, tmp_path / "fetched")
     assert not (tmp_path / "fetched").exists()
 
