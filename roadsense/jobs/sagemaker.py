@@ -105,7 +105,7 @@ class SageMakerTarget:
         if plan.local_dataset:
             publish_dataset(plan.local_dataset, plan.spec.output, plan.spec.region or self._region)
         send(plan.operation, plan.request, plan.spec.region or self._region)
-        sys.stderr.write(f"{plan.spec.name}: {plan.estimate or 'price unknown'}\n")
+        sys.stderr.write(f"{plan.spec.name}: {plan.tell_budget()}\n")
         return plan.spec.name or ""
 
     def _client(self) -> Any:

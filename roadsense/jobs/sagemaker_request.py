@@ -17,8 +17,9 @@ DEFAULT_DISK_GB = 30
 WAIT_FACTOR = 2
 """A spot job may wait for capacity as long as it may run, so that both together take this many times its limit."""
 METRICS = (
-    "eval_score", "eval_collision_rate", "timesteps", "steps_per_s", "reward_mean", "collision_rate",
-    "min_ttc_median_s", "false_braking_share",
+    "eval_score", "experiment_score", "experiment_worst_score", "timesteps", "steps_per_s", "reward_mean",
+    "collision_rate", "min_ttc_median_s", "false_braking_share", "eval_timesteps", "eval_collision_rate",
+    "eval_collision_rate_low", "eval_collision_rate_high", "eval_false_braking_share", "eval_min_ttc_median_s",
 )  # fmt: skip
 """Figures whose lines SageMaker reads from a job's output; see `roadsense.metric_lines`."""
 IMAGE = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+(:[\w.-]+|@sha256:[0-9a-f]{64})")
