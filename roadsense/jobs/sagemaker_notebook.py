@@ -13,6 +13,7 @@ from roadsense.jobs.sagemaker_plan import plan_tuning
 from roadsense.jobs.sagemaker_trials import find_best, read_trials, read_tuning
 from roadsense.jobs.sagemaker_tuning import TuningConfig, name_tuning
 from roadsense.progress import progress_bar
+from roadsense.training.experiment import find_best_folder
 
 LOOK_EVERY_S = 30.0
 OVER = ("Completed", "Failed", "Stopped", "DeleteFailed")
@@ -72,10 +73,13 @@ def follow(prepared: Preparation, started: Started) -> list[dict[str, Any]]:
 
 
 def fetch(prepared: Preparation, started: Started) -> Path:
-    """Brings the results of a training, or of the best trial, to `runs`, and returns the folder of what it made."""
+    """Brings the results of a training, or of the best trial, to `runs`, and returns the folder of what it made.
+
+    Of several seeds it is the run with the best score on held-out scenarios.
+    """
     if started.tuning is None:
-        return fetch_job(prepared, started.name)
+        return find_best_folder(fetch_job(prepared, started.name))
     best = find_best(started.name, prepared.spec.region)
     spec = replace(prepared.spec, name=best.job)
     write_record(spec, best.job)
-    return fetch_job(replace(prepared, spec=spec), best.job)
+    return find_best_folder(fetch_job(replace(prepared, spec=spec), best.job))

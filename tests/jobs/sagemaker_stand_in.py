@@ -1,5 +1,6 @@
 """What moto's stand-in for SageMaker lacks: jobs that take time, can be stopped, and keep what they were sent."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,11 +17,16 @@ class NameInUse(JsonRESTError):
 
 @dataclass
 class Story:
-    """What jobs go through: (status, phase, reason) at each look, the last one for ever."""
+    """What jobs go through: (status, phase, reason) at each look, the last one for ever; and what was asked for.
+
+    `ends` says of single jobs how they ended; `requests` holds the tuning jobs' requests as they arrived.
+    """
 
     steps: list[tuple[str, str, str]] = field(default_factory=lambda: [("Completed", "Completed", "")])
     looks: dict[str, int] = field(default_factory=dict)
     trials: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    ends: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    requests: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -41,7 +47,7 @@ def told(story: Story) -> Iterator[Story]:
 
 REPLACED = (
     "create_training_job", "describe_training_job", "stop_training_job", "stop_hyper_parameter_tuning_job",
-    "list_training_jobs_for_hyper_parameter_tuning_job",
+    "list_training_jobs_for_hyper_parameter_tuning_job", "create_hyper_parameter_tuning_job",
 )  # fmt: skip
 
 
@@ -59,11 +65,17 @@ def _replacements(story: Story, real: dict[str, Any]) -> dict[str, Any]:
     def describe_training_job(self):
         name = self._get_param("TrainingJobName")
         job = self.sagemaker_backend.training_jobs.get(name)
-        if job is not None and job.training_job_status != "Stopped":
+        if name in story.ends:
+            job.training_job_status, job.secondary_status, job.failure_reason = story.ends[name]
+        elif job is not None and job.training_job_status != "Stopped":
             look = min(story.looks.get(name, 0), len(story.steps) - 1)
             story.looks[name] = look + 1
             job.training_job_status, job.secondary_status, job.failure_reason = story.steps[look]
         return real["describe_training_job"](self)
+
+    def create_hyper_parameter_tuning_job(self):
+        story.requests[self._get_param("HyperParameterTuningJobName")] = json.loads(self.body)
+        return real["create_hyper_parameter_tuning_job"](self)
 
     def stop_training_job(self):
         job = self.sagemaker_backend.training_jobs[self._get_param("TrainingJobName")]

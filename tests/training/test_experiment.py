@@ -1,4 +1,4 @@
-"""Several seeds as one experiment: real tiny trainings, their one score as a job's output tells it, and the best one."""
+"""Several seeds as one experiment: real tiny trainings, their score as a job's output tells it, and the best one."""
 
 import json
 import os
