@@ -55,7 +55,7 @@ def train(config: TrainConfig) -> Run:
 def _train(config: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
     if config.resume:
         return _resume(config, earlier_scores)
-    splits = find_splits(config.dataset_dir, config.eval_dir)
+    splits = find_splits(config.dataset_dir, config.eval_dir, config.leave_out_base)
     config = complete(config)
     facts = {
         "dataset_digest": splits.dataset_digest,
@@ -130,7 +130,7 @@ def _resume(asked: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
     config = restore_config(run.read_config(), run.folder, asked)
     if run.read_state().name == TRAINED:
         raise RunError(f"Expected a run that was stopped or broke, but {run.folder} is trained to its end.")
-    splits = find_splits(config.dataset_dir, config.eval_dir)
+    splits = find_splits(config.dataset_dir, config.eval_dir, config.leave_out_base)
     begun_with = run.read_manifest()["train_digest"]
     if splits.train_digest != begun_with and not asked.allow_other_dataset:
         raise DatasetError(

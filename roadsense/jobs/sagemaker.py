@@ -1,7 +1,7 @@
 """Jobs on SageMaker: training jobs, and tuning jobs with their trials, each known by its name."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -60,14 +60,13 @@ class SageMakerTarget:
 
     def status(self, job_id: str) -> JobStatus:
         """Returns what a training job is doing, with SageMaker's own word for the phase, and what it has cost."""
-        return describe_job(self._describe(job_id), find_region(self._region))
+        return describe_job(self.describe(job_id), find_region(self._region))
 
-    def logs(self, job_id: str, follow: bool) -> Iterator[str]:
+    def logs(self, job_id: str, follow: bool, after_look: Callable[[], object] | None = None) -> Iterator[str]:
         """Yields the lines a job printed; with `follow`, those to come until it is over. They come seconds late."""
-        self._describe(job_id)
-        yield from read_lines(
-            make_client("logs", self._region), job_id, (lambda: self.status(job_id).state.is_over) if follow else None
-        )
+        self.describe(job_id)
+        is_over = (lambda: self.status(job_id).state.is_over) if follow else None
+        yield from read_lines(make_client("logs", self._region), job_id, is_over, after_look)
 
     def stop(self, job_id: str) -> None:
         """Asks a job to end: it gets two minutes, in which it keeps a checkpoint and its results."""
@@ -83,7 +82,7 @@ class SageMakerTarget:
             JobError: if the job left nothing yet.
             TransferError: if what arrived is not what the job left.
         """
-        return fetch_results(self._describe(job_id), folder, self._region)
+        return fetch_results(self.describe(job_id), folder, self._region)
 
     def list_jobs(self, everyone: bool) -> list[JobStatus]:
         """Returns one's own jobs, the newest first, or with `everyone` all that still cost, whoever started them."""
@@ -111,7 +110,13 @@ class SageMakerTarget:
     def _client(self) -> Any:
         return make_client("sagemaker", self._region)
 
-    def _describe(self, job_id: str) -> dict[str, Any]:
+    def describe(self, job_id: str) -> dict[str, Any]:
+        """Returns a training job as SageMaker describes it.
+
+        Raises:
+            InputError: if there is none of this name.
+            CloudError: if AWS doesn't answer.
+        """
         try:
             with translate_errors():
                 return self._client().describe_training_job(TrainingJobName=job_id)

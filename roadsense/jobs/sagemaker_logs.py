@@ -10,19 +10,27 @@ GROUP = "/aws/sagemaker/TrainingJobs"
 POLL_S = 5.0
 
 
-def read_lines(logs: Any, job: str, is_over: Callable[[], bool] | None = None) -> Iterator[str]:
+def read_lines(
+    logs: Any,
+    job: str,
+    is_over: Callable[[], bool] | None = None,
+    after_look: Callable[[], object] | None = None,
+) -> Iterator[str]:
     """Yields the lines a job printed so far, or until it is over, as they come.
 
     Args:
         logs: a client of CloudWatch Logs.
         job: its name.
         is_over: tells whether it has ended; None to yield only what is there now.
+        after_look: called when all lines that are there were yielded, before more are waited for.
     """
     tokens: dict[str, str] = {}
     while True:
         over = is_over is None or is_over()  # asked before reading, so that nothing is missed at the end
         for stream in _list_streams(logs, job):
             yield from _read_stream(logs, stream, tokens)
+        if after_look is not None:
+            after_look()
         if over:
             return
         time.sleep(POLL_S)

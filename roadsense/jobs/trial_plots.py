@@ -19,8 +19,13 @@ STYLES: dict[str, dict[str, Any]] = {
     FAILED: {"marker": "x", "color": RED},
 }
 """How a trial is drawn, by SageMaker's word for it; any other word looks like one under way."""
-WORDS = {COMPLETED: "to its end", "Stopped": "ended early", "InProgress": "under way", FAILED: "failed"}
-LOG_RATIO = 20.0
+WORDS = {
+    COMPLETED: "to its end",
+    "Stopped": "ended early",
+    "InProgress": "under way",
+    FAILED: "failed, without a score",
+}
+LOG_RATIO = 10.0
 """A setting whose values differ by this factor has a logarithmic axis."""
 MOST_VALUES = 5
 """A setting with no more values than this is shown as a list of them."""
@@ -56,11 +61,13 @@ def plot_trials(trials: Sequence[Trial], objective: str = "score") -> Figure:
     figure, (first, *others) = new_grid(1 + len(varied), width=3.6, height=2.5, n_columns=3)
     _draw(first, table, table["number"])
     _draw_best_so_far(first, table)
-    first.set(xlabel="trial", ylabel=objective)
+    first.set(xlabel="trial", ylabel=objective.replace("_", " "))
     first.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    for axes in others[2::3]:  # at the left of each further row
+        axes.set_ylabel(first.get_ylabel())
     for axes, name in zip(others, varied, strict=True):
         _draw(axes, table, _place(axes, table[name]))
-        axes.set(xlabel=name.replace("_", " "), ylabel=objective)
+        axes.set_xlabel(name.replace("_", " "))
     handles, labels = first.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=8.5)
     return figure
