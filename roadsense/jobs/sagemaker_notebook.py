@@ -23,7 +23,7 @@ from roadsense.progress import progress_bar
 from roadsense.training.experiment import find_best_folder
 from roadsense.widgets.live_picture import REDRAW_S, LivePicture
 
-LOOK_EVERY_S = 30.0
+LOOK_EVERY_S = 10.0
 OVER = ("Completed", "Failed", "Stopped", "DeleteFailed")
 
 

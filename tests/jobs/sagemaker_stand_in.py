@@ -19,7 +19,8 @@ class NameInUse(JsonRESTError):
 class Story:
     """What jobs go through: (status, phase, reason) at each look, the last one for ever; and what was asked for.
 
-    `ends` says of single jobs how they ended; `requests` holds the tuning jobs' requests as they arrived.
+    `ends` says of single jobs how they ended; `requests` holds the tuning jobs' requests as they arrived,
+    and `tuning` the status of each, where it is not over at once.
     """
 
     steps: list[tuple[str, str, str]] = field(default_factory=lambda: [("Completed", "Completed", "")])
@@ -27,6 +28,8 @@ class Story:
     trials: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     ends: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     requests: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tuning: dict[str, str] = field(default_factory=dict)
+    takes_time: bool = False
 
 
 @contextmanager
@@ -48,6 +51,7 @@ def told(story: Story) -> Iterator[Story]:
 REPLACED = (
     "create_training_job", "describe_training_job", "stop_training_job", "stop_hyper_parameter_tuning_job",
     "list_training_jobs_for_hyper_parameter_tuning_job", "create_hyper_parameter_tuning_job",
+    "describe_hyper_parameter_tuning_job",
 )  # fmt: skip
 
 
@@ -74,8 +78,18 @@ def _replacements(story: Story, real: dict[str, Any]) -> dict[str, Any]:
         return real["describe_training_job"](self)
 
     def create_hyper_parameter_tuning_job(self):
-        story.requests[self._get_param("HyperParameterTuningJobName")] = json.loads(self.body)
+        name = self._get_param("HyperParameterTuningJobName")
+        story.requests[name] = json.loads(self.body)
+        if story.takes_time:
+            story.tuning[name] = "InProgress"
         return real["create_hyper_parameter_tuning_job"](self)
+
+    def describe_hyper_parameter_tuning_job(self):
+        name = self._get_param("HyperParameterTuningJobName")
+        if name in story.tuning:
+            job = self.sagemaker_backend.hyper_parameter_tuning_jobs[name]
+            job.hyper_parameter_tuning_job_status = story.tuning[name]
+        return real["describe_hyper_parameter_tuning_job"](self)
 
     def stop_training_job(self):
         job = self.sagemaker_backend.training_jobs[self._get_param("TrainingJobName")]
