@@ -63,7 +63,7 @@ def plan_training(spec: JobSpec, ask: bool = False) -> SageMakerPlan:
         InputError: if something of it cannot be sent, or its limits of time and money don't go together.
     """
     spec, estimate, local = _complete(spec, ask)
-    request = build_training_request(spec, _place(spec))
+    request = build_training_request(spec, _place(spec, spec.max_hours))
     check_limits(request)
     check_request(TRAINING, request)
     return SageMakerPlan(spec, TRAINING, request, estimate, local)
@@ -85,19 +85,19 @@ def plan_tuning(
     one, estimate, local = _complete(one, ask)
     if estimate is not None:
         estimate = replace(estimate, hours=estimate.hours * config.n_trials, usd=estimate.usd * config.n_trials)
-    request = build_tuning_request(one, config, _place(one), space)
+    hours = math.ceil(config.n_trials / config.n_parallel) * one.max_hours
+    request = build_tuning_request(one, config, _place(one, hours), space)
     check_request(TUNING, request)
-    scope = _tell_scope(config, one.max_hours)
+    scope = _tell_scope(config, one.max_hours, hours)
     return SageMakerPlan(replace(one, max_usd=spec.max_usd), TUNING, request, estimate, local, scope)
 
 
-def _tell_scope(config: TuningConfig, trial_hours: float) -> str:
+def _tell_scope(config: TuningConfig, trial_hours: float, hours: float) -> str:
     """Returns how much work a search is at most, in words."""
     seeds = f" of {len(config.seeds)} seeds each are {config.n_trainings} trainings" if config.seeds else ""
-    rounds = math.ceil(config.n_trials / config.n_parallel)
     return (
         f"{config.n_trials} trials{seeds}, at most {trial_hours:.3g} h a trial; "
-        f"{config.n_parallel} at a time, at most {rounds * trial_hours:.3g} h by the clock"
+        f"{config.n_parallel} at a time, at most {hours:.3g} h by the clock"
     )
 
 
@@ -113,11 +113,12 @@ def _complete(spec: JobSpec, ask: bool) -> tuple[JobSpec, Estimate | None, str |
     return spec, estimate, local
 
 
-def _place(spec: JobSpec) -> Placement:
+def _place(spec: JobSpec, hours: float) -> Placement:
+    """Returns what a job of at most so many hours needs beside its spec."""
     git = read_git_state()
     digest = (spec.dataset or "").rstrip("/").rsplit("/", 1)[-1]
     facts = {"dataset_digest": digest, "git_commit": git.commit, "git_clean": git.clean_word}
-    deadline = datetime.now(UTC) + timedelta(hours=spec.max_hours)
+    deadline = datetime.now(UTC) + timedelta(hours=hours)
     tags = make_tags(spec, deadline, facts)
     told = {"dataset_url": spec.dataset or "", "image": spec.image or "", **facts}
     return Placement(role=find_execution_role(spec.role, spec.region), tags=tags, facts=told)

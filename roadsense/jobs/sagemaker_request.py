@@ -71,7 +71,7 @@ def build_training_request(spec: JobSpec, placement: Placement) -> dict[str, Any
     return {
         "TrainingJobName": spec.name or "",
         "HyperParameters": {name: encode_value(value) for name, value in spec.parameters.items()},
-        "Environment": {**job_environment(spec), **_name_facts(placement.facts)},
+        "Environment": {**job_environment(spec), **name_facts(placement.facts)},
         "CheckpointConfig": {"S3Uri": f"{job_url(spec)}/checkpoints", "LocalPath": CHECKPOINT_DIR},
         "Tags": list_tags(placement.tags),
         **build_definition(spec, placement),
@@ -139,5 +139,6 @@ def _build_channel(url: str) -> dict[str, Any]:
     return {"ChannelName": CHANNEL, "InputMode": "File", "DataSource": {"S3DataSource": source}}
 
 
-def _name_facts(facts: Mapping[str, str]) -> dict[str, str]:
+def name_facts(facts: Mapping[str, str]) -> dict[str, str]:
+    """Returns the variables that tell a run's manifest what it comes from."""
     return {f"ROADSENSE_JOB_{name.upper()}": value for name, value in facts.items() if value}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from roadsense.errors import InputError
-from roadsense.jobs.layout import job_environment
+from roadsense.jobs.layout import NAME_VARIABLE, job_environment
 from roadsense.jobs.parameters import encode_value
 from roadsense.jobs.sagemaker_request import (
     CHECKPOINT_DIR,
@@ -17,6 +17,7 @@ from roadsense.jobs.sagemaker_request import (
     build_definition,
     check_limits,
     list_tags,
+    name_facts,
 )
 from roadsense.jobs.spec import JobSpec
 from roadsense.training.experiment import MEAN_SCORE, WORST_SCORE
@@ -131,7 +132,7 @@ def build_tuning_request(
         raise InputError(f"Expected parameters that are not searched, got {both}. Leave them out of one of the two.")
     definition = {
         "StaticHyperParameters": {key: encode_value(value) for key, value in spec.parameters.items()},
-        "Environment": {key: value for key, value in job_environment(spec).items() if key != "TRAINING_JOB_NAME"},
+        "Environment": {**_name_trial(spec), **name_facts(placement.facts)},
         **build_definition(spec, placement),
     }
     if spec.spot:  # each trial keeps its own in a folder of its own name
@@ -165,6 +166,11 @@ def build_ranges(ranges: Mapping[str, Range | Choice]) -> dict[str, list[dict[st
         scale = "Logarithmic" if searched.log else "Linear"
         found.setdefault(kind, []).append({"Name": name, "MinValue": low, "MaxValue": high, "ScalingType": scale})
     return found
+
+
+def _name_trial(spec: JobSpec) -> dict[str, str]:
+    """Returns a job's variables but its name: SageMaker gives each trial one of its own."""
+    return {key: value for key, value in job_environment(spec).items() if key != NAME_VARIABLE}
 
 
 def _build_search(config: TuningConfig, ranges: Mapping[str, Range | Choice]) -> dict[str, Any]:

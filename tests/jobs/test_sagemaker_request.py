@@ -125,7 +125,9 @@ def test_tuning_request_is_one_sagemaker_takes():
     objective = search["HyperParameterTuningJobObjective"]["MetricName"]
     defined = request["TrainingJobDefinition"]["AlgorithmSpecification"]["MetricDefinitions"]
     assert objective in [each["Name"] for each in defined]
-    assert "TRAINING_JOB_NAME" not in request["TrainingJobDefinition"]["Environment"]
+    told = request["TrainingJobDefinition"]["Environment"]
+    assert "TRAINING_JOB_NAME" not in told
+    assert told["ROADSENSE_JOB_GIT_COMMIT"] == "abc"
 
 
 def test_tuning_and_local_search_have_one_space():

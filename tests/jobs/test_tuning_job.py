@@ -95,7 +95,8 @@ def test_fifty_trials_from_the_request_to_the_judged_model(played, small_dataset
     assert fetched.read_config()["schedule"] == best.settings["schedule"]
     lineage = trace_lineage(fetched)
     assert best.job in lineage["job"]
-    assert small_dataset.digest in lineage["dataset"]
+    assert f"s3://bucket/roads/datasets/{small_dataset.digest}" in lineage["dataset"]
+    assert lineage["image"] == TUNING_SPEC.image
     evaluation = open_evaluation(find_evaluations(fetched.folder)[0])
     driven = evaluation.held_out.groupby("policy").size()
     assert driven["policy"] == driven["default"] == 2  # both on each held-out scenario
