@@ -56,6 +56,10 @@ REPLACED = (
 
 
 def _replacements(story: Story, real: dict[str, Any]) -> dict[str, Any]:
+    return {**_replace_training(story, real), **_replace_tuning(story, real)}
+
+
+def _replace_training(story: Story, real: dict[str, Any]) -> dict[str, Any]:
     def create_training_job(self):
         name, jobs = self._get_param("TrainingJobName"), self.sagemaker_backend.training_jobs
         if name in jobs:
@@ -77,6 +81,15 @@ def _replacements(story: Story, real: dict[str, Any]) -> dict[str, Any]:
             job.training_job_status, job.secondary_status, job.failure_reason = story.steps[look]
         return real["describe_training_job"](self)
 
+    def stop_training_job(self):
+        job = self.sagemaker_backend.training_jobs[self._get_param("TrainingJobName")]
+        job.training_job_status = job.secondary_status = "Stopped"
+        return EmptyResult()
+
+    return {name: made for name, made in locals().items() if name in REPLACED}
+
+
+def _replace_tuning(story: Story, real: dict[str, Any]) -> dict[str, Any]:
     def create_hyper_parameter_tuning_job(self):
         name = self._get_param("HyperParameterTuningJobName")
         story.requests[name] = json.loads(self.body)
@@ -90,11 +103,6 @@ def _replacements(story: Story, real: dict[str, Any]) -> dict[str, Any]:
             job = self.sagemaker_backend.hyper_parameter_tuning_jobs[name]
             job.hyper_parameter_tuning_job_status = story.tuning[name]
         return real["describe_hyper_parameter_tuning_job"](self)
-
-    def stop_training_job(self):
-        job = self.sagemaker_backend.training_jobs[self._get_param("TrainingJobName")]
-        job.training_job_status = job.secondary_status = "Stopped"
-        return EmptyResult()
 
     def stop_hyper_parameter_tuning_job(self):
         name = self._get_param("HyperParameterTuningJobName")
