@@ -29,6 +29,8 @@ LOG_RATIO = 10.0
 """A setting whose values differ by this factor has a logarithmic axis."""
 MOST_VALUES = 5
 """A setting with no more values than this is shown as a list of them."""
+LONGEST_VALUE = 10
+"""Characters of a value in such a list; one that was drawn from a range has more."""
 
 
 def tabulate_trials(trials: Sequence[Trial]) -> pd.DataFrame:
@@ -99,7 +101,7 @@ def _draw_best_so_far(axes: Axes, table: pd.DataFrame) -> None:
 def _place(axes: Axes, values: pd.Series) -> pd.Series:
     """Returns where the values of a setting stand on its axis, which is made for them."""
     kinds = sorted(values.unique(), key=lambda value: (isinstance(value, str), value))
-    if len(kinds) <= MOST_VALUES:
+    if len(kinds) <= MOST_VALUES and all(len(str(kind)) <= LONGEST_VALUE for kind in kinds):
         axes.set_xticks(range(len(kinds)), [str(kind) for kind in kinds])
         axes.set_xlim(-0.5, len(kinds) - 0.5)
         return values.map(kinds.index)
