@@ -24,7 +24,13 @@ from roadsense.command import run_command
 from roadsense.errors import InputError
 from roadsense.files import write_atomically
 from roadsense.runs import Run
-from roadsense.training.run_state import TRAINED
+from roadsense.training.experiment import (
+    MEAN_SCORE,
+    find_current_folder,
+    is_experiment,
+    is_trained,
+    list_run_folders,
+)
 from roadsense.training.search_space import Choice, Range, SearchSpace
 from roadsense.training.splits import find_splits
 from roadsense.training.stopping import STOP_NAME, StoppedError, StopRequest
@@ -51,7 +57,9 @@ class SearchConfig:
         n_evaluations: of each trial, evenly spaced; after each of them it may be ended.
         eval_episodes: of each evaluation.
         n_workers: of each trial; 0 for four a core.
-        seed: of the search and of each training.
+        seed: of the search, and of each training without `seeds`.
+        seeds: each trial trains its settings with all of these, as an experiment, and is judged by the mean of their
+            scores. It takes as many times as long.
         space: what is searched; from Python only.
     """
 
@@ -66,6 +74,7 @@ class SearchConfig:
     eval_episodes: int = 100
     n_workers: int = 0
     seed: int = 0
+    seeds: tuple[int, ...] = ()
     space: tyro.conf.Suppress[SearchSpace] = field(default_factory=SearchSpace)
 
     def __post_init__(self) -> None:
@@ -89,7 +98,9 @@ class _Active:
 def search(config: SearchConfig) -> pd.DataFrame:
     """Searches and returns a row for each trial, also written to `trials.csv`; the best settings go to `best.json`.
 
-    The score of a trial is that of its last evaluation, see `roadsense.training.heldout`.
+    The score of a trial is that of its last evaluation, see `roadsense.training.heldout`; with several seeds the mean
+    of theirs, which is what a tuning job on SageMaker maximises too. A trial is compared with others at the same
+    number of evaluations, so that one that falls behind is ended within its first seeds.
 
     Raises:
         InputError: without held-out scenarios.
@@ -98,6 +109,7 @@ def search(config: SearchConfig) -> pd.DataFrame:
     if not find_splits(config.dataset_dir, config.eval_dir).eval_paths:
         raise InputError(f"Expected held-out scenarios to judge trials on, found none for {config.dataset_dir}.")
     config.search_dir.mkdir(parents=True, exist_ok=True)
+    sys.stderr.write(f"{_tell_scope(config)}\n")
     study, stop = _open_study(config), StopRequest(config.search_dir)
     waiting, active = _trials(study, config), list[_Active]()
     with stop.listening():
@@ -116,6 +128,12 @@ def search(config: SearchConfig) -> pd.DataFrame:
             for process in processes:
                 process.wait()
     raise StoppedError(f"Stopped by {stop.reason}. Start the search again to go on.")
+
+
+def _tell_scope(config: SearchConfig) -> str:
+    n_seeds = len(config.seeds)
+    seeds = f" of {n_seeds} seeds each are {config.n_trials * n_seeds} trainings," if n_seeds else ""
+    return f"{config.n_trials} trials{seeds} of {config.total_timesteps:,} steps at most, {config.n_parallel} at a time"
 
 
 def suggest(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
@@ -183,11 +201,13 @@ def _start(trial: optuna.Trial, config: SearchConfig) -> _Active:
     }
     if config.eval_dir is not None:
         settings["eval_dir"] = config.eval_dir
-    if run.manifest_path.is_file():
-        if run.read_state().name == TRAINED:
+    if is_experiment(run.folder) or run.manifest_path.is_file():
+        if is_trained(run.folder):
             return _Active(trial, run, None)
         settings = {"resume": run.folder}
     options = [f"--{name}={value}" for name, value in settings.items()]
+    if config.seeds and "resume" not in settings:
+        options += ["--seeds", *map(str, config.seeds)]
     command = [sys.executable, "-m", "roadsense.train_convoy", *options]
     # A group of its own: Ctrl-C comes to the search alone, which then ends its trials in order.
     return _Active(trial, run, subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True))
@@ -196,21 +216,26 @@ def _start(trial: optuna.Trial, config: SearchConfig) -> _Active:
 def _follow(active: _Active, study: optuna.Study) -> bool:
     """Reports a trial's new evaluations, ends it if it is a poor one, and returns whether it is over."""
     code = active.process.poll() if active.process else 0
-    table = active.run.read_metrics()
-    judged = table.dropna(subset=["eval_score"]) if "eval_score" in table else table.iloc[:0]
-    for row in judged.iloc[active.n_reported :].to_dict("records"):
-        active.n_reported, active.score = active.n_reported + 1, row["eval_score"]
-        active.trial.report(row["eval_score"], int(row["eval_timesteps"]))
+    for score in _read_scores(active.run.folder)[active.n_reported :]:
+        active.n_reported, active.score = active.n_reported + 1, score
+        active.trial.report(score, active.n_reported)
     if code is None:
-        if not active.is_pruned and active.n_reported and active.trial.should_prune():
-            active.is_pruned = True
-            (active.run.folder / STOP_NAME).touch()
+        active.is_pruned = active.is_pruned or bool(active.n_reported and active.trial.should_prune())
+        if active.is_pruned:  # again and again: the next seed of an experiment may just have begun
+            (find_current_folder(active.run.folder) / STOP_NAME).touch()
         return False
     if code == 0:
         study.tell(active.trial, active.score)
     else:
         study.tell(active.trial, state=TrialState.PRUNED if active.is_pruned else TrialState.FAIL)
     return True
+
+
+def _read_scores(folder: Path) -> list[float]:
+    """Returns the scores a trial has reached so far, one for each evaluation; an experiment's over its seeds."""
+    name = MEAN_SCORE if is_experiment(folder) else "eval_score"
+    tables = [Run(each).read_metrics() for each in list_run_folders(folder)]
+    return [float(score) for table in tables if name in table for score in table[name].dropna()]
 
 
 def _write_results(study: optuna.Study, config: SearchConfig) -> pd.DataFrame:

@@ -16,14 +16,19 @@ from roadsense.command import run_command
 from roadsense.errors import DatasetError, InputError, RunError
 from roadsense.files import write_atomically
 from roadsense.runs import Run, create_run, open_run, refuse_other_observation
+from roadsense.training.experiment import (
+    EXPERIMENT_NAME,
+    find_best_folder,
+    is_experiment,
+    name_seed_folder,
+    read_last_score,
+)
 from roadsense.training.learning import run_training
 from roadsense.training.run_state import TRAINED
 from roadsense.training.splits import find_splits
 from roadsense.training.train_config import TrainConfig, complete, restore_config
 
-__all__ = ["TrainConfig", "main", "train", "train_seeds"]
-
-EXPERIMENT_NAME = "experiment.json"
+__all__ = ["TrainConfig", "main", "train", "train_best", "train_seeds"]
 
 
 def train(config: TrainConfig) -> Run:
@@ -44,9 +49,13 @@ def train(config: TrainConfig) -> Run:
     """
     if config.seeds:
         raise InputError(f"Expected one seed, got seeds {config.seeds}. Train them with train_seeds.")
+    return _train(config, None)
+
+
+def _train(config: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
     if config.resume:
-        return _resume(config)
-    splits = find_splits(config.dataset_dir, config.eval_dir)
+        return _resume(config, earlier_scores)
+    splits = find_splits(config.dataset_dir, config.eval_dir, config.leave_out_base)
     config = complete(config)
     facts = {
         "dataset_digest": splits.dataset_digest,
@@ -55,15 +64,27 @@ def train(config: TrainConfig) -> Run:
         "n_eval_scenarios": len(splits.eval_paths),
     }
     run = create_run(config.run_dir or "", config, facts)
-    run_training(run, config, splits)
+    run_training(run, config, splits, earlier_scores)
     return run
+
+
+def train_best(config: TrainConfig) -> Run:
+    """Trains a policy, or an experiment of several seeds, and returns the run, or the experiment's best one.
+
+    The errors are those of `train` and `train_seeds`.
+    """
+    if not config.seeds and not is_experiment(Path(config.resume or "")):
+        return train(config)
+    runs = train_seeds(config)
+    return Run(find_best_folder(runs[0].folder.parent))
 
 
 def train_seeds(config: TrainConfig) -> list[Run]:
     """Trains a policy for each of `config.seeds`, one after the other, and returns their runs.
 
     The experiment's folder holds `experiment.json` and a run for each seed. Resumed, runs that are trained are left as
-    they are, the others go on or begin.
+    they are, the others go on or begin. Each evaluation on held-out scenarios also tells the experiment's score so
+    far, over the seeds that are trained and the one under way; the last one is over all seeds.
 
     Raises:
         RunError: if the experiment's folder holds something already.
@@ -80,35 +101,43 @@ def train_seeds(config: TrainConfig) -> list[Run]:
             raise RunError(f"Expected a new folder for the experiment, but {folder} holds something. Name another.")
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / EXPERIMENT_NAME, json.dumps(asdict(whole), indent=2) + "\n")
-    return [_train_seed(whole, folder / f"seed_{seed}", seed) for seed in whole.seeds]
+    runs: list[Run] = []
+    for seed in whole.seeds:
+        scores = [read_last_score(run.folder) for run in runs]
+        runs.append(
+            _train_seed(whole, name_seed_folder(folder, seed), seed, [each for each in scores if each is not None])
+        )
+    return runs
 
 
-def _train_seed(whole: TrainConfig, folder: Path, seed: int) -> Run:
+def _train_seed(whole: TrainConfig, folder: Path, seed: int, earlier_scores: Sequence[float]) -> Run:
     run = Run(folder)
     if not run.config_path.is_file():
-        return train(replace(whole, seed=seed, seeds=(), run_dir=str(folder), allow_other_dataset=False))
+        config = replace(whole, seed=seed, seeds=(), run_dir=str(folder), allow_other_dataset=False)
+        return _train(config, earlier_scores)
     if run.read_state().name == TRAINED:
         return run
     moved: dict[str, Any] = (
         {"dataset_dir": whole.dataset_dir, "eval_dir": whole.eval_dir} if whole.allow_other_dataset else {}
     )
-    return train(TrainConfig(resume=str(folder), allow_other_dataset=whole.allow_other_dataset, **moved))
+    config = TrainConfig(resume=str(folder), allow_other_dataset=whole.allow_other_dataset, **moved)
+    return _train(config, earlier_scores)
 
 
-def _resume(asked: TrainConfig) -> Run:
+def _resume(asked: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
     run = open_run(asked.resume or "", trained=False)
     refuse_other_observation(run)
     config = restore_config(run.read_config(), run.folder, asked)
     if run.read_state().name == TRAINED:
         raise RunError(f"Expected a run that was stopped or broke, but {run.folder} is trained to its end.")
-    splits = find_splits(config.dataset_dir, config.eval_dir)
+    splits = find_splits(config.dataset_dir, config.eval_dir, config.leave_out_base)
     begun_with = run.read_manifest()["train_digest"]
     if splits.train_digest != begun_with and not asked.allow_other_dataset:
         raise DatasetError(
             f"Expected the scenarios the run began with (digest {begun_with[:12]}), but {config.dataset_dir} holds "
             f"others ({splits.train_digest[:12]}). Name the same, or allow it with --allow_other_dataset."
         )
-    run_training(run, config, splits)
+    run_training(run, config, splits, earlier_scores)
     return run
 
 
@@ -119,8 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train_from(arguments: Sequence[str] | None) -> None:
     config = tyro.cli(TrainConfig, args=arguments, prog="roadsense train", description=train.__doc__)
-    is_experiment = bool(config.seeds) or (Path(config.resume or "") / EXPERIMENT_NAME).is_file()
-    for run in train_seeds(config) if is_experiment else [train(config)]:
+    are_seeds = bool(config.seeds) or is_experiment(Path(config.resume or ""))
+    for run in train_seeds(config) if are_seeds else [train(config)]:
         sys.stdout.write(f"Trained policy: {run.model_path}\n")
 
 

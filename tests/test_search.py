@@ -10,6 +10,7 @@ from roadsense import search as searching
 from roadsense.errors import InputError
 from roadsense.runs import Run
 from roadsense.search import SearchConfig, search, settle_defaults, suggest
+from roadsense.training.experiment import read_last_score
 from roadsense.training.search_space import Choice, Range, SearchSpace
 from roadsense.training.stopping import StoppedError
 from roadsense.training.train_config import TrainConfig
@@ -53,6 +54,19 @@ def test_without_held_out_scenarios_there_is_nothing_to_judge_by(tmp_path):
     with pytest.raises(InputError, match="held-out"):
         search(SearchConfig(tmp_path / "search", dataset_dir=str(BASE_DIR)))
     assert not (tmp_path / "search").exists()
+
+
+def test_a_trial_of_several_seeds_is_one_experiment_with_one_score(small_dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(searching, "LOOK_EVERY_S", 0.05)
+    config = SearchConfig(
+        tmp_path / "search", str(small_dataset.folder), n_trials=1, total_timesteps=64, n_evaluations=1,
+        eval_episodes=2, n_workers=2, space=SMALL, imitation_timesteps=0, seeds=(3, 4),
+    )  # fmt: skip
+    table = search(config)
+    assert "1 trials of 2 seeds each are 2 trainings" in capsys.readouterr().err
+    scores = [read_last_score(config.search_dir / "trial_000" / f"seed_{seed}") for seed in (3, 4)]
+    assert table["value"].tolist() == [pytest.approx(sum(scores) / 2)]
+    assert search(config).equals(table)
 
 
 def test_a_search_that_was_stopped_goes_on_with_its_trial(small_dataset, tmp_path, monkeypatch):

@@ -47,9 +47,10 @@ def find_candidates(config: EvalConfig) -> Candidates:
     """
     beside: dict[str, Path] = {}
     for text in config.beside:
-        path = Path(text)
+        given, _, place = text.rpartition("=")
+        path = Path(place)
         is_file = path.suffix == TFLITE_SUFFIX
-        name = path.stem if is_file else path.name
+        name = given or (path.stem if is_file else path.name)
         if name in beside or name in POLICIES:
             raise InputError(f"beside: expected names that differ, got {name!r} twice. Rename {text}.")
         beside[name] = _existing(path) if is_file else _model_of(path)

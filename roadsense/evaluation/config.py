@@ -24,7 +24,7 @@ class EvalConfig:
         sumo_checks: whether SUMO's safe-speed check protects the ego; then the figures say little of the policy.
         policy: a `.tflite` to be judged instead of the run's model.
         beside: other runs, or `.tflite` files, that drive the same episodes to be compared with: the same training
-            without augmentation, say.
+            without augmentation, say. One is called by its name; `NAME=PATH` gives it another.
         checks_column: whether every episode is driven again with SUMO's checks on, for a second column.
         split_episodes: episodes on each other split of the dataset, to see what is lost on roads it was not trained
             on; 0 for none.

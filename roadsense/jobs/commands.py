@@ -116,6 +116,7 @@ COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "list": (list_jobs, "list jobs; --all lists everything that still costs"),
     "status": (status, "say what a job is doing, as JSON"),
     "logs": (logs, "show a job's log; --follow goes on until it is over"),
+    "metrics": (partial(_run_part, "metrics_command"), "say how a job's training goes; --plot draws its curves"),
     "stop": (stop, "ask a job to stop; a training keeps a checkpoint"),
     "resume": (resume, "go on with a job that was stopped, was interrupted or has failed"),
     "fetch": (fetch, "bring a job's results here and check them"),

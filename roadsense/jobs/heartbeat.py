@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from roadsense.files import write_atomically
+from roadsense.training.experiment import is_experiment, list_run_folders, list_seed_folders
 
 BEAT_EVERY_S = 10.0
 
@@ -72,13 +73,22 @@ def read_beat(path: Path) -> JobBeat | None:
 
 
 def read_progress(run_dir: Path | None) -> tuple[int | None, int | None]:
-    """Returns the environment steps a training has learned from and those it is to; None before there are any."""
-    if run_dir is None or not (run_dir / "config.json").is_file():
+    """Returns the environment steps a training has learned from and those it is to; None before there are any.
+
+    Of an experiment, those of all its seeds.
+    """
+    begun = list_run_folders(run_dir) if run_dir is not None else []
+    if run_dir is None or not begun:
         return None, None
-    wanted = json.loads((run_dir / "config.json").read_text()).get("total_timesteps")
+    n_seeds = len(list_seed_folders(run_dir)) if is_experiment(run_dir) else 1
+    wanted = json.loads((begun[0] / "config.json").read_text()).get("total_timesteps")
+    return sum(_count_timesteps(each) for each in begun), wanted and wanted * n_seeds
+
+
+def _count_timesteps(run_dir: Path) -> int:
     metrics = run_dir / "metrics.jsonl"
     whole = metrics.read_text().rpartition("\n")[0] if metrics.is_file() else ""
-    return (json.loads(whole.rpartition("\n")[2]).get("timesteps", 0) if whole else 0), wanted
+    return json.loads(whole.rpartition("\n")[2]).get("timesteps", 0) if whole else 0
 
 
 def say_now() -> str:

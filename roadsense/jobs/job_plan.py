@@ -14,7 +14,7 @@ from roadsense.jobs.layout import DEFAULT_NOTEBOOK, NAME_VARIABLE, NOTEBOOK_VARI
 from roadsense.jobs.parameters import Parameter, check_parameters, decode_parameters, pack_parameters
 from roadsense.jobs.spec import S3
 from roadsense.jobs.spec_checks import check_dataset, find_notebook
-from roadsense.training.run_state import TRAINED, read_state
+from roadsense.training.experiment import EXPERIMENT_NAME, is_trained
 
 RUN, RESUME, DATASET, EVAL, OUTPUT = "run_dir", "resume", "dataset_dir", "eval_dir", "output_dir"
 DEFAULT_NAME = "job"
@@ -58,7 +58,7 @@ def plan_job(layout: JobLayout, environment: Mapping[str, str]) -> JobPlan:
     is_finished = False
     if run_dir is not None:
         parameters |= _place_run(run_dir, given)
-        is_finished = parameters[RESUME] != "" and read_state(run_dir).name == TRAINED
+        is_finished = parameters[RESUME] != "" and is_trained(run_dir)
     packed = pack_parameters(notebook, parameters)
     return JobPlan(notebook, _name_executed(layout, notebook), packed, run_dir, is_finished)
 
@@ -96,8 +96,9 @@ def _place_run(run_dir: Path, given: Mapping[str, Any]) -> dict[str, str]:
     for name in (RUN, RESUME):
         if given.get(name):
             sys.stderr.write(f"{name} {given[name]} is not used: a job trains in its own folder and resumes itself.\n")
-    if (run_dir / "config.json").is_file():
-        timesteps = json.loads((run_dir / "config.json").read_text()).get("total_timesteps")
+    begun = next((run_dir / name for name in ("config.json", EXPERIMENT_NAME) if (run_dir / name).is_file()), None)
+    if begun is not None:
+        timesteps = json.loads(begun.read_text()).get("total_timesteps")
         sys.stderr.write(f"Going on with the run in {run_dir}, of {timesteps} steps.\n")
         return {RUN: "", RESUME: str(run_dir)}
     if run_dir.exists():  # begun, but nothing was written

@@ -19,6 +19,8 @@ DEFAULT_NOTEBOOK = "01_train"
 CHANNEL = "dataset"
 IGNORED = ("_", "sagemaker_")
 """Beginnings of hyperparameters that are for SageMaker itself."""
+TUNER = "_tuning_"
+"""Beginning of those that a tuning job's trials get."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,9 @@ class JobLayout:
             values = dict(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise InputError(f"{path}: expected a JSON object of texts ({error}).") from error
-        return {name: encode_value(value) for name, value in values.items() if not name.startswith(IGNORED)}
+        is_trial = any(name.startswith(TUNER) for name in values)
+        own = {name: encode_value(value) for name, value in values.items() if not name.startswith(IGNORED)}
+        return {name: _unquote(text) for name, text in own.items()} if is_trial else own
 
     def make_folders(self) -> None:
         """Makes the folders the job writes to."""
@@ -137,6 +141,16 @@ def write_layout(root: Path, spec: JobSpec, dataset: Path | None = None) -> JobL
 def job_environment(spec: JobSpec) -> dict[str, str]:
     """Returns the variables that tell the runner which job it is."""
     return {NAME_VARIABLE: spec.name or "", NOTEBOOK_VARIABLE: spec.notebook_name, "ROADSENSE_JOB_TARGET": spec.target}
+
+
+def _unquote(text: str) -> str:
+    """Returns a text without the quotation marks in which tuning jobs made by AWS's SDK hand over a choice."""
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            return text
+    return text
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -84,14 +84,17 @@ class Rehearsal:
 
 
 def shorten(spec: JobSpec) -> JobSpec:
-    """Returns a job that does the same in little time: fewer steps, workers, scenarios and episodes."""
+    """Returns a job that does the same in little time: fewer steps, workers, scenarios and episodes, one seed."""
     known = read_parameters(Path(spec.notebook))
     small = {}
     for name, value in SHORT.items():
         if name in known:
             given = spec.parameters.get(name, value)
             small[name] = min(value, given) if given > 0 else value
-    return replace(spec, parameters={**spec.parameters, **small})
+    parameters = {**spec.parameters, **small}
+    if seeds := parameters.pop("seeds", None):
+        parameters["seed"] = seeds[0]
+    return replace(spec, parameters=parameters)
 
 
 def rehearse(spec: JobSpec, folder: Path, stage: Stage, max_s: float = 900.0) -> Rehearsal:

@@ -3,18 +3,25 @@
 import shutil
 from pathlib import Path
 
+from roadsense.training.experiment import is_experiment, list_seed_folders
 from roadsense.training.stopping import STOP_NAME
 
-NOT_KEPT = ("checkpoints", "heldout", STOP_NAME, "experiment.json")
+NOT_KEPT = ("checkpoints", "heldout", STOP_NAME)
 PRODUCTS = ("evaluation", "export")
 
 
 def gather_run(run_dir: Path, model_dir: Path) -> None:
-    """Copies a run folder, without checkpoints, so that the copy opens as the run; of a stopped one, what there is."""
+    """Copies a run folder, without checkpoints, so that the copy opens as the run; of a stopped one, what there is.
+
+    Of an experiment, the run of each seed.
+    """
     if not run_dir.is_dir():
         return
+    seeds = list_seed_folders(run_dir) if is_experiment(run_dir) else []
+    for seed in seeds:
+        gather_run(seed, model_dir / seed.name)
     for path in sorted(run_dir.iterdir()):
-        if path.name not in NOT_KEPT and not path.name.startswith("."):
+        if path not in seeds and path.name not in NOT_KEPT and not path.name.startswith("."):
             _copy(path, model_dir / path.name)
 
 

@@ -66,11 +66,11 @@ class SageMakerTarget:
         job, region = self.describe(job_id), find_region(self._region)
         return describe_processing(job, region) if is_processing(job) else describe_job(job, region)
 
-    def logs(self, job_id: str, follow: bool) -> Iterator[str]:
+    def logs(self, job_id: str, follow: bool, after_look: Callable[[], object] | None = None) -> Iterator[str]:
         """Yields the lines a job printed; with `follow`, those to come until it is over. They come seconds late."""
         group = PROCESSING_GROUP if is_processing(self.describe(job_id)) else GROUP
         is_over = (lambda: self.status(job_id).state.is_over) if follow else None
-        yield from read_lines(make_client("logs", self._region), job_id, is_over, group=group)
+        yield from read_lines(make_client("logs", self._region), job_id, is_over, after_look, group=group)
 
     def stop(self, job_id: str) -> None:
         """Asks a job to end: it gets two minutes, in which a training keeps a checkpoint and its results."""
@@ -121,7 +121,7 @@ class SageMakerTarget:
         if plan.local_dataset:
             publish_dataset(plan.local_dataset, plan.spec.output, plan.spec.region or self._region)
         send(plan.operation, plan.request, plan.spec.region or self._region)
-        sys.stderr.write(f"{plan.spec.name}: {plan.estimate or 'price unknown'}\n")
+        sys.stderr.write(f"{plan.spec.name}: {plan.tell_budget()}\n")
         return plan.spec.name or ""
 
     def _client(self) -> Any:

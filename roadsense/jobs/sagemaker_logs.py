@@ -11,13 +11,20 @@ PROCESSING_GROUP = "/aws/sagemaker/ProcessingJobs"
 POLL_S = 5.0
 
 
-def read_lines(logs: Any, job: str, is_over: Callable[[], bool] | None = None, group: str = GROUP) -> Iterator[str]:
+def read_lines(
+    logs: Any,
+    job: str,
+    is_over: Callable[[], bool] | None = None,
+    after_look: Callable[[], object] | None = None,
+    group: str = GROUP,
+) -> Iterator[str]:
     """Yields the lines a job printed so far, or until it is over, as they come.
 
     Args:
         logs: a client of CloudWatch Logs.
         job: its name.
         is_over: tells whether it has ended; None to yield only what is there now.
+        after_look: called when all lines that are there were yielded, before more are waited for.
         group: of logs its kind of job has; before the lines of one on several machines stands the machine's name.
     """
     tokens: dict[str, str] = {}
@@ -26,6 +33,8 @@ def read_lines(logs: Any, job: str, is_over: Callable[[], bool] | None = None, g
         for stream in _list_streams(logs, job, group):
             who = f"{_name_machine(stream)}: " if group == PROCESSING_GROUP else ""
             yield from (who + line for line in _read_stream(logs, group, stream, tokens))
+        if after_look is not None:
+            after_look()
         if over:
             return
         time.sleep(POLL_S)

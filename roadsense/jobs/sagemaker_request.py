@@ -17,8 +17,9 @@ DEFAULT_DISK_GB = 30
 WAIT_FACTOR = 2
 """A spot job may wait for capacity as long as it may run, so that both together take this many times its limit."""
 METRICS = (
-    "eval_score", "eval_collision_rate", "timesteps", "steps_per_s", "reward_mean", "collision_rate",
-    "min_ttc_median_s", "false_braking_share",
+    "eval_score", "experiment_score", "experiment_worst_score", "timesteps", "steps_per_s", "reward_mean",
+    "collision_rate", "min_ttc_median_s", "false_braking_share", "eval_timesteps", "eval_collision_rate",
+    "eval_collision_rate_low", "eval_collision_rate_high", "eval_false_braking_share", "eval_min_ttc_median_s",
 )  # fmt: skip
 """Figures whose lines SageMaker reads from a job's output; see `roadsense.metric_lines`."""
 IMAGE = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+(:[\w.-]+|@sha256:[0-9a-f]{64})")
@@ -70,7 +71,7 @@ def build_training_request(spec: JobSpec, placement: Placement) -> dict[str, Any
     return {
         "TrainingJobName": spec.name or "",
         "HyperParameters": {name: encode_value(value) for name, value in spec.parameters.items()},
-        "Environment": {**job_environment(spec), **_name_facts(placement.facts)},
+        "Environment": {**job_environment(spec), **name_facts(placement.facts)},
         "CheckpointConfig": {"S3Uri": f"{job_url(spec)}/checkpoints", "LocalPath": CHECKPOINT_DIR},
         "Tags": list_tags(placement.tags),
         **build_definition(spec, placement),
@@ -138,5 +139,6 @@ def _build_channel(url: str) -> dict[str, Any]:
     return {"ChannelName": CHANNEL, "InputMode": "File", "DataSource": {"S3DataSource": source}}
 
 
-def _name_facts(facts: Mapping[str, str]) -> dict[str, str]:
+def name_facts(facts: Mapping[str, str]) -> dict[str, str]:
+    """Returns the variables that tell a run's manifest what it comes from."""
     return {f"ROADSENSE_JOB_{name.upper()}": value for name, value in facts.items() if value}

@@ -1,12 +1,15 @@
 """The trials of a tuning job: what each tried and reached, and the best one."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from roadsense.errors import InputError
 from roadsense.jobs.cloud_session import CloudError, make_client, translate_errors
 from roadsense.jobs.target import JobError
 
+COMPLETED, FAILED = "Completed", "Failed"
+"""SageMaker's words for a trial that came to its end, and for one that did not."""
 MISSING_WORDS = ("not found", "could not find", "does not exist")
 
 
@@ -15,20 +18,27 @@ class Trial:
     """One training of a tuning job.
 
     Attributes:
+        number: in the order they began, from 1.
         job: name of its training job.
         status: SageMaker's word for it.
         score: what it reached of the objective; None if it has told nothing yet.
         settings: the parameters that were searched, as text.
+        hours: it has run; None before it began.
+        reason: why it failed, in the runner's words; empty otherwise.
     """
 
+    number: int
     job: str
     status: str
     score: float | None
     settings: dict[str, str]
+    hours: float | None = None
+    reason: str = ""
 
     def as_row(self) -> dict[str, Any]:
         """Returns it as one row of a table."""
-        return {"job": self.job, "status": self.status, "score": self.score, **self.settings}
+        own = {"number": self.number, "job": self.job, "status": self.status, "score": self.score, "hours": self.hours}
+        return {**own, **self.settings, "reason": self.reason}
 
 
 def read_tuning(name: str, region: str | None = None) -> dict[str, Any]:
@@ -57,7 +67,9 @@ def read_trials(name: str, region: str | None = None) -> list[Trial]:
             .get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
             .paginate(HyperParameterTuningJobName=name)
         )
-        found = [_read(summary) for page in pages for summary in page["TrainingJobSummaries"]]
+        summaries = [summary for page in pages for summary in page["TrainingJobSummaries"]]
+    summaries.sort(key=lambda summary: (summary["CreationTime"], summary["TrainingJobName"]))
+    found = [_read(number, summary) for number, summary in enumerate(summaries, start=1)]
     return sorted(found, key=lambda trial: (trial.score is None, -(trial.score or 0.0), trial.job))
 
 
@@ -67,7 +79,7 @@ def find_best(name: str, region: str | None = None) -> Trial:
     Raises:
         JobError: if none did.
     """
-    done = [trial for trial in read_trials(name, region) if trial.status == "Completed" and trial.score is not None]
+    done = [trial for trial in read_trials(name, region) if trial.status == COMPLETED and trial.score is not None]
     if not done:
         raise JobError(f"No trial of {name} has come to its end with a score yet.")
     return done[0]
@@ -80,11 +92,15 @@ def stop_tuning(name: str, region: str | None = None) -> None:
             make_client("sagemaker", region).stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
 
 
-def _read(summary: dict[str, Any]) -> Trial:
+def _read(number: int, summary: dict[str, Any]) -> Trial:
     reached = summary.get("FinalHyperParameterTuningJobObjectiveMetric") or {}
+    start, end = summary.get("TrainingStartTime"), summary.get("TrainingEndTime")
     return Trial(
+        number=number,
         job=summary["TrainingJobName"],
         status=summary["TrainingJobStatus"],
         score=float(reached["Value"]) if "Value" in reached else None,
         settings={key: str(value) for key, value in summary.get("TunedHyperParameters", {}).items()},
+        hours=round(((end or datetime.now(UTC)) - start).total_seconds() / 3600, 3) if start else None,
+        reason=summary.get("FailureReason", ""),
     )

@@ -3,12 +3,12 @@
 import math
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from roadsense.errors import InputError
-from roadsense.jobs.layout import job_environment
+from roadsense.jobs.layout import NAME_VARIABLE, job_environment
 from roadsense.jobs.parameters import encode_value
 from roadsense.jobs.sagemaker_request import (
     CHECKPOINT_DIR,
@@ -17,14 +17,18 @@ from roadsense.jobs.sagemaker_request import (
     build_definition,
     check_limits,
     list_tags,
+    name_facts,
 )
 from roadsense.jobs.spec import JobSpec
+from roadsense.training.experiment import MEAN_SCORE, WORST_SCORE
 from roadsense.training.search_space import Choice, Range, SearchSpace
 
 MAX_NAME = 32
 MOST_JOBS = 50
 STRATEGIES = ("Bayesian", "Random", "Hyperband")
 OBJECTIVE = "eval_score"
+OVER_SEEDS = (MEAN_SCORE, WORST_SCORE)
+"""Objectives of trials that train several seeds: one value over all of them."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,13 @@ class TuningConfig:
     """Settings of a tuning job.
 
     Attributes:
-        n_trials: trainings in all, at most 50.
+        n_trials: sets of settings that are tried, at most 50.
         n_parallel: at a time.
         strategy: `Bayesian`, `Random` or `Hyperband`.
-        objective: figure to be maximised, of those a job's output tells.
+        objective: figure to be maximised, of those a job's output tells; by default the score on held-out scenarios,
+            of trials with several seeds its mean over them (`experiment_score`).
+        seeds: each trial trains its settings with all of these, and is judged by all of them; by default the one seed
+            that the training has. It takes as many times as long, and costs as many times as much.
         early_stopping: whether SageMaker ends trials that fall behind; `Hyperband` has its own way.
         warm_start_from: name of an earlier tuning job whose trials are taken into account.
         seed: of the search; None lets SageMaker choose.
@@ -44,7 +51,8 @@ class TuningConfig:
     n_trials: int = 20
     n_parallel: int = 4
     strategy: str = "Bayesian"
-    objective: str = OBJECTIVE
+    objective: str | None = None
+    seeds: tuple[int, ...] = ()
     early_stopping: bool = True
     warm_start_from: str | None = None
     seed: int | None = None
@@ -56,8 +64,43 @@ class TuningConfig:
             raise InputError(f"Expected n_parallel of 1 to n_trials ({self.n_trials}), got {self.n_parallel}.")
         if self.strategy not in STRATEGIES:
             raise InputError(f"Expected strategy of {', '.join(STRATEGIES)}, got {self.strategy!r}.")
-        if self.objective not in METRICS:
+        if self.objective is not None and self.objective not in METRICS:
             raise InputError(f"Expected objective of {', '.join(METRICS)}, got {self.objective!r}.")
+        object.__setattr__(self, "seeds", tuple(self.seeds))  # a list, from a notebook
+        if len(set(self.seeds)) < len(self.seeds) or any(seed < 0 for seed in self.seeds):
+            raise InputError(f"Expected seeds that differ, each of at least 0, got {self.seeds}.")
+
+    @property
+    def figure(self) -> str:
+        """The figure that is maximised.
+
+        Raises:
+            InputError: if it is not one over all seeds, where there are several, or the other way round.
+        """
+        chosen = self.objective or (MEAN_SCORE if self.seeds else OBJECTIVE)
+        if bool(self.seeds) != (chosen in OVER_SEEDS):
+            kind = f"one over all seeds ({', '.join(OVER_SEEDS)})" if self.seeds else "that of a single training"
+            raise InputError(f"Expected objective to be {kind} for seeds {self.seeds}, got {chosen!r}.")
+        return chosen
+
+    @property
+    def n_trainings(self) -> int:
+        """Trainings of all trials, each seed counted."""
+        return self.n_trials * max(len(self.seeds), 1)
+
+
+def take_seeds(spec: JobSpec, config: TuningConfig) -> tuple[JobSpec, TuningConfig]:
+    """Returns a training and a search of which both know the seeds, wherever they were given.
+
+    Raises:
+        InputError: if both were given seeds, and others.
+    """
+    own = tuple(spec.parameters.get("seeds", ()))
+    if own and config.seeds and own != config.seeds:
+        raise InputError(f"Expected seeds once, got {own} of the training and {config.seeds} of the search.")
+    seeds = config.seeds or own
+    parameters = {**spec.parameters, "seeds": list(seeds)} if seeds else spec.parameters
+    return replace(spec, parameters=parameters), replace(config, seeds=seeds)
 
 
 def name_tuning() -> str:
@@ -71,7 +114,8 @@ def build_tuning_request(
     """Returns the request `CreateHyperParameterTuningJob`.
 
     Args:
-        spec: checked: the training each trial makes, its name that of the tuning job, its limits those of one trial.
+        spec: checked: the training each trial makes, its name that of the tuning job, its limits those of one trial
+            with all its seeds.
         config: of the search.
         placement: role, tags and the like.
         space: what is searched; by default what a local search does.
@@ -79,6 +123,7 @@ def build_tuning_request(
     Raises:
         InputError: if something of it cannot be sent.
     """
+    spec, config = take_seeds(spec, config)
     name, ranges = spec.name or "", (space or SearchSpace()).ranges()
     if len(name) > MAX_NAME:
         raise InputError(f"Expected a tuning job's name of at most {MAX_NAME} characters, got {name!r}.")
@@ -87,7 +132,7 @@ def build_tuning_request(
         raise InputError(f"Expected parameters that are not searched, got {both}. Leave them out of one of the two.")
     definition = {
         "StaticHyperParameters": {key: encode_value(value) for key, value in spec.parameters.items()},
-        "Environment": {key: value for key, value in job_environment(spec).items() if key != "TRAINING_JOB_NAME"},
+        "Environment": {**_name_trial(spec), **name_facts(placement.facts)},
         **build_definition(spec, placement),
     }
     if spec.spot:  # each trial keeps its own in a folder of its own name
@@ -123,11 +168,16 @@ def build_ranges(ranges: Mapping[str, Range | Choice]) -> dict[str, list[dict[st
     return found
 
 
+def _name_trial(spec: JobSpec) -> dict[str, str]:
+    """Returns a job's variables but its name: SageMaker gives each trial one of its own."""
+    return {key: value for key, value in job_environment(spec).items() if key != NAME_VARIABLE}
+
+
 def _build_search(config: TuningConfig, ranges: Mapping[str, Range | Choice]) -> dict[str, Any]:
     stops = config.early_stopping and config.strategy != "Hyperband"
     search: dict[str, Any] = {
         "Strategy": config.strategy,
-        "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": config.objective},
+        "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": config.figure},
         "ResourceLimits": {
             "MaxNumberOfTrainingJobs": config.n_trials,
             "MaxParallelTrainingJobs": config.n_parallel,

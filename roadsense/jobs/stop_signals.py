@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from roadsense.training.experiment import find_current_folder
 from roadsense.training.run_state import RUNNING, read_state
 from roadsense.training.stopping import SIGNALS, STOP_NAME
 
@@ -78,9 +79,12 @@ class StopSignals:
 
     def _ask_training(self) -> bool:
         """Writes the stop file of a training that runs; returns whether there is one."""
-        if self.run_dir is None or not self.run_dir.is_dir() or read_state(self.run_dir).name != RUNNING:
+        if self.run_dir is None or not self.run_dir.is_dir():
             return False
-        (self.run_dir / STOP_NAME).touch()
+        folder = find_current_folder(self.run_dir)
+        if read_state(folder).name != RUNNING:
+            return False
+        (folder / STOP_NAME).touch()
         return True
 
     def _take(self, number: int, _frame: FrameType | None) -> None:

@@ -6,10 +6,12 @@ The file holds a job, the seeds, and variants of it, each with what differs:
      "seeds": [0, 1, 2],
      "variants": {"augmented": {},
                   "bases_only": {"parameters": {"dataset_dir": "scenarios/base"}},
-                  "without_rural": {"dataset": "scenarios/without_rural"}}}
+                  "without_rural": {"parameters": {"leave_out_base": "rural_curve"}}}}
 
-A dataset made with `--hold_out_base` gives the variant that leaves a base out; one that trains on other roads is judged
-on the dataset's held-out ones all the same. A sweep that was ended goes on: jobs that were submitted are not again.
+The training's parameter `leave_out_base` gives the variant that never sees a road. With `"judge": {"dataset_dir":
+"scenarios/dataset_v1/eval", ...}`, fields of `EvalConfig`, all policies drive the same held-out episodes here at the
+end, beside the driver alone; without, the table holds what each training found at its last evaluation. A sweep that was
+ended goes on: jobs that were submitted are not again. `docs/sweeps` has examples.
 """
 
 import json
@@ -27,7 +29,8 @@ from roadsense.errors import InputError
 from roadsense.jobs.checksums import TransferError
 from roadsense.jobs.records import find_record, write_record
 from roadsense.jobs.spec import MAX_NAME, JobSpec, check_spec, spec_from_values
-from roadsense.jobs.sweep_table import make_table, write_table
+from roadsense.jobs.sweep_judging import check_judging, judge_together
+from roadsense.jobs.sweep_table import find_trained, make_table, tabulate_roads, write_table
 from roadsense.jobs.target import JobError, JobState, Target, open_target
 
 LOOK_EVERY_S = 10.0
@@ -75,21 +78,25 @@ class Member:
         return f"{self.variant}_seed_{self.seed}"
 
 
-def read_sweep(path: Path) -> list[Member]:
-    """Reads the jobs of a sweep, each checked.
+def read_sweep(path: Path) -> tuple[list[Member], dict[str, Any] | None]:
+    """Reads the jobs of a sweep, each checked, and how they are judged together; None if they aren't.
 
     Raises:
-        InputError: if the file is no sweep, or one of its jobs cannot run.
+        InputError: if the file is no sweep, one of its jobs cannot run, or it cannot be judged like that.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         job, seeds, variants = dict(content["job"]), list(content["seeds"]), dict(content["variants"])
+        judging = dict(content["judge"]) if "judge" in content else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected a JSON object with job, seeds and variants ({error!r}).") from error
     if not seeds or not variants or len(set(seeds)) < len(seeds):
         raise InputError(f"{path}: expected variants, and seeds that differ, got {len(variants)} and {seeds}.")
+    if judging is not None:
+        check_judging(judging)
     base = spec_from_values(job, str(path))
-    return [Member(name, seed, _vary(base, name, change, seed)) for name, change in variants.items() for seed in seeds]
+    pairs = ((name, change, seed) for name, change in variants.items() for seed in seeds)
+    return [Member(name, seed, _vary(base, name, change, seed)) for name, change, seed in pairs], judging
 
 
 def _vary(base: JobSpec, variant: str, change: Mapping[str, Any], seed: int) -> JobSpec:
@@ -110,7 +117,7 @@ def run_sweep(config: SweepConfig) -> Path:
         InputError: if the file is no sweep, or one of its jobs cannot run.
         JobError: if a target does not answer. Jobs that fail have a row that says so.
     """
-    members = read_sweep(config.file)
+    members, judging = read_sweep(config.file)
     waiting, running, ended = list(members), list[Member](), dict[str, str]()
     targets = {name: open_target(name, members[0].spec.region) for name in {each.spec.target for each in members}}
     while waiting or running:
@@ -124,8 +131,16 @@ def run_sweep(config: SweepConfig) -> Path:
             sys.stderr.write(f"{member.folder_name}: {state} ({len(ended)} of {len(members)})\n")
         if running:
             time.sleep(LOOK_EVERY_S)
-    table = make_table({each.folder_name: config.output_dir / each.folder_name for each in members}, ended)
-    return write_table(table, config.output_dir / TABLE_NAME)
+    return _gather({each.folder_name: config.output_dir / each.folder_name for each in members}, ended, judging, config)
+
+
+def _gather(
+    folders: Mapping[str, Path], ended: Mapping[str, str], judging: Mapping[str, Any] | None, config: SweepConfig
+) -> Path:
+    trained = find_trained(folders)
+    judged = judge_together(trained, judging).held_out if judging is not None and trained else None
+    roads = tabulate_roads(folders, judged) if judged is not None else []
+    return write_table(make_table(folders, ended, judged), config.output_dir / TABLE_NAME, roads)
 
 
 def _submit_once(member: Member, targets: Mapping[str, Target]) -> None:
@@ -164,7 +179,7 @@ def _run(config: SweepConfig) -> None:
     if config.dry_run:
         requests = {
             each.folder_name: open_target(each.spec.target, each.spec.region).describe_request(each.spec)
-            for each in read_sweep(config.file)
+            for each in read_sweep(config.file)[0]
         }
         sys.stdout.write(json.dumps(requests, indent=2, default=str) + "\n")
         return

@@ -1,6 +1,7 @@
 """One training in its run folder: workers, model and everything that watches it, put together."""
 
 import os
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -14,7 +15,8 @@ from roadsense.policies.teacher import CautiousRule
 from roadsense.runs import Run
 from roadsense.training.algorithms import build_model
 from roadsense.training.checkpoints import PATTERN, read_newest_checkpoint
-from roadsense.training.heldout import HeldOut
+from roadsense.training.experiment import score_seeds
+from roadsense.training.heldout import Figures, HeldOut
 from roadsense.training.keeper import Keeper
 from roadsense.training.run_state import RunningMark
 from roadsense.training.samplers import PlrSampler, UniformSampler
@@ -26,13 +28,14 @@ from roadsense.training.vec_env import ConvoyVecEnv
 from roadsense.training.workers import start_workers
 
 
-def run_training(run: Run, config: TrainConfig, splits: Splits) -> None:
+def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: Sequence[float] | None = None) -> None:
     """Trains to the end, from the newest checkpoint in the run folder if there is one.
 
     Args:
         run: where everything is written.
         config: settings, with the number of workers filled in.
         splits: the scenarios.
+        earlier_scores: of an experiment's seeds that were trained before; None if this is no experiment.
 
     Raises:
         StoppedError: if it was asked to stop.
@@ -47,7 +50,12 @@ def run_training(run: Run, config: TrainConfig, splits: Splits) -> None:
             closing(HeldOut(run, config, splits.eval_paths, stop)) as heldout,
         ):
             env.hurry_when(stop.is_pressing)
-            log = TrainingLog(run.metrics_path, config.total_timesteps, config.log_interval, heldout.take_finished)
+            log = TrainingLog(
+                run.metrics_path,
+                config.total_timesteps,
+                config.log_interval,
+                lambda: _score_experiment(heldout.take_finished(), earlier_scores),
+            )
             keeper = Keeper(run, config, stop, _build_sampler(config, splits), {"log": log, "heldout": heldout})
             model = build_model(env, config)
             if any(run.checkpoint_dir.glob(PATTERN)):
@@ -64,6 +72,13 @@ def run_training(run: Run, config: TrainConfig, splits: Splits) -> None:
             if heldout.is_waiting:
                 raise _stopped(run, stop)
             log.finish()
+
+
+def _score_experiment(evaluation: Figures | None, earlier_scores: Sequence[float] | None) -> Figures | None:
+    """Returns the figures of an evaluation; those of an experiment with its score so far."""
+    if evaluation is None or earlier_scores is None:
+        return evaluation
+    return {**evaluation, **score_seeds([*earlier_scores, evaluation["eval_score"]])}
 
 
 def _build_sampler(config: TrainConfig, splits: Splits) -> UniformSampler:

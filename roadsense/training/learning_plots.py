@@ -67,7 +67,8 @@ def plot_learning(metrics: pd.DataFrame) -> Figure:
 
 def _draw_panel(axes: Axes, metrics: pd.DataFrame, name: str) -> None:
     own = metrics.dropna(subset=[name])
-    axes.plot(own["timesteps"], own[name], color=BLUE, linewidth=1.6, marker=_marker(own))
+    # Not clipped: a line at 0 would be hidden by the axis.
+    axes.plot(own["timesteps"], own[name], color=BLUE, linewidth=1.6, marker=_marker(own), clip_on=False, zorder=3)
     axes.set_ylabel(LEARNING_PANELS[name])
     held_out = HELD_OUT.get(name)
     if held_out in metrics and metrics[held_out].notna().any():

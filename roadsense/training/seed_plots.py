@@ -10,7 +10,7 @@ from roadsense.plots import BLUE, ORANGE, expect_columns, format_share, new_grid
 from roadsense.training.learning_plots import LEARNING_PANELS
 
 HELD_OUT_PANELS = {
-    "eval_collision_rate": "held out: episodes with a collision",
+    "eval_collision_rate": "held out: collisions",
     "eval_score": "held out: score",
 }
 N_POINTS = 200
@@ -18,6 +18,8 @@ N_POINTS = 200
 
 def plot_learning_of_seeds(metrics: pd.DataFrame) -> Figure:
     """Draws how the trainings of an experiment went: each seed thin, their median, the range between them shaded.
+
+    A seed that is still being trained counts as far as it came.
 
     Args:
         metrics: as `roadsense.runs.read_seeds` gives them; columns that are missing are left out.
@@ -34,10 +36,11 @@ def plot_learning_of_seeds(metrics: pd.DataFrame) -> Figure:
         curves = [curve[np.argsort(curve[:, 0], kind="stable")] for curve in curves if len(curve)]
         for curve in curves:
             axes.plot(*curve.T, color=BLUE, linewidth=0.7, alpha=0.5)
-        steps = np.linspace(max(c[0, 0] for c in curves), min(c[-1, 0] for c in curves), N_POINTS)
-        values = np.array([np.interp(steps, *curve.T) for curve in curves])
-        axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=BLUE, alpha=0.15, linewidth=0)
-        axes.plot(steps, np.median(values, axis=0), color=ORANGE, linewidth=2.0)
+        steps = np.linspace(max(c[0, 0] for c in curves), max(c[-1, 0] for c in curves), N_POINTS)
+        values = np.array([np.interp(steps, *curve.T, right=np.nan) for curve in curves])  # of those that came so far
+        low, middle, high = (find(values, axis=0) for find in (np.nanmin, np.nanmedian, np.nanmax))
+        axes.fill_between(steps, low, high, color=BLUE, alpha=0.15, linewidth=0)
+        axes.plot(steps, middle, color=ORANGE, linewidth=2.0)
         axes.set(xlabel="environment steps", ylabel=labels[name])
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         if name.endswith(("collision_rate", "share")):

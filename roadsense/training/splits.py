@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadsense.dataset import MANIFEST_NAME, Dataset, find_dataset
-from roadsense.errors import DatasetError
+from roadsense.errors import DatasetError, InputError, ScenarioError
 from roadsense.files import hash_file
-from roadsense.scenario import find_scenarios, open_scenario
+from roadsense.scenario import ScenarioName, find_scenarios, open_scenario
 
 TRAIN, EVAL = "train", "eval"
 
@@ -30,16 +30,20 @@ class Splits:
     train_digest: str
 
 
-def find_splits(dataset_dir: str | Path, eval_dir: str | Path | None = None) -> Splits:
+def find_splits(
+    dataset_dir: str | Path, eval_dir: str | Path | None = None, leave_out_base: str | None = None
+) -> Splits:
     """Finds the scenarios of a training and opens each of them once.
 
     Args:
         dataset_dir: folder of training scenarios, or a dataset, of which `train` is taken; a path or on S3.
         eval_dir: folder of held-out scenarios; None for `eval` beside the dataset's `train`, if it is there.
+        leave_out_base: base road whose scenarios are not trained on; held-out ones stay.
 
     Raises:
         ScenarioError: if a folder holds no scenario, or one that cannot be opened.
         DatasetError: if a scenario would be trained on and held out.
+        InputError: if there is no scenario of the base that is left out, or no other.
     """
     folder = find_dataset(dataset_dir)
     if (folder / TRAIN).is_dir() and (folder / EVAL).is_dir():
@@ -47,7 +51,7 @@ def find_splits(dataset_dir: str | Path, eval_dir: str | Path | None = None) -> 
     beside = folder.resolve().parent / EVAL
     if eval_dir is None and folder.resolve().name == TRAIN and beside.is_dir():
         eval_dir = beside
-    train_paths = tuple(find_scenarios(folder))
+    train_paths = _leave_out(tuple(find_scenarios(folder)), leave_out_base)
     eval_paths = tuple(find_scenarios(find_dataset(eval_dir))) if eval_dir is not None else ()
     for path in train_paths:
         if _is_held_out(path):
@@ -67,6 +71,27 @@ def hash_scenario(config_path: Path) -> str:
     scenario = open_scenario(config_path)
     files = (scenario.network_path, *scenario.route_paths, *scenario.additional_paths)
     return hashlib.sha256("".join(hash_file(path) for path in files).encode()).hexdigest()
+
+
+def _leave_out(paths: tuple[Path, ...], base: str | None) -> tuple[Path, ...]:
+    if base is None:
+        return paths
+    bases = {path: name_base(path) for path in paths}
+    kept = tuple(path for path in paths if bases[path] != base)
+    if not kept or len(kept) == len(paths):
+        raise InputError(
+            f"Expected leave_out_base of several in the dataset, {sorted(set(bases.values()))}, got {base!r}."
+        )
+    return kept
+
+
+def name_base(config_path: Path) -> str:
+    """Returns the base road a scenario was drawn from; one that was made by hand is its own."""
+    folder = config_path.parent.name
+    try:
+        return ScenarioName.parse(folder).base
+    except ScenarioError:
+        return folder
 
 
 def _check_apart(digests: dict[Path, str], eval_paths: Sequence[Path]) -> None:

@@ -84,6 +84,8 @@ class TrainConfig:
         log_interval: steps between two lines of metrics, at least one rollout.
         checkpoint_interval: steps between two checkpoints, at least one rollout. All environments begin anew at each.
         eval_interval: steps between two evaluations on held-out scenarios, which run beside the training; 0 for none.
+        leave_out_base: name of a base road whose scenarios are not trained on, to see what a policy does on a road that
+            it never saw.
         eval_dir: held-out scenarios; by default `eval` beside a dataset's `train`, and no evaluation without one.
         eval_episodes: episodes of an evaluation, spread over its scenarios.
         eval_workers: processes that evaluate.
@@ -130,6 +132,7 @@ class TrainConfig:
     log_interval: int = 4_000
     checkpoint_interval: int = 200_000
     eval_interval: int = 200_000
+    leave_out_base: str | None = None
     eval_dir: str | None = None
     eval_episodes: int = 100
     eval_workers: int = 1

@@ -19,6 +19,7 @@ from IPython.display import display
 
 from roadsense.progress import is_headless
 from roadsense.runs import Run, open_run
+from roadsense.training.experiment import find_current_folder, is_experiment, is_trained, list_seed_folders
 from roadsense.training.learning_plots import plot_learning
 from roadsense.training.run_progress import (
     RunProgress,
@@ -43,12 +44,12 @@ class TrainingView:
             run = train(config)
 
     Args:
-        run_dir: folder of the run; it need not be there yet.
+        run_dir: folder of the run, or of an experiment, whose latest run is shown; it need not be there yet.
         usd_per_hour: what its machine costs, where it bills; None: what the job's environment says.
     """
 
     def __init__(self, run_dir: str | Path, usd_per_hour: float | None = None):
-        self._run, self._usd_per_hour = Run(Path(run_dir)), usd_per_hour
+        self._folder, self._run, self._usd_per_hour = Path(run_dir), Run(Path(run_dir)), usd_per_hour
         self._bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="100%", max_width="860px"))
         self._figures, self._news = widgets.HTML(), widgets.HTML()
         self._curves = widgets.Image(format="png", layout=widgets.Layout(width="100%", max_width="860px"))
@@ -72,13 +73,14 @@ class TrainingView:
             return self._refresh(repaint)
 
     def _refresh(self, repaint: bool) -> RunProgress | None:
+        self._run = Run(find_current_folder(self._folder))
         if not self._run.config_path.is_file():
             self._figures.value = f"<p>Waiting for a run in {html.escape(str(self._run.folder))} ...</p>"
             return None
         metrics = self._run.read_metrics()
         progress = read_progress(self._run, metrics, self._usd_per_hour)
         self._bar.value = progress.share
-        self._figures.value = _as_table(progress)
+        self._figures.value = self._tell_seed() + _as_table(progress)
         self._checkpoint.disabled = not progress.is_running or progress.is_checkpoint_wanted
         self._stop.disabled = not progress.is_running or progress.is_stop_wanted
         if not (progress.is_running and (progress.is_checkpoint_wanted or progress.is_stop_wanted)):
@@ -130,9 +132,17 @@ class TrainingView:
     def _refresh_until_end(self) -> None:
         while not self._ended.is_set():
             progress = self.refresh()
-            if progress is not None and not progress.is_running and progress.timesteps:
+            goes_on = is_experiment(self._folder) and not is_trained(self._folder)
+            if progress is not None and not progress.is_running and progress.timesteps and not goes_on:
                 break
             self._ended.wait(REFRESH_S)
+
+    def _tell_seed(self) -> str:
+        if not is_experiment(self._folder):
+            return ""
+        names = [folder.name for folder in list_seed_folders(self._folder)]
+        name = self._run.folder.name
+        return f"<p>{html.escape(name)}, the {names.index(name) + 1}. of {len(names)}</p>" if name in names else ""
 
     def _paint(self, metrics: pd.DataFrame, now: bool) -> None:
         painted_s, n_rows = self._painted

@@ -15,6 +15,7 @@ from roadsense.errors import InputError
 from roadsense.jobs.checksums import CHECKSUMS_NAME, TransferError, check_checksums
 from roadsense.jobs.sagemaker import SageMakerTarget
 from roadsense.jobs.sagemaker_logs import GROUP
+from roadsense.jobs.sagemaker_plan import plan_tuning
 from roadsense.jobs.sagemaker_results import unpack_archive
 from roadsense.jobs.sagemaker_tuning import TuningConfig
 from roadsense.jobs.target import JobError, JobState
@@ -200,10 +201,24 @@ def test_a_tuning_job_arrives_as_described(story):
 def test_a_budget_limits_every_trial(story):
     target = SageMakerTarget()
     spec = replace(TUNING_SPEC, max_usd=30.0, max_hours=24.0)
-    from roadsense.jobs.sagemaker_plan import plan_tuning
-
     plan = plan_tuning(spec, TuningConfig(n_trials=20))
     limit_s = plan.request["TrainingJobDefinition"]["StoppingCondition"]["MaxRuntimeInSeconds"]
     assert plan.estimate.usd == pytest.approx(30.0, rel=0.01)
     assert 20 * limit_s / 3600 * plan.estimate.usd_per_hour <= 30.0
     assert json.dumps(target.describe_request(SPEC))
+
+
+def test_the_budget_shown_before_counts_the_seeds(story):
+    spec = replace(TUNING_SPEC, max_hours=2.0)
+    one, three = (plan_tuning(spec, TuningConfig(n_trials=20, n_parallel=4, seeds=seeds)) for seeds in ((), (0, 1, 2)))
+    assert three.estimate.usd == pytest.approx(3 * one.estimate.usd)
+    assert three.estimate.hours == 3 * one.estimate.hours == 120
+    limits = [
+        plan.request["TrainingJobDefinition"]["StoppingCondition"]["MaxRuntimeInSeconds"] for plan in (one, three)
+    ]
+    assert limits == [7200, 3 * 7200]
+    said = three.describe()["estimate"]
+    assert "20 trials of 3 seeds each are 60 trainings, at most 6 h a trial" in said
+    assert "4 at a time, at most 30 h by the clock" in said
+    bounded = plan_tuning(replace(spec, max_usd=30.0), TuningConfig(n_trials=20, seeds=(0, 1, 2)))
+    assert bounded.estimate.usd == pytest.approx(30.0, rel=0.01)

@@ -125,7 +125,9 @@ def test_tuning_request_is_one_sagemaker_takes():
     objective = search["HyperParameterTuningJobObjective"]["MetricName"]
     defined = request["TrainingJobDefinition"]["AlgorithmSpecification"]["MetricDefinitions"]
     assert objective in [each["Name"] for each in defined]
-    assert "TRAINING_JOB_NAME" not in request["TrainingJobDefinition"]["Environment"]
+    told = request["TrainingJobDefinition"]["Environment"]
+    assert "TRAINING_JOB_NAME" not in told
+    assert told["ROADSENSE_JOB_GIT_COMMIT"] == "abc"
 
 
 def test_tuning_and_local_search_have_one_space():
@@ -159,9 +161,42 @@ def test_a_tuning_jobs_name_is_short():
         build_tuning_request(replace(TUNING_SPEC, name="a" * 33), TuningConfig(), PLACE)
 
 
+def test_a_trial_of_several_seeds_is_judged_by_one_figure_over_them():
+    config = TuningConfig(seeds=(0, 1, 2))
+    request = build_tuning_request(TUNING_SPEC, config, PLACE)
+    check_request("CreateHyperParameterTuningJob", request)
+    search = request["HyperParameterTuningJobConfig"]
+    assert search["HyperParameterTuningJobObjective"]["MetricName"] == "experiment_score"
+    assert request["TrainingJobDefinition"]["StaticHyperParameters"]["seeds"] == "[0, 1, 2]"
+    given = replace(TUNING_SPEC, parameters={**TUNING_SPEC.parameters, "seeds": [0, 1, 2]})
+    assert build_tuning_request(given, TuningConfig(), PLACE) == request
+    with pytest.raises(InputError, match="seeds once"):
+        build_tuning_request(given, TuningConfig(seeds=(7, 8)), PLACE)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"seeds": (0, 1), "objective": "eval_score"}, "over all seeds"),
+        ({"objective": "experiment_score"}, "single training"),
+    ],
+)
+def test_an_objective_fits_the_number_of_seeds(settings, said):
+    with pytest.raises(InputError, match=said):
+        build_tuning_request(TUNING_SPEC, TuningConfig(**settings), PLACE)
+
+
 @pytest.mark.parametrize(
     "settings",
-    [{"n_trials": 51}, {"n_trials": 0}, {"n_parallel": 21}, {"strategy": "Grid"}, {"objective": "loss"}],
+    [
+        {"seeds": (1, 1)},
+        {"seeds": (-1,)},
+        {"n_trials": 51},
+        {"n_trials": 0},
+        {"n_parallel": 21},
+        {"strategy": "Grid"},
+        {"objective": "loss"},
+    ],
 )
 def test_tuning_settings_are_checked(settings):
     with pytest.raises(InputError, match=next(iter(settings))):

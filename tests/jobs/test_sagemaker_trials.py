@@ -83,7 +83,7 @@ def test_command_shows_the_request_and_its_price(story, tmp_path, capsys):
 
 def test_command_lists_trials(story, capsys):
     story.trials[NAME] = [summarise(0, 0.25), summarise(1, 0.5)]
-    assert main(["--job", NAME]) == 0
+    assert main(["--job", NAME, "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["score"] for row in rows] == [0.5, 0.25]
 

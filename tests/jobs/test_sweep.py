@@ -5,11 +5,14 @@ import json
 import pytest
 
 from roadsense.errors import InputError
+from roadsense.evaluation.results import find_evaluations, open_evaluation
 from roadsense.jobs import sweep
 from roadsense.jobs.sweep import SweepConfig, main, read_sweep, run_sweep
-from roadsense.jobs.sweep_table import NOT_JUDGED, SweepRow, make_table
+from roadsense.jobs.sweep_table import NOT_JUDGED, SweepRow, make_table, mean_rate_interval
+from roadsense.runs import open_run
 from roadsense.statistics import binomial_interval
-from tests.jobs.small_notebooks import write_notebook
+from roadsense.summary import complete
+from tests.jobs.small_notebooks import ROOT, write_notebook
 
 PARAMETERS = 'run_dir: str = ""\nresume: str = ""\nseed: int = 0\nn_collisions: int = 1\nfails: bool = False'
 # Stands for a training: what matters here is what a job leaves in its run folder.
@@ -45,7 +48,8 @@ def change(path, **changes):
 
 
 def test_jobs_are_every_variant_with_every_seed(file):
-    members = read_sweep(file)
+    members, judging = read_sweep(file)
+    assert judging is None
     assert [member.folder_name for member in members] == ["good_seed_0", "good_seed_2", "bad_seed_0", "bad_seed_2"]
     assert members[0].spec.name == "sweep-good-0"
     assert members[3].spec.parameters == {"n_collisions": 30, "seed": 2}
@@ -57,7 +61,8 @@ def test_results_of_all_jobs_are_one_table_with_intervals(file, tmp_path):
     assert rows["good", "2"]["n_collisions"] == 3
     pooled = rows["good", "all"]
     assert (pooled["n_collisions"], pooled["n_episodes"]) == (4, 200)
-    interval = binomial_interval(4, 200)
+    # Both seeds drove the same hundred episodes: the interval is that of two collisions among them.
+    interval = binomial_interval(2, 100)
     assert f"0.020 ({interval.low:.3f} to {interval.high:.3f})" in path.read_text()
     assert rows["bad", "all"]["n_collisions"] == 62
     # Again: nothing is submitted twice, and nothing changes.
@@ -76,6 +81,57 @@ def test_a_variant_that_was_never_judged_says_so(tmp_path):
     assert rows[1].as_line().startswith("| none | all | | 0 |")
 
 
+def test_an_interval_takes_repeats_for_no_further_trials():
+    assert mean_rate_interval(4, 200, 1) == binomial_interval(4, 200)
+    assert mean_rate_interval(6, 300, 3).high == pytest.approx(binomial_interval(2, 100).high)
+    between = mean_rate_interval(5, 300, 3)
+    assert binomial_interval(1, 100).high < between.high < binomial_interval(2, 100).high
+    assert between.value == 5 / 300
+    assert mean_rate_interval(0, 200, 2).low == 0.0
+    assert mean_rate_interval(0, 200, 2).high == pytest.approx(binomial_interval(0, 100).high)
+    assert mean_rate_interval(200, 200, 2).high == 1.0
+
+
+TRAINING = {
+    "total_timesteps": 64, "imitation_timesteps": 0, "n_workers": 2, "rollout_steps": 32, "batch_size": 32,
+    "episode_steps": 40, "eval_interval": 0,
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_real_trainings_are_judged_on_the_same_episodes_and_by_road(small_dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("notebooks", "scenarios"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    eval_dir = str(small_dataset.folder / "eval")
+    content = {
+        "job": {"notebook": "01_train", "name": "real", "dataset": str(small_dataset.folder), "parameters": TRAINING},
+        "seeds": [0, 1],
+        "variants": {"augmented": {}, "without_slow": {"parameters": {"leave_out_base": "slow_road"}}},
+        "judge": {
+            "dataset_dir": eval_dir, "episodes_per_scenario": 1, "n_steps": 60, "checks_column": False,
+            "split_episodes": 0, "curve_episodes": 0, "gallery_size": 1,
+        },
+    }  # fmt: skip
+    (tmp_path / "sweep.json").write_text(json.dumps(content))
+    path = run_sweep(SweepConfig(tmp_path / "sweep.json", tmp_path / "results", n_parallel=2))
+    rows = {(row["variant"], row["seed"]): row for row in json.loads(path.with_suffix(".json").read_text())}
+    evaluation = open_evaluation(find_evaluations(tmp_path / "results" / "augmented_seed_0" / "model")[0])
+    driven = complete(evaluation.held_out).groupby("policy")["collision"].agg(["sum", "size"])
+    for key, policy in {("augmented", "0"): "policy", ("without_slow", "1"): "without_slow_seed_1"}.items():
+        assert (rows[key]["n_collisions"], rows[key]["n_episodes"]) == tuple(driven.loc[policy])
+    pooled = rows["without_slow", "all"]
+    assert (pooled["n_episodes"], pooled["n_seeds"]) == (4, 2)
+    assert pooled["n_collisions"] == sum(rows["without_slow", seed]["n_collisions"] for seed in "01")
+    assert rows["unassisted", ""]["n_episodes"] == 2
+    trained = {name: open_run(tmp_path / "results" / f"{name}_seed_1" / "model") for name in content["variants"]}
+    assert trained["augmented"].read_manifest()["n_scenarios"] == 4
+    assert trained["without_slow"].read_manifest()["n_scenarios"] == 2
+    text = path.read_text()
+    assert "| variant | fast road | slow road |" in text
+    assert text.count(" of 2: ") == 4  # two variants, each with two seeds of an episode a road
+
+
 def test_dry_run_shows_every_request(file, capsys):
     assert main([str(file), "--dry_run"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"good_seed_0", "good_seed_2", "bad_seed_0", "bad_seed_2"}
@@ -90,6 +146,10 @@ def test_dry_run_shows_every_request(file, capsys):
         ({"variants": {"a": {"target": "ec2"}}}, "target"),
         ({"variants": {"a" * 70: {}}}, "longer"),
         ({"variants": {"a": {"parameters": {"speed": 1}}}}, "speed"),
+        ({"judge": {"episodes_per_scenario": 3}}, "dataset_dir"),
+        ({"judge": {"dataset_dir": ".", "beside": []}}, "beside"),
+        ({"judge": {"dataset_dir": "nowhere"}}, "nowhere"),
+        ({"judge": {"dataset_dir": ".", "calm_share": 2}}, "calm_share"),
     ],
 )
 def test_what_is_no_sweep_is_refused(file, changes, said):

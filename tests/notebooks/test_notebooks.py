@@ -31,7 +31,7 @@ CONFIGS = {
     "02_evaluate": EvalConfig,
     "03_export": ExportConfig,
     "04_ec2": JobSpec,
-    "05_sagemaker": (JobSpec, TuningConfig),
+    "05_sagemaker": (JobSpec, TuningConfig, EvalConfig),
 }
 ON_AWS = ("04_ec2", "05_sagemaker")
 BESIDE_THE_SETTINGS = {"further", "dry_run"}

@@ -5,13 +5,13 @@ import shutil
 import pytest
 from stable_baselines3 import PPO
 
-from roadsense.errors import DatasetError
+from roadsense.errors import DatasetError, InputError
 from roadsense.runs import Run
 from roadsense.statistics import binomial_interval
 from roadsense.train_convoy import TrainConfig, train
 from roadsense.training.heldout import judge, plan_heldout
-from roadsense.training.splits import find_splits, hash_scenario
-from tests.small_training import stop_tiny, train_tiny
+from roadsense.training.splits import find_splits, hash_scenario, name_base
+from tests.small_training import BASE_DIR, stop_tiny, train_tiny
 
 EVALUATED = {"eval_interval": 256, "eval_episodes": 4, "total_timesteps": 512, "checkpoint_interval": 192}
 
@@ -95,6 +95,18 @@ def test_an_eval_scenario_cannot_be_trained_on(small_dataset, dataset_copy, tmp_
     with pytest.raises(DatasetError, match="cannot be trained on"):
         train(TrainConfig(dataset_dir=str(dataset_copy), run_dir=str(tmp_path / "run")))
     assert not Run(tmp_path / "run").folder.exists()
+
+
+def test_a_road_that_is_left_out_is_not_trained_on_but_judged(small_dataset):
+    whole, without = (find_splits(small_dataset.folder, leave_out_base=base) for base in (None, "slow_road"))
+    assert {name_base(path) for path in whole.train_paths} == {"fast_road", "slow_road"}
+    assert {name_base(path) for path in without.train_paths} == {"fast_road"}
+    assert without.eval_paths == whole.eval_paths
+    assert without.train_digest != whole.train_digest
+    with pytest.raises(InputError, match=r"slow_road.*got 'sea_road'"):
+        find_splits(small_dataset.folder, leave_out_base="sea_road")
+    with pytest.raises(InputError, match="leave_out_base of several"):
+        find_splits(BASE_DIR / "highway_fast", leave_out_base="highway_fast")
 
 
 def test_a_scenario_is_known_by_its_content(small_dataset, tmp_path):

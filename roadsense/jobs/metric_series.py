@@ -1,0 +1,112 @@
+"""A training's figures while it runs as a job, read from its log's lines by the expressions that were submitted."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from roadsense.jobs.sagemaker_request import METRICS
+from roadsense.metric_lines import PATTERN
+
+FIRST = "timesteps"
+"""The figure with which every set of them begins."""
+REGEXES: Mapping[str, str] = {name: PATTERN.format(name=name) for name in METRICS}
+
+
+class MetricSeries:
+    """Figures over the course of a job, taken line by line.
+
+    A job that was interrupted tells some of them again when it goes on; those take the place of the earlier ones.
+
+    Args:
+        regexes: expression of each figure, with one group for its value.
+        n_seeds: trainings that the job makes, one after the other.
+    """
+
+    def __init__(self, regexes: Mapping[str, str] = REGEXES, n_seeds: int = 1):
+        self._regexes = {name: re.compile(regex) for name, regex in regexes.items()}
+        self._n_seeds = n_seeds
+        self._rows: list[dict[str, float]] = []
+
+    def take(self, line: str) -> bool:
+        """Takes a line; returns whether it told a figure."""
+        found = False
+        for name, regex in self._regexes.items():
+            match = regex.search(line)
+            if match:
+                self._add(name, float(match[1]))
+                found = True
+        return found
+
+    def take_all(self, lines: Iterable[str]) -> "MetricSeries":
+        """Takes lines and returns itself."""
+        for line in lines:
+            self.take(line)
+        return self
+
+    def table(self) -> pd.DataFrame:
+        """Returns a row for each set of figures, as `Run.read_metrics` does; of several seeds with `seed`, from 0."""
+        table = pd.DataFrame(self._rows)
+        return table if self._n_seeds > 1 else table.drop(columns="seed", errors="ignore")
+
+    def latest(self) -> dict[str, float]:
+        """Returns the newest value of each figure, by name."""
+        newest: dict[str, float] = {}
+        for row in self._rows:
+            newest |= row
+        return {name: value for name, value in newest.items() if name != "seed"}
+
+    def _add(self, name: str, value: float) -> None:
+        if name == FIRST or not self._rows:
+            self._begin(value if name == FIRST else 0.0)
+        self._rows[-1][name] = value
+
+    def _begin(self, timesteps: float) -> None:
+        seed = self._rows[-1]["seed"] if self._rows else 0
+        own = [row for row in self._rows if row["seed"] == seed]
+        if own and timesteps < own[-1].get(FIRST, 0.0):
+            if seed + 1 < self._n_seeds and timesteps <= own[0].get(FIRST, 0.0):
+                seed += 1  # back at the beginning: the next one
+            else:
+                self._rows = [row for row in self._rows if row["seed"] < seed or row.get(FIRST, 0.0) < timesteps]
+        self._rows.append({"seed": seed})
+
+
+def count_seeds(parameters: Mapping[str, Any]) -> int:
+    """Returns how many trainings a job of these parameters makes; texts, as SageMaker has them, are read too."""
+    seeds = parameters.get("seeds", ())
+    return max(len(re.findall(r"\d+", seeds) if isinstance(seeds, str) else list(seeds)), 1)
+
+
+def describe_latest(series: MetricSeries) -> str:
+    """Returns the newest figures in a line, as people read them; nothing before there are any."""
+    latest = series.latest()
+    parts = [f"{latest[FIRST]:,.0f} steps"] if FIRST in latest else []
+    for name, form in {
+        "steps_per_s": "{:,.0f} steps/s",
+        "collision_rate": "collisions {:.1%}",
+        "reward_mean": "reward {:.1f}",
+        "eval_collision_rate": "held out: collisions {:.1%}",
+        "eval_score": "score {:.3f}",
+        "experiment_score": "over the seeds {:.3f}",
+    }.items():
+        if name in latest:
+            parts.append(form.format(latest[name]))
+    return ", ".join(parts)
+
+
+def plot_series(series: MetricSeries) -> Any:
+    """Draws how a job's training goes, as `plot_learning` does, of several seeds `plot_learning_of_seeds`.
+
+    Returns:
+        The figure, or None before there is anything to draw.
+    """
+    from roadsense.training.learning_plots import LEARNING_PANELS, plot_learning
+    from roadsense.training.seed_plots import plot_learning_of_seeds
+
+    table = series.table()
+    if not set(LEARNING_PANELS) & set(table.columns):
+        return None
+    several = "seed" in table and table["seed"].nunique() > 1
+    return plot_learning_of_seeds(table) if several else plot_learning(table)
