@@ -37,7 +37,9 @@ def plot_learning_of_seeds(metrics: pd.DataFrame) -> Figure:
         for curve in curves:
             axes.plot(*curve.T, color=BLUE, linewidth=0.7, alpha=0.5)
         steps = np.linspace(max(c[0, 0] for c in curves), max(c[-1, 0] for c in curves), N_POINTS)
-        values = np.array([np.interp(steps, *curve.T, right=np.nan) for curve in curves])  # of those that came so far
+        values = np.array(
+            [np.interp(steps, curve[:, 0], curve[:, 1], right=np.nan) for curve in curves]
+        )  # of those that came so far
         low, middle, high = (find(values, axis=0) for find in (np.nanmin, np.nanmedian, np.nanmax))
         axes.fill_between(steps, low, high, color=BLUE, alpha=0.15, linewidth=0)
         axes.plot(steps, middle, color=ORANGE, linewidth=2.0)
