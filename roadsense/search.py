@@ -182,7 +182,7 @@ def _trials(study: optuna.Study, config: SearchConfig) -> Iterator[optuna.Trial]
     """Yields the trials that were under way, then new ones."""
     for frozen in study.get_trials(states=(TrialState.RUNNING,)):
         yield optuna.Trial(study, frozen._trial_id)
-    while len(study.get_trials(deepcopy=False)) < config.n_trials:
+    while sum(trial.state != TrialState.WAITING for trial in study.get_trials(deepcopy=False)) < config.n_trials:
         yield study.ask()
 
 
