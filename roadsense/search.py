@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pandas as pd
@@ -31,10 +30,10 @@ from roadsense.training.experiment import (
     is_trained,
     list_run_folders,
 )
-from roadsense.training.search_space import Choice, Range, SearchSpace
+from roadsense.training.search_draws import settle_defaults, suggest
+from roadsense.training.search_space import SearchSpace
 from roadsense.training.splits import find_splits
 from roadsense.training.stopping import STOP_NAME, StoppedError, StopRequest
-from roadsense.training.train_config import TrainConfig
 
 JOURNAL_NAME, TRIALS_NAME, BEST_NAME = "journal.log", "trials.csv", "best.json"
 LOOK_EVERY_S = 0.5
@@ -134,34 +133,6 @@ def _tell_scope(config: SearchConfig) -> str:
     n_seeds = len(config.seeds)
     seeds = f" of {n_seeds} seeds each are {config.n_trials * n_seeds} trainings," if n_seeds else ""
     return f"{config.n_trials} trials{seeds} of {config.total_timesteps:,} steps at most, {config.n_parallel} at a time"
-
-
-def suggest(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
-    """Returns a trial's settings by name."""
-    settings: dict[str, Any] = {}
-    for name, searched in space.ranges().items():
-        if isinstance(searched, Choice):
-            settings[name] = trial.suggest_categorical(name, list(searched.values))
-        else:
-            settings[name] = _suggest_number(trial, name, searched)
-    return settings
-
-
-def settle_defaults(space: SearchSpace) -> dict[str, Any]:
-    """Returns the defaults of `TrainConfig`, or what comes next to them in the space: what the first trial has."""
-    defaults = {name: getattr(TrainConfig, name) for name in space.ranges()}
-    for name, searched in space.ranges().items():
-        if isinstance(searched, Range):
-            defaults[name] = min(max(defaults[name], searched.low), searched.high)
-        elif defaults[name] not in searched.values:
-            defaults[name] = searched.values[0]
-    return defaults
-
-
-def _suggest_number(trial: optuna.Trial, name: str, searched: Range) -> float:
-    if searched.whole:
-        return trial.suggest_int(name, round(searched.low), round(searched.high), log=searched.log)
-    return trial.suggest_float(name, searched.low, searched.high, log=searched.log)
 
 
 def _open_study(config: SearchConfig) -> optuna.Study:

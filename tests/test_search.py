@@ -9,8 +9,9 @@ import pytest
 from roadsense import search as searching
 from roadsense.errors import InputError
 from roadsense.runs import Run
-from roadsense.search import SearchConfig, search, settle_defaults, suggest
+from roadsense.search import SearchConfig, search
 from roadsense.training.experiment import read_last_score
+from roadsense.training.search_draws import settle_defaults, suggest
 from roadsense.training.search_space import Choice, Range, SearchSpace
 from roadsense.training.stopping import StoppedError
 from roadsense.training.train_config import TrainConfig
