@@ -9,7 +9,7 @@ from typing import Any
 from roadsense.errors import InputError
 from roadsense.jobs.cloud_session import CloudError, find_owner, find_region, make_client, translate_errors
 from roadsense.jobs.cost import list_price
-from roadsense.jobs.processing import describe_processing, is_processing, list_processing
+from roadsense.jobs.processing import STATES, describe_processing, is_processing, list_processing
 from roadsense.jobs.sagemaker_logs import GROUP, PROCESSING_GROUP, read_lines
 from roadsense.jobs.sagemaker_plan import SageMakerPlan, plan_training, plan_tuning
 from roadsense.jobs.sagemaker_results import fetch_results
@@ -20,13 +20,6 @@ from roadsense.jobs.storage import publish_dataset
 from roadsense.jobs.target import JobState, JobStatus
 from roadsense.training.search_space import SearchSpace
 
-STATES = {
-    "InProgress": JobState.RUNNING,
-    "Stopping": JobState.RUNNING,
-    "Completed": JobState.DONE,
-    "Failed": JobState.FAILED,
-    "Stopped": JobState.STOPPED,
-}
 NOT_STARTED = "9999"
 """Sorts jobs that wait before all others."""
 WAITING_PHASES = ("Starting", "Pending", "LaunchingMLInstances", "PreparingTrainingStack")

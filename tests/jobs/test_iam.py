@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from roadsense.jobs.ec2 import Ec2Target
 from roadsense.jobs.workstation import WorkstationConfig, start_workstation
 from tests.jobs.conftest import REGION, enforced_policies
+from tests.jobs.recorded_calls import record_calls
 from tests.jobs.test_ec2 import IMAGE, OUTPUT, account, end_machine, spec
 
 __all__ = ["account"]
@@ -83,16 +84,8 @@ def test_envsubst_fills_them_as_the_readme_says(tmp_path: Path) -> None:
 def test_the_submitter_may_make_every_call_the_code_makes(
     account: str, monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
-    made: set[str] = set()
-    original = boto3.Session.client
-
-    def recording(session, service, *args, **kwargs):
-        client = original(session, service, *args, **kwargs)
-        client.meta.events.register("before-call", lambda model, **_: made.add(f"{service}:{model.name}"))
-        return client
-
     target = Ec2Target()
-    monkeypatch.setattr(boto3.Session, "client", recording)
+    made = record_calls(monkeypatch)
     job = target.submit(spec(spot=True))
     list(target.logs(job, follow=False))
     target.stop(job)

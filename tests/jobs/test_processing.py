@@ -14,6 +14,7 @@ from roadsense.jobs.sagemaker import SageMakerTarget
 from roadsense.jobs.sagemaker_logs import PROCESSING_GROUP
 from roadsense.jobs.target import JobState
 from tests.jobs.conftest import REGION
+from tests.jobs.recorded_calls import record_calls
 from tests.jobs.sagemaker_stand_in import Story, told
 from tests.jobs.test_iam import ACTIONS, actions, read_policy
 from tests.jobs.test_sagemaker_request import IMAGE, ROLE, SPEC
@@ -91,15 +92,7 @@ def test_it_is_looked_at_stopped_and_listed_like_every_job(story, words, capsys)
 
 
 def test_the_policies_allow_every_call_of_it(story, words, monkeypatch):
-    made: set[str] = set()
-    original = boto3.Session.client
-
-    def recording(session, service, *args, **kwargs):
-        client = original(session, service, *args, **kwargs)
-        client.meta.events.register("before-call", lambda model, **_: made.add(f"{service}:{model.name}"))
-        return client
-
-    monkeypatch.setattr(boto3.Session, "client", recording)
+    made = record_calls(monkeypatch)
     assert main([*words, "--submit"]) == 0
     for command in (["status", NAME], ["logs", NAME], ["list", "--all", "--target", "sagemaker"], ["stop", NAME]):
         assert main(command) == 0

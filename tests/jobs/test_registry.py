@@ -29,6 +29,7 @@ from roadsense.jobs.target import JobError
 from roadsense.runs import create_run
 from roadsense.training.train_config import TrainConfig
 from tests.jobs.conftest import REGION
+from tests.jobs.recorded_calls import record_calls
 from tests.jobs.sagemaker_stand_in import Story, told
 from tests.jobs.test_iam import ACTIONS, actions, read_policy
 from tests.jobs.test_sagemaker import leave, pack
@@ -193,15 +194,7 @@ def test_an_image_that_is_gone_is_said(run):
 
 
 def test_the_policies_allow_every_call_of_it(run, monkeypatch):
-    made: set[str] = set()
-    original = boto3.Session.client
-
-    def recording(session, service, *args, **kwargs):
-        client = original(session, service, *args, **kwargs)
-        client.meta.events.register("before-call", lambda model, **_: made.add(f"{service}:{model.name}"))
-        return client
-
-    monkeypatch.setattr(boto3.Session, "client", recording)
+    made = record_calls(monkeypatch)
     evaluate(run / "model", hash_file(run / "model" / "model.zip"))
     assert main(["register", str(run), "--submit"]) == 0
     needed = {ACTIONS.get(call, call) for call in made}
