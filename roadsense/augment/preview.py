@@ -13,6 +13,7 @@ from roadsense.augment.bases import Base, read_bases
 from roadsense.augment.chosen_draw import ChosenDraw, draw_chosen, fit_to_ranges
 from roadsense.augment.convoy_naming import ConvoyNaming
 from roadsense.augment.expected_traffic import RoadNetwork, expect_traffic
+from roadsense.augment.gen_config import GenConfig
 from roadsense.augment.offers import add_offers
 from roadsense.augment.preview_plots import DrawnDraw, PreviewPicture
 from roadsense.augment.records import ScenarioRecord
@@ -20,7 +21,6 @@ from roadsense.augment.simulate_draw import simulate_draw
 from roadsense.augment.variations import Variation
 from roadsense.dataset import Dataset
 from roadsense.errors import InputError
-from roadsense.gen_scenarios import GenConfig
 from roadsense.live_episode import take_trajectory
 from roadsense.road_drawing import RoadMap
 from roadsense.trajectory import Trajectory

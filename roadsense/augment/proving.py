@@ -5,23 +5,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from roadsense.augment.bases import Base
 from roadsense.augment.filling import Filler, FillRules, train_places
+from roadsense.augment.gen_config import GenConfig
 from roadsense.augment.records import SPLITS, ScenarioRecord
 from roadsense.augment.shards import own_slots
 from roadsense.augment.slots import Slot, deal_slots
 from roadsense.progress import progress_bar
 
-if TYPE_CHECKING:
-    from roadsense.gen_scenarios import GenConfig
-
 
 def fill_dataset(
-    working: Path, bases: Sequence[Base], config: "GenConfig"
+    working: Path, bases: Sequence[Base], config: GenConfig
 ) -> tuple[list[ScenarioRecord], list[dict[str, Any]]]:
     """Proves a scenario for every slot that is this machine's; returns their records and the draws that were refused.
 
@@ -48,7 +46,7 @@ def fill_dataset(
     return records, filler.refusals
 
 
-def _deal(bases: Sequence[Base], config: "GenConfig") -> dict[str, list[Slot]]:
+def _deal(bases: Sequence[Base], config: GenConfig) -> dict[str, list[Slot]]:
     counts = {"train": config.n_train, "eval": config.n_eval, "eval_wide": config.n_eval_wide}
     streams = np.random.SeedSequence(config.seed).spawn(len(SPLITS))
     slots, first = {}, 1

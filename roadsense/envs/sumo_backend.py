@@ -8,9 +8,6 @@ from roadsense.errors import InputError
 
 BACKENDS = ("libsumo", "traci")
 
-SIGHT_M = 150.0
-"""How far ahead of the ego a leader, a stop line or a lower limit is looked for."""
-
 
 class SumoBackend(Protocol):
     """One simulation, wherever it runs. Both ways give the same trajectories.

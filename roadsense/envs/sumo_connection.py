@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from roadsense.envs.driver import NO_FOLLOWER, NO_LEADER, Follower, Leader, RoadAhead
-from roadsense.envs.sumo_backend import SIGHT_M, make_backend
-from roadsense.envs.sumo_road import RoadReader
+from roadsense.envs.sumo_backend import make_backend
+from roadsense.envs.sumo_road import SIGHT_M, RoadReader
 from roadsense.envs.v2v import State
 from roadsense.errors import SimulationError
 from roadsense.sumo_program import run_sumo

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from roadsense.envs.driver import RoadAhead
-from roadsense.envs.sumo_backend import SIGHT_M
 
 ALWAYS_OPEN = "M"
 """State of a link that has the right of way by the road's rank: no light and no other car ever closes it."""
+
+SIGHT_M = 150.0
+"""How far ahead of the ego a leader, a stop line or a lower limit is looked for."""
 
 
 class RoadReader:

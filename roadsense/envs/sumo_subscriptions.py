@@ -10,7 +10,7 @@ from typing import Any
 from traci import TraCIException
 from traci import constants as tc
 
-from roadsense.envs.sumo_backend import SIGHT_M
+from roadsense.envs.sumo_road import SIGHT_M
 
 Ask = Callable[..., Any]
 
