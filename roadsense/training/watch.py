@@ -12,9 +12,12 @@ import tyro
 
 from roadsense.command import run_command
 from roadsense.runs import Run, open_run
-from roadsense.training.run_state import RUNNING
+from roadsense.training.experiment import is_experiment, list_seed_folders
+from roadsense.training.run_state import RUNNING, TRAINED
 
 LOOK_EVERY_S = 0.5
+BEGIN_LIMIT_S = 30.0
+"""So long the next run of an experiment is waited for."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class WatchConfig:
     """Settings of `roadsense watch`.
 
     Attributes:
-        run: folder of the run.
+        run: folder of the run, or of an experiment of several.
         every: seconds between two lines at least; 0 for every line of its metrics.
     """
 
@@ -67,18 +70,41 @@ def word(figures: dict[str, Any], total: int) -> str:
 
 
 def watch(config: WatchConfig) -> None:
-    """Prints a run's progress until it ends, and then what became of it.
+    """Prints a run's progress until it ends, and then what became of it; of an experiment one run after the other.
 
     Raises:
         RunError: if the folder holds no run.
     """
-    run = open_run(config.run, trained=False)
+    if not is_experiment(config.run):
+        _watch_run(open_run(config.run, trained=False), config.every)
+        return
+    for folder in list_seed_folders(config.run):
+        if not _has_begun(folder):
+            sys.stdout.write(f"{folder}: not begun\n")
+            return
+        run = open_run(folder, trained=False)
+        _watch_run(run, config.every)
+        if run.read_state().name != TRAINED:
+            return
+
+
+def _has_begun(folder: Path) -> bool:
+    """Waits for a run whose turn it is, for as long as one takes to begin."""
+    end_s = time.monotonic() + BEGIN_LIMIT_S
+    while not (folder / "config.json").is_file():
+        if time.monotonic() > end_s:
+            return False
+        time.sleep(LOOK_EVERY_S)
+    return True
+
+
+def _watch_run(run: Run, every_s: float) -> None:
     total, next_s = run.read_config()["total_timesteps"], 0.0
     for figures in follow(run):
         if time.monotonic() >= next_s or "eval_score" in figures:
             sys.stdout.write(word(figures, total) + "\n")
             sys.stdout.flush()
-            next_s = time.monotonic() + config.every
+            next_s = time.monotonic() + every_s
     state = run.read_state()
     sys.stdout.write(f"{run.folder}: {state.name}{f' ({state.reason})' if state.reason else ''}\n")
 

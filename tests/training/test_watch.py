@@ -54,6 +54,22 @@ def test_a_line_that_is_half_written_is_waited_for(run):
     assert main(["watch", str(run.folder)]) == 0
 
 
+def test_an_experiment_is_followed_run_by_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("roadsense.training.watch.BEGIN_LIMIT_S", 0.2)
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    (folder / "experiment.json").write_text('{"seeds": [3, 4, 5]}')
+    for seed in (3, 4):
+        run = create_run(folder / f"seed_{seed}", TrainConfig(total_timesteps=1000), {})
+        run.metrics_path.write_text(LINE % (100 * seed))
+        with RunningMark(run.folder):
+            pass
+    assert main(["watch", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert ["300 steps" in lines[0], "seed_3: trained" in lines[1], "400 steps" in lines[2]] == [True] * 3
+    assert [lines[3].endswith("seed_4: trained"), lines[4].endswith("seed_5: not begun")] == [True, True]
+
+
 def test_watching_what_is_no_run_is_wrong_input(tmp_path, capsys):
     assert main(["watch", str(tmp_path)]) == 2
     assert "config.json" in capsys.readouterr().err
