@@ -52,7 +52,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     ## Reward
     Terms from 0 to 1, weighted by `RewardWeights`: collision (-50), danger (-2), early braking (+0.15),
-    needless braking (-0.7), jerk (-2.4); see `roadsense.envs.reward`. Range of a step: -55.1 to 0.15.
+    needless braking (-0.4), jerk (-2.4); see `roadsense.envs.reward`. Range of a step: -54.8 to 0.15.
 
     ## Starting state
     A scenario drawn uniformly from the list, loaded afresh with a drawn SUMO seed and run until its convoy is in; where

@@ -52,7 +52,7 @@ class RewardWeights:
     collision: float = -50.0
     danger: float = -2.0
     early_braking: float = 0.15
-    needless_braking: float = -0.7
+    needless_braking: float = -0.4
     jerk: float = -2.4
 
     def __post_init__(self) -> None:
