@@ -35,8 +35,9 @@ class Actor:
 
     Attributes:
         shapes: of `ego`, `peers` and `peer_mask`, in the order in which a plain network takes them.
-        peer_layers: of Deep Sets, run on each peer; their output times the mask, the largest over the peers, goes
-            beside `ego`. Empty for a plain network, which takes all inputs side by side.
+        peer_layers: of Deep Sets, run on each peer, or on `ego` and each peer side by side; their output times the
+            mask, the largest over the peers, goes beside `ego`. Empty for a plain network, which takes all inputs side
+            by side.
         policy_layers: run on that.
         low: lower bounds of the action.
         high: upper bounds.
@@ -54,9 +55,18 @@ class Actor:
     def __post_init__(self) -> None:
         n_inputs = sum(int(np.prod(shape)) for shape in self.shapes.values())
         if self.peer_layers:
-            n_inputs = self.shapes["ego"][0] + len(self.peer_layers[-1].bias)
+            n_ego, n_fields = self.shapes["ego"][0], self.shapes["peers"][1]
+            n_inputs = n_ego + len(self.peer_layers[-1].bias)
+            if len(self.peer_layers[0].weight) not in (n_fields, n_ego + n_fields):
+                expected = f"a peer network of {n_fields} inputs, or of {n_ego} more"
+                raise _refusal(expected, f"one of {len(self.peer_layers[0].weight)}")
         if n_inputs != len(self.policy_layers[0].weight):
             raise _refusal(f"a first layer of {n_inputs} inputs", f"one of {len(self.policy_layers[0].weight)}")
+
+    @property
+    def sees_ego(self) -> bool:
+        """Whether the network over peers takes `ego` beside each of them."""
+        return bool(self.peer_layers) and len(self.peer_layers[0].weight) > self.shapes["peers"][1]
 
 
 def read_actor(model: Any) -> Actor:

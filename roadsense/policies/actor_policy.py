@@ -36,8 +36,10 @@ class ActorPolicy:
             raise InputError(f"Expected a peer network that ends in {RELU}, got {actor.peer_layers[-1].activation}.")
         n_peers, n_fields = actor.shapes["peers"]
         n_ego, n_units = actor.shapes["ego"][0], actor.peer_layers[-1].bias.size
-        self._seen = np.zeros((n_peers, n_fields + 1), np.float32)
-        self._peers, self._mask = self._seen[:, :n_fields], self._seen[:, n_fields]
+        n_beside = n_ego if actor.sees_ego else 0
+        self._seen = np.zeros((n_peers, n_beside + n_fields + 1), np.float32)
+        self._beside, self._peers = self._seen[:, :n_beside], self._seen[:, n_beside:-1]
+        self._mask = self._seen[:, -1:]
         self._peer_layers = _prepare(actor.peer_layers, (n_peers,))
         self._halves = _prepare_halves(self._peer_layers[-1][2])
         self._features = np.ones(n_ego + n_units + 1, np.float32)
@@ -48,8 +50,10 @@ class ActorPolicy:
     def __call__(self, observation: Mapping[str, Any]) -> float:
         """Returns the mean for one observation of the environment, in which peers that aren't heard are rows of 0."""
         self._peers[:] = observation["peers"]
-        self._mask[:] = observation["peer_mask"]
+        self._mask[:, 0] = observation["peer_mask"]
         self._ego[:] = observation["ego"]
+        if self._beside.size:
+            np.multiply(self._mask, self._ego, out=self._beside)
         heard = _run(self._peer_layers, self._seen)
         for one, other, larger in self._halves:
             heard = np.maximum(one, other, out=larger)

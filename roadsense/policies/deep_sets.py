@@ -15,12 +15,15 @@ class DeepSetsExtractor(BaseFeaturesExtractor):
     Args:
         observation_space: with `ego` (n,), `peers` (m, k) and `peer_mask` (m,).
         n_units: width of the peer network's two layers.
+        sees_ego: whether the peer network takes the ego's fields beside each peer's, so that it can tell how near a car
+            is at this speed before the largest value is taken. Trainings have it; policies of earlier versions don't.
     """
 
-    def __init__(self, observation_space: spaces.Dict, n_units: int = 32):
+    def __init__(self, observation_space: spaces.Dict, n_units: int = 32, sees_ego: bool = False):
         n_ego = observation_space["ego"].shape[0]
         super().__init__(observation_space, features_dim=n_ego + n_units)
-        n_fields = observation_space["peers"].shape[1]
+        self._sees_ego = sees_ego
+        n_fields = observation_space["peers"].shape[1] + n_ego * sees_ego
         self.peer_network = nn.Sequential(
             nn.Linear(n_fields, n_units), nn.ReLU(), nn.Linear(n_units, n_units), nn.ReLU()
         )
@@ -31,5 +34,8 @@ class DeepSetsExtractor(BaseFeaturesExtractor):
         heard = observations["peer_mask"]
         places = heard.amax(dim=0).nonzero()
         n_places = int(places[-1]) + 1 if len(places) else 1
-        peers = self.peer_network(observations["peers"][:, :n_places]) * heard[:, :n_places].unsqueeze(-1)
-        return torch.cat([observations["ego"], peers.amax(dim=1)], dim=1)
+        ego, seen = observations["ego"], observations["peers"][:, :n_places]
+        if self._sees_ego:
+            seen = torch.cat([ego.unsqueeze(1).expand(-1, n_places, -1), seen], dim=2)
+        peers = self.peer_network(seen) * heard[:, :n_places].unsqueeze(-1)
+        return torch.cat([ego, peers.amax(dim=1)], dim=1)

@@ -43,7 +43,7 @@ def build_model(env: VecEnv, config: TrainConfig) -> Any:
     }
     network: dict[str, Any] = {
         "features_extractor_class": DeepSetsExtractor,
-        "features_extractor_kwargs": {"n_units": config.n_units},
+        "features_extractor_kwargs": {"n_units": config.n_units, "sees_ego": True},
         "net_arch": [config.net_width, config.net_width],
     }
     build = _build_ppo if config.algorithm == "ppo" else _build_off_policy

@@ -62,6 +62,7 @@ MODELS = {
         features_extractor_kwargs={"n_units": 12},
         activation_fn=torch.nn.ReLU,
     ),
+    "ppo_sees_ego": lambda: build_ppo(**DEEP_SETS, features_extractor_kwargs={"sees_ego": True}),
     "ppo_plain": lambda: build_ppo(),
     "ppo_flat": lambda: build_ppo(FlatSpaces),
     "sac_deep_sets": lambda: build_off_policy(SAC),

@@ -79,7 +79,7 @@ def test_the_same_actor_gives_the_same_bytes(kind):
     assert again.read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["ppo_deep_sets", "sac_deep_sets", "tqc_deep_sets"])
+@pytest.mark.parametrize("name", ["ppo_deep_sets", "ppo_sees_ego", "sac_deep_sets", "tqc_deep_sets"])
 def test_order_of_peers_and_what_was_not_heard_do_not_matter_to_deep_sets(converted, name):
     observations = draw(200)
     order = np.random.default_rng(1).permutation(observations["peer_mask"].shape[1])

@@ -1,5 +1,7 @@
 """The acting network is read layer by layer, and a part that is not known is named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -38,6 +40,15 @@ def test_layers_of_deep_sets_are_read_in_order():
     assert [layer.activation for layer in actor.policy_layers] == [RELU, RELU, "linear"]
     assert read_actor(build_ppo(**DEEP_SETS)).policy_layers[0].activation == TANH
     assert not actor.is_squashed
+    assert not actor.sees_ego
+
+
+def test_a_peer_network_that_takes_the_ego_too_is_told_from_one_that_does_not():
+    actor = read_actor(build_ppo(**DEEP_SETS, features_extractor_kwargs={"sees_ego": True}))
+    assert (actor.sees_ego, actor.peer_layers[0].weight.shape) == (True, (10, 32))
+    odd = replace(actor.peer_layers[0], weight=actor.peer_layers[0].weight[:9])
+    with pytest.raises(InputError, match="a peer network of 6 inputs, or of 4 more, got one of 9"):
+        replace(actor, peer_layers=(odd, actor.peer_layers[1]))
 
 
 def test_a_plain_network_and_a_squashed_one_are_told_apart():

@@ -18,14 +18,14 @@ from roadsense.policies.deep_sets import DeepSetsExtractor
 N = 200
 
 
-def build(n_units, net_arch, activation):
+def build(n_units, net_arch, activation, sees_ego=False):
     import gymnasium as gym
 
     import roadsense  # noqa: F401, registers the environment
 
     policy = {
         "features_extractor_class": DeepSetsExtractor,
-        "features_extractor_kwargs": {"n_units": n_units},
+        "features_extractor_kwargs": {"n_units": n_units, "sees_ego": sees_ego},
         "net_arch": net_arch,
         "activation_fn": activation,
         "ortho_init": False,
@@ -43,11 +43,12 @@ def draw(rng):
     return seen
 
 
+@pytest.mark.parametrize("sees_ego", [True, False])
 @pytest.mark.parametrize(
     ("n_units", "net_arch", "activation"), [(32, [64, 64], nn.Tanh), (16, [24], nn.ReLU), (8, [], nn.Tanh)]
 )
-def test_its_mean_is_that_of_the_network_one_observation_at_a_time(n_units, net_arch, activation):
-    model = build(n_units, net_arch, activation)
+def test_its_mean_is_that_of_the_network_one_observation_at_a_time(n_units, net_arch, activation, sees_ego):
+    model = build(n_units, net_arch, activation, sees_ego)
     seen = draw(np.random.default_rng(0))
     with torch.no_grad():
         tensors = {key: torch.from_numpy(value) for key, value in seen.items()}
@@ -62,7 +63,7 @@ def test_a_network_that_it_cannot_run_is_refused():
     actor = read_actor(build(16, [16], nn.Tanh))
     linear = replace(actor.peer_layers[-1], activation=LINEAR)
     with pytest.raises(InputError, match="ends in relu"):
-        ActorPolicy(replace(actor, peer_layers=(linear,)))
+        ActorPolicy(replace(actor, peer_layers=(actor.peer_layers[0], linear)))
 
 
 def test_a_call_leaves_what_it_was_given_and_nothing_of_it_stays():
