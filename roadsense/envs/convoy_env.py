@@ -52,7 +52,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     ## Reward
     Terms from 0 to 1, weighted by `RewardWeights`: collision (-50), danger (-2), early braking (+0.15),
-    needless braking (-0.4), jerk (-2.4); see `roadsense.envs.reward`. Range of a step: -54.8 to 0.15.
+    needless braking (-0.9), jerk (-2.4), blind following (-0.6); see `roadsense.envs.reward`.
+    Range of a step: -55.9 to 0.15.
 
     ## Starting state
     A scenario drawn uniformly from the list, loaded afresh with a drawn SUMO seed and run until its convoy is in; where
@@ -64,7 +65,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     ## Info
     With `step_info`: `gap_m`, `ttc_s`, `time_headway_s`, `drac_mps2`, `required_mps2`, `jerk_mps3`, `speed_mps`,
-    `leader_speed_mps`, `acceleration_mps2`, `assist_mps2`, `driver_mps2`, `collision`, `hazard_active`,
+    `leader_speed_mps`, `acceleration_mps2`, `assist_mps2`, `driver_mps2`, `silence_s`, `collision`, `hazard_active`,
     `sumo_interventions` and `terms`, all ground truth. After `reset`: `scenario`, `sumo_seed`, `hazard`, `driver`,
     `v2v`. At the end of an episode: `outcome`, a row of figures (`roadsense.envs.outcome.Outcome`).
 
@@ -215,8 +216,9 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         gap_m, leader_mps, leader_mps2 = convoy.leader
         required_mps2 = metrics.required_deceleration_mps2(gap_m, convoy.speed_mps, (leader_mps, leader_mps2))
         situation = Situation(
-            convoy.collided, required_mps2, convoy.assist_mps2, convoy.hazard.active, convoy.jerk_mps3
-        )
+            convoy.collided, required_mps2, convoy.assist_mps2, convoy.hazard.active, convoy.jerk_mps3,
+            gap_m, convoy.speed_mps, convoy.acceleration_mps2, self._channel.silence_s(0, self._step),
+        )  # fmt: skip
         terms = reward_terms(situation)
         reward = weigh(terms, self._weights)
         self._notes.reward += reward

@@ -10,8 +10,16 @@ from roadsense.errors import InputError
 
 COMFORT_MPS2 = 2.0
 """A required deceleration up to here is nothing to worry about."""
-TOLERATED_EXCESS_MPS2 = 0.5
-"""The assist may brake this much harder than required before it counts as needless."""
+TOLERATED_EXCESS_MPS2 = 0.7
+"""The assist may brake this much harder than required before it counts as needless: as much as lifting the foot."""
+BLIND_S = 0.3
+"""A leader that was not heard for this long may be braking already."""
+BLIND_HEADWAY_S = 2.0
+"""What to keep from such a leader: the two seconds of driving schools."""
+BLIND_GAP_M = 2.0
+"""And this beside it, so that nothing is asked of a queue."""
+FALLING_BACK_MPS2 = 0.2
+"""Whoever slows by this much falls back. It is little, as a policy that explores slows by more than is asked for."""
 HARSH_JERK_MPS3 = 80.0
 """Full braking that begins or ends within a step; the brake builds up half as fast, see `roadsense.envs.assist`."""
 
@@ -25,6 +33,10 @@ class Situation(NamedTuple):
         assist_mps2: deceleration the assist asked for, from 0.
         hazard_active: whether a car ahead is braking hard now; then braking early is right.
         jerk_mps3: of the ego over the step.
+        gap_m: bumper to bumper to the vehicle ahead.
+        speed_mps: of the ego.
+        acceleration_mps2: of the ego.
+        silence_s: how old the newest message from the convoy's next car is; 0 if none is remembered.
     """
 
     collision: bool
@@ -32,6 +44,10 @@ class Situation(NamedTuple):
     assist_mps2: float
     hazard_active: bool
     jerk_mps3: float
+    gap_m: float
+    speed_mps: float
+    acceleration_mps2: float
+    silence_s: float
 
 
 @dataclass(frozen=True)
@@ -44,6 +60,7 @@ class RewardWeights:
         early_braking: of assist braking while it is required.
         needless_braking: of assist braking beyond what is required, while no hazard is active.
         jerk: of harsh changes of acceleration.
+        blind_following: of driving on close to a leader that is not heard.
 
     Raises:
         InputError: for a weight of the wrong sign.
@@ -52,8 +69,9 @@ class RewardWeights:
     collision: float = -50.0
     danger: float = -2.0
     early_braking: float = 0.15
-    needless_braking: float = -0.4
+    needless_braking: float = -0.9
     jerk: float = -2.4
+    blind_following: float = -0.6
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -92,16 +110,29 @@ def jerk(situation: Situation) -> float:
     return min((situation.jerk_mps3 / HARSH_JERK_MPS3) ** 2, 1.0)
 
 
+def blind_following(situation: Situation) -> float:
+    """Returns how far the gap is short of two seconds behind a leader that is not heard; 0 while the ego falls back.
+
+    It is of the step alone: that a longer gap pays off tens of seconds later is too far away to be learned from.
+    """
+    if situation.silence_s < BLIND_S:
+        return 0.0
+    shortage = 1 - situation.gap_m / (BLIND_HEADWAY_S * situation.speed_mps + BLIND_GAP_M)
+    driving_on = 1 + situation.acceleration_mps2 / FALLING_BACK_MPS2
+    return min(max(shortage, 0.0), 1.0) * min(max(driving_on, 0.0), 1.0)
+
+
 def reward_terms(situation: Situation) -> tuple[float, ...]:
     """Returns the terms in the order of `TERMS`, each from 0 to 1 and before its weight."""
     if not situation.assist_mps2 and situation.required_mps2 <= COMFORT_MPS2 and not situation.collision:
-        return 0.0, 0.0, 0.0, 0.0, jerk(situation)  # most steps
+        return 0.0, 0.0, 0.0, 0.0, jerk(situation), blind_following(situation)  # most steps
     return (
         float(situation.collision),
         danger(situation),
         early_braking(situation),
         needless_braking(situation),
         jerk(situation),
+        blind_following(situation),
     )
 
 

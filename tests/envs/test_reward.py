@@ -1,5 +1,6 @@
 """The reward: every term at its corners, where it grows, and the sum."""
 
+import math
 import re
 from itertools import product
 
@@ -11,7 +12,18 @@ from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.reward import TERMS, RewardWeights, Situation, reward_terms, weigh
 from roadsense.errors import InputError
 
-CALM = Situation(collision=False, required_mps2=0.0, assist_mps2=0.0, hazard_active=False, jerk_mps3=0.0)
+CALM = Situation(
+    collision=False,
+    required_mps2=0.0,
+    assist_mps2=0.0,
+    hazard_active=False,
+    jerk_mps3=0.0,
+    gap_m=20.0,
+    speed_mps=20.0,
+    acceleration_mps2=0.0,
+    silence_s=0.1,
+)
+BLIND = CALM._replace(silence_s=0.5)
 situations = st.builds(
     Situation,
     collision=st.booleans(),
@@ -19,6 +31,10 @@ situations = st.builds(
     assist_mps2=st.floats(0, 8),
     hazard_active=st.booleans(),
     jerk_mps3=st.floats(-500, 500),
+    gap_m=st.floats(-1, 1e3) | st.just(math.inf),
+    speed_mps=st.floats(0, 60),
+    acceleration_mps2=st.floats(-12, 5),
+    silence_s=st.floats(0, 2),
 )
 
 
@@ -60,7 +76,7 @@ def test_early_braking_is_what_the_assist_gives_towards_what_is_required(require
 
 @pytest.mark.parametrize(
     ("required", "assist", "value"),
-    [(0, 0.5, 0), (0, 4.5, 0.5), (0, 8, 7.5 / 8), (3, 3.5, 0), (3, 5.5, 0.25), (8, 8, 0)],
+    [(0, 0.7, 0), (0, 4.7, 0.5), (0, 8, 7.3 / 8), (3, 3.7, 0), (3, 5.7, 0.25), (8, 8, 0)],
 )
 def test_needless_braking_is_what_the_assist_gives_beyond_it(required, assist, value):
     assert term("needless_braking", required_mps2=required, assist_mps2=assist) == pytest.approx(value)
@@ -70,6 +86,28 @@ def test_needless_braking_is_what_the_assist_gives_beyond_it(required, assist, v
 @pytest.mark.parametrize(("jerk", "value"), [(0, 0), (20, 0.0625), (-40, 0.25), (80, 1), (-200, 1)])
 def test_jerk_is_squared(jerk, value):
     assert term("jerk", jerk_mps3=jerk) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("gap", "speed", "value"),
+    [(10.5, 20, 0.75), (21, 20, 0.5), (42, 20, 0), (90, 20, 0), (math.inf, 20, 0), (2.5, 0, 0)],
+)
+def test_blind_following_is_how_far_the_gap_is_short_of_two_seconds(gap, speed, value):
+    assert term("blind_following", gap_m=gap, speed_mps=speed, silence_s=0.3) == pytest.approx(value)
+    assert term("blind_following", gap_m=gap, speed_mps=speed, silence_s=0.2) == 0.0
+
+
+@pytest.mark.parametrize(("acceleration", "share"), [(1.5, 1), (0, 1), (-0.1, 0.5), (-0.2, 0), (-8, 0)])
+def test_whoever_falls_back_is_not_blamed_for_the_gap(acceleration, share):
+    full = by_name(BLIND)["blind_following"]
+    assert full > 0.5
+    assert by_name(BLIND._replace(acceleration_mps2=acceleration))["blind_following"] == pytest.approx(full * share)
+
+
+def test_falling_back_from_a_silent_leader_by_the_assist_pays_off_at_once():
+    falling_back = BLIND._replace(acceleration_mps2=-0.6, assist_mps2=0.6)
+    assert reward(falling_back) > reward(BLIND)
+    assert reward(falling_back._replace(silence_s=0.1)) == reward(CALM)
 
 
 @given(situations)
@@ -96,9 +134,11 @@ def test_terms_grow_the_way_they_should(situation, more):
 
 
 def test_the_sum_is_the_one_by_hand():
-    situation = Situation(collision=True, required_mps2=5.0, assist_mps2=4.0, hazard_active=False, jerk_mps3=20.0)
-    weights = RewardWeights(collision=-10, danger=-2, early_braking=0.4, needless_braking=-3, jerk=-0.2)
-    assert reward(situation, weights) == pytest.approx(-10 - 2 * 0.5 + 0.4 * 0.5 - 0 - 0.2 * 0.0625)
+    situation = BLIND._replace(collision=True, required_mps2=5.0, assist_mps2=4.0, jerk_mps3=20.0, gap_m=10.5)
+    weights = RewardWeights(
+        collision=-10, danger=-2, early_braking=0.4, needless_braking=-3, jerk=-0.2, blind_following=-0.5
+    )
+    assert reward(situation, weights) == pytest.approx(-10 - 2 * 0.5 + 0.4 * 0.5 - 0 - 0.2 * 0.0625 - 0.5 * 0.75)
 
 
 def stated_range():
