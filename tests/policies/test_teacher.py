@@ -32,7 +32,7 @@ def asked_mps2(rule: CautiousRule, observation: Observation) -> float:
 
 
 @pytest.mark.parametrize(
-    ("age_s", "wanted_mps2"), [(0.0, 5.0), (0.2, 5.0), (1.0, 5.0), (1.1, 0.0)], ids=lambda value: str(value)
+    ("age_s", "wanted_mps2"), [(0.0, 5.0), (0.2, 5.0), (0.5, 5.0), (0.6, 0.0)], ids=lambda value: str(value)
 )
 def test_heard_braking_is_believed_for_a_while(age_s, wanted_mps2):
     heard = observe(FAR | BRAKING | {"age_s": age_s})
@@ -41,25 +41,36 @@ def test_heard_braking_is_believed_for_a_while(age_s, wanted_mps2):
 
 def test_ordinary_braking_and_cars_behind_are_left_to_the_driver():
     rule = CautiousRule(**AT_ONCE)
-    assert asked_mps2(rule, observe(NEAR | {"acceleration_mps2": -2.4})) == 0.0
+    assert asked_mps2(rule, observe(NEAR | {"acceleration_mps2": -2.9})) == 0.0
     assert asked_mps2(rule, observe(BRAKING | {"forward_m": -20.0})) == 0.0
     assert asked_mps2(rule, observe()) == 0.0
 
 
-def test_it_holds_back_behind_a_near_and_silent_leader_alone():
+def test_it_falls_back_from_a_near_leader_while_somebody_is_silent():
     rule = CautiousRule(**AT_ONCE)
-    assert asked_mps2(rule, observe(NEAR | SILENT)) == pytest.approx(rule.holding_back_mps2, abs=1e-4)
+    full = pytest.approx(rule.falling_back_mps2, abs=1e-4)
+    assert asked_mps2(rule, observe(NEAR | SILENT)) == full
     assert asked_mps2(rule, observe(NEAR)) == 0.0
     assert asked_mps2(rule, observe(FAR | SILENT)) == 0.0
-    # The nearest car ahead is the leader, whichever place it has.
-    assert asked_mps2(rule, observe(FAR | SILENT, NEAR)) == 0.0
-    assert asked_mps2(rule, observe(FAR, NEAR | SILENT)) == pytest.approx(rule.holding_back_mps2, abs=1e-4)
+    # The nearest car ahead is the leader, whichever place it has; that another is silent says the radio is bad.
+    assert asked_mps2(rule, observe(FAR | SILENT, NEAR)) == full
+    assert asked_mps2(rule, observe(FAR, NEAR | SILENT)) == full
+    assert asked_mps2(rule, observe(FAR | {"age_s": 0.3}, NEAR)) == 0.0
 
 
-def test_a_driver_who_brakes_behind_a_silent_leader_is_helped():
+@pytest.mark.parametrize(("gap_m", "share"), [(42.0, 0), (36.75, 0.5), (31.5, 1), (5.0, 1)])
+def test_it_falls_back_less_the_nearer_it_is_to_two_seconds(gap_m, share):
     rule = CautiousRule(**AT_ONCE)
-    braking = {"driver_acceleration_mps2": -3.0}
+    # The leader was heard half a second ago and kept its 20 m/s since.
+    heard = observe({"forward_m": gap_m + rule.car_length_m - 10.0} | SILENT)
+    assert asked_mps2(rule, heard) == pytest.approx(share * rule.falling_back_mps2, abs=1e-3)
+
+
+def test_a_driver_who_brakes_hard_behind_a_silent_leader_is_helped():
+    rule = CautiousRule(**AT_ONCE)
+    braking = {"driver_acceleration_mps2": -5.0}
     assert asked_mps2(rule, observe(NEAR | SILENT, **braking)) == pytest.approx(8.0, abs=1e-4)
+    assert asked_mps2(rule, observe(NEAR | SILENT, driver_acceleration_mps2=-3.0)) < 1.0
     assert asked_mps2(rule, observe(NEAR, **braking)) == 0.0
     assert asked_mps2(rule, observe(**braking)) == 0.0
 
