@@ -68,7 +68,7 @@ class SearchConfig:
     n_trials: int = 20
     n_parallel: int = 1
     total_timesteps: int = 1_000_000
-    imitation_timesteps: int = 60_000
+    imitation_timesteps: int = 150_000
     n_evaluations: int = 4
     eval_episodes: int = 100
     n_workers: int = 0

@@ -21,7 +21,7 @@ from roadsense.errors import InputError, RunError, ScenarioError, SimulationErro
 from roadsense.runs import Run, open_run, read_seeds
 from roadsense.train_convoy import TrainConfig, main, train, train_seeds
 from roadsense.training.algorithms import learning_rate_at
-from roadsense.training.train_config import PRESETS
+from roadsense.training.train_config import PRESETS, restore_config
 from tests.small_training import timesteps_of, wait_until
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
@@ -153,13 +153,27 @@ def test_learning_rates_go_by_what_is_left_of_the_whole_training(schedule, half_
 def test_hazards_and_radios_of_other_cars_reach_the_environment():
     config = TrainConfig(stopped_share=0.3, cut_in_share=0.2, penetration=0.4).env_config()
     assert (config.hazards.stopped_share, config.hazards.cut_in_share, config.penetration) == (0.3, 0.2, 0.4)
+    config = TrainConfig(leader_share=0.1, hazard_deceleration_min_mps2=3.5).env_config()
+    assert (config.hazards.leader_share, config.hazards.deceleration_min_mps2) == (0.1, 3.5)
 
 
 def test_weights_of_the_reward_reach_the_environment():
-    config = TrainConfig(early_braking_weight=0.3, needless_braking_weight=-1.0, jerk_weight=-0.5)
-    weights = config.env_config().weights
-    assert (weights.early_braking, weights.needless_braking, weights.jerk) == (0.3, -1.0, -0.5)
+    config = TrainConfig(
+        early_braking_weight=0.3, needless_braking_weight=-1.0, jerk_weight=-0.5, blind_following_weight=-0.2
+    )
+    assert config.env_config().weights == RewardWeights(
+        early_braking=0.3, needless_braking=-1.0, jerk=-0.5, blind_following=-0.2
+    )
     assert TrainConfig().env_config().weights == RewardWeights()
+
+
+@pytest.mark.parametrize("change", [lambda saved: saved.pop("leader_share"), lambda saved: saved.update(colour="red")])
+def test_a_run_of_another_version_is_not_gone_on_with(change):
+    saved = dataclasses.asdict(TrainConfig())
+    assert restore_config(saved, Path("run"), TrainConfig(resume="run")).run_dir == "run"
+    change(saved)
+    with pytest.raises(InputError, match=r"(leader_share|colour).*Go on with the version it began with"):
+        restore_config(saved, Path("run"), TrainConfig(resume="run"))
 
 
 def test_a_worker_that_dies_is_noted_and_the_training_goes_on_until_too_many_have(tmp_path):

@@ -1,6 +1,6 @@
 """What may happen ahead of the ego, and one draw of it. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,8 @@ class HazardRanges:
         stopped_share: of them, share in which a standing vehicle is the hazard.
         cut_in_share: share in which a car cuts in; where there is no lane or no car to do so, nothing happens. A car
             without a radio is the driver's business: no policy that only hears can know of it.
+        leader_share: share that the ego's direct leader causes, whichever car was drawn: the hardest to answer. Only a
+            share above 0 takes a draw of its own, so the episodes of others stay what they were.
         by_gap_share: share that waits for the ego's gap to be in one of `GAP_BUCKETS_M`. Their onset depends on how the
             ego drives, so policies no longer meet the same hazard at the same time.
         stays_share: share that does not resolve before the episode's end.
@@ -37,6 +39,7 @@ class HazardRanges:
     probability: float = 0.7
     stopped_share: float = 0.1
     cut_in_share: float = 0.0
+    leader_share: float = 0.0
     by_gap_share: float = 0.0
     stays_share: float = 0.1
     onset_min_s: float = 5.0
@@ -48,10 +51,15 @@ class HazardRanges:
     hold_max_s: float = 6.0
 
     def __post_init__(self) -> None:
-        shares = ("probability", "stopped_share", "cut_in_share", "by_gap_share", "stays_share")
+        shares = ("probability", "stopped_share", "cut_in_share", "leader_share", "by_gap_share", "stays_share")
         for name in shares:
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"Expected {name} from 0 to 1, got {getattr(self, name)}.")
+        if not 0 < self.deceleration_min_mps2 <= self.deceleration_max_mps2:
+            raise InputError(
+                f"Expected deceleration_min_mps2 above 0 and at most {self.deceleration_max_mps2}, "
+                f"got {self.deceleration_min_mps2}."
+            )
         if self.stopped_share + self.cut_in_share > 1:
             raise InputError(
                 "Expected stopped_share and cut_in_share to be at most 1 together, "
@@ -115,6 +123,8 @@ def draw_hazard(
         resolves=stay_chance >= ranges.stays_share,
         gap_m=bucket if gap_chance < ranges.by_gap_share else None,
     )
+    if ranges.leader_share and rng.uniform() < ranges.leader_share:
+        drawn = replace(drawn, car=0)
     if isinstance(forced, Hazard):
         return forced
     happens = chance < ranges.probability if forced is None else forced

@@ -77,7 +77,7 @@ class SearchSpace:
     gae_lambda: Searched = Range(0.9, 0.98)
     clip_range: Searched = Range(0.1, 0.3)
     entropy_weight: Searched = Range(1e-6, 1e-3, log=True)
-    log_std_init: Searched = Range(-2.5, -0.7)
+    log_std_init: Searched = Range(-3.5, -2.0)
     n_units: Searched = None
     net_width: Searched = None
     hazard_probability: Searched = None

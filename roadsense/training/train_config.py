@@ -73,13 +73,18 @@ class TrainConfig:
             training meets many.
         v2v_randomised: whether each episode draws its own radio around the preset.
         penetration: share of the other traffic that carries a radio.
-        hazard_probability: share of episodes with a hazard.
+        hazard_probability: share of episodes with a hazard. By default the four values for hazards make more and
+            harder ones than an evaluation has: most of those are none that a driver alone would not answer.
         stopped_share: of them, share in which a standing vehicle is the hazard.
         cut_in_share: of them, share in which a car cuts in.
+        leader_share: of them, share that the ego's direct leader causes.
+        hazard_deceleration_min_mps2: gentlest braking of the car that causes one, from 0; the hardest is 8.
         episode_steps: steps until an episode is cut.
         early_braking_weight: reward for braking while it is required, at least 0, see `roadsense.envs.reward`.
         needless_braking_weight: reward for braking beyond what is required, at most 0: the less, the calmer.
         jerk_weight: reward for harsh changes of acceleration, at most 0: the less, the gentler and the later.
+        blind_following_weight: reward for driving on close to a leader that is not heard, at most 0: the less, the
+            longer the gap under a bad radio.
         sampler: `uniform`, or `plr`: scenarios whose value is learned worst come more often. PLR with PPO only.
         log_interval: steps between two lines of metrics, at least one rollout.
         checkpoint_interval: steps between two checkpoints, at least one rollout. All environments begin anew at each.
@@ -98,8 +103,8 @@ class TrainConfig:
     run_dir: str | None = None
     preset: str = "default"
     algorithm: str = "ppo"
-    total_timesteps: int = 800_000
-    imitation_timesteps: int = 60_000
+    total_timesteps: int = 1_600_000
+    imitation_timesteps: int = 150_000
     n_workers: int = 0
     seed: int = 0
     seeds: tuple[int, ...] = ()
@@ -112,7 +117,7 @@ class TrainConfig:
     gae_lambda: float = 0.95
     clip_range: float = 0.2
     entropy_weight: float = 0.0
-    log_std_init: float = -2.0
+    log_std_init: float = -2.7
     buffer_size: int = 300_000
     learning_starts: int = 10_000
     gradient_steps: int = 1
@@ -121,13 +126,16 @@ class TrainConfig:
     v2v: str = "scenario"
     v2v_randomised: bool = True
     penetration: float = 0.0
-    hazard_probability: float = 0.7
-    stopped_share: float = 0.1
+    hazard_probability: float = 0.85
+    stopped_share: float = 0.05
     cut_in_share: float = 0.0
+    leader_share: float = 0.6
+    hazard_deceleration_min_mps2: float = 5.0
     episode_steps: int = 500
     early_braking_weight: float = RewardWeights.early_braking
     needless_braking_weight: float = RewardWeights.needless_braking
     jerk_weight: float = RewardWeights.jerk
+    blind_following_weight: float = RewardWeights.blind_following
     sampler: str = "uniform"
     log_interval: int = 4_000
     checkpoint_interval: int = 200_000
@@ -174,11 +182,14 @@ class TrainConfig:
                 early_braking=self.early_braking_weight,
                 needless_braking=self.needless_braking_weight,
                 jerk=self.jerk_weight,
+                blind_following=self.blind_following_weight,
             ),
             hazards=HazardRanges(
                 probability=self.hazard_probability,
                 stopped_share=self.stopped_share,
                 cut_in_share=self.cut_in_share,
+                leader_share=self.leader_share,
+                deceleration_min_mps2=self.hazard_deceleration_min_mps2,
             ),
         )
 
@@ -204,13 +215,14 @@ def restore_config(saved: Mapping[str, Any], folder: Path, asked: TrainConfig) -
         asked: what the caller gave beside `resume`.
 
     Raises:
-        InputError: if `asked` holds another setting, or `saved` one that isn't known.
+        InputError: if `asked` holds another setting, or `saved` is of another version: it lacks some, or has others.
     """
     known = {field.name: field.default for field in fields(TrainConfig)}
-    unknown = sorted(set(saved) - set(known))
-    if unknown:
+    differing = sorted(set(saved) ^ set(known))
+    if differing:
         raise InputError(
-            f"{folder}: expected settings of this version, got {unknown}. Go on with the one it began with."
+            f"{folder}: expected the settings of this version, {differing} are missing or not known. "
+            "Go on with the version it began with."
         )
     free = {"resume", "allow_other_dataset"} | ({"dataset_dir", "eval_dir"} if asked.allow_other_dataset else set())
     given = {name: getattr(asked, name) for name in known if getattr(asked, name) != known[name]}

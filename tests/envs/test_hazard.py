@@ -172,16 +172,32 @@ def test_the_share_of_episodes_with_a_hazard_is_the_probability(probability):
     assert abs(n_hazards - n * probability) <= 4 * math.sqrt(n * probability * (1 - probability))
 
 
+def test_the_direct_leader_causes_more_where_it_is_asked_to():
+    rng, n = np.random.default_rng(4), 3000
+    ranges = replace(RANGES, leader_share=0.6)
+    cars = [draw_hazard(rng, ranges, 4, forced=True).car for _ in range(n)]
+    shares = [cars.count(car) / n for car in range(4)]
+    assert shares == pytest.approx([0.7, 0.1, 0.1, 0.1], abs=4 * math.sqrt(0.25 / n))
+
+
+def test_braking_of_nothing_and_a_range_upside_down_are_refused():
+    for least in (0.0, 8.5, math.nan):
+        with pytest.raises(InputError, match="deceleration_min_mps2 above 0 and at most 8"):
+            HazardRanges(deceleration_min_mps2=least)
+
+
+@pytest.mark.parametrize("leader_share", [0.0, 0.5])
 @pytest.mark.parametrize("forced", [None, True, False, HAZARD], ids=["drawn", "always", "never", "given"])
-def test_forcing_takes_the_same_draws(forced):
+def test_forcing_takes_the_same_draws(forced, leader_share):
     rng, plain = np.random.default_rng(3), np.random.default_rng(3)
-    hazard, drawn = draw_hazard(rng, RANGES, 3, forced), draw_hazard(plain, RANGES, 3, True)
+    ranges = replace(RANGES, leader_share=leader_share)
+    hazard, drawn = draw_hazard(rng, ranges, 3, forced), draw_hazard(plain, ranges, 3, True)
     assert rng.uniform() == plain.uniform()
     assert forced is None or hazard == {True: drawn, False: None, HAZARD: HAZARD}[forced]
 
 
 @pytest.mark.parametrize("probability", [-0.1, 1.1, math.nan])
-@pytest.mark.parametrize("name", ["probability", "stopped_share", "cut_in_share", "by_gap_share", "stays_share"])
+@pytest.mark.parametrize("name", ["probability", "stopped_share", "cut_in_share", "leader_share", "stays_share"])
 def test_a_share_that_is_none_is_refused(name, probability):
     with pytest.raises(InputError, match=f"{name} from 0 to 1"):
         HazardRanges(**{name: probability})
