@@ -12,13 +12,13 @@ from roadsense.errors import InputError
 from roadsense.evaluation.names import LABELS
 from roadsense.statistics import binomial_interval
 
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY, INK = (
-    "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#8c8c8c", "#2b3036",
+BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, SKY, GREY, INK = (
+    "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#7f4f24", "#56b4e9", "#8c8c8c", "#2b3036",
 )  # fmt: skip
 STYLES = {
     "policy": (BLUE, "-"), "policy_muted": (SKY, "--"), "unassisted": (INK, "-"), "always_brake": (GREY, "--"),
     "heard_braking_rule": (ORANGE, "-"), "heard_drac_rule": (RED, "-."),
-    "heard_prediction_rule": (PURPLE, "-."), "perfect_driver": (GREEN, ":"),
+    "heard_prediction_rule": (PURPLE, "-."), "cautious_rule": (BROWN, "-"), "perfect_driver": (GREEN, ":"),
 }  # fmt: skip
 """Colour and line of each policy; nulls and bound are broken lines, the driver alone excepted."""
 CRITICAL_TTC_S = 1.5

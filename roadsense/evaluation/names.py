@@ -8,6 +8,7 @@ LABELS = {
     "heard_braking_rule": "rule: heard braking",
     "heard_drac_rule": "rule: heard DRAC",
     "heard_prediction_rule": "rule: prediction",
+    "cautious_rule": "rule: cautious",
     "perfect_driver": "perfect driver",
 }
 

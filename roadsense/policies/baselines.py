@@ -1,11 +1,13 @@
 """The policies every evaluation drives beside the learned one: null policies and rules on the same radio.
 
-Each rule is as good as we could make it: its settings are the best of a search on train scenarios, by
-`roadsense tune-baselines`; the search and its table are in `docs/baselines.md`.
+Each rule is as good as we could make it. The settings of those that act on what they hear are the best of a search on
+train scenarios, by `roadsense tune-baselines`; the search and its table are in `docs/baselines.md`. The cautious rule
+is the one a training begins with: what is learned has to be better than what was known before.
 """
 
 from roadsense.policies.controllers import AlwaysBrake, Controller, HeardBrakingRule, HeardDracRule, Unassisted
 from roadsense.policies.prediction import HeardPredictionRule
+from roadsense.policies.teacher import CautiousRule
 
 BASELINES: dict[str, Controller] = {
     "unassisted": Unassisted(),
@@ -13,5 +15,6 @@ BASELINES: dict[str, Controller] = {
     "heard_braking_rule": HeardBrakingRule(threshold_mps2=3.0),
     "heard_drac_rule": HeardDracRule(threshold_mps2=3.0),
     "heard_prediction_rule": HeardPredictionRule(threshold_mps2=2.0, margin_m=5.0),
+    "cautious_rule": CautiousRule(),
 }
 """By name, what the learned policy is compared with."""
