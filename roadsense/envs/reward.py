@@ -10,8 +10,10 @@ from roadsense.errors import InputError
 
 COMFORT_MPS2 = 2.0
 """A required deceleration up to here is nothing to worry about."""
-TOLERATED_EXCESS_MPS2 = 0.7
-"""The assist may brake this much harder than required before it counts as needless: as much as lifting the foot."""
+TOLERATED_EXCESS_MPS2 = 1.0
+"""The assist may slow by this much more than required: as lifting the foot does. Evaluations call no less braking."""
+NEEDLESS_AT_LEAST = 0.07
+"""What any needless braking counts, however weak: its time counts beside its strength."""
 BLIND_S = 0.3
 """A leader that was not heard for this long may be braking already."""
 BLIND_HEADWAY_S = 2.0
@@ -98,11 +100,15 @@ def early_braking(situation: Situation) -> float:
 
 
 def needless_braking(situation: Situation) -> float:
-    """Returns the share of full braking the assist gives beyond what is required; 0 while a hazard is active."""
+    """Returns `NEEDLESS_AT_LEAST`, growing to 1 for full braking, where the assist brakes more than is required.
+
+    It is 0 for what is tolerated, and while a hazard is active.
+    """
     excess = situation.assist_mps2 - situation.required_mps2 - TOLERATED_EXCESS_MPS2
     if excess <= 0 or situation.hazard_active:
         return 0.0
-    return min(excess / FULL_BRAKING_MPS2, 1.0)
+    share = min(excess / (FULL_BRAKING_MPS2 - TOLERATED_EXCESS_MPS2), 1.0)
+    return NEEDLESS_AT_LEAST + (1 - NEEDLESS_AT_LEAST) * share
 
 
 def jerk(situation: Situation) -> float:

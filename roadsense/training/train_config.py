@@ -20,7 +20,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "overnight": {
         "total_timesteps": 50_000_000,
-        "imitation_timesteps": 200_000,
+        "imitation_timesteps": 300_000,
         "n_units": 64,
         "net_width": 128,
         "schedule": "cosine",
@@ -117,7 +117,7 @@ class TrainConfig:
     gae_lambda: float = 0.95
     clip_range: float = 0.2
     entropy_weight: float = 0.0
-    log_std_init: float = -2.7
+    log_std_init: float = -3.0
     buffer_size: int = 300_000
     learning_starts: int = 10_000
     gradient_steps: int = 1
