@@ -106,7 +106,8 @@ def test_golden_vectors_are_what_tflite_micro_gives_and_spread_over_the_actions(
     trained = np.array(golden["actions"]["trained"])
     assert (trained.min(), trained.std() > 0.1) == (0.0, True)
     assert golden["tolerances"]["float32"] == pytest.approx(1e-5)
-    assert 2 / 256 < golden["tolerances"]["int8"] < 2 / 100
+    # Two of the steps into which int8 cuts the range of the actions that this policy gives: more than one of them.
+    assert trained.max() / 256 < golden["tolerances"]["int8"] < 2 / 100
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
