@@ -61,16 +61,16 @@ def _make_converter(actor: Actor) -> Any:
 
 def _pool(tf: Any, inputs: dict[str, Any], actor: Actor) -> Any:
     # Two axes throughout: with a third the converter may add operators that the microcontroller lacks.
-    heard = _run_layers(tf, tf.reshape(inputs["peers"], actor.shapes["peers"]), _bind_ego(tf, inputs["ego"], actor))
+    heard = _run_layers(tf, tf.reshape(inputs["peers"], actor.shapes["peers"]), _bind_ego(inputs["ego"], actor))
     strongest = tf.reduce_max(heard * tf.reshape(inputs["peer_mask"], (-1, 1)), axis=0, keepdims=True)
     return tf.concat([inputs["ego"], strongest], axis=1)
 
 
-def _bind_ego(tf: Any, ego: Any, actor: Actor) -> Sequence[Layer]:
+def _bind_ego(ego: Any, actor: Actor) -> Sequence[Layer]:
     """Returns the peer network for peers alone: what the ego adds to its first layer is the same for all of them."""
-    first, *rest = actor.peer_layers
     if not actor.sees_ego:
         return actor.peer_layers
+    first, *rest = actor.peer_layers
     n_ego = actor.shapes["ego"][0]
     bias = ego @ first.weight[:n_ego] + first.bias
     return [Layer(first.weight[n_ego:], bias, first.activation), *rest]
