@@ -22,8 +22,8 @@ class HazardRanges:
         stopped_share: of them, share in which a standing vehicle is the hazard.
         cut_in_share: share in which a car cuts in; where there is no lane or no car to do so, nothing happens. A car
             without a radio is the driver's business: no policy that only hears can know of it.
-        leader_share: share that the ego's direct leader causes, whichever car was drawn: the hardest to answer. Only a
-            share above 0 takes a draw of its own, so the episodes of others stay what they were.
+        leader_share: share that the ego's direct leader causes, whichever car was drawn: the hardest to answer. It may
+            cause others too. Only a share above 0 takes a draw of its own, so episodes without stay what they were.
         by_gap_share: share that waits for the ego's gap to be in one of `GAP_BUCKETS_M`. Their onset depends on how the
             ego drives, so policies no longer meet the same hazard at the same time.
         stays_share: share that does not resolve before the episode's end.

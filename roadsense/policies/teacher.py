@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.envs.observation import EGO_FIELDS, EGO_SCALE, PEER_FIELDS, PEER_SCALE, Observation
+from roadsense.envs.observation import EGO_FIELDS, EGO_SCALE, PEER_FIELDS, PEER_SCALE, SPEED_MPS, Observation
 from roadsense.policies.controllers import action_for
 
 _EGO = {name: column for column, name in enumerate(EGO_FIELDS)}
@@ -79,8 +79,9 @@ class CautiousRule:
 def _bring_up_to_date(observation: Observation) -> Floats:
     """Returns the peers' physical values, each where it is now if it kept the speed that was heard of it."""
     peers = observation["peers"] * PEER_SCALE
-    speed_mps = observation["ego"][..., :1] * EGO_SCALE[0] + peers[..., _PEER["relative_speed_mps"]]
-    peers[..., _PEER["forward_m"]] += speed_mps * peers[..., _PEER["age_s"]]
+    ego_mps = observation["ego"][..., _EGO["speed_mps"], None] * SPEED_MPS
+    way_m = (ego_mps + peers[..., _PEER["relative_speed_mps"]]) * peers[..., _PEER["age_s"]]
+    peers[..., _PEER["forward_m"]] += way_m
     return peers
 
 

@@ -73,11 +73,11 @@ class TrainConfig:
             training meets many.
         v2v_randomised: whether each episode draws its own radio around the preset.
         penetration: share of the other traffic that carries a radio.
-        hazard_probability: share of episodes with a hazard. By default the four values for hazards make more and
-            harder ones than an evaluation has: most of those are none that a driver alone would not answer.
+        hazard_probability: share of episodes with a hazard. By default the values for hazards make more and harder
+            ones than an evaluation has, as a driver alone answers most of those.
         stopped_share: of them, share in which a standing vehicle is the hazard.
         cut_in_share: of them, share in which a car cuts in.
-        leader_share: of them, share that the ego's direct leader causes.
+        leader_share: of them, share that the ego's direct leader causes; in the others any car, the leader too.
         hazard_deceleration_min_mps2: gentlest braking of the car that causes one, from 0; the hardest is 8.
         episode_steps: steps until an episode is cut.
         early_braking_weight: reward for braking while it is required, at least 0, see `roadsense.envs.reward`.
