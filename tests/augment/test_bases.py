@@ -2,7 +2,6 @@
 
 import gzip
 import re
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -84,22 +83,6 @@ def test_trees_are_fresh_copies_and_the_files_are_read_once(tmp_path: Path, netw
     assert [flow.get("id") for flow in fresh.findall("flow")] == ["cars", "trucks"]
     base.read_config().clear()
     assert base.read_config().find(".//net-file") is not None
-
-
-def test_copies_of_a_large_base_cost_a_fraction_of_reading_it(tmp_path: Path, network: Path) -> None:
-    car = '<vehicle id="c{0}" type="car" depart="{0}" departLane="1"><route edges="west east"/></vehicle>'
-    text = convoy() + "".join(car.format(number) for number in range(5000))
-    started_s = time.perf_counter()
-    base = base_of(tmp_path, network, text)
-    read_s = time.perf_counter() - started_s
-    copied_s = min(_seconds_of_a_copy(base) for _ in range(3))
-    assert copied_s < read_s / 3
-
-
-def _seconds_of_a_copy(base: Base) -> float:
-    started_s = time.perf_counter()
-    base.read_routes()
-    return time.perf_counter() - started_s
 
 
 def test_a_named_convoy_is_renamed_wherever_its_ids_stand(tmp_path: Path, network: Path) -> None:

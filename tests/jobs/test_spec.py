@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -132,22 +131,17 @@ def test_a_dataset_has_to_be_what_its_manifest_says(dataset_copy):
         check_spec(JobSpec("01_train", dataset=str(dataset_copy / "train")))
 
 
-def test_the_error_comes_at_once_and_nothing_heavy_is_loaded_for_it():
+def test_nothing_heavy_is_loaded_for_an_error():
     code = (
-        "import sys, time; t = time.process_time()\n"
+        "import sys\n"
         "from roadsense.jobs.commands import main\n"
         "code = main(['submit', '01_train', '-p', 'hazard_probability', '2'])\n"
         "heavy = {'torch', 'papermill', 'pandas', 'boto3', 'stable_baselines3', 'tensorflow'} & set(sys.modules)\n"
-        "print(code, sorted(heavy), time.process_time() - t)"
+        "print(code, sorted(heavy))"
     )
-    started_s = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    elapsed_s = time.monotonic() - started_s
-    exit_code, heavy, cpu_s = done.stdout.split()
-    assert exit_code == "2"
-    assert heavy == "[]"
+    assert done.stdout.split() == ["2", "[]"]
     assert "hazard_probability" in done.stderr
-    assert float(cpu_s) < 2.0, elapsed_s
 
 
 def test_a_file_of_a_spec_comes_back(tmp_path):

@@ -250,7 +250,7 @@ def test_a_worker_that_is_stuck_is_killed_in_time(make_env, monkeypatch):
     os.kill(stuck, signal.SIGSTOP)
     begin_s = time.monotonic()
     step = env.step(no_braking(env))
-    assert 2 < time.monotonic() - begin_s < 10
+    assert 2 < time.monotonic() - begin_s < 30
     assert not runs(stuck)
     assert_buried(env, 0, step, before)
     assert "stuck" in env.deaths[0].reason
