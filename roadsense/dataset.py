@@ -118,22 +118,6 @@ class Dataset:
         return pd.DataFrame([{name: getattr(r, name) for name in columns} | dict(r.gate) for r in self.scenarios])
 
 
-def find_dataset(folder: str | Path) -> Path:
-    """Returns the local folder for a path, or for `s3://.../datasets/<digest>` with a split behind it or without.
-
-    What lies on S3 is fetched once, checked, and kept by its digest.
-
-    Raises:
-        InputError: if it is a URL, and not that of a dataset, or cannot be reached with the credentials there are.
-        DatasetError: if there is no dataset at it.
-    """
-    if not str(folder).startswith("s3://"):
-        return Path(folder)
-    from roadsense.jobs import storage
-
-    return storage.find_dataset(folder)
-
-
 def current_versions() -> dict[str, str]:
     """Returns the versions of what makes datasets here."""
     return {

@@ -11,7 +11,8 @@ import pandas as pd
 import tyro
 
 from roadsense.command import run_command
-from roadsense.dataset import MANIFEST_NAME, Dataset, find_dataset
+from roadsense.dataset import MANIFEST_NAME, Dataset
+from roadsense.dataset_place import find_dataset
 from roadsense.envs.v2v_presets import get_preset
 from roadsense.episodes import NULL_POLICIES, POLICY, run_plans
 from roadsense.evaluation.candidates import Candidates, find_candidates

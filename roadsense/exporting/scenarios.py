@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadsense.dataset import find_dataset
+from roadsense.dataset_place import find_dataset
 from roadsense.errors import InputError
 from roadsense.runs import Run
 from roadsense.scenario import find_scenarios, open_scenario

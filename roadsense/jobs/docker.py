@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from roadsense.dataset import find_dataset
+from roadsense.dataset_place import find_dataset
 from roadsense.errors import InputError
 from roadsense.jobs.checksums import CHECKSUMS_NAME, check_checksums
 from roadsense.jobs.cloud_session import find_owner

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from roadsense.dataset import find_dataset
+from roadsense.dataset_place import find_dataset
 from roadsense.errors import InputError
 from roadsense.jobs.checksums import CHECKSUMS_NAME, RESULTS, check_checksums
 from roadsense.jobs.heartbeat import JobBeat, read_beat

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadsense.dataset import MANIFEST_NAME, Dataset, find_dataset
+from roadsense.dataset import MANIFEST_NAME, Dataset
+from roadsense.dataset_place import find_dataset
 from roadsense.errors import DatasetError, InputError, ScenarioError
 from roadsense.files import hash_file
 from roadsense.scenario import ScenarioName, find_scenarios, open_scenario

@@ -10,7 +10,8 @@ import time
 import boto3
 import pytest
 
-from roadsense.dataset import Dataset, find_dataset
+from roadsense.dataset import Dataset
+from roadsense.dataset_place import find_dataset
 from roadsense.errors import DatasetError, InputError
 from roadsense.jobs.checksums import TransferError, write_checksums
 from roadsense.jobs.cloud_session import CloudError
