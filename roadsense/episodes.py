@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.envs.driver import PERFECT_DRIVER
+from roadsense.envs.driver_profile import PERFECT_DRIVER
 from roadsense.envs.episode import EnvConfig
 from roadsense.envs.observation import Observation
 from roadsense.envs.v2v_presets import V2vPreset

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.envs.driver import DriverProfile
+from roadsense.envs.driver_profile import DriverProfile
 from roadsense.envs.episode import EnvConfig
 from roadsense.envs.hazard import Hazard
 from roadsense.errors import SimulationError

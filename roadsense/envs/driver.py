@@ -9,11 +9,12 @@ smoothly, while a leader that brakes hard is answered too late: what the brake a
 
 import math
 from collections import deque
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from roadsense.envs.driver_profile import DriverProfile
 
 COMFORTABLE_DECELERATION_MPS2 = 2.0
 MAX_ACCELERATION_MPS2 = 1.8
@@ -26,8 +27,6 @@ QUEUE_PLACE_M = 7.0
 """A car that waits takes this much of the road before a stop line."""
 YELLOW_STOP_DECELERATION_MPS2 = 3.0
 """A driver stops at yellow if this deceleration is enough (design value of most guidelines: 3.0 to 3.4 m/s2)."""
-GAP_ERROR_TIME_S = 20.0
-"""Correlation time of the gap's misjudgement (Treiber, Kesting and Helbing 2006)."""
 
 
 class RoadAhead(NamedTuple):
@@ -67,78 +66,6 @@ class Follower(NamedTuple):
 
 
 NO_FOLLOWER = Follower()
-
-
-@dataclass(frozen=True)
-class DriverRanges:
-    """Ranges a driver is drawn from, uniformly, once per episode.
-
-    Attributes:
-        reaction_time_min_s: shortest delay between what happens ahead and the pedal.
-        reaction_time_max_s: longest.
-        time_headway_min_s: shortest time headway the driver keeps.
-        time_headway_max_s: longest.
-        gap_error_std: standard deviation of the relative error in judging the gap.
-        max_deceleration_min_mps2: how hard the most timid driver brakes at the most, from 0.
-        max_deceleration_max_mps2: and the boldest.
-    """
-
-    reaction_time_min_s: float = 0.8
-    reaction_time_max_s: float = 1.6
-    time_headway_min_s: float = 0.5
-    time_headway_max_s: float = 1.0
-    gap_error_std: float = 0.08
-    max_deceleration_min_mps2: float = 6.0
-    max_deceleration_max_mps2: float = 8.0
-
-
-@dataclass(frozen=True)
-class DriverProfile:
-    """One driver.
-
-    Attributes:
-        reaction_time_s: delay of what is seen of the leader.
-        time_headway_s: desired time headway.
-        minimum_gap_m: desired gap at standstill.
-        speed_factor: desired speed as a share of the limit.
-        max_deceleration_mps2: hardest braking, from 0.
-    """
-
-    reaction_time_s: float = 1.2
-    time_headway_s: float = 1.1
-    minimum_gap_m: float = 2.5
-    speed_factor: float = 1.05
-    max_deceleration_mps2: float = 7.0
-
-
-PERFECT_DRIVER = DriverProfile(reaction_time_s=0.0, max_deceleration_mps2=8.0)
-"""No reaction time and, with a gap error of zero, perfect sight: the upper bound of what an assist can do."""
-
-
-def draw_driver(rng: np.random.Generator, ranges: DriverRanges) -> DriverProfile:
-    """Returns a driver drawn from `ranges`."""
-    return DriverProfile(
-        reaction_time_s=rng.uniform(ranges.reaction_time_min_s, ranges.reaction_time_max_s),
-        time_headway_s=rng.uniform(ranges.time_headway_min_s, ranges.time_headway_max_s),
-        minimum_gap_m=rng.uniform(2.0, 3.0),
-        speed_factor=rng.uniform(1.0, 1.1),
-        max_deceleration_mps2=rng.uniform(ranges.max_deceleration_min_mps2, ranges.max_deceleration_max_mps2),
-    )
-
-
-def draw_gap_errors(rng: np.random.Generator, n_steps: int, std: float, step_length_s: float) -> NDArray[np.float64]:
-    """Returns the factor by which the gap is misjudged at each step, shape (n_steps,), around 1.
-
-    An Ornstein-Uhlenbeck process, lognormal so that the factor stays positive.
-    """
-    keep = math.exp(-step_length_s / GAP_ERROR_TIME_S)
-    kicks = rng.normal(0.0, std * math.sqrt(1 - keep**2), n_steps)
-    errors = np.empty(n_steps)
-    level = rng.normal(0.0, std)
-    for step, kick in enumerate(kicks):
-        errors[step] = level
-        level = keep * level + kick
-    return np.exp(errors)
 
 
 def follow_mps2(driver: DriverProfile, speed_mps: float, gap_m: float, leader_speed_mps: float) -> float:

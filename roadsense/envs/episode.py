@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.envs.driver import DriverProfile, DriverRanges, draw_driver, draw_gap_errors
+from roadsense.envs.driver_profile import DriverProfile, DriverRanges, draw_driver, draw_gap_errors
 from roadsense.envs.hazard import Hazard, HazardRanges, draw_hazard
 from roadsense.envs.observation import MAX_PEERS
 from roadsense.envs.reward import RewardWeights

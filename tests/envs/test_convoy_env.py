@@ -15,7 +15,7 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.envs.driver import PERFECT_DRIVER
+from roadsense.envs.driver_profile import PERFECT_DRIVER
 from roadsense.envs.episode import EnvConfig
 from roadsense.envs.hazard import Hazard
 from roadsense.envs.v2v_presets import get_preset

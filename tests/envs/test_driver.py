@@ -6,17 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from roadsense.envs.driver import (
-    NO_LEADER,
+from roadsense.envs.driver import NO_LEADER, Driver, Leader, RoadAhead, road_mps2
+from roadsense.envs.driver_profile import (
     PERFECT_DRIVER,
-    Driver,
     DriverProfile,
     DriverRanges,
-    Leader,
-    RoadAhead,
     draw_driver,
     draw_gap_errors,
-    road_mps2,
 )
 
 STEP_S = 0.1
