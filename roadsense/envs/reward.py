@@ -10,9 +10,9 @@ from roadsense.errors import InputError
 
 COMFORT_MPS2 = 2.0
 """A required deceleration up to here is nothing to worry about."""
-TOLERATED_EXCESS_MPS2 = 1.0
-"""The assist may slow by this much more than required: as lifting the foot does. Evaluations call no less braking."""
-NEEDLESS_AT_LEAST = 0.07
+TOLERATED_EXCESS_MPS2 = 0.8
+"""The assist may slow by this much more than is needed, as lifting the foot does. Evaluations count from 1 m/s2 on."""
+NEEDLESS_AT_LEAST = 0.1
 """What any needless braking counts, however weak: its time counts beside its strength."""
 BLIND_S = 0.3
 """A leader that was not heard for this long may be braking already."""
@@ -60,7 +60,7 @@ class RewardWeights:
         collision: of the one step of a collision.
         danger: of how far the required deceleration is beyond comfort.
         early_braking: of assist braking while it is required.
-        needless_braking: of assist braking beyond what is required, while no hazard is active.
+        needless_braking: of assist braking beyond what is needed, while no hazard is active.
         jerk: of harsh changes of acceleration.
         blind_following: of driving on close to a leader that is not heard.
 
@@ -100,11 +100,13 @@ def early_braking(situation: Situation) -> float:
 
 
 def needless_braking(situation: Situation) -> float:
-    """Returns `NEEDLESS_AT_LEAST`, growing to 1 for full braking, where the assist brakes more than is required.
+    """Returns `NEEDLESS_AT_LEAST`, growing to 1 for full braking, where the assist brakes more than is needed.
 
-    It is 0 for what is tolerated, and while a hazard is active.
+    Where comfortable braking will do none of the assist's is needed, as that is the driver's; elsewhere what is
+    required is. It is 0 for what is tolerated, and while a hazard is active.
     """
-    excess = situation.assist_mps2 - situation.required_mps2 - TOLERATED_EXCESS_MPS2
+    needed_mps2 = situation.required_mps2 if situation.required_mps2 > COMFORT_MPS2 else 0.0
+    excess = situation.assist_mps2 - needed_mps2 - TOLERATED_EXCESS_MPS2
     if excess <= 0 or situation.hazard_active:
         return 0.0
     share = min(excess / (FULL_BRAKING_MPS2 - TOLERATED_EXCESS_MPS2), 1.0)

@@ -74,7 +74,7 @@ class SearchSpace:
     batch_size: Searched = Choice((512, 1024, 2048))
     n_epochs: Searched = Range(3, 10, whole=True)
     gamma: Searched = Choice((0.98, 0.99, 0.995))
-    gae_lambda: Searched = Range(0.9, 0.98)
+    gae_lambda: Searched = Range(0.85, 0.97)
     clip_range: Searched = Range(0.1, 0.3)
     entropy_weight: Searched = Range(1e-6, 1e-3, log=True)
     log_std_init: Searched = Range(-3.5, -2.0)

@@ -81,7 +81,7 @@ class TrainConfig:
         hazard_deceleration_min_mps2: gentlest braking of the car that causes one, from 0; the hardest is 8.
         episode_steps: steps until an episode is cut.
         early_braking_weight: reward for braking while it is required, at least 0, see `roadsense.envs.reward`.
-        needless_braking_weight: reward for braking beyond what is required, at most 0: the less, the calmer.
+        needless_braking_weight: reward for braking beyond what is needed, at most 0: the less, the calmer.
         jerk_weight: reward for harsh changes of acceleration, at most 0: the less, the gentler and the later.
         blind_following_weight: reward for driving on close to a leader that is not heard, at most 0: the less, the
             longer the gap under a bad radio.
@@ -113,8 +113,8 @@ class TrainConfig:
     rollout_steps: int = 512
     batch_size: int = 1024
     n_epochs: int = 5
-    gamma: float = 0.99
-    gae_lambda: float = 0.95
+    gamma: float = 0.98
+    gae_lambda: float = 0.9
     clip_range: float = 0.2
     entropy_weight: float = 0.0
     log_std_init: float = -3.0

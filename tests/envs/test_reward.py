@@ -76,9 +76,9 @@ def test_early_braking_is_what_the_assist_gives_towards_what_is_required(require
 
 @pytest.mark.parametrize(
     ("required", "assist", "value"),
-    [(0, 1, 0), (0, 1.001, 0.07), (0, 4.5, 0.535), (0, 8, 1), (3, 4, 0), (3, 7.5, 0.535), (8, 8, 0)],
+    [(0, 0.8, 0), (0, 0.801, 0.1), (0, 4.4, 0.55), (0, 8, 1), (2, 4.4, 0.55), (2.1, 2.9, 0), (3, 7.4, 0.55)],
 )
-def test_needless_braking_is_what_the_assist_gives_beyond_it(required, assist, value):
+def test_needless_braking_is_what_is_not_needed_and_comfort_needs_none(required, assist, value):
     assert term("needless_braking", required_mps2=required, assist_mps2=assist) == pytest.approx(value, abs=1e-3)
     assert term("needless_braking", required_mps2=required, assist_mps2=assist, hazard_active=True) == 0.0
 
@@ -159,8 +159,8 @@ def test_the_environment_states_its_weights():
     assert numbers == [getattr(weights, name) for name in TERMS]
 
 
-@pytest.mark.parametrize(("required", "hazard"), list(product((0.0, 1.0, 3.0, 6.0), (False, True))))
-def test_braking_as_required_is_never_worse_than_not_braking(required, hazard):
+@pytest.mark.parametrize(("required", "hazard"), list(product((0.0, 0.8, 2.1, 6.0), (False, True))))
+def test_braking_as_required_beyond_comfort_is_never_worse_than_not_braking(required, hazard):
     there = CALM._replace(required_mps2=required, hazard_active=hazard)
     braking = there._replace(assist_mps2=required)
     assert reward(braking) >= reward(there)
