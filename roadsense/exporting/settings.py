@@ -43,7 +43,7 @@ class ExportConfig:
     dataset_dir: str | None = None
     eval_dir: str | None = None
     n_observations: int = 10_000
-    n_calibration: int = 1000
+    n_calibration: int = 5000
     calibration: str | None = None
     int8: bool = True
     tolerance: float = 1e-5
