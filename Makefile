@@ -58,7 +58,7 @@ lab: $(READY)  ## open JupyterLab on 127.0.0.1, with its token
 
 samples: $(READY)  ## run the demo and publish its executed notebooks, made small, under docs/notebooks
 	$(BIN)/roadsense demo --run-dir $(RUN)
-	$(BIN)/python -m roadsense.samples --from_dir $(RUN)/notebooks
+	$(BIN)/python -m benchmarks.samples --from_dir $(RUN)/notebooks
 
 lock: $(READY)  ## write requirements.lock anew from pyproject.toml
 	{ echo "# Every version of the environment. Written by \`make lock\` from pyproject.toml; do not edit."; \

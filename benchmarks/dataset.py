@@ -18,8 +18,9 @@ from typing import Any
 
 import tyro
 
-from roadsense import gate
-from roadsense.gen_scenarios import GenConfig, generate_dataset
+from roadsense.augment.config import GenConfig
+from roadsense.augment.generate import generate_dataset
+from roadsense.augment.proof import gate
 
 ROOT = Path(__file__).parents[1]
 TRAIN_SHARE = 0.8

@@ -22,10 +22,10 @@ import libsumo
 import numpy as np
 import tyro
 
+from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.envs.episode import EnvConfig
-from roadsense.envs.sumo_connection import OPTIONS, SumoConnection
-from roadsense.scenario import Scenario, open_scenario
+from roadsense.envs.sumo.connection import OPTIONS, SumoConnection
+from roadsense.scenarios.scenario import Scenario, open_scenario
 
 N_STEPS = 500
 STEP_LENGTH_S = 0.1

@@ -18,14 +18,15 @@ import libsumo
 import numpy as np
 import tyro
 
-from roadsense.envs.episode import EnvConfig
+from roadsense.envs.config import EnvConfig
 from roadsense.envs.observation import EGO_FIELDS, MAX_PEERS, PEER_FIELDS
-from roadsense.envs.sumo_connection import OPTIONS
-from roadsense.episodes import POLICY, Plan, Row, Worker
+from roadsense.envs.sumo.connection import OPTIONS
+from roadsense.episodes.plan import POLICY, Plan, Row
+from roadsense.episodes.run import Worker
 from roadsense.policies.actor import RELU, TANH, Actor, Layer
 from roadsense.policies.numpy_actor import NumpyActor
-from roadsense.scenario import open_scenario
-from roadsense.worker_processes import start_pool
+from roadsense.scenarios.scenario import open_scenario
+from roadsense.utils.worker_processes import start_pool
 
 BASES = sorted((Path(__file__).parents[1] / "scenarios" / "base").glob("*/scenario.sumocfg"))
 
@@ -98,7 +99,7 @@ def measure(config: BenchmarkConfig) -> dict[str, Any]:
     plans = [Plan(POLICY, BASES[place % len(BASES)], seed, True) for place, seed in enumerate(seeds)]
     worker = Worker(EnvConfig(step_info=False, watch_behind=True), make_actor(np.random.default_rng(0)))
     started_s = time.perf_counter()
-    with start_pool(n_workers, ["roadsense.episodes"], start_worker, (worker,)) as pool:
+    with start_pool(n_workers, ["roadsense.episodes.run"], start_worker, (worker,)) as pool:
         driven = list(pool.map(drive, plans))
     wall_s = time.perf_counter() - started_s
     steps = [round(row["duration_s"] / 0.1) for row, _ in driven]

@@ -17,14 +17,14 @@ import numpy as np
 import tyro
 
 from roadsense.envs.observation import Observation, observation_space
+from roadsense.exporting.config import POLICY_NAMES
 from roadsense.exporting.convert import convert_float32, convert_int8
 from roadsense.exporting.latency import SB3, Latency, measure_latencies
 from roadsense.exporting.micro import align, measure_arena
-from roadsense.exporting.settings import POLICY_NAMES
-from roadsense.exporting.side_process import side_processes
 from roadsense.policies.actor import read_actor
 from roadsense.policies.models import ACTION_SPACE, load_model
-from roadsense.runs import open_run
+from roadsense.runs.run import open_run
+from roadsense.utils.side_process import side_processes
 
 GOALS = {
     "float32_bytes": ("at most", 45_000),

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from env import Bare
 
+from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.envs.episode import EnvConfig
-from roadsense.scenario import open_scenario
+from roadsense.scenarios.scenario import open_scenario
 
 PATH = Path(__file__).parents[1] / "scenarios" / "base" / "highway_fast" / "scenario.sumocfg"
 ENV_CONFIG = EnvConfig(step_info=False)

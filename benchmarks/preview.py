@@ -14,9 +14,9 @@ from pathlib import Path
 
 import tyro
 
-from roadsense.augment.preview import DrawPreview
-from roadsense.gen_scenarios import GenConfig
-from roadsense.safe_xml import read_xml
+from roadsense.augment.config import GenConfig
+from roadsense.augment.preview.preview import DrawPreview
+from roadsense.utils.safe_xml import read_xml
 
 ROOT = Path(__file__).parents[1]
 PICTURE_AFTER_S = 15.0

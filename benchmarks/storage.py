@@ -25,8 +25,8 @@ import tyro
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
-from roadsense.jobs.s3_transfer import find_files
-from roadsense.jobs.storage import download_folder, upload_folder
+from roadsense.cloud.s3_transfer import find_files
+from roadsense.cloud.storage import download_folder, upload_folder
 
 N_THREADS = 32
 MEASURED_S = 1.7

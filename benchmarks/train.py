@@ -122,7 +122,7 @@ class Training:
 
         from roadsense.training.algorithms import build_model
         from roadsense.training.train_config import TrainConfig
-        from roadsense.training.vec_env import ConvoyVecEnv
+        from roadsense.training.vec.env import ConvoyVecEnv
 
         torch.set_num_threads(1)
         self.kind, self.n_workers, self._n_steps = kind, n_workers, config.n_rollouts * config.rollout_steps

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import tyro
 
-from roadsense.command import run_command
 from roadsense.errors import InputError
+from roadsense.utils.command import run_command
 
 
 @dataclass(frozen=True)
@@ -66,20 +66,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("roadsense.cli:verify", "check a dataset against its manifest"),
     "unpack": ("roadsense.cli:unpack", "check someone else's scenarios and unpack them"),
     "train": ("roadsense.train_convoy:main", "train a policy on a dataset"),
-    "search": ("roadsense.search:main", "search for settings that train better policies"),
+    "search": ("roadsense.training.search:main", "search for settings that train better policies"),
     "evaluate": ("roadsense.evaluate:main", "judge a policy on held-out scenarios, beside baselines"),
     "repeat": ("roadsense.evaluation.repeat:main", "repeat an episode of an evaluation exactly"),
     "compare": ("roadsense.evaluation.compare_runs:main", "two evaluated runs side by side, on the same episodes"),
     "tune-baselines": (
-        "roadsense.evaluation.tuning:main",
+        "roadsense.evaluation.tune_baselines:main",
         "search for the baselines' best settings on train scenarios",
     ),
     "export": ("roadsense.export:main", "turn a policy into TFLite and prove it equal"),
-    "fit-channel": ("roadsense.fit_channel:main", "fit a radio to a log of your own hardware's messages"),
+    "fit-channel": ("roadsense.envs.radio.fit:main", "fit a radio to a log of your own hardware's messages"),
     "run": ("roadsense.cli:run", "run a notebook with parameters, keep the executed copy"),
     "job": ("roadsense.jobs.commands:main", "run a notebook as a job: here, in the image, or on AWS"),
     "runs": ("roadsense.cli:runs", "list runs and what they are doing; lineage RUN, reproduce RUN"),
-    "watch": ("roadsense.training.watch:main", "follow a training from any terminal until it ends"),
+    "watch": ("roadsense.runs.watch:main", "follow a training from any terminal until it ends"),
     "doctor": ("roadsense.doctor:main", "check the installation and say what is missing"),
     "workstation": ("roadsense.jobs.workstation:main", "start a machine on EC2 to work on, with a training in tmux"),
     "demo": ("roadsense.cli:demo", "the whole way once, small, in about 10 minutes"),
@@ -140,8 +140,8 @@ def _usage() -> str:
 
 def _verify(config: VerifyConfig) -> None:
     from roadsense.augment.rebuild import rebuild_differences
-    from roadsense.dataset import Dataset
     from roadsense.errors import DatasetError
+    from roadsense.scenarios.dataset import Dataset
 
     dataset = Dataset.open(config.dataset)
     differences = dataset.verify()
@@ -153,7 +153,7 @@ def _verify(config: VerifyConfig) -> None:
 
 
 def _unpack(config: UnpackConfig) -> None:
-    from roadsense.archives import unpack_scenarios
+    from roadsense.scenarios.archives import unpack_scenarios
 
     paths = unpack_scenarios(config.archive, config.folder)
     sys.stdout.write(f"{config.folder}: {len(paths)} scenarios unpacked, all of them safe to open.\n")
@@ -169,8 +169,8 @@ def _run(config: RunConfig) -> None:
 
 
 def _trace(question: str, *folders: str) -> None:
-    from roadsense.lineage import list_commands, trace_lineage
-    from roadsense.runs import open_run
+    from roadsense.runs.run import open_run
+    from roadsense.training.lineage import list_commands, trace_lineage
 
     if len(folders) != 1:
         raise InputError(f"Expected the folder of one run behind {question}, got {len(folders)}.")
@@ -184,7 +184,7 @@ def _trace(question: str, *folders: str) -> None:
 
 
 def _list_runs(folder: str) -> None:
-    from roadsense.runs import find_runs
+    from roadsense.runs.run import find_runs
 
     for found in find_runs(folder):
         state, wanted = found.read_state(), found.read_config().get("total_timesteps")

@@ -8,7 +8,7 @@ from typing import Any
 
 from roadsense.errors import InputError, RunError
 from roadsense.jobs.runner import run_notebook
-from roadsense.runs import open_run
+from roadsense.runs.run import open_run
 
 NOTEBOOKS = ("00_augment", "01_train", "02_evaluate", "03_export")
 

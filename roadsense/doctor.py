@@ -12,9 +12,9 @@ from pathlib import Path
 
 import tyro
 
-from roadsense.command import run_command
 from roadsense.errors import RoadSenseError
-from roadsense.scratch import scratch_folder
+from roadsense.utils.command import run_command
+from roadsense.utils.scratch import scratch_folder
 
 MIN_CORES, MIN_MEMORY_GB, MIN_DISK_GB = 2, 4.0, 5.0
 TIMEOUT_S = 20.0
@@ -81,7 +81,7 @@ def check_sumo() -> Finding:
     with scratch_folder("roadsense_doctor_") as folder:
         (folder / "net.xml").write_text(ONE_LANE)
         code = (
-            "from roadsense.envs.sumo_libsumo import libsumo; "
+            "from roadsense.envs.sumo.in_process import libsumo; "
             f"libsumo.start(['sumo', '-n', {str(folder / 'net.xml')!r}, '--no-step-log', 'true']); "
             "libsumo.simulationStep(1.0); print(libsumo.getVersion()[1]); libsumo.close()"
         )

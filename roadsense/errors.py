@@ -40,5 +40,9 @@ class GateError(RoadSenseError):
     """Raised when too many draws of a base scenario fail their proof by simulation."""
 
 
+class ExportError(RoadSenseError):
+    """Raised when a policy cannot be converted, or the converted one does not act like the original."""
+
+
 class NotebookError(RoadSenseError):
     """Raised when a cell of a notebook fails. The executed copy up to that cell is kept."""

@@ -10,22 +10,23 @@ from typing import Any
 import pandas as pd
 import tyro
 
-from roadsense.command import run_command
-from roadsense.dataset import MANIFEST_NAME, Dataset
-from roadsense.dataset_place import find_dataset
-from roadsense.envs.v2v_presets import get_preset
-from roadsense.episodes import NULL_POLICIES, POLICY, run_plans
+from roadsense.cloud.place import find_dataset
+from roadsense.envs.radio.presets import get_preset
+from roadsense.episodes.plan import NULL_POLICIES, POLICY
+from roadsense.episodes.run import run_plans
 from roadsense.evaluation.candidates import Candidates, find_candidates
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.gallery import record_gallery
-from roadsense.evaluation.parts import CURVE_RADIO, PlannedEpisode, plan_curves, plan_held_out, plan_splits, with_checks
+from roadsense.evaluation.plans import CURVE_RADIO, PlannedEpisode, plan_curves, plan_held_out, plan_splits, with_checks
 from roadsense.evaluation.results import Evaluation, conclude, open_evaluation
+from roadsense.evaluation.summary import write_markdown
 from roadsense.evaluation.tables import make_table
 from roadsense.evaluation.writing import write_evaluation
 from roadsense.policies.baselines import BASELINES
-from roadsense.runs import describe_origin
-from roadsense.scenario import find_scenarios
-from roadsense.summary import write_markdown
+from roadsense.runs.run import describe_origin
+from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
+from roadsense.scenarios.scenario import find_scenarios
+from roadsense.utils.command import run_command
 
 __all__ = ["EvalConfig", "Evaluation", "evaluate", "main", "open_evaluation", "plan_episodes"]
 

@@ -15,22 +15,21 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from roadsense.command import run_command
 from roadsense.envs.observation import Observation
-from roadsense.episodes import POLICY
-from roadsense.errors import InputError, RunError
+from roadsense.episodes.plan import POLICY
+from roadsense.errors import ExportError, InputError, RunError
 from roadsense.evaluation.config import EvalConfig
-from roadsense.evaluation.parts import plan_held_out
+from roadsense.evaluation.plans import plan_held_out
 from roadsense.exporting.calibration import check_calibration, read_calibration
 from roadsense.exporting.card import Card, clean, describe_driving, describe_policy
 from roadsense.exporting.closed_loop import TRAINED, Comparison, compare_driving, drive_all
+from roadsense.exporting.config import POLICY_NAMES, Export, ExportConfig
 from roadsense.exporting.convert import convert_float32, convert_int8
 from roadsense.exporting.evidence import gather_evidence
 from roadsense.exporting.latency import measure_latencies
+from roadsense.exporting.observations import record_observations, take_rows
 from roadsense.exporting.parity import FLOAT32, INT8
 from roadsense.exporting.scenarios import Roads, choose_roads
-from roadsense.exporting.settings import POLICY_NAMES, Export, ExportConfig
-from roadsense.exporting.side_process import ExportError, side_processes
 from roadsense.exporting.write import (
     FIRMWARE_NAME,
     describe_files,
@@ -41,10 +40,11 @@ from roadsense.exporting.write import (
 from roadsense.policies.actor import Actor, read_actor
 from roadsense.policies.models import load_model
 from roadsense.policies.tflite_file import count_operators
-from roadsense.progress import progress_bar
-from roadsense.recordings import record_observations, take_rows
-from roadsense.runs import Run, open_run, refuse_other_observation
-from roadsense.scratch import scratch_folder
+from roadsense.runs.run import Run, open_run, refuse_other_observation
+from roadsense.utils.command import run_command
+from roadsense.utils.progress import progress_bar
+from roadsense.utils.scratch import scratch_folder
+from roadsense.utils.side_process import side_processes
 
 __all__ = ["Export", "ExportConfig", "ExportError", "export_policy", "main"]
 

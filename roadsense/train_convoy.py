@@ -12,21 +12,21 @@ from typing import Any
 
 import tyro
 
-from roadsense.command import run_command
 from roadsense.errors import DatasetError, InputError, RunError
-from roadsense.files import write_atomically
-from roadsense.runs import Run, create_run, open_run, refuse_other_observation
-from roadsense.training.experiment import (
+from roadsense.runs.experiment import (
     EXPERIMENT_NAME,
     find_best_folder,
     is_experiment,
     name_seed_folder,
     read_last_score,
 )
+from roadsense.runs.run import Run, create_run, open_run, refuse_other_observation
+from roadsense.runs.state import TRAINED
 from roadsense.training.learning import run_training
-from roadsense.training.run_state import TRAINED
 from roadsense.training.splits import find_splits
 from roadsense.training.train_config import TrainConfig, complete, restore_config
+from roadsense.utils.command import run_command
+from roadsense.utils.files import write_atomically
 
 __all__ = ["TrainConfig", "main", "train", "train_best", "train_seeds"]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import sumo
 
-from roadsense.dataset import Dataset
-from roadsense.gen_scenarios import GenConfig, generate_dataset
+from roadsense.augment.config import GenConfig
+from roadsense.augment.generate import generate_dataset
+from roadsense.scenarios.dataset import Dataset
 
 TYPES = """
     <vType id="ego" length="4.5" sigma="0" speedFactor="normc(1,0.02,0.9,1.1)" lcSpeedGain="0"/>

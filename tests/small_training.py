@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from roadsense.runs import Run
+from roadsense.runs.run import Run
+from roadsense.runs.stopping import StoppedError
 from roadsense.train_convoy import TrainConfig, train
-from roadsense.training.stopping import StoppedError
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
 STOP_FILE = "stop file"

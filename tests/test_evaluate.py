@@ -19,7 +19,9 @@ from stable_baselines3 import PPO
 
 from roadsense import evaluate as evaluation_module
 from roadsense.envs.observation import OBSERVATION_VERSION, Observation, observation_space
-from roadsense.episodes import MUTED, POLICIES, POLICY, Plan, Worker
+from roadsense.episodes.plan import MUTED, POLICIES, POLICY, Plan
+from roadsense.episodes.run import Worker
+from roadsense.episodes.trajectory import load_trajectory
 from roadsense.errors import InputError, RunError, ScenarioError, SimulationError
 from roadsense.evaluate import EvalConfig, Evaluation, evaluate, open_evaluation, plan_episodes
 from roadsense.evaluation.compare_runs import compare_runs
@@ -29,11 +31,10 @@ from roadsense.evaluation.repeat import main as repeat_main
 from roadsense.evaluation.repeat import repeat_episode
 from roadsense.evaluation.report import write_report
 from roadsense.evaluation.writing import write_evaluation
-from roadsense.files import hash_file
 from roadsense.policies.deep_sets import DeepSetsExtractor
 from roadsense.policies.numpy_actor import NumpyActor
 from roadsense.policies.trained import load_controller
-from roadsense.trajectory import load_trajectory
+from roadsense.utils.files import hash_file
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
 MAKE_TFLITE = """
@@ -341,7 +342,7 @@ def test_a_network_of_other_parts_is_run_by_its_library(tmp_path: Path) -> None:
 
 def test_workers_that_run_baselines_stay_without_torch(dataset_dir: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from roadsense.episodes import Plan, Worker, EnvConfig;"
+        "import sys; from pathlib import Path; from roadsense.episodes.run import Plan, Worker, EnvConfig;"
         "row = Worker(EnvConfig(n_steps=2, step_info=False)).run(Plan('unassisted', Path(sys.argv[1]), 0, False));"
         "assert row['duration_s'] > 0; print(sorted({'torch', 'pandas', 'matplotlib', 'scipy'} & set(sys.modules)))"
     )

@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from roadsense.augment.ranges import VariationRanges
+from roadsense.augment.config import GenConfig
+from roadsense.augment.draws.ranges import VariationRanges
+from roadsense.augment.generate import generate_dataset
 from roadsense.augment.rebuild import rebuild_differences
-from roadsense.augment.records import ScenarioRecord
-from roadsense.dataset import Dataset
 from roadsense.errors import DatasetError, GateError, InputError, RoadSenseError, ScenarioError
-from roadsense.gen_scenarios import GenConfig, generate_dataset, main
-from roadsense.scenario import ScenarioName, open_scenario
-from roadsense.sumo_program import run_sumo
+from roadsense.gen_scenarios import main
+from roadsense.scenarios.dataset import Dataset
+from roadsense.scenarios.records import ScenarioRecord
+from roadsense.scenarios.scenario import ScenarioName, open_scenario
+from roadsense.scenarios.sumo_program import run_sumo
 from tests.conftest import CONFIG, FLOWS, convoy, write_base
 
 

@@ -18,7 +18,7 @@ from stable_baselines3 import PPO
 
 from roadsense.envs.reward import RewardWeights
 from roadsense.errors import InputError, RunError, ScenarioError, SimulationError
-from roadsense.runs import Run, open_run, read_seeds
+from roadsense.runs.run import Run, open_run, read_seeds
 from roadsense.train_convoy import TrainConfig, main, train, train_seeds
 from roadsense.training.algorithms import learning_rate_at
 from roadsense.training.train_config import PRESETS, restore_config
@@ -187,7 +187,7 @@ def test_a_worker_that_dies_is_noted_and_the_training_goes_on_until_too_many_hav
     train_tiny(run.folder, total_timesteps=5120)
     (death,) = (json.loads(line) for line in run.deaths_path.read_text().splitlines())
     assert "SIGKILL" in death["reason"]
-    assert "roadsense.replay" in death["command"]
+    assert "roadsense.episodes.replay" in death["command"]
     run = Run(tmp_path / "strict")
     threading.Thread(target=_kill, daemon=True).start()
     with pytest.raises(SimulationError, match="at most 0 dead workers"):

@@ -17,8 +17,17 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 def imported(path):
     """Full names of the modules a file imports anywhere, also inside functions and as `from package import module`."""
+    return names_imported(ast.walk(ast.parse(path.read_text())))
+
+
+def imported_at_the_top(path):
+    """Full names of the modules that are imported when a file is, those for type checkers left out."""
+    return names_imported(node for node in ast.parse(path.read_text()).body if not isinstance(node, ast.If))
+
+
+def names_imported(nodes):
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -31,35 +40,143 @@ def imported(path):
     return names
 
 
+def name_of(path):
+    """Full name of the module in a file of the package."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(path): path for path in SOURCES}
+EVERYWHERE = {name: imported(path) for name, path in MODULES.items()}
+AT_THE_TOP = {name: imported_at_the_top(path) for name, path in MODULES.items()}
+FLOORS = (
+    "errors",
+    "utils",
+    "scenarios",
+    "cloud envs",
+    "policies",
+    "episodes",
+    "pictures",
+    "runs",
+    "augment",
+    "training",
+    "evaluation",
+    "exporting",
+    "widgets",
+    "jobs",
+    "gen_scenarios train_convoy evaluate export",
+    "demo doctor",
+    "cli",
+)
+"""From the ground up. A room imports from the floors below its own, never from its own floor or from above."""
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}
+LEARNING = ("torch", "stable_baselines3", "sb3_contrib", "tensorflow")
+
+
+def is_in(name, *packages):
+    return any(name == package or name.startswith(package + ".") for package in packages)
+
+
 def importers(*packages):
     """Paths, from the package's root, of the files that import one of these packages or something in them."""
     return {
-        path.relative_to(PACKAGE).as_posix()
-        for path in SOURCES
-        if any(name == package or name.startswith(package + ".") for name in imported(path) for package in packages)
+        MODULES[module].relative_to(PACKAGE).as_posix()
+        for module, names in EVERYWHERE.items()
+        if any(is_in(name, *packages) for name in names)
     }
+
+
+def reached(start, imports):
+    """Full names of all that a module imports, itself or through other modules of the package."""
+    found, left = set(), [start]
+    while left:
+        for name in imports.get(left.pop(), ()):
+            parents = {name.rsplit(".", n)[0] for n in range(name.count("."))} if is_in(name, "roadsense") else {name}
+            left += [parent for parent in parents if parent in imports and parent not in found]
+            found |= {name, *parents}
+    return found
 
 
 def test_there_are_sources_to_look_at():
     assert len(SOURCES) > 20
-    assert "envs/sumo_libsumo.py" in importers("libsumo")
+    assert "envs/sumo/in_process.py" in importers("libsumo")
 
 
 def test_imports_inside_functions_and_by_name_are_seen(tmp_path):
     path = tmp_path / "module.py"
     path.write_text("def f():\n    from roadsense import jobs\n    importlib.import_module('torch')\n")
     assert imported(path) == {"roadsense", "roadsense.jobs", "torch"}
+    assert imported_at_the_top(path) == set()
+
+
+def test_what_is_imported_through_others_is_seen():
+    imports = {"roadsense.a": {"roadsense.b.f"}, "roadsense.b": {"roadsense.c"}, "roadsense.c": {"torch"}}
+    assert "torch" in reached("roadsense.a", imports)
+    assert reached("roadsense.c", imports) == {"torch"}
+
+
+def rooms_of(module):
+    """The package, and each folder below it that leads to a module, with the room it is in there."""
+    parts = module.split(".")
+    return {".".join(parts[:n]): parts[n] for n in range(1, len(parts))}
+
+
+def arrows():
+    """For each folder, the rooms (files and folders in it) that import one another."""
+    found = {}
+    for module, names in EVERYWHERE.items():
+        for name in names:
+            target = name if name in MODULES else name.rpartition(".")[0]
+            if target in MODULES and target != module:
+                mine, other = rooms_of(module), rooms_of(target)
+                for folder in mine.keys() & other.keys():
+                    if mine[folder] != other[folder]:
+                        found.setdefault(folder, {}).setdefault(mine[folder], set()).add(other[folder])
+    return found
+
+
+def find_circle(graph):
+    """Rooms that lead back to their first, or nothing."""
+    done = set()
+
+    def follow(room, way):
+        if room in way:
+            return [*way[way.index(room) :], room]
+        if room not in done:
+            for other in sorted(graph.get(room, ())):
+                if circle := follow(other, [*way, room]):
+                    return circle
+            done.add(room)
+        return []
+
+    return next((circle for room in sorted(graph) if (circle := follow(room, []))), [])
+
+
+def test_a_circle_is_found():
+    assert find_circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "b", "c", "a"]
+    assert find_circle({"a": {"b", "c"}, "b": {"c"}}) == []
+
+
+@pytest.mark.parametrize("folder", sorted(arrows()))
+def test_rooms_of_a_folder_form_no_circle(folder):
+    assert find_circle(arrows()[folder]) == []
+
+
+def test_every_room_has_a_floor_and_imports_from_below():
+    graph = arrows()["roadsense"]
+    rooms = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in SOURCES} - {"__init__"}
+    assert rooms == set(FLOOR_OF)
+    assert not {(room, other) for room in graph for other in graph[room] if FLOOR_OF[other] >= FLOOR_OF[room]}
 
 
 def test_one_door_to_sumo():
-    assert importers("libsumo") == {"envs/sumo_libsumo.py"}
-    assert importers("traci") == {"envs/sumo_traci.py", "envs/sumo_subscriptions.py"}
+    assert importers("libsumo") == {"envs/sumo/in_process.py"}
+    assert importers("traci") == {"envs/sumo/over_socket.py", "envs/sumo/subscriptions.py"}
 
 
 def test_only_the_door_knows_the_ways_to_sumo():
-    doors = {path.stem for path in (PACKAGE / "envs").glob("sumo_*.py")} - {"sumo_connection"}
-    users = importers(*(f"roadsense.envs.{name}" for name in doors))
-    assert users <= {f"envs/{name}.py" for name in doors | {"sumo_connection"}}
+    doors = {path.stem for path in (PACKAGE / "envs" / "sumo").glob("*.py")} - {"connection", "__init__"}
+    users = importers(*(f"roadsense.envs.sumo.{name}" for name in doors))
+    assert users <= {f"envs/sumo/{name}.py" for name in doors | {"connection"}}
 
 
 def test_tensorflow_is_for_the_export_only():
@@ -67,21 +184,22 @@ def test_tensorflow_is_for_the_export_only():
 
 
 def test_the_cloud_is_for_jobs_only():
-    assert all(path.startswith("jobs/") for path in importers("boto3", "botocore", "sagemaker"))
+    assert all(path.startswith(("cloud/", "jobs/")) for path in importers("boto3", "botocore", "sagemaker"))
 
 
-def test_jobs_train_nothing():
-    training = importers("torch", "stable_baselines3", "tensorflow", "roadsense.train_convoy", "roadsense.evaluate")
-    assert not {path for path in training if path.startswith("jobs/")}
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if is_in(name, "roadsense.jobs")))
+def test_importing_a_job_imports_nothing_that_learns(module):
+    assert not {name for name in reached(module, AT_THE_TOP) if is_in(name, *LEARNING)}
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "envs").glob("*.py")), ids=lambda path: path.name)
-def test_environments_stand_on_nothing_heavy_and_nothing_above_them(path):
-    forbidden = {"torch", "pandas", "stable_baselines3", "tensorflow", "matplotlib"} | {
-        f"roadsense.{name}"
-        for name in ("train_convoy", "evaluate", "export", "exporting", "policies", "widgets", "jobs", "plots")
-    }
-    assert not {name for name in imported(path) for wall in forbidden if name == wall or name.startswith(wall + ".")}
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if is_in(name, "roadsense.envs")))
+def test_environments_stand_on_nothing_heavy(module):
+    assert not {name for name in reached(module, EVERYWHERE) if is_in(name, *LEARNING, "pandas", "matplotlib")}
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if is_in(name, "roadsense.policies")))
+def test_opening_a_policy_does_not_import_the_training(module):
+    assert not {name for name in reached(module, EVERYWHERE) if is_in(name, "roadsense.training")}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())

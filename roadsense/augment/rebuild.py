@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from roadsense.augment.additions import CHOSEN, add_again
-from roadsense.augment.ranges import VariationRanges
-from roadsense.dataset import Dataset
-from roadsense.gen_scenarios import GenConfig, generate_dataset
-from roadsense.scratch import scratch_folder
+from roadsense.augment.config import GenConfig
+from roadsense.augment.draws.ranges import VariationRanges
+from roadsense.augment.generate import generate_dataset
+from roadsense.augment.proof.additions import CHOSEN, add_again
+from roadsense.scenarios.dataset import Dataset
+from roadsense.utils.scratch import scratch_folder
 
 
 def rebuild_differences(dataset: Dataset, base_dir: Path, workers: int = 0) -> list[str]:

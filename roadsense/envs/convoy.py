@@ -1,17 +1,17 @@
 """The convoy in the simulation: what is true of it now, and how ego and hazard are driven through SUMO."""
 
 from roadsense.envs.assist import apply_brake_mps2, arbitrate_mps2
-from roadsense.envs.driver import NO_LEADER, Driver, road_mps2
-from roadsense.envs.episode import EpisodeDraw
+from roadsense.envs.draw import EpisodeDraw
+from roadsense.envs.driver import Driver, road_mps2
 from roadsense.envs.hazard_stage import HazardStage
-from roadsense.envs.sumo_connection import (
+from roadsense.envs.sumo.connection import (
     SPEED_MODE_DRIVER_DECIDES,
     SPEED_MODE_HARD_BRAKING,
     SumoConnection,
 )
-from roadsense.envs.v2v import State
+from roadsense.envs.world import NO_LEADER, State
 from roadsense.errors import NoRoomError, SimulationError
-from roadsense.scenario import Scenario
+from roadsense.scenarios.scenario import Scenario
 
 INSERTION_LIMIT_S = 5.0
 INTERVENTION_MPS = 0.1

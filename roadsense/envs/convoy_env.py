@@ -9,20 +9,20 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from roadsense import metrics
+from roadsense.envs import metrics
 from roadsense.envs.assist import assist_deceleration_mps2
+from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy import Convoy, start_convoy
-from roadsense.envs.driver import NO_FOLLOWER
-from roadsense.envs.episode import EnvConfig, check_options, draw_episode
-from roadsense.envs.equipped import EquippedTraffic
+from roadsense.envs.draw import check_options, draw_episode
 from roadsense.envs.observation import MAX_PEERS, Observation, observation_space, observe
 from roadsense.envs.outcome import EpisodeNotes, EpisodeRecord, Outcome, work_out
+from roadsense.envs.radio.equipped import EquippedTraffic
 from roadsense.envs.reward import TERMS, Situation, reward_terms, weigh
 from roadsense.envs.step_info import Snapshot, describe_step, take_snapshot
-from roadsense.envs.sumo_connection import SumoConnection
-from roadsense.envs.v2v import State
+from roadsense.envs.sumo.connection import SumoConnection
+from roadsense.envs.world import NO_FOLLOWER, State
 from roadsense.errors import InputError, SimulationError
-from roadsense.scenario import EGO_ID, find_scenarios, open_scenario
+from roadsense.scenarios.scenario import EGO_ID, find_scenarios, open_scenario
 
 
 class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):

@@ -9,12 +9,12 @@ smoothly, while a leader that brakes hard is answered too late: what the brake a
 
 import math
 from collections import deque
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs.driver_profile import DriverProfile
+from roadsense.envs.world import Leader, RoadAhead
 
 COMFORTABLE_DECELERATION_MPS2 = 2.0
 MAX_ACCELERATION_MPS2 = 1.8
@@ -27,45 +27,6 @@ QUEUE_PLACE_M = 7.0
 """A car that waits takes this much of the road before a stop line."""
 YELLOW_STOP_DECELERATION_MPS2 = 3.0
 """A driver stops at yellow if this deceleration is enough (design value of most guidelines: 3.0 to 3.4 m/s2)."""
-
-
-class RoadAhead(NamedTuple):
-    """What the road asks of a driver.
-
-    Attributes:
-        limit_mps: speed limit here.
-        stop_m: distance to the next stop line that is closed (red, or others have the right of way), or infinity.
-        yellow_m: distance to the next stop line with a yellow light, or infinity.
-        lower_limit_mps: the lowest limit in sight below `limit_mps`, or `limit_mps`.
-        lower_limit_m: distance to where it begins, or infinity.
-    """
-
-    limit_mps: float
-    stop_m: float = math.inf
-    yellow_m: float = math.inf
-    lower_limit_mps: float = math.inf
-    lower_limit_m: float = math.inf
-
-
-class Leader(NamedTuple):
-    """The vehicle ahead; `NO_LEADER` if there is none. `gap_m` is bumper to bumper along the lane."""
-
-    gap_m: float = math.inf
-    speed_mps: float = math.inf
-    acceleration_mps2: float = 0.0
-
-
-NO_LEADER = Leader()
-
-
-class Follower(NamedTuple):
-    """The vehicle behind; `NO_FOLLOWER` if there is none. `gap_m` is bumper to bumper along the lane."""
-
-    gap_m: float = math.inf
-    speed_mps: float = 0.0
-
-
-NO_FOLLOWER = Follower()
 
 
 def follow_mps2(driver: DriverProfile, speed_mps: float, gap_m: float, leader_speed_mps: float) -> float:

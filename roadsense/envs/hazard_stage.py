@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from roadsense.envs.driver import Leader
 from roadsense.envs.hazard import Hazard
 from roadsense.envs.hazard_course import HazardCourse
-from roadsense.envs.sumo_connection import SPEED_MODE_HARD_BRAKING, SumoConnection
-from roadsense.envs.v2v import State
+from roadsense.envs.sumo.connection import SPEED_MODE_HARD_BRAKING, SumoConnection
+from roadsense.envs.world import Leader, State
 
 OBSTACLE_ID = "roadsense_obstacle"
 OBSTACLE_REACTION_S = 0.2

@@ -11,7 +11,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from roadsense.envs.v2v import State, V2vChannel
+from roadsense.envs.radio.channel import V2vChannel
+from roadsense.envs.world import State
 
 OBSERVATION_VERSION = 2
 """Grows by one whenever shape, scale or meaning of an observation changes; a policy of another one can't be used."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense import metrics
+from roadsense.envs import metrics
 from roadsense.envs.reward import COMFORT_MPS2, TERMS
 
 REACTION_MPS2 = 1.0

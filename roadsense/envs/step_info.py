@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from roadsense import metrics
+from roadsense.envs import metrics
 from roadsense.envs.convoy import Convoy
+from roadsense.envs.radio.channel import V2vChannel
 from roadsense.envs.reward import TERMS, Situation
-from roadsense.envs.sumo_connection import SumoConnection
-from roadsense.envs.v2v import State, V2vChannel
+from roadsense.envs.sumo.connection import SumoConnection
+from roadsense.envs.world import State
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadsense.episodes import POLICIES, Worker
+from roadsense.episodes.plan import POLICIES
+from roadsense.episodes.run import Worker
 from roadsense.errors import InputError, RunError
 from roadsense.evaluation.config import EvalConfig
-from roadsense.files import hash_file
 from roadsense.policies.trained import TFLITE_SUFFIX, load_controller
-from roadsense.runs import open_run, refuse_other_observation
+from roadsense.runs.run import open_run, refuse_other_observation
+from roadsense.utils.files import hash_file
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from roadsense.command import run_command
-from roadsense.episodes import POLICY
+from roadsense.episodes.plan import POLICY
 from roadsense.errors import RunError
 from roadsense.evaluation.comparison import BETTER, NOTHING_SHOWN, compare_policies
 from roadsense.evaluation.results import EPISODES_NAME, Evaluation, find_evaluations, open_evaluation
+from roadsense.utils.command import run_command
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import pandas as pd
 
 from roadsense.errors import InputError
 from roadsense.evaluation.sample_size import pairs_for_difference
-from roadsense.statistics import (
+from roadsense.evaluation.summary import TTC_CAP_S, answer_times_s, complete, unsafe
+from roadsense.utils.statistics import (
     Interval,
     bootstrap_over_groups,
     compare_pairs,
@@ -18,7 +19,6 @@ from roadsense.statistics import (
     plain_mean,
     probability_of_improvement,
 )
-from roadsense.summary import TTC_CAP_S, answer_times_s, complete, unsafe
 
 SAME_EPISODE = ["part", "curve_value", "scenario", "seed", "sumo_seed", "hazard_forced", "sumo_checks"]
 """Rows that agree in these are the same episode: same traffic, driver, radio draws and planned hazard."""

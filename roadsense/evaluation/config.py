@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadsense.envs.episode import EnvConfig
+from roadsense.envs.config import EnvConfig
 from roadsense.errors import InputError
 from roadsense.policies.trained import TFLITE_SUFFIX
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from roadsense.episodes import POLICY
-from roadsense.statistics import Interval
+from roadsense.episodes.plan import POLICY
+from roadsense.utils.statistics import Interval
 
 BRAKES_FOR_NOTHING = 0.05
 """A policy that brakes for nothing in this much more of the calm time than the judged one is no match for it."""
@@ -45,7 +45,7 @@ class Evidence:
         return {str(name): value for name, value in self.summary.loc[policy].items()}
 
     def of_kind(self, kind: str) -> list[str]:
-        """Returns the policies of a kind, see `roadsense.summary.kind_of`."""
+        """Returns the policies of a kind, see `roadsense.evaluation.summary.kind_of`."""
         return [name for name in map(str, self.summary.index) if self.summary.loc[name, "kind"] == kind]
 
     def best_baseline(self) -> str | None:

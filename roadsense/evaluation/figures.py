@@ -7,12 +7,24 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from roadsense import plots
 from roadsense.evaluation.comparison import NOTHING_SHOWN
-from roadsense.evaluation.names import label_policy
-from roadsense.evaluation.parts import LATENCY, LOSS
+from roadsense.evaluation.names import STYLES, label_policy, order_policies
+from roadsense.evaluation.plans import LATENCY, LOSS
 from roadsense.evaluation.results import Evaluation
-from roadsense.plots import BLUE, GREY, INK, PURPLE, RED, STYLES, expect_columns, format_share, new_grid
+from roadsense.pictures.style import (
+    BLUE,
+    CRITICAL_TTC_S,
+    GREY,
+    INK,
+    PURPLE,
+    RED,
+    TTC_AXIS_S,
+    expect_columns,
+    format_share,
+    new_figure,
+    new_grid,
+)
+from roadsense.utils.statistics import binomial_interval
 
 AXES_OF_CURVES = {LOSS: "radio messages lost", LATENCY: "latency of the radio [s]"}
 
@@ -23,10 +35,10 @@ def draw_figures(evaluation: Evaluation) -> dict[str, Figure]:
     if good.empty:
         return {}
     figures = {
-        "collision_rate": plots.plot_collision_rates(evaluation.summary[evaluation.summary["episodes"] > 0]),
+        "collision_rate": plot_collision_rates(evaluation.summary[evaluation.summary["episodes"] > 0]),
         "false_braking": plot_trade_off(evaluation.summary),
-        "minimum_ttc": plots.plot_min_ttc(good),
-        "outcomes_by_scenario": plots.plot_outcomes_by_scenario(good),
+        "minimum_ttc": plot_min_ttc(good),
+        "outcomes_by_scenario": plot_outcomes_by_scenario(good),
     }
     if len(evaluation.comparisons):
         figures["differences"] = plot_differences(evaluation.comparisons)
@@ -35,6 +47,87 @@ def draw_figures(evaluation: Evaluation) -> dict[str, Figure]:
     if len(evaluation.factors):
         figures["factors"] = plot_factors(evaluation.factors)
     return figures
+
+
+def plot_collision_rates(summary: pd.DataFrame) -> Figure:
+    """Draws each policy's collision rate with its exact 95 % interval, the safest on top.
+
+    Args:
+        summary: as `summarise` makes it.
+    """
+    expect_columns(summary, ["policy", "episodes", "collisions", "collision_rate", "collision_rate_low"])
+    rows = summary.sort_values(["collision_rate", "collision_rate_high"], ascending=False).reset_index(drop=True)
+    figure, axes = new_figure(7.2, 1.3 + 0.42 * len(rows))
+    for place, row in enumerate(rows.to_dict("records")):
+        color, _ = STYLES.get(row["policy"], (PURPLE, "-"))
+        low, high = row["collision_rate_low"], row["collision_rate_high"]
+        axes.plot([low, high], [place, place], color=color, linewidth=2.5, solid_capstyle="butt")
+        axes.plot(row["collision_rate"], place, "o", color=color, markersize=8, markeredgecolor="white")
+        note = f"{row['collisions']:.0f} of {row['episodes']:.0f}"
+        axes.annotate(note, (high, place), (6, 0), textcoords="offset points", va="center", fontsize=8, color=INK)
+    axes.set_yticks(range(len(rows)), [label_policy(name) for name in rows["policy"]])
+    axes.set(ylim=(-0.6, len(rows) - 0.4), xlabel="episodes with a collision (exact 95 % interval)")
+    top = max(float(rows["collision_rate_high"].max()), 0.02)
+    axes.set_xlim(-0.01 * top, 1.14 * top)
+    axes.xaxis.set_major_formatter(format_share)
+    return figure
+
+
+def plot_min_ttc(episodes: pd.DataFrame) -> Figure:
+    """Draws the share of each policy's episodes whose smallest time to collision is below each value.
+
+    Args:
+        episodes: as `evaluate` makes them.
+    """
+    expect_columns(episodes, ["policy", "min_ttc_s"])
+    figure, axes = new_figure(7.2, 4.2)
+    axes.axvspan(0, CRITICAL_TTC_S, color=RED, alpha=0.07, linewidth=0)
+    axes.axvline(CRITICAL_TTC_S, color=RED, linewidth=0.8)
+    axes.text(CRITICAL_TTC_S - 0.06, 0.985, "critical", color=RED, fontsize=8, ha="right", va="top")
+    for name in order_policies(episodes["policy"]):
+        values = np.sort(episodes.loc[episodes["policy"] == name, "min_ttc_s"].dropna())
+        color, line = STYLES.get(name, (PURPLE, "-"))
+        # From 0, so that episodes that end in contact show as a step at the axis.
+        shares = np.arange(len(values) + 1) / max(len(values), 1)
+        width = 3.4 if name == "policy" else 1.6
+        axes.step([0, *values], shares, line, where="post", color=color, linewidth=width, label=label_policy(name))
+    axes.set(xlim=(0, TTC_AXIS_S), ylim=(0, 1.0))
+    axes.set(xlabel="smallest time to collision of an episode [s]", ylabel="share of episodes below")
+    axes.yaxis.set_major_formatter(format_share)
+    style: dict[str, Any] = {"frameon": False, "fontsize": 8.5, "handlelength": 2.6}
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **style)
+    return figure
+
+
+def plot_outcomes_by_scenario(episodes: pd.DataFrame) -> Figure:
+    """Draws the collision rate of each policy in each base scenario, as a table of shaded cells with counts.
+
+    Args:
+        episodes: as `evaluate` makes them.
+    """
+    expect_columns(episodes, ["policy", "base", "collision"])
+    policies, bases = order_policies(episodes["policy"]), sorted(set(episodes["base"]))
+    groups = episodes.astype({"collision": int}).groupby(["policy", "base"])["collision"]
+    cells = groups.agg(["size", "sum"]).reset_index()
+    rates = cells.assign(rate=cells["sum"] / cells["size"]).pivot(index="policy", columns="base", values="rate")
+    rates = rates.reindex(index=policies, columns=bases)
+    figure, axes = new_figure(2.6 + 1.15 * len(bases), 1.5 + 0.42 * len(policies))
+    top = max(float(np.nanmax(rates.to_numpy())), 0.05)
+    # Half of the scale at the most: the text stays readable on it.
+    axes.pcolormesh(rates, cmap="Oranges", vmin=0, vmax=2 * top, edgecolor="white", linewidth=2)
+    axes.invert_yaxis()
+    for cell in cells.to_dict("records"):
+        rate = binomial_interval(cell["sum"], cell["size"])
+        text = f"{cell['sum']} of {cell['size']}\n{rate.low:.0%} to {rate.high:.0%}"
+        x, y = bases.index(cell["base"]), policies.index(cell["policy"])
+        axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7.5, color=INK)
+    axes.set_xticks(np.arange(len(bases)) + 0.5, [base.replace("_", "\n") for base in bases])
+    axes.set_yticks(np.arange(len(policies)) + 0.5, [label_policy(name) for name in policies])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.grid(visible=False)
+    axes.set_title("episodes with a collision, and the rate's exact 95 % interval", fontsize=9.5, loc="left")
+    return figure
 
 
 def plot_trade_off(summary: pd.DataFrame) -> Figure:

@@ -8,15 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from roadsense.episodes import POLICY, Plan, Worker
+from roadsense.episodes.plan import POLICY, Plan
+from roadsense.episodes.record import record_trajectory
+from roadsense.episodes.run import Worker
+from roadsense.episodes.trajectory import Trajectory
 from roadsense.errors import SimulationError
-from roadsense.evaluation.parts import HELD_OUT
+from roadsense.evaluation.plans import HELD_OUT
 from roadsense.evaluation.results import Evaluation
-from roadsense.progress import progress_bar
-from roadsense.summary import complete
-from roadsense.trajectory import Trajectory
-from roadsense.trajectory_recording import record_trajectory
-from roadsense.worker_processes import start_pool
+from roadsense.evaluation.summary import complete
+from roadsense.utils.progress import progress_bar
+from roadsense.utils.worker_processes import start_pool
 
 
 @dataclass(frozen=True)

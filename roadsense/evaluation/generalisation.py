@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from roadsense.evaluation.parts import HELD_OUT, LATENCY, LOSS, SPLITS
-from roadsense.statistics import Interval, binomial_interval
-from roadsense.summary import complete, unsafe, with_ends
+from roadsense.evaluation.plans import HELD_OUT, LATENCY, LOSS, SPLITS
+from roadsense.evaluation.summary import complete, unsafe, with_ends
+from roadsense.utils.statistics import Interval, binomial_interval
 
 FACTORS = {
     "base": "base road",

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import tyro
 
-from roadsense.command import run_command
-from roadsense.envs.v2v_presets import get_preset
-from roadsense.episodes import POLICY, Plan, Worker
+from roadsense.envs.radio.presets import get_preset
+from roadsense.episodes.plan import POLICY, Plan
+from roadsense.episodes.record import record_trajectory
+from roadsense.episodes.run import Worker
+from roadsense.episodes.trajectory import Trajectory
 from roadsense.errors import InputError, RunError
-from roadsense.evaluation.parts import CURVE_RADIO, LATENCY, LOSS, degraded_radios
+from roadsense.evaluation.plans import CURVE_RADIO, LATENCY, LOSS, degraded_radios
 from roadsense.evaluation.results import Evaluation, open_evaluation
 from roadsense.evaluation.schema import DRAW_COLUMNS, OUTCOME_COLUMNS
-from roadsense.files import hash_file
 from roadsense.policies.trained import load_controller
-from roadsense.trajectory import Trajectory
-from roadsense.trajectory_recording import record_trajectory
+from roadsense.utils.command import run_command
+from roadsense.utils.files import hash_file
 
 NOT_OF_ONE_EPISODE = ("time_lost_s",)
 """Columns that other episodes have a part in."""

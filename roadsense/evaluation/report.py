@@ -10,14 +10,14 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from roadsense.dataset import MANIFEST_NAME, Dataset
 from roadsense.evaluation.gallery import Exhibit
 from roadsense.evaluation.names import label_policy
 from roadsense.evaluation.report_template import TEMPLATE
 from roadsense.evaluation.results import Evaluation
-from roadsense.files import write_atomically
-from roadsense.summary import EXPLANATION, format_rows
-from roadsense.widgets.player import player_html
+from roadsense.evaluation.summary import EXPLANATION, format_rows
+from roadsense.pictures.player import player_html
+from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
+from roadsense.utils.files import write_atomically
 
 CAPTIONS = {
     "collision_rate": "Episodes with a collision, the safest policy on top.",

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from roadsense.episodes import NULL_POLICIES, POLICY
+from roadsense.episodes.plan import NULL_POLICIES, POLICY
 from roadsense.errors import RunError
 from roadsense.evaluation import generalisation
 from roadsense.evaluation.comparison import compare_all
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.evidence import Evidence
 from roadsense.evaluation.names import label_policy
-from roadsense.evaluation.parts import CHECKS_ON, HELD_OUT
+from roadsense.evaluation.plans import CHECKS_ON, HELD_OUT
 from roadsense.evaluation.schema import read_episodes
+from roadsense.evaluation.summary import complete, summarise
 from roadsense.evaluation.verdicts import Verdict, find_verdicts
-from roadsense.summary import complete, summarise
 
 EPISODES_NAME, CONFIG_NAME, ORIGIN_NAME = "episodes.parquet", "config.json", "origin.json"
 

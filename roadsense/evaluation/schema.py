@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from roadsense.envs.reward import TERMS
 from roadsense.errors import RunError
-from roadsense.files import write_atomically
+from roadsense.utils.files import write_atomically
 
 SCHEMA_VERSION = 2
 _TYPES = {"text": pa.string(), "flag": pa.bool_(), "whole": pa.int64(), "number": pa.float64()}

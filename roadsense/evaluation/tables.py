@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from roadsense.dataset import MANIFEST_NAME, Dataset
-from roadsense.episodes import Row
-from roadsense.evaluation.parts import PlannedEpisode
+from roadsense.episodes.plan import Row
+from roadsense.evaluation.plans import PlannedEpisode
 from roadsense.evaluation.schema import to_table
+from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
 
 ALONE = "unassisted"
 """Whose time over the same way is the measure of time lost."""

@@ -7,7 +7,7 @@ shown and speaks for the policy, `bad` for what is shown and speaks against it, 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from roadsense.episodes import BOUND, MUTED, NULL_POLICIES
+from roadsense.episodes.plan import BOUND, MUTED, NULL_POLICIES
 from roadsense.evaluation.comparison import BETTER, NOTHING_SHOWN, WORSE
 from roadsense.evaluation.evidence import Evidence, more_pairs, points
 from roadsense.evaluation.sample_size import episodes_for_rate, upper_bound

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from roadsense.evaluation.episode_plot import draw_episode
 from roadsense.evaluation.figures import draw_figures
 from roadsense.evaluation.gallery import Exhibit
 from roadsense.evaluation.report import write_report
 from roadsense.evaluation.results import CONFIG_NAME, EPISODES_NAME, ORIGIN_NAME, Evaluation, summary_json
 from roadsense.evaluation.schema import write_episodes
-from roadsense.runs import Run
-from roadsense.scratch import scratch_folder
-from roadsense.summary import write_markdown
+from roadsense.evaluation.summary import write_markdown
+from roadsense.pictures.episode_plot import draw_episode
+from roadsense.runs.run import Run
+from roadsense.utils.scratch import scratch_folder
 
 DPI = 120
 GALLERY_DIR, REPORT_NAME = "gallery", "report.html"

@@ -7,7 +7,7 @@ import numpy as np
 
 from roadsense.envs.observation import Observation, observation_space
 from roadsense.errors import InputError
-from roadsense.policies.controllers import HeardBrakingRule
+from roadsense.policies.rules import HeardBrakingRule
 
 MIN_ROWS = 100
 MIN_HAZARD_SHARE = 0.05

@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from roadsense.envs.observation import OBSERVATION_VERSION
-from roadsense.episodes import POLICY
+from roadsense.episodes.plan import POLICY
 from roadsense.evaluation.results import ORIGIN_NAME, find_evaluations
 from roadsense.exporting.closed_loop import Comparison
-from roadsense.files import hash_file
-from roadsense.runs import Run
+from roadsense.runs.run import Run
+from roadsense.utils.files import hash_file
 
 SCHEMA_VERSION = 1
 SUMMARY_NAME = "summary.csv"

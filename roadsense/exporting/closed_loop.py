@@ -11,12 +11,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from roadsense.envs.episode import EnvConfig
-from roadsense.episodes import Plan, Worker, run_plans
+from roadsense.envs.config import EnvConfig
+from roadsense.episodes.plan import Plan
+from roadsense.episodes.run import Worker, run_plans
 from roadsense.errors import SimulationError
+from roadsense.evaluation.summary import ANSWER_WITHIN_S, TTC_CAP_S
 from roadsense.policies.trained import load_controller
-from roadsense.statistics import Interval, bootstrap_over_groups, compare_pairs, paired_rate_difference, plain_mean
-from roadsense.summary import ANSWER_WITHIN_S, TTC_CAP_S
+from roadsense.utils.statistics import (
+    Interval,
+    bootstrap_over_groups,
+    compare_pairs,
+    paired_rate_difference,
+    plain_mean,
+)
 
 TRAINED = "trained"
 PAIR = ["config_path", "seed"]

@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from roadsense.envs.observation import Observation
+from roadsense.errors import ExportError
 from roadsense.exporting.card import Card
 from roadsense.exporting.micro import MicroPolicy, refuse_unknown_operators
 from roadsense.exporting.parity import Bounds, Difference, compare_actions, refuse_unequal
-from roadsense.exporting.side_process import ExportError
 from roadsense.policies.models import as_model_input
 from roadsense.policies.tflite_policy import TflitePolicy
 

@@ -13,11 +13,11 @@ from roadsense.envs.observation import (
     PEER_SCALE,
     observation_space,
 )
-from roadsense.envs.v2v_presets import get_preset
+from roadsense.envs.radio.presets import get_preset
 from roadsense.exporting.cpp import camel_case, write_bytes, write_floats, write_ints
 from roadsense.exporting.micro import MICRO_OPERATORS, Arena
-from roadsense.files import hash_file
 from roadsense.policies.tflite_file import count_operators
+from roadsense.utils.files import hash_file
 
 OBSERVATION_HEADER = "observation.h"
 SCALE = """/// Value of an input for a physical value.

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs.observation import Observation
-from roadsense.errors import InputError
-from roadsense.exporting.side_process import ExportError
+from roadsense.errors import ExportError, InputError
 from roadsense.policies.tflite_file import UNREADABLE, count_operators, has_channel_scales
 
 MICRO_OPERATORS = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.exporting.side_process import ExportError
+from roadsense.errors import ExportError
 
 FLOAT32, INT8 = "float32", "int8"
 VARIANTS = (FLOAT32, INT8)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from roadsense.exporting.closed_loop import FIGURES, TRAINED, Comparison
 from roadsense.exporting.parity import FLOAT32, INT8
-from roadsense.plots import BLUE, GREY, INK, ORANGE, RED, expect_columns, format_share, new_grid
+from roadsense.pictures.style import BLUE, GREY, INK, ORANGE, RED, expect_columns, format_share, new_grid
 
 COLORS = {FLOAT32: BLUE, INT8: ORANGE, TRAINED: GREY}
 N_BINS = 60

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadsense.dataset_place import find_dataset
+from roadsense.cloud.place import find_dataset
 from roadsense.errors import InputError
-from roadsense.runs import Run
-from roadsense.scenario import find_scenarios, open_scenario
+from roadsense.runs.run import Run
+from roadsense.scenarios.scenario import find_scenarios, open_scenario
 from roadsense.training.splits import EVAL, TRAIN, hash_scenario
 
 

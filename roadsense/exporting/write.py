@@ -13,10 +13,10 @@ from roadsense.exporting.evidence import TRAINED, Evidence, refuse_changed
 from roadsense.exporting.firmware import OBSERVATION_HEADER, PolicyFile, write_observation_header, write_policy_header
 from roadsense.exporting.golden import choose_golden, find_tolerance, write_golden_header, write_golden_json
 from roadsense.exporting.micro import align, measure_arena
-from roadsense.files import hash_file
+from roadsense.exporting.observations import take_rows
 from roadsense.policies.tflite_file import embed_card, find_output_step
 from roadsense.policies.tflite_policy import TflitePolicy
-from roadsense.recordings import take_rows
+from roadsense.utils.files import hash_file
 
 CARD_NAME, CARD_TEXT_NAME = "model_card.json", "model_card.md"
 OBSERVATIONS_NAME, EPISODES_NAME = "observations.npz", "episodes.csv"

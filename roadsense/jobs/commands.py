@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import tyro
 
-from roadsense.command import run_command
 from roadsense.errors import InputError, RoadSenseError
 from roadsense.jobs.job_options import (
     FetchConfig,
@@ -27,6 +26,7 @@ from roadsense.jobs.job_options import (
 from roadsense.jobs.records import find_record, read_records, read_submitted_spec, write_record
 from roadsense.jobs.spec import check_spec
 from roadsense.jobs.target import TARGETS, JobError, JobState, JobStatus, open_target
+from roadsense.utils.command import run_command
 
 WAIT_S = 1.0
 Settings = TypeVar("Settings")
@@ -191,7 +191,7 @@ def _fetch(config: FetchConfig) -> None:
 
 
 def _publish(config: PublishConfig) -> None:
-    from roadsense.jobs.storage import publish_dataset
+    from roadsense.cloud.storage import publish_dataset
 
     sys.stdout.write(publish_dataset(config.dataset, config.url, config.region) + "\n")
 

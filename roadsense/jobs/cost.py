@@ -11,8 +11,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from roadsense.cloud.session import find_region, make_client, translate_errors
 from roadsense.errors import InputError, RoadSenseError
-from roadsense.jobs.cloud_session import find_region, make_client, translate_errors
 from roadsense.jobs.spec import JobSpec
 
 HOURS_PER_MONTH = 730.0

@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from roadsense.dataset_place import find_dataset
+from roadsense.cloud.checksums import CHECKSUMS_NAME, check_checksums
+from roadsense.cloud.place import find_dataset
+from roadsense.cloud.session import find_owner
 from roadsense.errors import InputError
-from roadsense.jobs.checksums import CHECKSUMS_NAME, check_checksums
-from roadsense.jobs.cloud_session import find_owner
 from roadsense.jobs.engine import PROGRAMS, Container, Engine, Mount, calling_user, find_engine
 from roadsense.jobs.heartbeat import read_beat
 from roadsense.jobs.layout import CHANNEL, DEFAULT_ROOT, JobLayout, job_environment, write_layout

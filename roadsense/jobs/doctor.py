@@ -7,12 +7,12 @@ from typing import Any
 
 import tyro
 
-from roadsense.command import run_command
+from roadsense.cloud.session import AccessError, CloudError, find_region, make_client, translate_errors
 from roadsense.errors import InputError, RoadSenseError
-from roadsense.jobs.cloud_session import AccessError, CloudError, find_region, make_client, translate_errors
 from roadsense.jobs.launch import read_config
 from roadsense.jobs.sagemaker_place import find_execution_role
 from roadsense.jobs.target import JobError
+from roadsense.utils.command import run_command
 
 TEMPLATE = "infra/roadsense.template.json"
 DEPLOY = (

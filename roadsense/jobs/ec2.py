@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from roadsense.cloud.session import CloudError, find_owner, find_region, make_client, translate_errors
+from roadsense.cloud.storage import publish_dataset
 from roadsense.errors import InputError
-from roadsense.jobs.cloud_session import CloudError, find_owner, find_region, make_client, translate_errors
 from roadsense.jobs.ec2_machines import JOB_TAG, PLACE_TAG, Machine, list_costing_anywhere, list_machines
 from roadsense.jobs.ec2_place import JobPlace
 from roadsense.jobs.ec2_plan import Plan, plan_job
@@ -20,7 +21,6 @@ from roadsense.jobs.ec2_results import Outcome, fetch_results, read_outcome
 from roadsense.jobs.ec2_start import run_machine
 from roadsense.jobs.launch import Ec2Config, build_search, build_stop_request, read_config, write_time
 from roadsense.jobs.spec import JobSpec
-from roadsense.jobs.storage import publish_dataset
 from roadsense.jobs.target import JobState, JobStatus
 
 FOLLOW_EVERY_S = 5.0

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from roadsense.cloud.session import make_client, translate_errors
 from roadsense.errors import RoadSenseError
-from roadsense.jobs.cloud_session import make_client, translate_errors
 from roadsense.jobs.cost import cost_so_far, list_disk_price, list_price
 from roadsense.jobs.launch import BILLED_STATES, build_search, parse_time, write_time
 from roadsense.jobs.target import JobState, JobStatus

@@ -6,8 +6,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from roadsense.cloud.session import CloudError, make_client, translate_errors
 from roadsense.errors import InputError
-from roadsense.jobs.cloud_session import CloudError, make_client, translate_errors
 from roadsense.jobs.launch import parse_time
 from roadsense.jobs.spec import JobSpec, spec_from_values
 

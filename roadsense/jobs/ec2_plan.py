@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from math import floor
 from typing import Any
 
+from roadsense.cloud.session import find_region
+from roadsense.cloud.storage import find_dataset_url
 from roadsense.errors import InputError
-from roadsense.git_state import read_git_state
-from roadsense.jobs.cloud_session import find_region
 from roadsense.jobs.cost import Estimate, estimate_cost, limit_spot_price, limit_to_money
 from roadsense.jobs.ec2_machines import DEADLINE_TAG, HOURS_TAG, PLACE_TAG, PRICE_TAG
 from roadsense.jobs.ec2_place import SPEC_NAME, JobPlace, place_of
@@ -22,8 +22,8 @@ from roadsense.jobs.launch import (
 )
 from roadsense.jobs.parameters import encode_value
 from roadsense.jobs.spec import JobSpec, check_spec, make_tags
-from roadsense.jobs.storage import find_dataset_url
 from roadsense.jobs.user_data import MachineSettings, encode_parameters, write_user_data
+from roadsense.utils.git_state import read_git_state
 
 MAX_TOKEN = 64
 GRACE_SHARE = 0.1

@@ -4,13 +4,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from roadsense.cloud.checksums import CHECKSUMS_NAME, TransferError, check_checksums
+from roadsense.cloud.s3_transfer import S3Place, S3Transfer
 from roadsense.errors import InputError
-from roadsense.files import write_atomically
-from roadsense.jobs.checksums import CHECKSUMS_NAME, TransferError, check_checksums
 from roadsense.jobs.ec2_place import Attempt, JobPlace
-from roadsense.jobs.s3_transfer import S3Place, S3Transfer
 from roadsense.jobs.target import JobError, JobState
-from roadsense.scratch import scratch_folder
+from roadsense.utils.files import write_atomically
+from roadsense.utils.scratch import scratch_folder
 
 EXIT_REASONS = {
     "90": "the machine could not be set up",

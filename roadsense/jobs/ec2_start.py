@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
+from roadsense.cloud.session import CloudError, make_client, translate_errors
 from roadsense.errors import InputError
-from roadsense.jobs.cloud_session import CloudError, make_client, translate_errors
 from roadsense.jobs.ec2_plan import Plan
 from roadsense.jobs.launch import (
     AMI_PARAMETERS,

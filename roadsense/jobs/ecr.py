@@ -4,8 +4,8 @@ import base64
 from dataclasses import dataclass, field
 from typing import Any
 
+from roadsense.cloud.session import CloudError, make_client, translate_errors
 from roadsense.errors import InputError
-from roadsense.jobs.cloud_session import CloudError, make_client, translate_errors
 
 PRESENT, MISSING = "RepositoryAlreadyExistsException", "ImageNotFoundException"
 TAGS = [{"Key": "project", "Value": "roadsense"}]

@@ -21,8 +21,8 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from roadsense.errors import NotebookError, RoadSenseError
-from roadsense.scratch import scratch_folder
-from roadsense.training.stopping import StoppedError
+from roadsense.runs.stopping import StoppedError
+from roadsense.utils.scratch import scratch_folder
 
 AUTOSAVE_S = 10
 LOOK_EVERY_S = 0.2

@@ -11,9 +11,8 @@ from typing import Annotated
 
 import tyro
 
-from roadsense.command import run_command
+from roadsense.augment.config import GenConfig
 from roadsense.errors import InputError
-from roadsense.gen_scenarios import GenConfig
 from roadsense.jobs.generation import publish_inputs
 from roadsense.jobs.processing_plan import ProcessingPlan, plan_generation
 from roadsense.jobs.processing_request import PROCESSING
@@ -21,6 +20,7 @@ from roadsense.jobs.records import GENERATION, write_record
 from roadsense.jobs.sagemaker_request import DEFAULT_DISK_GB
 from roadsense.jobs.sagemaker_send import send
 from roadsense.jobs.spec import INSTANCE_TYPES, JobSpec, name_job
+from roadsense.utils.command import run_command
 
 NOTEBOOK = "00_augment"
 """The notebook of the same settings."""

@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from roadsense.cloud.checksums import WHOLE, write_checksums
 from roadsense.errors import RoadSenseError
-from roadsense.files import write_atomically
-from roadsense.jobs.checksums import WHOLE, write_checksums
 from roadsense.jobs.layout import DEFAULT_ROOT, ROOT_VARIABLE
 from roadsense.jobs.shard_layout import DIGEST_VARIABLE, ShardLayout, name_shard
+from roadsense.utils.files import write_atomically
 
 MAX_MESSAGE_BYTES = 500
 """SageMaker puts the messages of all machines together and keeps 1 KB of them."""
@@ -59,7 +59,7 @@ def run_shard(layout: ShardLayout, words: Sequence[str], environment: Mapping[st
 
 def _prove(layout: ShardLayout, words: Sequence[str], digest: str, place: tuple[int, int]) -> Path:
     # Two seconds, in which it already listens to signals: the first process of a container is not ended by default.
-    from roadsense.gen_scenarios import prove_shard
+    from roadsense.augment.generate import prove_shard
     from roadsense.jobs.generation import check_inputs, read_settings
 
     shard, n_shards = place

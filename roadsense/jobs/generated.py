@@ -6,17 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from roadsense.augment.shards import read_shard
-from roadsense.dataset import Dataset
+from roadsense.augment.config import GenConfig
+from roadsense.augment.generate import generate_dataset
+from roadsense.augment.proof.shards import read_shard
+from roadsense.cloud.checksums import check_checksums
+from roadsense.cloud.s3_transfer import S3Place, S3Transfer
+from roadsense.cloud.storage import download_folder
 from roadsense.errors import DatasetError, InputError
-from roadsense.gen_scenarios import GenConfig, generate_dataset
-from roadsense.jobs.checksums import check_checksums
 from roadsense.jobs.generation import fetch_inputs, read_settings
 from roadsense.jobs.processing import describe_processing, find_output
-from roadsense.jobs.s3_transfer import S3Place, S3Transfer
 from roadsense.jobs.shard_layout import name_shard
-from roadsense.jobs.storage import download_folder
 from roadsense.jobs.target import JobError, JobState
+from roadsense.scenarios.dataset import Dataset
 
 
 def fetch_generated(job: dict[str, Any], folder: Path, region: str) -> Path:

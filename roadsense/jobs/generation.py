@@ -10,13 +10,13 @@ from typing import Any
 
 import tyro
 
+from roadsense.augment.config import GenConfig
+from roadsense.cloud.checksums import TransferError
+from roadsense.cloud.s3_transfer import find_files
+from roadsense.cloud.storage import download_folder, upload_folder
 from roadsense.errors import InputError
-from roadsense.files import hash_file
-from roadsense.gen_scenarios import GenConfig
-from roadsense.jobs.checksums import TransferError
-from roadsense.jobs.s3_transfer import find_files
-from roadsense.jobs.storage import download_folder, upload_folder
-from roadsense.scratch import scratch_folder
+from roadsense.utils.files import hash_file
+from roadsense.utils.scratch import scratch_folder
 
 BASES = "bases"
 RANGES_NAME = "ranges.toml"

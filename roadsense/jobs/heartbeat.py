@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from roadsense.files import write_atomically
-from roadsense.training.experiment import is_experiment, list_run_folders, list_seed_folders
+from roadsense.runs.experiment import is_experiment, list_run_folders, list_seed_folders
+from roadsense.utils.files import write_atomically
 
 BEAT_EVERY_S = 10.0
 

@@ -10,14 +10,14 @@ from typing import Literal
 
 import tyro
 
-from roadsense.command import run_command
 from roadsense.errors import InputError
-from roadsense.files import hash_file, write_atomically
-from roadsense.git_state import read_git_state
 from roadsense.jobs.ecr import Ecr, Login
 from roadsense.jobs.engine import Engine, find_engine
 from roadsense.jobs.target import JobError
-from roadsense.scratch import scratch_folder
+from roadsense.utils.command import run_command
+from roadsense.utils.files import hash_file, write_atomically
+from roadsense.utils.git_state import read_git_state
+from roadsense.utils.scratch import scratch_folder
 
 ROOT = Path(__file__).parents[2]
 CONTENT = ("docker", "notebooks", "roadsense", "scenarios/base", "pyproject.toml", "requirements.lock", "README.md")

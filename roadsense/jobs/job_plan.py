@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from roadsense.augment.records import SPLITS
-from roadsense.dataset import MANIFEST_NAME
+from roadsense.cloud.storage import check_dataset
 from roadsense.jobs.layout import DEFAULT_NOTEBOOK, NAME_VARIABLE, NOTEBOOK_VARIABLE, JobLayout
 from roadsense.jobs.parameters import Parameter, check_parameters, decode_parameters, pack_parameters
 from roadsense.jobs.spec import S3
-from roadsense.jobs.spec_checks import check_dataset, find_notebook
-from roadsense.training.experiment import EXPERIMENT_NAME, is_trained
+from roadsense.jobs.spec_checks import find_notebook
+from roadsense.runs.experiment import EXPERIMENT_NAME, is_trained
+from roadsense.scenarios.dataset import MANIFEST_NAME
+from roadsense.scenarios.records import SPLITS
 
 RUN, RESUME, DATASET, EVAL, OUTPUT = "run_dir", "resume", "dataset_dir", "eval_dir", "output_dir"
 DEFAULT_NAME = "job"
@@ -74,7 +75,7 @@ def _place_paths(layout: JobLayout, known: Mapping[str, Parameter], given: Mappi
     if OUTPUT in known:
         paths[OUTPUT] = str(layout.model_dir / Path(str(given.get(OUTPUT, known[OUTPUT].default))).name)
     if RUN in known and RESUME not in known and str(given.get(RUN)).startswith(S3):
-        from roadsense.jobs.storage import download_folder
+        from roadsense.cloud.storage import download_folder
 
         download_folder(given[RUN], layout.run_input_dir)
         paths[RUN] = str(layout.run_input_dir)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadsense.errors import InputError
-from roadsense.files import write_atomically
 from roadsense.jobs.parameters import encode_value
 from roadsense.jobs.spec import JobSpec
+from roadsense.utils.files import write_atomically
 
 ROOT_VARIABLE = "ROADSENSE_JOB_ROOT"
 NOTEBOOK_VARIABLE = "ROADSENSE_NOTEBOOK"

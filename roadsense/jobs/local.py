@@ -12,14 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from roadsense.dataset_place import find_dataset
+from roadsense.cloud.checksums import CHECKSUMS_NAME, RESULTS, check_checksums
+from roadsense.cloud.place import find_dataset
 from roadsense.errors import InputError
-from roadsense.jobs.checksums import CHECKSUMS_NAME, RESULTS, check_checksums
 from roadsense.jobs.heartbeat import JobBeat, read_beat
 from roadsense.jobs.layout import NOTEBOOK_VARIABLE, ROOT_VARIABLE, JobLayout, job_environment, write_layout
 from roadsense.jobs.spec import JobSpec, spec_from_json, spec_to_json
 from roadsense.jobs.target import JobError, JobState, JobStatus
-from roadsense.scratch import scratch_folder
+from roadsense.utils.scratch import scratch_folder
 
 JOBS_DIR = Path("runs") / "jobs"
 SPEC_NAME, LOG_NAME, LOCK_NAME, PROCESS_NAME = "spec.json", "run.log", ".lock", ".process"

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from roadsense.jobs.sagemaker_request import METRICS
-from roadsense.metric_lines import PATTERN
+from roadsense.runs.metric_lines import PATTERN
 
 FIRST = "timesteps"
 """The figure with which every set of them begins."""
@@ -102,8 +102,8 @@ def plot_series(series: MetricSeries) -> Any:
     Returns:
         The figure, or None before there is anything to draw.
     """
-    from roadsense.training.learning_plots import LEARNING_PANELS, plot_learning
-    from roadsense.training.seed_plots import plot_learning_of_seeds
+    from roadsense.runs.learning_plots import LEARNING_PANELS, plot_learning
+    from roadsense.runs.seed_plots import plot_learning_of_seeds
 
     table = series.table()
     if not set(LEARNING_PANELS) & set(table.columns):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import tyro
 
-from roadsense.command import run_command
-from roadsense.files import write_atomically
 from roadsense.jobs.metric_series import MetricSeries, count_seeds, describe_latest, plot_series
 from roadsense.jobs.records import JobRecord, find_record, read_submitted_spec
 from roadsense.jobs.target import JobError, open_target
+from roadsense.utils.command import run_command
+from roadsense.utils.files import write_atomically
 
 
 @dataclass(frozen=True)

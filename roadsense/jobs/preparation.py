@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from roadsense.cloud.session import UnreachableError, find_region, translate_errors
 from roadsense.errors import InputError, RoadSenseError
-from roadsense.jobs.cloud_session import UnreachableError, find_region, translate_errors
 from roadsense.jobs.records import write_record
 from roadsense.jobs.sagemaker_place import find_execution_role
 from roadsense.jobs.spec import JobSpec, check_spec, spec_from_values

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from roadsense.jobs.cloud_session import find_owner, translate_errors
+from roadsense.cloud.session import find_owner, translate_errors
 from roadsense.jobs.cost import list_price
 from roadsense.jobs.processing_request import NAME_START
 from roadsense.jobs.target import JobState, JobStatus

@@ -4,9 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from roadsense.gen_scenarios import GenConfig
-from roadsense.git_state import read_git_state
-from roadsense.jobs.cloud_session import find_region
+from roadsense.augment.config import GenConfig
+from roadsense.cloud.session import find_region
 from roadsense.jobs.cost import Estimate, count_cpus, estimate_cost, limit_to_money
 from roadsense.jobs.generation import find_inputs_url, spell_settings
 from roadsense.jobs.processing_request import PROCESSING, Generation, build_processing_request
@@ -14,6 +13,7 @@ from roadsense.jobs.sagemaker_place import find_execution_role
 from roadsense.jobs.sagemaker_request import DEFAULT_DISK_GB, Placement
 from roadsense.jobs.sagemaker_send import check_request
 from roadsense.jobs.spec import JobSpec, make_tags
+from roadsense.utils.git_state import read_git_state
 
 CPU_S_PER_SCENARIO = 1.0
 """One draw written, proven and driven for its difficulty, on one core: 0.4 to 1 s on the bases of `scenarios/base`."""

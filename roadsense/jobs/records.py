@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from roadsense.errors import InputError
-from roadsense.files import write_atomically
 from roadsense.jobs.spec import JobSpec, spec_from_values
+from roadsense.utils.files import write_atomically
 
 RECORDS_DIR = Path("runs") / "jobs"
 RECORD_NAME = "job.json"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import tyro
 
-from roadsense.command import run_command
 from roadsense.errors import InputError
 from roadsense.jobs.registry import plan_package, register_package
 from roadsense.jobs.registry_request import GROUP_START
-from roadsense.lineage import read_origin
-from roadsense.runs import open_run
+from roadsense.runs.run import open_run
+from roadsense.training.lineage import read_origin
+from roadsense.utils.command import run_command
 
 
 @dataclass(frozen=True)

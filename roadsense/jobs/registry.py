@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from roadsense.cloud.s3_transfer import S3Place, S3Transfer
+from roadsense.cloud.session import CloudError, make_client, translate_errors
 from roadsense.errors import InputError
-from roadsense.files import hash_file
-from roadsense.jobs.cloud_session import CloudError, make_client, translate_errors
 from roadsense.jobs.ecr import Ecr
 from roadsense.jobs.registry_request import (
     GROUP,
@@ -19,14 +19,14 @@ from roadsense.jobs.registry_request import (
     build_group_request,
     build_package_request,
 )
-from roadsense.jobs.s3_transfer import S3Place, S3Transfer
 from roadsense.jobs.sagemaker import SageMakerTarget
 from roadsense.jobs.sagemaker_results import fetch_results
 from roadsense.jobs.sagemaker_send import check_request
 from roadsense.jobs.target import JobError
-from roadsense.lineage import find_digest, list_changed, read_origin
-from roadsense.runs import Run
-from roadsense.scratch import scratch_folder
+from roadsense.runs.run import Run
+from roadsense.training.lineage import find_digest, list_changed, read_origin
+from roadsense.utils.files import hash_file
+from roadsense.utils.scratch import scratch_folder
 
 SUMMARY_NAME, ORIGIN_NAME = "summary.json", "origin.json"
 TAGS = {"project": "roadsense"}

@@ -15,7 +15,6 @@ from typing import Any
 
 import tyro
 
-from roadsense.command import run_command
 from roadsense.errors import InputError
 from roadsense.jobs.engine import has_engine
 from roadsense.jobs.heartbeat import read_beat
@@ -26,8 +25,9 @@ from roadsense.jobs.spec import JobSpec, check_spec, spec_from_json
 from roadsense.jobs.stage import ContainerStage, ProcessStage, Stage, Start
 from roadsense.jobs.target import JobState, open_target
 from roadsense.jobs.weights import compare_weights
-from roadsense.metric_lines import PREFIX
-from roadsense.scratch import scratch_folder
+from roadsense.runs.metric_lines import PREFIX
+from roadsense.utils.command import run_command
+from roadsense.utils.scratch import scratch_folder
 
 SHORT: dict[str, Any] = {
     "total_timesteps": 4096,

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from roadsense.training.experiment import is_experiment, list_seed_folders
-from roadsense.training.stopping import STOP_NAME
+from roadsense.runs.experiment import is_experiment, list_seed_folders
+from roadsense.runs.stopping import STOP_NAME
 
 NOT_KEPT = ("checkpoints", "heldout", STOP_NAME)
 PRODUCTS = ("evaluation", "export")

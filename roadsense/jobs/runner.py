@@ -13,17 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from roadsense.cloud.checksums import CHECKSUMS_NAME, WHOLE, write_checksums
 from roadsense.errors import InputError, NotebookError, RoadSenseError
-from roadsense.jobs.checksums import CHECKSUMS_NAME, WHOLE, write_checksums
 from roadsense.jobs.heartbeat import Heartbeat
 from roadsense.jobs.job_plan import JobPlan, plan_job
 from roadsense.jobs.layout import JobLayout, open_layout
 from roadsense.jobs.parameters import check_parameters, pack_parameters
 from roadsense.jobs.results import gather_products, gather_run
 from roadsense.jobs.stop_signals import StopSignals
-from roadsense.metric_lines import METRIC_VARIABLE
-from roadsense.progress import HEADLESS_VARIABLE
-from roadsense.training.stopping import StoppedError
+from roadsense.runs.metric_lines import METRIC_VARIABLE
+from roadsense.runs.stopping import StoppedError
+from roadsense.utils.progress import HEADLESS_VARIABLE
 
 if TYPE_CHECKING:
     from roadsense.jobs.execution import Execution

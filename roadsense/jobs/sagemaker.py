@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from roadsense.cloud.session import CloudError, find_owner, find_region, make_client, translate_errors
+from roadsense.cloud.storage import publish_dataset
 from roadsense.errors import InputError
-from roadsense.jobs.cloud_session import CloudError, find_owner, find_region, make_client, translate_errors
 from roadsense.jobs.cost import list_price
 from roadsense.jobs.processing import STATES, describe_processing, is_processing, list_processing
 from roadsense.jobs.sagemaker_logs import GROUP, PROCESSING_GROUP, read_lines
@@ -16,7 +17,6 @@ from roadsense.jobs.sagemaker_results import fetch_results
 from roadsense.jobs.sagemaker_send import send
 from roadsense.jobs.sagemaker_tuning import TuningConfig
 from roadsense.jobs.spec import JobSpec
-from roadsense.jobs.storage import publish_dataset
 from roadsense.jobs.target import JobState, JobStatus
 from roadsense.training.search_space import SearchSpace
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from roadsense.jobs.cloud_session import CloudError, translate_errors
+from roadsense.cloud.session import CloudError, translate_errors
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 PROCESSING_GROUP = "/aws/sagemaker/ProcessingJobs"

@@ -19,8 +19,8 @@ from roadsense.jobs.sagemaker_plan import plan_tuning
 from roadsense.jobs.sagemaker_trials import Trial, find_best, read_trials, read_tuning
 from roadsense.jobs.sagemaker_tuning import TuningConfig, name_tuning, take_seeds
 from roadsense.jobs.trial_plots import plot_trials
-from roadsense.progress import progress_bar
-from roadsense.training.experiment import find_best_folder
+from roadsense.runs.experiment import find_best_folder
+from roadsense.utils.progress import progress_bar
 from roadsense.widgets.live_picture import REDRAW_S, LivePicture
 
 LOOK_EVERY_S = 10.0

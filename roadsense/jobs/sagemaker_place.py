@@ -5,8 +5,8 @@ import os
 import re
 from pathlib import Path
 
+from roadsense.cloud.session import STUDIO_METADATA, AccessError, make_client, translate_errors
 from roadsense.errors import InputError
-from roadsense.jobs.cloud_session import STUDIO_METADATA, AccessError, make_client, translate_errors
 
 ROLE_VARIABLE = "ROADSENSE_SAGEMAKER_ROLE"
 ASSUMED = re.compile(r"arn:[\w-]+:sts::\d{12}:assumed-role/([^/]+)/.*")

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from roadsense.git_state import read_git_state
-from roadsense.jobs.cloud_session import find_region
+from roadsense.cloud.session import find_region
+from roadsense.cloud.storage import find_dataset_url
 from roadsense.jobs.cost import Estimate, estimate_cost, limit_to_money
 from roadsense.jobs.sagemaker_place import find_execution_role
 from roadsense.jobs.sagemaker_request import DEFAULT_DISK_GB, Placement, build_training_request, check_limits
 from roadsense.jobs.sagemaker_send import check_request
 from roadsense.jobs.sagemaker_tuning import TuningConfig, build_tuning_request, take_seeds
 from roadsense.jobs.spec import JobSpec, check_spec, make_tags
-from roadsense.jobs.storage import find_dataset_url
 from roadsense.training.search_space import SearchSpace
+from roadsense.utils.git_state import read_git_state
 
 TRAINING, TUNING = "CreateTrainingJob", "CreateHyperParameterTuningJob"
 

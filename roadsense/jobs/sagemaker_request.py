@@ -10,7 +10,7 @@ from roadsense.errors import InputError
 from roadsense.jobs.layout import CHANNEL, job_environment
 from roadsense.jobs.parameters import encode_value
 from roadsense.jobs.spec import JobSpec
-from roadsense.metric_lines import PATTERN
+from roadsense.runs.metric_lines import PATTERN
 
 CHECKPOINT_DIR = "/opt/ml/checkpoints"
 DEFAULT_DISK_GB = 30
@@ -21,7 +21,7 @@ METRICS = (
     "collision_rate", "min_ttc_median_s", "false_braking_share", "eval_timesteps", "eval_collision_rate",
     "eval_collision_rate_low", "eval_collision_rate_high", "eval_false_braking_share", "eval_min_ttc_median_s",
 )  # fmt: skip
-"""Figures whose lines SageMaker reads from a job's output; see `roadsense.metric_lines`."""
+"""Figures whose lines SageMaker reads from a job's output; see `roadsense.runs.metric_lines`."""
 IMAGE = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+(:[\w.-]+|@sha256:[0-9a-f]{64})")
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 

@@ -4,11 +4,11 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from roadsense.cloud.checksums import TransferError, check_checksums
+from roadsense.cloud.s3_transfer import S3File, S3Place, S3Transfer
 from roadsense.errors import InputError
-from roadsense.jobs.checksums import TransferError, check_checksums
-from roadsense.jobs.s3_transfer import S3File, S3Place, S3Transfer
 from roadsense.jobs.target import JobError
-from roadsense.scratch import scratch_folder
+from roadsense.utils.scratch import scratch_folder
 
 ARCHIVES = {"model.tar.gz": "model", "output.tar.gz": "output/data"}
 """The archives SageMaker makes of a job's folders, and where they belong in ours."""

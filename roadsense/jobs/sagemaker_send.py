@@ -7,9 +7,9 @@ handed our request as it is: they add nothing to it and ask nothing else of AWS 
 from collections.abc import Mapping
 from typing import Any
 
+from roadsense.cloud.request_checks import find_violations
+from roadsense.cloud.session import RequestError, find_region, translate_errors
 from roadsense.errors import InputError
-from roadsense.jobs.cloud_session import RequestError, find_region, translate_errors
-from roadsense.jobs.request_checks import find_violations
 
 FREE_KEYS = ("HyperParameters", "StaticHyperParameters", "Environment")
 """Members whose keys are the caller's own."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from roadsense.cloud.session import CloudError, make_client, translate_errors
 from roadsense.errors import InputError
-from roadsense.jobs.cloud_session import CloudError, make_client, translate_errors
 from roadsense.jobs.target import JobError
 
 COMPLETED, FAILED = "Completed", "Failed"

@@ -20,7 +20,7 @@ from roadsense.jobs.sagemaker_request import (
     name_facts,
 )
 from roadsense.jobs.spec import JobSpec
-from roadsense.training.experiment import MEAN_SCORE, WORST_SCORE
+from roadsense.runs.experiment import MEAN_SCORE, WORST_SCORE
 from roadsense.training.search_space import Choice, Range, SearchSpace
 
 MAX_NAME = 32

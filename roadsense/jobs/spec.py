@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from roadsense.cloud.session import find_owner
+from roadsense.cloud.storage import check_dataset
 from roadsense.errors import InputError
-from roadsense.files import write_atomically
-from roadsense.jobs.cloud_session import find_owner
 from roadsense.jobs.parameters import Parameter, check_parameters
-from roadsense.jobs.spec_checks import NOTEBOOK_DIR, check_dataset, check_settings, find_notebook
+from roadsense.jobs.spec_checks import NOTEBOOK_DIR, check_settings, find_notebook
+from roadsense.utils.files import write_atomically
 
 LOCAL_TARGETS = ("local", "docker")
 CLOUD_TARGETS = ("ec2", "sagemaker")

@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from roadsense.errors import DatasetError, InputError
+from roadsense.errors import InputError
 from roadsense.jobs.parameters import CONFIGS, FURTHER, load_config, pack_parameters, read_parameters
 
 NOTEBOOK_DIR = "notebooks"
@@ -56,17 +56,3 @@ def _is_usable(config: Callable[..., object], settings: Mapping[str, Any], witho
     except InputError:
         return False
     return True
-
-
-def check_dataset(folder: str | Path) -> None:
-    """Checks every file of a dataset against its manifest, and the manifest against its digest.
-
-    Raises:
-        DatasetError: if there is no dataset, or it differs.
-    """
-    from roadsense.dataset import Dataset  # a second, which a spec without one need not wait for
-
-    differences = Dataset.open(folder).verify()
-    if differences:
-        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
-        raise DatasetError(f"{folder} is not what its manifest says: {'; '.join(differences[:3])}{more}.")

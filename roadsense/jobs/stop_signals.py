@@ -10,9 +10,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from roadsense.training.experiment import find_current_folder
-from roadsense.training.run_state import RUNNING, read_state
-from roadsense.training.stopping import SIGNALS, STOP_NAME
+from roadsense.runs.experiment import find_current_folder
+from roadsense.runs.state import RUNNING, read_state
+from roadsense.runs.stopping import SIGNALS, STOP_NAME
 
 if TYPE_CHECKING:
     from roadsense.jobs.execution import Execution

@@ -24,14 +24,14 @@ from typing import Any
 
 import tyro
 
-from roadsense.command import run_command
+from roadsense.cloud.checksums import TransferError
 from roadsense.errors import InputError
-from roadsense.jobs.checksums import TransferError
 from roadsense.jobs.records import find_record, write_record
 from roadsense.jobs.spec import MAX_NAME, JobSpec, check_spec, spec_from_values
 from roadsense.jobs.sweep_judging import check_judging, judge_together
 from roadsense.jobs.sweep_table import find_trained, make_table, tabulate_roads, write_table
 from roadsense.jobs.target import JobError, JobState, Target, open_target
+from roadsense.utils.command import run_command
 
 LOOK_EVERY_S = 10.0
 TABLE_NAME = "sweep.md"

@@ -64,7 +64,7 @@ def judge_together(runs: Mapping[str, Path], settings: Mapping[str, Any]) -> "Ev
 
 def name_policies(names: Sequence[str]) -> dict[str, str]:
     """Returns what each run is called in the evaluation of `judge_together`: the first is the judged policy."""
-    from roadsense.episodes import POLICY
+    from roadsense.episodes.plan import POLICY
 
     return {name: POLICY if place == 0 else name for place, name in enumerate(names)}
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roadsense.files import write_atomically
 from roadsense.jobs.sweep_judging import name_policies
-from roadsense.statistics import CONFIDENCE, Interval, binomial_interval
-from roadsense.training.experiment import find_best_folder
+from roadsense.runs.experiment import find_best_folder
+from roadsense.utils.files import write_atomically
+from roadsense.utils.statistics import CONFIDENCE, Interval, binomial_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +116,7 @@ def find_trained(folders: Mapping[str, Path]) -> dict[str, Path]:
 
 def tabulate_roads(folders: Mapping[str, Path], judged: "pd.DataFrame") -> list[str]:
     """Returns a Markdown table of collision rates by base road: a line for each variant, over its seeds."""
-    from roadsense.summary import complete
+    from roadsense.evaluation.summary import complete
 
     names, good = name_policies(list(find_trained(folders))), complete(judged)
     members: dict[str, list[str]] = defaultdict(list)
@@ -156,7 +156,7 @@ def _make_row(variant: str, seed: str, last: Mapping[str, Any] | None, end: str)
 
 def _summarise(judged: "pd.DataFrame") -> dict[Any, dict[str, Any]]:
     """Returns the figures of each policy's episodes, by the names a training gives them."""
-    from roadsense.summary import complete
+    from roadsense.evaluation.summary import complete
 
     return {
         policy: {

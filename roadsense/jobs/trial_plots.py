@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from roadsense.jobs.sagemaker_trials import COMPLETED, FAILED, Trial
-from roadsense.plots import BLUE, GREY, INK, ORANGE, RED, expect_columns, new_grid
+from roadsense.pictures.style import BLUE, GREY, INK, ORANGE, RED, expect_columns, new_grid
 
 STYLES: dict[str, dict[str, Any]] = {
     COMPLETED: {"marker": "o", "color": BLUE},

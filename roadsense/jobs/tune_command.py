@@ -10,16 +10,16 @@ from typing import Annotated
 
 import tyro
 
-from roadsense.command import run_command
 from roadsense.errors import InputError
-from roadsense.files import write_atomically
 from roadsense.jobs.sagemaker import SageMakerTarget
 from roadsense.jobs.sagemaker_plan import plan_tuning
 from roadsense.jobs.sagemaker_trials import Trial, find_best, read_trials, read_tuning, stop_tuning
 from roadsense.jobs.sagemaker_tuning import TuningConfig, name_tuning
 from roadsense.jobs.spec import check_spec, spec_from_json
 from roadsense.jobs.target import JobError
-from roadsense.training.experiment import find_best_folder
+from roadsense.runs.experiment import find_best_folder
+from roadsense.utils.command import run_command
+from roadsense.utils.files import write_atomically
 
 TABLE_NAME, PICTURE_NAME = "trials.csv", "trials.png"
 

@@ -15,15 +15,15 @@ from typing import Any
 
 import tyro
 
-from roadsense.command import run_command
+from roadsense.cloud.session import find_region, make_client, translate_errors
+from roadsense.cloud.storage import publish_dataset
 from roadsense.errors import InputError
-from roadsense.jobs.cloud_session import find_region, make_client, translate_errors
 from roadsense.jobs.ec2_machines import DEADLINE_TAG, HOURS_TAG, PLACE_TAG, Machine, list_machines
 from roadsense.jobs.ec2_plan import Plan, plan_job
 from roadsense.jobs.ec2_start import run_machine
 from roadsense.jobs.launch import BILLED_STATES, read_config, write_time
 from roadsense.jobs.spec import JobSpec
-from roadsense.jobs.storage import publish_dataset
+from roadsense.utils.command import run_command
 
 COMMANDS = ("generate", "train", "evaluate", "export", "run", "test", "bash")
 """Of `run_docker.sh`, what can be started without a person in front of it."""

@@ -5,9 +5,9 @@ train scenarios, by `roadsense tune-baselines`; the search and its table are in 
 is the one a training begins with: what is learned has to be better than what was known before.
 """
 
-from roadsense.policies.controllers import AlwaysBrake, Controller, HeardBrakingRule, HeardDracRule, Unassisted
+from roadsense.policies.cautious_rule import CautiousRule
 from roadsense.policies.prediction import HeardPredictionRule
-from roadsense.policies.teacher import CautiousRule
+from roadsense.policies.rules import AlwaysBrake, Controller, HeardBrakingRule, HeardDracRule, Unassisted
 
 BASELINES: dict[str, Controller] = {
     "unassisted": Unassisted(),

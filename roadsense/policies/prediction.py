@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs.observation import PEER_FIELDS, PEER_SCALE, SPEED_MPS, Observation
-from roadsense.policies.controllers import action_for
+from roadsense.policies.rules import action_for
 
 _FORWARD, _RELATIVE_SPEED, _ACCELERATION, _AGE = (
     PEER_FIELDS.index(name) for name in ("forward_m", "relative_speed_mps", "acceleration_mps2", "age_s")
@@ -59,7 +59,7 @@ def required_decelerations_mps2(
     leader_mps: NDArray[np.floating],
     braking_mps2: NDArray[np.floating],
 ) -> NDArray[np.floating]:
-    """Returns `roadsense.metrics.required_deceleration_mps2` over arrays; a leader's braking is given from 0."""
+    """Returns `roadsense.envs.metrics.required_deceleration_mps2` over arrays; a leader's braking is given from 0."""
     approach_mps = np.maximum(speed_mps - leader_mps, 0.0)
     drac = approach_mps**2 / (2 * gap_m)
     meets_moving = (approach_mps > 0) & (2 * gap_m * braking_mps2 <= leader_mps * approach_mps)

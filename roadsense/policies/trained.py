@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from roadsense.envs.observation import Observation
 from roadsense.errors import InputError
 from roadsense.policies.actor import read_actor
-from roadsense.policies.controllers import Controller
 from roadsense.policies.models import as_model_input, load_model
 from roadsense.policies.numpy_actor import NumpyActor
+from roadsense.policies.rules import Controller
 from roadsense.policies.tflite_policy import TflitePolicy
 
 TFLITE_SUFFIX = ".tflite"

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 from roadsense.errors import RunError
+from roadsense.runs.run import CHECKPOINTS
 
 FORMAT = 1
 N_KEPT = 2
-PATTERN = "checkpoint_*.pt"
 BUFFER_ARRAYS = ("actions", "rewards", "dones", "timeouts")
 BUFFER_DICTS = ("observations", "next_observations")
 
@@ -48,7 +48,7 @@ def write_checkpoint(folder: Path, state: State) -> Path:
         os.replace(waiting, path)
     finally:
         waiting.unlink(missing_ok=True)
-    for old in sorted(folder.glob(PATTERN))[:-N_KEPT]:
+    for old in sorted(folder.glob(CHECKPOINTS))[:-N_KEPT]:
         old.unlink()
     return path
 
@@ -59,7 +59,7 @@ def read_newest_checkpoint(folder: Path) -> State:
     Raises:
         RunError: if there is none.
     """
-    paths = sorted(folder.glob(PATTERN), reverse=True)
+    paths = sorted(folder.glob(CHECKPOINTS), reverse=True)
     for path in paths:
         state = _read(path)
         if state is not None:

@@ -12,8 +12,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from roadsense.policies.actor import read_actor
-from roadsense.training.vec_crew import Drive, Infos
-from roadsense.training.vec_shared import MAX_ROWS
+from roadsense.training.vec.crew import Drive, Infos
+from roadsense.training.vec.shared import MAX_ROWS
 
 PART_S = 2.0
 """The callback is told, and may stop everything, about this often: slow machines drive fewer rows at a time."""

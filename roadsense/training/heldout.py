@@ -23,13 +23,14 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
-from roadsense.envs.episode import EnvConfig
-from roadsense.episodes import POLICY, Plan, Row, Worker
-from roadsense.runs import Run
-from roadsense.statistics import binomial_interval
-from roadsense.training.stopping import StopRequest
+from roadsense.envs.config import EnvConfig
+from roadsense.episodes.plan import POLICY, Plan, Row
+from roadsense.episodes.run import Worker
+from roadsense.runs.run import Run
+from roadsense.runs.stopping import StopRequest
 from roadsense.training.train_config import TrainConfig
-from roadsense.worker_processes import start_pool
+from roadsense.utils.statistics import binomial_interval
+from roadsense.utils.worker_processes import start_pool
 
 CALM_EVERY = 5
 """Every fifth episode is without a hazard, for the false braking."""

@@ -10,21 +10,21 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
 from roadsense.errors import SimulationError
-from roadsense.policies.imitation import demonstrate, imitate
-from roadsense.policies.teacher import CautiousRule
-from roadsense.runs import Run
+from roadsense.policies.cautious_rule import CautiousRule
+from roadsense.runs.experiment import score_seeds
+from roadsense.runs.run import CHECKPOINTS, Run
+from roadsense.runs.state import RunningMark
+from roadsense.runs.stopping import StoppedError, StopRequest
 from roadsense.training.algorithms import build_model
-from roadsense.training.checkpoints import PATTERN, read_newest_checkpoint
-from roadsense.training.experiment import score_seeds
+from roadsense.training.checkpoint_callback import Keeper
+from roadsense.training.checkpoints import read_newest_checkpoint
 from roadsense.training.heldout import Figures, HeldOut
-from roadsense.training.keeper import Keeper
-from roadsense.training.run_state import RunningMark
+from roadsense.training.imitation import demonstrate, imitate
+from roadsense.training.log import TrainingLog, cut_metrics
 from roadsense.training.samplers import PlrSampler, UniformSampler
 from roadsense.training.splits import Splits
-from roadsense.training.stopping import StoppedError, StopRequest
 from roadsense.training.train_config import TrainConfig
-from roadsense.training.training_log import TrainingLog, cut_metrics
-from roadsense.training.vec_env import ConvoyVecEnv
+from roadsense.training.vec.env import ConvoyVecEnv
 from roadsense.training.workers import start_workers
 
 
@@ -58,7 +58,7 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
             )
             keeper = Keeper(run, config, stop, _build_sampler(config, splits), {"log": log, "heldout": heldout})
             model = build_model(env, config)
-            if any(run.checkpoint_dir.glob(PATTERN)):
+            if any(run.checkpoint_dir.glob(CHECKPOINTS)):
                 _restore(run, model, keeper)
             elif config.imitation_timesteps and config.algorithm == "ppo":
                 _imitate_rule(model, env, config, stop)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadsense.dataset import MANIFEST_NAME, Dataset
-from roadsense.dataset_place import find_dataset
+from roadsense.cloud.place import find_dataset
 from roadsense.errors import DatasetError, InputError, ScenarioError
-from roadsense.files import hash_file
-from roadsense.scenario import ScenarioName, find_scenarios, open_scenario
+from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
+from roadsense.scenarios.scenario import ScenarioName, find_scenarios, open_scenario
+from roadsense.utils.files import hash_file
 
 TRAIN, EVAL = "train", "eval"
 

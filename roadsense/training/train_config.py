@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from roadsense.envs.episode import EnvConfig
+from roadsense.envs.config import EnvConfig
 from roadsense.envs.hazard import HazardRanges
 from roadsense.envs.reward import RewardWeights
 from roadsense.errors import InputError

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from roadsense.training.train_config import TrainConfig
-from roadsense.training.vec_env import ConvoyVecEnv
-from roadsense.training.worker_death import WorkerDeath
+from roadsense.training.vec.deaths import WorkerDeath
+from roadsense.training.vec.env import ConvoyVecEnv
 
 
 def start_workers(scenario_paths: Sequence[Path], config: TrainConfig, deaths_path: Path) -> ConvoyVecEnv:

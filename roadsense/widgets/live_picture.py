@@ -8,7 +8,7 @@ from typing import Any
 from IPython.display import Image, display
 from matplotlib.figure import Figure
 
-from roadsense.progress import is_headless
+from roadsense.utils.progress import is_headless
 
 REDRAW_S = 10.0
 """Seconds between two drawings at least."""

@@ -7,14 +7,15 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from roadsense.augment.chosen_draw import ChosenDraw
-from roadsense.augment.preview import DrawPreview
+from roadsense.augment.config import GenConfig
+from roadsense.augment.draws.chosen_draw import ChosenDraw
+from roadsense.augment.preview.preview import DrawPreview
+from roadsense.episodes.record import take_trajectory
+from roadsense.episodes.trajectory import Trajectory
 from roadsense.errors import RoadSenseError
-from roadsense.gen_scenarios import GenConfig
-from roadsense.live_episode import take_trajectory
-from roadsense.progress import is_headless
-from roadsense.trajectory import Trajectory
-from roadsense.widgets.player import EpisodePlayer, player_html
+from roadsense.pictures.player import player_html
+from roadsense.utils.progress import is_headless
+from roadsense.widgets.player import EpisodePlayer
 
 SLIDERS = {
     "density": ("density", 0.01, "factor on the flows' rates"),

@@ -17,17 +17,17 @@ import ipywidgets as widgets
 import pandas as pd
 from IPython.display import display
 
-from roadsense.progress import is_headless
-from roadsense.runs import Run, open_run
-from roadsense.training.experiment import find_current_folder, is_experiment, is_trained, list_seed_folders
-from roadsense.training.learning_plots import plot_learning
-from roadsense.training.run_progress import (
+from roadsense.runs.experiment import find_current_folder, is_experiment, is_trained, list_seed_folders
+from roadsense.runs.learning_plots import plot_learning
+from roadsense.runs.progress import (
     RunProgress,
     ask_for_checkpoint,
     ask_to_stop,
     describe_progress,
     read_progress,
 )
+from roadsense.runs.run import Run, open_run
+from roadsense.utils.progress import is_headless
 from roadsense.widgets.busy_kernel import answer_while_busy
 
 REFRESH_S, REDRAW_S = 1.0, 4.0

@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roadsense.augment.bases import Base, read_bases
-from roadsense.augment.convoy_naming import ConvoyNaming
+from roadsense.augment.bases.base import Base, read_bases
+from roadsense.augment.bases.convoy_naming import ConvoyNaming
+from roadsense.augment.config import GenConfig
+from roadsense.augment.draws.variations import VariationRanges, draw_variations
+from roadsense.augment.generate import generate_dataset
+from roadsense.augment.proof.gate import prove
+from roadsense.augment.proof.scenario_files import write_scenario
 from roadsense.augment.rebuild import rebuild_differences
-from roadsense.augment.scenario_files import write_scenario
-from roadsense.augment.variations import VariationRanges, draw_variations
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.gate import prove
-from roadsense.gen_scenarios import GenConfig, generate_dataset
-from roadsense.road_drawing import RoadMap, plot_scenario
-from roadsense.scenario import open_scenario
-from roadsense.sumo_program import run_sumo
+from roadsense.pictures.road import RoadMap, plot_scenario
+from roadsense.scenarios.scenario import open_scenario
+from roadsense.scenarios.sumo_program import run_sumo
 from tests.conftest import CONFIG, FLOWS, TYPES, convoy
 from tests.osm_town import import_town
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roadsense.augment.bases import Base, read_bases
-from roadsense.augment.convoy_naming import ConvoyNaming
-from roadsense.augment.scenario_files import write_scenario
-from roadsense.augment.variations import VariationRanges, draw_variations
+from roadsense.augment.bases.base import Base, read_bases
+from roadsense.augment.bases.convoy_naming import ConvoyNaming
+from roadsense.augment.draws.variations import VariationRanges, draw_variations
+from roadsense.augment.proof.scenario_files import write_scenario
 from roadsense.errors import InputError, ScenarioError
-from roadsense.files import hash_file
-from roadsense.route_files import sort_by_departure
-from roadsense.scenario import open_scenario
-from roadsense.scenario_checks import read_xml
+from roadsense.scenarios.checks import read_xml
+from roadsense.scenarios.route_files import sort_by_departure
+from roadsense.scenarios.scenario import open_scenario
+from roadsense.utils.files import hash_file
 from tests.conftest import CONFIG, FLOWS, TYPES, convoy, write_base
 
 RANGES = VariationRanges()

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from roadsense.augment.dataset_card import CARD_NAMES, format_card, write_card
-from roadsense.augment.dataset_tables import tabulate_refusals
-from roadsense.dataset import Dataset
+from roadsense.augment.card.dataset_card import CARD_NAMES, format_card, write_card
+from roadsense.augment.card.dataset_tables import tabulate_refusals
 from roadsense.errors import DatasetError
 from roadsense.gen_scenarios import main
+from roadsense.scenarios.dataset import Dataset
 
 
 def edit_manifest(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from roadsense.augment.effects import measure_effects, pin_ranges
-from roadsense.augment.variations import VariationRanges
+from roadsense.augment.draws.variations import VariationRanges
+from roadsense.augment.preview.effects import measure_effects, pin_ranges
 from roadsense.errors import InputError
 
 NAMES = ("density", "sigma", "speed_mean", "background_shift_s", "convoy_shift_s")

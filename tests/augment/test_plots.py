@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from roadsense.augment.dataset_tables import tabulate_difficulty, tabulate_draws
-from roadsense.augment.plots import label_quantity, plot_difficulty, plot_draws, plot_effects
-from roadsense.dataset import Dataset
+from roadsense.augment.card.dataset_tables import tabulate_difficulty, tabulate_draws
+from roadsense.augment.card.plots import label_quantity, plot_difficulty, plot_draws, plot_effects
 from roadsense.errors import InputError
+from roadsense.scenarios.dataset import Dataset
 
 
 def draws() -> pd.DataFrame:

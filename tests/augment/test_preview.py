@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from roadsense.augment.expected_traffic import RoadNetwork, expect_traffic
-from roadsense.augment.preview import DrawPreview
+from roadsense.augment.config import GenConfig
+from roadsense.augment.preview.expected_traffic import RoadNetwork, expect_traffic
+from roadsense.augment.preview.preview import DrawPreview
+from roadsense.episodes.record import take_trajectory
 from roadsense.errors import InputError, SimulationError
-from roadsense.gen_scenarios import GenConfig
-from roadsense.live_episode import take_trajectory
 
 FAST = "fast_road"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from roadsense.augment.ranges import LIMITS, VariationRanges, read_ranges
+from roadsense.augment.config import GenConfig
+from roadsense.augment.draws.ranges import LIMITS, VariationRanges, read_ranges
 from roadsense.errors import InputError
-from roadsense.gen_scenarios import GenConfig
 
 RANGES = VariationRanges()
 

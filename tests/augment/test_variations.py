@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roadsense.augment.ranges import VariationRanges
-from roadsense.augment.strata import deal_strata
-from roadsense.augment.traffic import FOLLOWING, LEVELS, Traffic, mix_factors
-from roadsense.augment.variations import Variation, draw_variations, nearest_distance, redraw
-from roadsense.scenario import DENSITY_WORDS, DRIVER_WORDS
+from roadsense.augment.draws.ranges import VariationRanges
+from roadsense.augment.draws.strata import deal_strata
+from roadsense.augment.draws.traffic import FOLLOWING, LEVELS, Traffic, mix_factors
+from roadsense.augment.draws.variations import Variation, draw_variations, nearest_distance, redraw
+from roadsense.scenarios.scenario import DENSITY_WORDS, DRIVER_WORDS
 
 TRAFFIC = Traffic(
     headways_s={"busy": 4.0, "calm": 60.0, "single": math.inf},

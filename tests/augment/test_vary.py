@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roadsense.augment.bases import Base, read_bases
-from roadsense.augment.friction import scale_friction, speed_share
-from roadsense.augment.network_files import read_edge_length_m, write_wet_network
-from roadsense.augment.offers import add_offers
-from roadsense.augment.ranges import VariationRanges
-from roadsense.augment.scenario_files import CONFIG_NAME, write_scenario
-from roadsense.augment.traffic import LEVELS
-from roadsense.augment.variations import TypeDraw, Variation, draw_variations
-from roadsense.augment.vary_types import FRICTION_PARAMS, heavy_mix_share, read_mix, vary_types
-from roadsense.augment.vehicle_defaults import HEAVY_CLASSES, following_defaults
-from roadsense.gate import prove
-from roadsense.scenario import open_scenario
-from roadsense.sumo_program import run_sumo
+from roadsense.augment.bases.base import Base, read_bases
+from roadsense.augment.bases.offers import add_offers
+from roadsense.augment.draws.ranges import VariationRanges
+from roadsense.augment.draws.traffic import LEVELS
+from roadsense.augment.draws.variations import TypeDraw, Variation, draw_variations
+from roadsense.augment.edits.friction import scale_friction, speed_share
+from roadsense.augment.edits.network_files import read_edge_length_m, write_wet_network
+from roadsense.augment.edits.vary_types import FRICTION_PARAMS, heavy_mix_share, read_mix, vary_types
+from roadsense.augment.edits.vehicle_defaults import HEAVY_CLASSES, following_defaults
+from roadsense.augment.proof.gate import prove
+from roadsense.augment.proof.scenario_files import write_scenario
+from roadsense.scenarios.scenario import CONFIG_NAME, open_scenario
+from roadsense.scenarios.sumo_program import run_sumo
 from tests.conftest import FLOWS, convoy, write_base
 
 

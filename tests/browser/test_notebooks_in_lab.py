@@ -6,8 +6,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from roadsense.dataset import Dataset
-from roadsense.runs import Run
+from roadsense.runs.run import Run
+from roadsense.scenarios.dataset import Dataset
 from roadsense.training.checkpoints import PATTERN
 from tests.browser.notebook_page import PANEL, NotebookPage
 from tests.small_training import timesteps_of, wait_until
@@ -123,7 +123,8 @@ LOOK = {
             "metadata": {},
             "outputs": [],
             "source": "from roadsense.widgets.training_view import watch_training\n"
-            "from roadsense.workspace import enter_workspace\n\nenter_workspace()\nwatch_training('runs/watched')",
+            "from roadsense.utils.workspace import enter_workspace\n\n"
+            "enter_workspace()\nwatch_training('runs/watched')",
         }
     ],
     "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},

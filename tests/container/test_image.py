@@ -6,8 +6,8 @@ import subprocess
 import pytest
 from packaging.utils import canonicalize_name
 
-from roadsense.git_state import read_git_state
 from roadsense.jobs.engine import Container
+from roadsense.utils.git_state import read_git_state
 from tests.container.conftest import ROOT
 from tests.test_walls import locked
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from roadsense.gen_scenarios import GenConfig
-from roadsense.jobs.checksums import check_checksums
+from roadsense.augment.config import GenConfig
+from roadsense.cloud.checksums import check_checksums
 from roadsense.jobs.engine import Engine
 from roadsense.jobs.generated import merge_shards
 from roadsense.jobs.generation import hash_inputs, list_inputs, spell_settings

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from roadsense.dataset import SPLITS
+from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.envs.episode import EnvConfig
+from roadsense.scenarios.dataset import SPLITS
 from tests.envs.test_convoy_env import BASES
 
 N_STEPS = 60

@@ -14,13 +14,13 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
+from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.driver_profile import PERFECT_DRIVER
-from roadsense.envs.episode import EnvConfig
 from roadsense.envs.hazard import Hazard
-from roadsense.envs.v2v_presets import get_preset
+from roadsense.envs.radio.presets import get_preset
 from roadsense.errors import InputError, NoRoomError, ScenarioError, SimulationError
-from roadsense.policies.controllers import HeardBrakingRule, Unassisted
+from roadsense.policies.rules import HeardBrakingRule, Unassisted
 
 BASE_DIR = Path(__file__).parents[2] / "scenarios" / "base"
 BASES = sorted(BASE_DIR.glob("*/scenario.sumocfg"))

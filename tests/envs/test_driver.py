@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from roadsense.envs.driver import NO_LEADER, Driver, Leader, RoadAhead, road_mps2
+from roadsense.envs.driver import Driver, road_mps2
 from roadsense.envs.driver_profile import (
     PERFECT_DRIVER,
     DriverProfile,
@@ -14,6 +14,7 @@ from roadsense.envs.driver_profile import (
     draw_driver,
     draw_gap_errors,
 )
+from roadsense.envs.world import NO_LEADER, Leader, RoadAhead
 
 STEP_S = 0.1
 PERSON = DriverProfile()

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.driver_profile import PERFECT_DRIVER
-from roadsense.envs.episode import EnvConfig
 from roadsense.envs.hazard import Hazard
 from roadsense.envs.hazard_stage import CUT_IN_MIN_GAP_M, OBSTACLE_ID
 

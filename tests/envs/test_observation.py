@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadsense.envs.observation import PEER_SCALE, observation_space, observe
-from roadsense.envs.v2v import V2vChannel
-from roadsense.envs.v2v_presets import PRESETS
+from roadsense.envs.radio.channel import V2vChannel
+from roadsense.envs.radio.presets import PRESETS
 from tests.envs.radio import exchange
 
 STEP_S = 0.1

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.envs.episode import EnvConfig
 from roadsense.envs.wrappers import StackFrames
 from roadsense.errors import InputError
 

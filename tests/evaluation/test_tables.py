@@ -7,7 +7,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from roadsense.dataset import Dataset
 from roadsense.envs.outcome import Outcome
 from roadsense.errors import RunError
 from roadsense.evaluation.generalisation import band, by_factor, by_split, count_by, degradation, generalisation_gap
@@ -21,6 +20,7 @@ from roadsense.evaluation.schema import (
     write_episodes,
 )
 from roadsense.evaluation.tables import read_factors, time_lost_s
+from roadsense.scenarios.dataset import Dataset
 from tests.evaluation.made_up import crashes, made_up
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from roadsense.episodes import BOUND, MUTED, POLICY
+from roadsense.episodes.plan import BOUND, MUTED, POLICY
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.results import Evaluation, conclude
 from roadsense.evaluation.verdicts import BAD, GOOD, NOT_ITS_DOING, OPEN, RULES, Verdict

@@ -8,9 +8,9 @@ import pytest
 
 from roadsense.exporting.card import clean, describe_policy, shorten
 from roadsense.exporting.card_text import write_card
-from roadsense.files import hash_file
 from roadsense.policies.tflite_file import read_card
-from roadsense.runs import open_run
+from roadsense.runs.run import open_run
+from roadsense.utils.files import hash_file
 
 
 def test_each_file_holds_its_card(exported):

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from roadsense.envs.episode import EnvConfig
-from roadsense.episodes import POLICY, Plan
+from roadsense.envs.config import EnvConfig
+from roadsense.episodes.plan import POLICY, Plan
 from roadsense.errors import SimulationError
 from roadsense.exporting import closed_loop
 from roadsense.exporting.closed_loop import (

@@ -18,11 +18,11 @@ from roadsense.errors import InputError, RunError, ScenarioError
 from roadsense.export import ExportConfig, ExportError, export_policy, main
 from roadsense.exporting.calibration import CalibrationError
 from roadsense.exporting.micro import MicroPolicy
-from roadsense.files import hash_file
-from roadsense.policies.controllers import HeardBrakingRule
 from roadsense.policies.models import as_model_input
+from roadsense.policies.rules import HeardBrakingRule
 from roadsense.policies.tflite_file import read_card
 from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.utils.files import hash_file
 from tests.exporting.conftest import N_OBSERVATIONS
 from tests.exporting.models import DEEP_SETS, build_ppo
 
@@ -256,7 +256,7 @@ def test_the_command_ends_with_2_and_one_line_for_wrong_input(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("modules", "unwanted"),
     [
-        ("roadsense.policies.deep_sets, roadsense.runs, roadsense.train_convoy, roadsense.export", "tensorflow"),
+        ("roadsense.policies.deep_sets, roadsense.runs.run, roadsense.train_convoy, roadsense.export", "tensorflow"),
         ("roadsense.policies.tflite_policy, roadsense.export", "torch"),
         ("roadsense.policies.tflite_policy", "tflite_micro"),
     ],

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roadsense.errors import InputError
+from roadsense.errors import ExportError, InputError
 from roadsense.exporting.arena_search import act, works
 from roadsense.exporting.micro import Arena, MicroPolicy, add_margin, align, measure_arena, refuse_unknown_operators
-from roadsense.exporting.side_process import ExportError, side_processes
 from roadsense.policies.tflite_file import count_operators, embed_card, read_card
 from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.utils.side_process import side_processes
 
 
 @pytest.fixture

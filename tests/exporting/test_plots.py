@@ -7,8 +7,8 @@ import pytest
 from roadsense.errors import InputError
 from roadsense.exporting.closed_loop import FIGURES, Comparison
 from roadsense.exporting.plots import plot_driving, plot_latency, plot_parity, plot_sizes
-from roadsense.plots import RED
-from roadsense.statistics import Interval
+from roadsense.pictures.style import RED
+from roadsense.utils.statistics import Interval
 
 
 def texts(axes):

@@ -11,14 +11,14 @@ import boto3
 import pytest
 from moto.backends import get_backend
 
-from roadsense.dataset import Dataset
+from roadsense.cloud.session import CloudError, CredentialsError, RegionError
 from roadsense.errors import InputError
-from roadsense.jobs.cloud_session import CloudError, CredentialsError, RegionError
 from roadsense.jobs.ec2 import Ec2Target
 from roadsense.jobs.ec2_place import JobPlace
 from roadsense.jobs.launch import SECURITY_GROUP, Ec2Config, build_stop_request, read_config
 from roadsense.jobs.spec import JobSpec
 from roadsense.jobs.target import JobState, Target, open_target
+from roadsense.scenarios.dataset import Dataset
 from tests.jobs.conftest import REGION
 
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/roadsense@sha256:{'0' * 64}"

@@ -5,8 +5,8 @@ import json
 import boto3
 import pytest
 
+from roadsense.cloud.session import CredentialsError, RegionError
 from roadsense.errors import InputError
-from roadsense.jobs.cloud_session import CredentialsError, RegionError
 from roadsense.jobs.ecr import Ecr, Login
 from roadsense.jobs.engine import Engine
 from roadsense.jobs.image import Image, push_to_ecr

@@ -2,9 +2,9 @@
 
 import json
 
-from roadsense.jobs.checksums import check_checksums
-from roadsense.runs import open_run
-from roadsense.training.experiment import find_best_folder, is_trained
+from roadsense.cloud.checksums import check_checksums
+from roadsense.runs.experiment import find_best_folder, is_trained
+from roadsense.runs.run import open_run
 from tests.jobs.small_notebooks import start_job
 from tests.jobs.test_job_runner import TINY, TRAIN
 

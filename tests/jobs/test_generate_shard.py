@@ -15,10 +15,10 @@ from pathlib import Path
 import boto3
 import pytest
 
-from roadsense.dataset import Dataset
+from roadsense.augment.config import GenConfig
+from roadsense.cloud.checksums import TransferError
+from roadsense.cloud.storage import fetch_dataset, upload_folder
 from roadsense.errors import DatasetError, InputError
-from roadsense.gen_scenarios import GenConfig
-from roadsense.jobs.checksums import TransferError
 from roadsense.jobs.commands import main
 from roadsense.jobs.generate import start_generation
 from roadsense.jobs.generate_shard import run_shard
@@ -29,8 +29,8 @@ from roadsense.jobs.processing_plan import plan_generation
 from roadsense.jobs.records import find_record, read_submitted_spec
 from roadsense.jobs.sagemaker import SageMakerTarget
 from roadsense.jobs.shard_layout import DIGEST_VARIABLE, ShardLayout, name_shard
-from roadsense.jobs.storage import fetch_dataset, upload_folder
 from roadsense.jobs.target import JobError, JobState
+from roadsense.scenarios.dataset import Dataset
 from tests.jobs.conftest import REGION
 from tests.jobs.sagemaker_stand_in import Story, told
 from tests.jobs.test_processing_request import SPEC
@@ -116,8 +116,8 @@ def test_the_dataset_of_the_shards_is_the_one_a_single_machine_makes(job, small_
     def refuse(*_arguments, **_options):
         raise AssertionError("what the shards have measured is measured again")
 
-    monkeypatch.setattr("roadsense.augment.difficulty._measure_in_processes", refuse)
-    monkeypatch.setattr("roadsense.augment.filling.prove", refuse)
+    monkeypatch.setattr("roadsense.episodes.difficulty._measure_in_processes", refuse)
+    monkeypatch.setattr("roadsense.augment.proof.filling.prove", refuse)
     folder = tmp_path / "merged"
     assert main(["fetch", job[0], "--folder", str(folder), "--publish", "s3://bucket/roads"]) == 0
     url = f"s3://bucket/roads/datasets/{small_dataset.digest}"

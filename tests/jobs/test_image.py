@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from roadsense.errors import InputError
-from roadsense.git_state import read_git_state
 from roadsense.jobs.engine import Engine, find_engine
 from roadsense.jobs.image import CONTENT, ROOT, ImageConfig, build_image, hash_content, main
+from roadsense.utils.git_state import read_git_state
 
 
 @pytest.fixture

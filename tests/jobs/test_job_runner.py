@@ -14,10 +14,10 @@ import nbformat
 import pytest
 from stable_baselines3 import PPO
 
-from roadsense.jobs.checksums import check_checksums
-from roadsense.jobs.storage import upload_folder
-from roadsense.metric_lines import PATTERN
-from roadsense.runs import Run, open_run
+from roadsense.cloud.checksums import check_checksums
+from roadsense.cloud.storage import upload_folder
+from roadsense.runs.metric_lines import PATTERN
+from roadsense.runs.run import Run, open_run
 from tests.jobs.small_notebooks import ROOT, printed, start_job, write_notebook
 from tests.small_training import BASE_DIR, assert_same_weights
 

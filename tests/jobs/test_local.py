@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from roadsense.cloud.checksums import TransferError
 from roadsense.errors import InputError
-from roadsense.jobs.checksums import TransferError
 from roadsense.jobs.local import PROCESS_NAME, LocalTarget
 from roadsense.jobs.spec import JobSpec, check_spec, spec_to_json
 from roadsense.jobs.target import JobState, open_target
@@ -147,7 +147,10 @@ def test_results_that_were_changed_are_refused(tmp_path):
 
 
 def test_the_dataset_is_the_notebooks(tmp_path, small_dataset):
-    cell = "from roadsense.scenario import find_scenarios\nprint('found', len(find_scenarios(dataset_dir)), flush=True)"
+    cell = (
+        "from roadsense.scenarios.scenario import find_scenarios\n"
+        "print('found', len(find_scenarios(dataset_dir)), flush=True)"
+    )
     notebook = write_notebook(tmp_path, cell, parameters='dataset_dir: str = "scenarios/any/train"')
     target = LocalTarget()
     job_id = target.submit(check_spec(JobSpec(str(notebook), name="data", dataset=str(small_dataset.folder))))

@@ -8,11 +8,11 @@ from pathlib import Path
 import boto3
 import pytest
 
-from roadsense.files import hash_file
 from roadsense.jobs.ec2_place import JobPlace
 from roadsense.jobs.ec2_results import fetch_results, read_outcome
 from roadsense.jobs.target import JobState
 from roadsense.jobs.user_data import MachineSettings, encode_parameters, write_user_data
+from roadsense.utils.files import hash_file
 from tests.jobs.conftest import REGION
 from tests.jobs.stage import Stage, stage, wait_for
 from tests.jobs.test_runner import write_notebook

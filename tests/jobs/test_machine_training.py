@@ -5,13 +5,13 @@ from pathlib import Path
 import boto3
 import pytest
 
-from roadsense.dataset import Dataset
+from roadsense.cloud.storage import publish_dataset
 from roadsense.jobs.ec2_place import JobPlace
 from roadsense.jobs.ec2_results import fetch_results, read_outcome
-from roadsense.jobs.storage import publish_dataset
 from roadsense.jobs.target import JobState
 from roadsense.jobs.user_data import encode_parameters
-from roadsense.runs import open_run
+from roadsense.runs.run import open_run
+from roadsense.scenarios.dataset import Dataset
 from tests.jobs.stage import Stage, stage, wait_for
 from tests.jobs.test_machine import place, script
 

@@ -19,8 +19,8 @@ from roadsense.jobs.runner import run_notebook
 from roadsense.jobs.sagemaker import SageMakerTarget
 from roadsense.jobs.sagemaker_metrics import fetch_series
 from roadsense.jobs.sagemaker_notebook import Started, follow
-from roadsense.metric_lines import METRIC_VARIABLE, tell_metrics
-from roadsense.progress import HEADLESS_VARIABLE
+from roadsense.runs.metric_lines import METRIC_VARIABLE, tell_metrics
+from roadsense.utils.progress import HEADLESS_VARIABLE
 from tests.jobs.sagemaker_stand_in import Story, told
 from tests.jobs.small_notebooks import printed, write_notebook
 from tests.jobs.test_sagemaker_request import SPEC

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from roadsense.augment.ranges import VariationRanges
+from roadsense.augment.config import GenConfig
+from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.errors import InputError
-from roadsense.gen_scenarios import GenConfig
 from roadsense.jobs.generate import GenerateConfig
 from roadsense.jobs.generation import find_inputs_url, list_inputs, read_settings, spell_settings
 from roadsense.jobs.processing_plan import plan_generation

@@ -8,9 +8,8 @@ from dataclasses import replace
 import boto3
 import pytest
 
+from roadsense.cloud.checksums import TransferError
 from roadsense.errors import InputError
-from roadsense.files import hash_file
-from roadsense.jobs.checksums import TransferError
 from roadsense.jobs.commands import main
 from roadsense.jobs.registry import plan_package
 from roadsense.jobs.registry_request import (
@@ -26,8 +25,9 @@ from roadsense.jobs.registry_request import (
 from roadsense.jobs.sagemaker import SageMakerTarget
 from roadsense.jobs.sagemaker_send import check_request
 from roadsense.jobs.target import JobError
-from roadsense.runs import create_run
+from roadsense.runs.run import create_run
 from roadsense.training.train_config import TrainConfig
+from roadsense.utils.files import hash_file
 from tests.jobs.conftest import REGION
 from tests.jobs.recorded_calls import record_calls
 from tests.jobs.sagemaker_stand_in import Story, told

@@ -11,8 +11,8 @@ from dataclasses import replace
 import boto3
 import pytest
 
+from roadsense.cloud.checksums import CHECKSUMS_NAME, TransferError, check_checksums
 from roadsense.errors import InputError
-from roadsense.jobs.checksums import CHECKSUMS_NAME, TransferError, check_checksums
 from roadsense.jobs.sagemaker import SageMakerTarget
 from roadsense.jobs.sagemaker_logs import GROUP
 from roadsense.jobs.sagemaker_plan import plan_tuning

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from roadsense.cloud.session import RequestError
 from roadsense.errors import InputError
-from roadsense.jobs.cloud_session import RequestError
 from roadsense.jobs.sagemaker_request import METRICS, Placement, build_training_request, check_limits
 from roadsense.jobs.sagemaker_send import check_request, to_arguments
 from roadsense.jobs.sagemaker_tuning import TuningConfig, build_ranges, build_tuning_request
 from roadsense.jobs.spec import JobSpec
-from roadsense.metric_lines import METRIC_VARIABLE, tell_metrics
+from roadsense.runs.metric_lines import METRIC_VARIABLE, tell_metrics
 from roadsense.training.search_space import Choice, Range, SearchSpace
 
 ROLE = "arn:aws:iam::123456789012:role/service-role/roadsense"

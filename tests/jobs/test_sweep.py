@@ -6,12 +6,12 @@ import pytest
 
 from roadsense.errors import InputError
 from roadsense.evaluation.results import find_evaluations, open_evaluation
+from roadsense.evaluation.summary import complete
 from roadsense.jobs import sweep
 from roadsense.jobs.sweep import SweepConfig, main, read_sweep, run_sweep
 from roadsense.jobs.sweep_table import NOT_JUDGED, SweepRow, make_table, mean_rate_interval
-from roadsense.runs import open_run
-from roadsense.statistics import binomial_interval
-from roadsense.summary import complete
+from roadsense.runs.run import open_run
+from roadsense.utils.statistics import binomial_interval
 from tests.jobs.small_notebooks import ROOT, write_notebook
 
 PARAMETERS = 'run_dir: str = ""\nresume: str = ""\nseed: int = 0\nn_collisions: int = 1\nfails: bool = False'

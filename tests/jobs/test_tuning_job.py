@@ -13,9 +13,9 @@ from roadsense.jobs.sagemaker import SageMakerTarget
 from roadsense.jobs.sagemaker_trials import find_best, read_trials
 from roadsense.jobs.sagemaker_tuning import TuningConfig
 from roadsense.jobs.tune_command import main
-from roadsense.lineage import trace_lineage
-from roadsense.runs import open_run
-from roadsense.training.experiment import is_trained, read_last_score
+from roadsense.runs.experiment import is_trained, read_last_score
+from roadsense.runs.run import open_run
+from roadsense.training.lineage import trace_lineage
 from roadsense.training.search_space import Choice, SearchSpace
 from tests.jobs.sagemaker_stand_in import Story, told
 from tests.jobs.test_sagemaker import REGION

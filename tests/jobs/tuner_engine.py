@@ -25,7 +25,7 @@ import numpy as np
 
 from roadsense.jobs.layout import CHANNEL, NAME_VARIABLE, ROOT_VARIABLE, JobLayout
 from roadsense.jobs.sagemaker_logs import GROUP
-from roadsense.metric_lines import PREFIX
+from roadsense.runs.metric_lines import PREFIX
 from tests.jobs.sagemaker_stand_in import Story
 from tests.jobs.small_notebooks import ROOT
 

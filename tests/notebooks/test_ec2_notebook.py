@@ -5,7 +5,7 @@ import pytest
 
 from roadsense.errors import NotebookError
 from roadsense.jobs.runner import run_notebook
-from roadsense.runs import open_run
+from roadsense.runs.run import open_run
 from tests.jobs.conftest import no_aws  # noqa: F401
 from tests.jobs.small_notebooks import ROOT, printed
 

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from roadsense.augment.config import GenConfig
 from roadsense.demo import NOTEBOOKS, DemoConfig, run_demo
 from roadsense.evaluate import EvalConfig
 from roadsense.export import ExportConfig
-from roadsense.gen_scenarios import GenConfig
 from roadsense.jobs.parameters import read_parameters
 from roadsense.jobs.sagemaker_tuning import TuningConfig
 from roadsense.jobs.spec import JobSpec
-from roadsense.runs import open_run
+from roadsense.runs.run import open_run
 from roadsense.train_convoy import TrainConfig
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import torch
 from stable_baselines3 import PPO
 from torch import nn
 
-from roadsense.envs.episode import EnvConfig
+from roadsense.envs.config import EnvConfig
 from roadsense.envs.observation import observation_space
 from roadsense.errors import InputError
 from roadsense.policies.actor import LINEAR, read_actor

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from roadsense.envs.assist import assist_deceleration_mps2
+from roadsense.envs.metrics import required_deceleration_mps2
 from roadsense.envs.observation import EGO_FIELDS, MAX_PEERS, PEER_FIELDS, PEER_SCALE, SPEED_MPS, Observation
-from roadsense.metrics import required_deceleration_mps2
 from roadsense.policies.baselines import BASELINES
 from roadsense.policies.prediction import HeardPredictionRule, required_decelerations_mps2
 

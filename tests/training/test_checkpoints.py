@@ -11,10 +11,10 @@ from sb3_contrib import TQC
 from stable_baselines3 import PPO, SAC
 
 from roadsense.errors import DatasetError, InputError, RunError
-from roadsense.runs import Run
+from roadsense.runs.progress import ask_for_checkpoint, read_progress
+from roadsense.runs.run import Run
 from roadsense.train_convoy import TrainConfig, train
 from roadsense.training.checkpoints import read_newest_checkpoint, write_checkpoint
-from roadsense.training.run_progress import ask_for_checkpoint, read_progress
 from tests.small_training import (
     BASE_DIR,
     assert_same_weights,

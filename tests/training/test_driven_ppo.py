@@ -13,14 +13,14 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
-from roadsense.envs.episode import EnvConfig
+from roadsense.envs.config import EnvConfig
 from roadsense.errors import InputError, SimulationError
 from roadsense.policies.actor import read_actor
 from roadsense.training.algorithms import build_model
 from roadsense.training.driven_ppo import FIRST_ROWS, _join
 from roadsense.training.train_config import TrainConfig
-from roadsense.training.vec_env import ConvoyVecEnv
-from roadsense.training.vec_shared import MAX_ROWS
+from roadsense.training.vec.env import ConvoyVecEnv
+from roadsense.training.vec.shared import MAX_ROWS
 
 BASES = sorted((Path(__file__).parents[2] / "scenarios" / "base").glob("*/scenario.sumocfg"))
 SHORT = EnvConfig(n_steps=40, step_info=False)
@@ -268,7 +268,7 @@ def test_a_worker_that_dies_while_it_drives_is_replaced_in_that_row_and_its_rows
 
 
 def test_a_worker_that_is_stuck_while_it_drives_is_killed_in_time(make_env, monkeypatch):
-    monkeypatch.setattr("roadsense.training.vec_link.ANSWER_LIMIT_S", 3.0)
+    monkeypatch.setattr("roadsense.training.vec.link.ANSWER_LIMIT_S", 3.0)
     env = make_env()
     env.restart(0)
     kill_at(env, 0, 20, signal.SIGSTOP)

@@ -6,11 +6,11 @@ import pytest
 from stable_baselines3 import PPO
 
 from roadsense.errors import DatasetError, InputError
-from roadsense.runs import Run
-from roadsense.statistics import binomial_interval
+from roadsense.runs.run import Run
 from roadsense.train_convoy import TrainConfig, train
 from roadsense.training.heldout import judge, plan_heldout
 from roadsense.training.splits import find_splits, hash_scenario, name_base
+from roadsense.utils.statistics import binomial_interval
 from tests.small_training import BASE_DIR, stop_tiny, train_tiny
 
 EVALUATED = {"eval_interval": 256, "eval_episodes": 4, "total_timesteps": 512, "checkpoint_interval": 192}

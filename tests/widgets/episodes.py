@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from roadsense.trajectory import EGO_SERIES, LOST, Trajectory
+from roadsense.episodes.trajectory import EGO_SERIES, LOST, Trajectory
 
 STEP_S = 0.1
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roadsense.trajectory import load_trajectory
-from roadsense.widgets.episode_plots import plot_episode
-from roadsense.widgets.player import player_html, show_episode
-from roadsense.widgets.player_data import ABSENT, find_critical_row, find_spans, pack_episode, summarise_episode
+from roadsense.episodes.trajectory import load_trajectory
+from roadsense.pictures.episode import plot_episode
+from roadsense.pictures.player import player_html
+from roadsense.pictures.player_data import ABSENT, find_critical_row, find_spans, pack_episode, summarise_episode
+from roadsense.widgets.player import show_episode
 from tests.small_training import wait_until
 from tests.widgets.episodes import make_episode
 

@@ -4,9 +4,9 @@ import base64
 
 import pytest
 
-from roadsense.dataset import Dataset
-from roadsense.gen_scenarios import GenConfig
-from roadsense.progress import HEADLESS_VARIABLE
+from roadsense.augment.config import GenConfig
+from roadsense.scenarios.dataset import Dataset
+from roadsense.utils.progress import HEADLESS_VARIABLE
 from roadsense.widgets.preview import PreviewWidget
 
 

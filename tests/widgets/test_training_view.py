@@ -7,11 +7,11 @@ import time
 import pytest
 
 from roadsense.errors import RunError
-from roadsense.progress import HEADLESS_VARIABLE
-from roadsense.runs import Run, create_run
-from roadsense.training.run_progress import PRICE_VARIABLE, describe_progress, read_progress
-from roadsense.training.run_state import RunningMark
+from roadsense.runs.progress import PRICE_VARIABLE, describe_progress, read_progress
+from roadsense.runs.run import Run, create_run
+from roadsense.runs.state import RunningMark
 from roadsense.training.train_config import TrainConfig
+from roadsense.utils.progress import HEADLESS_VARIABLE
 from roadsense.widgets.training_view import TrainingView, watch_training
 
 LINES = [

@@ -1,0 +1,1 @@
+"""Base scenarios: read, checked, and what each allows to vary."""

@@ -1,0 +1,97 @@
+"""What of a base scenario can't be varied, or is left out, in sentences for its owner."""
+
+import xml.etree.ElementTree as ET
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from roadsense.scenarios.flows import why_uncountable
+from roadsense.scenarios.route_files import single_vehicles, type_of
+from roadsense.scenarios.scenario import Scenario
+
+_CHOSEN_BY_SUMO = ("random", "free", "random_free")
+_PLACES = ("departPos", "departLane", "departSpeed", "arrivalPos", "arrivalLane")
+_UNVARIED = ("person", "personFlow", "container", "containerFlow")
+
+
+def list_notes(
+    scenario: Scenario, roots: Sequence[ET.Element], options: Sequence[str], detectors: Sequence[str]
+) -> tuple[str, ...]:
+    """Returns what isn't varied and why, one sentence each.
+
+    Args:
+        scenario: the base.
+        roots: its route files.
+        options: those of its configuration that were left out.
+        detectors: elements that were left out because they write files.
+    """
+    flows = [flow for root in roots for flow in root.findall("flow")]
+    singles = [car for root in roots for car in single_vehicles(root)]
+    return (
+        *_left_out(options, detectors),
+        *_flows(roots, flows),
+        *(f"Left as it is: {reason}" for element in (*flows, *singles) if (reason := why_uncountable(element))),
+        *_convoy([car for car in singles if car.get("id") in scenario.convoy_ids], roots),
+        *_choices([*flows, *singles]),
+        *_people(roots),
+    )
+
+
+def _left_out(options: Sequence[str], detectors: Sequence[str]) -> Iterator[str]:
+    if options:
+        yield (
+            f"Options left out of the configuration: {_listed(options, most=len(options))}. A scenario sets only "
+            "such as are known to read or write no further file and not to listen."
+        )
+    for detector in detectors:
+        yield f"<{detector}> is left out: it writes a file, and traffic is the same without it."
+
+
+def _flows(roots: Sequence[ET.Element], flows: Sequence[ET.Element]) -> Iterator[str]:
+    if not flows:
+        yield "Density is not varied: there is no <flow>."
+    calibrators = [element.get("id") for root in roots for element in root.iter("calibrator")]
+    if calibrators:
+        yield f"The flows of calibrators are left as they are: {_listed(calibrators)}."
+
+
+def _convoy(cars: Sequence[ET.Element], roots: Sequence[ET.Element]) -> Iterator[str]:
+    mixed = {element.get("id") for root in roots for element in root.iter("vTypeDistribution")}
+    for car in cars:
+        name, place = car.get("id"), car.get("departPos", "base")
+        if not _is_number(place):
+            yield (
+                f"{name} has the departPos {place!r}, which is no distance: SUMO places it, "
+                "the convoy's spacing is not varied."
+            )
+        if type_of(car) in mixed:
+            yield f"{name} has the vTypeDistribution {type_of(car)!r}: SUMO draws its type, by its seed."
+
+
+def _choices(elements: Sequence[ET.Element]) -> Iterator[str]:
+    chosen = defaultdict(list)
+    for element in elements:
+        for attribute in _PLACES:
+            if element.get(attribute) in _CHOSEN_BY_SUMO:
+                chosen[attribute, element.get(attribute)].append(element.get("id"))
+    for (attribute, value), names in chosen.items():
+        yield f"{attribute}={value!r} of {_listed(names)} is SUMO's choice, by its seed, and not varied."
+
+
+def _people(roots: Sequence[ET.Element]) -> Iterator[str]:
+    for tag in _UNVARIED:
+        count = sum(len(root.findall(tag)) for root in roots)
+        if count:
+            yield f"<{tag}> elements are left as they are, {count} of them."
+
+
+def _listed(names: Sequence[str | None], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,95 @@
+"""What a base scenario offers beyond flows and types: heavy vehicles, and room for its convoy."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from roadsense.augment.bases.base import Base, vehicles
+from roadsense.augment.draws.ranges import VariationRanges
+from roadsense.augment.draws.traffic import Traffic, convoy_sizes
+from roadsense.augment.edits.network_files import read_edge_length_m
+from roadsense.augment.edits.vary_convoy import measure_room, read_positions
+from roadsense.augment.edits.vary_types import heavy_mix_share, is_heavy
+from roadsense.errors import ScenarioError
+from roadsense.scenarios.flows import read_seconds
+
+
+def add_offers(base: Base, ranges: VariationRanges) -> Base:
+    """Returns a base with all that it offers for variation beyond flows and types, and with notes on what it doesn't.
+
+    Args:
+        base: as read; its traffic names flows and types.
+        ranges: what is to be varied; only what is asked for and can't be given is noted.
+    """
+    roots = [root for _, root in base.read_routes()]
+    kinds = {kind.get("id", ""): kind for root in roots for kind in root.iter("vType")}
+    mixes = [mix for root in roots for mix in root.iter("vTypeDistribution")]
+    flows = [flow for root in roots for flow in root.findall("flow")]
+    heavy = {flow.get("id", "") for flow in flows if is_heavy(kinds.get(flow.get("type", "")))}
+    room, why = _convoy_room(convoy_cars(roots, base), roots, base.scenario.network_path)
+    traffic = replace(
+        base.traffic,
+        heavy_flows=frozenset(heavy & base.traffic.headways_s.keys()),
+        has_mixes=any(0.0 < heavy_mix_share(mix, kinds) < 1.0 for mix in mixes),
+        most_spacing=room,
+    )
+    notes = (*base.notes, *_note_limits(traffic, ranges), *([why] if why else []))
+    return replace(base, traffic=traffic, notes=notes)
+
+
+def convoy_cars(roots: Sequence[ET.Element], base: Base) -> list[ET.Element]:
+    """Returns the convoy's cars from the ego to the first."""
+    found = {car.get("id"): car for root in roots for car in vehicles(root, base.scenario, in_convoy=True)}
+    return [found[name] for name in base.scenario.convoy_ids]
+
+
+def _convoy_room(
+    cars: Sequence[ET.Element], roots: Sequence[ET.Element], network_path: Path
+) -> tuple[dict[int, float | None], str]:
+    # By number of cars, the largest factor on their distances; and why there is none.
+    fewer: dict[int, float | None] = dict.fromkeys(range(2, len(cars) + 1))
+    edges = {_first_edge(car, roots) for car in cars}
+    departs = {read_seconds(car, "depart") for car in cars}
+    left_alone = "The convoy's distances aren't varied and it gets no further car"
+    if len(edges) > 1 or None in edges:
+        return fewer, f"{left_alone}: its cars don't start on one edge."
+    if len(departs) > 1:
+        return fewer, f"{left_alone}: its cars don't depart at one time."
+    try:
+        read_positions(cars)
+    except ScenarioError as error:
+        return fewer, f"{left_alone}: {error}"
+    edge = edges.pop()
+    positions = read_positions(cars)
+    others = [_departs_at_m(one) for root in roots for one in root.findall("flow") if _first_edge(one, roots) == edge]
+    step_m = (positions[-1] - positions[0]) / (len(positions) - 1)
+    free_m = [place - step_m for place in others if place > positions[-1]]
+    return dict(measure_room(cars, min([read_edge_length_m(network_path, str(edge)), *free_m]))), ""
+
+
+def _departs_at_m(flow: ET.Element) -> float:
+    try:
+        return float(flow.get("departPos", "0"))
+    except ValueError:
+        return 0.0
+
+
+def _first_edge(car: ET.Element, roots: Sequence[ET.Element]) -> str | None:
+    routes = {route.get("id"): route for root in roots for route in root.findall("route")}
+    route = car.find("route") if car.find("route") is not None else routes.get(car.get("route"))
+    if route is None:
+        return car.get("from")
+    return next(iter(route.get("edges", "").split()), None)
+
+
+def _note_limits(traffic: Traffic, ranges: VariationRanges) -> list[str]:
+    notes = []
+    if not traffic.offers("heavy_share") and ranges.heavy_share != (1.0, 1.0):
+        notes.append("The share of heavy vehicles isn't varied: there are no flows of trucks or buses beside others.")
+    low, high = ranges.convoy_size
+    sizes = convoy_sizes(traffic, ranges)
+    if (sizes[0], sizes[-1]) != (low, high):
+        counts = f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else f"{sizes[0]}"
+        notes.append(f"The convoy has {counts} cars, not {low} to {high}: there is no room for others.")
+    return notes

@@ -1,0 +1,1 @@
+"""What a dataset says of itself: README, tables and pictures."""

@@ -1,0 +1,243 @@
+"""Figures of a dataset in the making: coverage, what each variation changes, difficulty. Table in, figure out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from roadsense.pictures.style import BLUE, GREEN, INK, ORANGE, PURPLE, RED, expect_columns, format_share, new_grid
+from roadsense.scenarios.scenario import EGO_ID
+
+N_COLUMNS, MANY_PANELS = 3, 12
+MIN_BINS, MAX_BINS, DRAWS_PER_BIN = 4, 10, 3
+"""Fewer bins for fewer draws: in narrow ones even a perfectly even draw looks ragged."""
+
+PANEL_WIDTH_IN, PANEL_HEIGHT_IN = 3.4, 2.5
+TICK_STEPS = [1, 2, 2.5, 5, 10]
+LEVELS = ("density_level", "driver_level")
+COLOURS, MARKERS, LINES = (BLUE, ORANGE, GREEN, PURPLE), ("o", "D", "s", "^"), ("-", "-", "--", ":")
+"""Of the splits, in their order."""
+
+LABELS = {
+    "density_level": "density level (0 sparse, 1 dense)",
+    "driver_level": "driver level (0 cautious, 1 aggressive)",
+    "convoy_shift_s": "the convoy departs later by [s]",
+    "levels.convoy_shift_s": "the convoy departs later by [s]",
+    "levels.convoy_size": "cars in the convoy",
+    "levels.convoy_spacing": "factor on the convoy's spacing [-]",
+    "levels.heavy_share": "factor on the share of heavy vehicles [-]",
+    "levels.friction": "friction of the road (1 is dry) [-]",
+    "v2v": "radio",
+    "flows.density": "factor on a flow's rate [-]",
+    "flows.shift_s": "a flow begins later by [s]",
+    "flows.share": "factor on a flow's rate by the mix [-]",
+    "types.sigma": "sigma of a vehicle type [-]",
+    "types.tau": "factor on a type's tau [-]",
+    "types.accel": "factor on a type's acceleration [-]",
+    "types.decel": "factor on a type's deceleration [-]",
+    "types.min_gap": "factor on a type's minimum gap [-]",
+    "types.speed_mean": "mean speedFactor of a type [-]",
+    "types.speed_dev": "deviation of a type's speedFactor [-]",
+}
+UNITS = {"_s": "s", "_m": "m", "_mps": "m/s", "_mps2": "m/s2", "_vph": "vehicles/h", "_deg": "deg"}
+ENDS = {"lowest": (BLUE, "-"), "highest": (RED, "--")}
+"""Colour and line of a variation's ends."""
+
+EFFECT_PANELS = {
+    "vehicles on the road": "time [s]",
+    "traffic's speed: share below": "speed [m/s]",
+    "convoy's acceleration: share below": "acceleration [m/s2]",
+    "convoy's cars, ahead of the ego [m]": "time [s]",
+}
+
+
+def label_quantity(quantity: str) -> str:
+    """Returns the axis label of a drawn quantity: in words where they are known, else its name and unit."""
+    if quantity in LABELS:
+        return LABELS[quantity]
+    stem, _, last = quantity.rpartition("_")
+    unit = UNITS.get(f"_{last}") if stem else None
+    name = stem if unit else quantity
+    return f"{name.replace('_', ' ').replace('.', ': ')} [{unit or '-'}]"
+
+
+def plot_draws(draws: pd.DataFrame) -> Figure:
+    """Draws how the splits cover the ranges: density level against driver level, and a histogram of each quantity.
+
+    Args:
+        draws: as `roadsense.augment.card.dataset_tables.tabulate_draws` gives them.
+    """
+    expect_columns(draws, ["scenario", "split", "quantity", "value"])
+    splits, has_levels = list(dict.fromkeys(draws["split"])), set(LEVELS) <= set(draws["quantity"])
+    quantities = _choose_panels(list(dict.fromkeys(draws["quantity"])), has_levels)
+    n_panels = len(quantities) + has_levels
+    n_columns = N_COLUMNS + (n_panels > MANY_PANELS)
+    figure, grid = new_grid(n_panels, PANEL_WIDTH_IN, PANEL_HEIGHT_IN, n_columns)
+    if has_levels:
+        _draw_levels(grid[0], draws, splits)
+    for axes, quantity in zip(grid[has_levels:], quantities, strict=True):
+        own = draws[draws["quantity"] == quantity]
+        values = {split: own.loc[own["split"] == split, "value"].tolist() for split in splits}
+        draw = _draw_words if _is_counted(own["value"]) else _draw_histograms
+        draw(axes, values)
+        axes.set(xlabel=label_quantity(quantity), ylabel="share of draws", ylim=(0, None))
+        axes.yaxis.set_major_formatter(format_share)
+        axes.yaxis.set_major_locator(MaxNLocator(4, steps=TICK_STEPS))
+    _add_legend(figure, grid[-1], len(splits))
+    return figure
+
+
+def _choose_panels(quantities: Sequence[str], has_levels: bool) -> list[str]:
+    # Levels that have a panel of their own, and those that flows and types are drawn around, would be shown twice.
+    finer = {quantity.partition(".")[2] for quantity in quantities if quantity.startswith(("flows.", "types."))}
+    twice = {f"levels.{name}" for name in finer} | (set(LEVELS) if has_levels else set())
+    return [quantity for quantity in quantities if quantity not in twice]
+
+
+def _is_counted(values: pd.Series) -> bool:
+    # Words, and a few whole numbers.
+    if any(isinstance(value, str) for value in values):
+        return True
+    return values.nunique() <= MAX_BINS and all(float(value).is_integer() for value in values)
+
+
+def plot_difficulty(difficulty: pd.DataFrame) -> Figure:
+    """Draws the smallest time to collision of every scenario, by base and split; 0 is a collision.
+
+    Args:
+        difficulty: as `tabulate_difficulty` gives it; rows without a figure are left out.
+    """
+    expect_columns(difficulty, ["split", "base", "min_ttc_s"])
+    bases, splits = sorted(set(difficulty["base"])), list(dict.fromkeys(difficulty["split"]))
+    measured = difficulty.astype({"min_ttc_s": float}).dropna(subset=["min_ttc_s"])
+    figure, (axes,) = new_grid(1, 7.6, 0.9 + 0.62 * len(bases), 1)
+    for place, split in enumerate(splits):
+        own = measured[measured["split"] == split]
+        rows = own["base"].map(bases.index) + 0.2 * (place - (len(splits) - 1) / 2)
+        axes.plot(own["min_ttc_s"], rows, label=split, markersize=5.5, alpha=0.75, **_marker(place))
+    for row, base in enumerate(bases):
+        median_s = measured.loc[measured["base"] == base, "min_ttc_s"].median()
+        axes.plot([median_s] * 2, [row - 0.35, row + 0.35], color=INK, linewidth=1.6, zorder=1)
+    axes.set_yticks(range(len(bases)), [base.replace("_", " ") for base in bases])
+    axes.set(xlabel="smallest time to collision [s]: 0 is a collision, the bar is the median of a road")
+    axes.invert_yaxis()
+    axes.set_xlim(left=-0.03)
+    _add_legend(figure, axes, len(splits))
+    return figure
+
+
+def plot_effects(effects: pd.DataFrame) -> Figure:
+    """Draws what each variation changes: a row for each, its lowest value (blue) beside its highest (red, broken).
+
+    Args:
+        effects: as `roadsense.augment.preview.effects.measure_effects` gives them.
+    """
+    expect_columns(effects, ["variation", "end", "setting", "time_s", "vehicle", "speed_mps", "way_m"])
+    names = list(dict.fromkeys(effects["variation"]))
+    panels = (_draw_counts, _draw_speeds, _draw_accelerations, _draw_ways)
+    figure, grid = new_grid(len(panels) * len(names), 3.1, 2.3, len(panels))
+    for place, axes in enumerate(grid):
+        row, column = divmod(place, len(panels))
+        own = effects[effects["variation"] == names[row]]
+        for end, (colour, line) in ENDS.items():
+            panels[column](axes, own[own["end"] == end], {"color": colour, "linestyle": line, "linewidth": 1.4})
+        title, x_label = list(EFFECT_PANELS.items())[column]
+        axes.set_title(title if row == 0 else "", fontsize=9.5, loc="left")
+        axes.set_xlabel(x_label if row == len(names) - 1 else "")
+        if column == 0:
+            _name_ends(axes, own, names[row])
+        axes.set_ylim(bottom=0)
+    for column in range(len(panels)):
+        _share_scale(grid[column :: len(panels)])
+    return figure
+
+
+def _share_scale(column: Sequence[Axes]) -> None:
+    # One scale down a column, so that its rows can be compared.
+    limits = np.array([axes.get_xlim() for axes in column])
+    for axes in column:
+        axes.set_xlim(limits[:, 0].min(), limits[:, 1].max())
+
+
+def _name_ends(axes: Axes, own: pd.DataFrame, name: str) -> None:
+    for end, (colour, line) in ENDS.items():
+        setting = own.loc[own["end"] == end, "setting"].iloc[0]
+        axes.plot([], [], color=colour, linestyle=line, label=f"{setting:g}")
+    axes.legend(title=name, fontsize=8, title_fontsize=8.5, frameon=False, loc="lower right")
+
+
+def _draw_counts(axes: Axes, run: pd.DataFrame, style: Mapping[str, Any]) -> None:
+    axes.plot(run.groupby("time_s")["vehicle"].nunique(), **style)
+
+
+def _draw_speeds(axes: Axes, run: pd.DataFrame, style: Mapping[str, Any]) -> None:
+    _draw_share_below(axes, run.loc[~run["is_convoy"], "speed_mps"], style)
+
+
+def _draw_accelerations(axes: Axes, run: pd.DataFrame, style: Mapping[str, Any]) -> None:
+    _draw_share_below(axes, run.loc[run["is_convoy"], "acceleration_mps2"], style)
+    axes.set_xlim(-3, 3)
+
+
+def _draw_ways(axes: Axes, run: pd.DataFrame, style: Mapping[str, Any]) -> None:
+    ways = run[run["is_convoy"]].pivot(index="time_s", columns="vehicle", values="way_m")
+    for car in sorted(set(ways) - {EGO_ID}, key=str):
+        axes.plot(ways[car] - ways[EGO_ID], **{**style, "linewidth": 1.0})
+
+
+def _draw_share_below(axes: Axes, values: pd.Series, style: Mapping[str, Any]) -> None:
+    axes.plot(np.sort(values), np.linspace(0, 1, len(values)), **style)
+    axes.yaxis.set_major_formatter(format_share)
+
+
+def _draw_levels(axes: Axes, draws: pd.DataFrame, splits: Sequence[str]) -> None:
+    levels = draws[draws["quantity"].isin(LEVELS)].astype({"value": float})
+    points = levels.pivot(index=["split", "scenario"], columns="quantity", values="value")
+    for place, split in enumerate(splits):
+        own = points.loc[split]
+        axes.plot(own[LEVELS[0]], own[LEVELS[1]], markersize=4.5, alpha=0.8, clip_on=False, **_marker(place))
+    axes.set(xlabel=label_quantity(LEVELS[0]), ylabel=label_quantity(LEVELS[1]), xlim=(0, 1), ylim=(0, 1))
+    axes.yaxis.label.set_fontsize(8)
+    thirds = (0, 1 / 3, 2 / 3, 1)
+    axes.set_xticks(thirds, ["0", "1/3", "2/3", "1"])
+    axes.set_yticks(thirds, ["0", "1/3", "2/3", "1"])
+
+
+def _draw_histograms(axes: Axes, values: Mapping[str, Sequence[float]]) -> None:
+    n_bins = min(max(min(map(len, values.values())) // DRAWS_PER_BIN, MIN_BINS), MAX_BINS)
+    edges = np.histogram_bin_edges(np.concatenate(list(values.values())), n_bins).tolist()
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=TICK_STEPS))
+    for place, (split, own) in enumerate(values.items()):
+        weights = np.full(len(own), 1 / max(len(own), 1))
+        style: dict[str, Any] = {"color": COLOURS[place % 4], "label": split, "weights": weights}
+        if place == 0:
+            axes.hist(own, edges, alpha=0.35, linewidth=0, **style)
+        else:
+            axes.hist(own, edges, histtype="step", linewidth=1.8, linestyle=LINES[place % 4], **style)
+
+
+def _draw_words(axes: Axes, values: Mapping[str, Sequence[Any]]) -> None:
+    words = sorted({_word(value) for own in values.values() for value in own})
+    width = 0.8 / len(values)
+    for place, (split, own) in enumerate(values.items()):
+        shares = [sum(_word(value) == word for value in own) / max(len(own), 1) for word in words]
+        at = np.arange(len(words)) + width * (place - (len(values) - 1) / 2)
+        axes.bar(at, shares, width, color=COLOURS[place % 4], alpha=0.35 if place == 0 else 0.8, label=split)
+    axes.set_xticks(range(len(words)), [word.replace("_", "\n") for word in words])
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _marker(place: int) -> dict[str, Any]:
+    return {"linestyle": "", "marker": MARKERS[place % 4], "color": COLOURS[place % 4], "markeredgewidth": 0}
+
+
+def _add_legend(figure: Figure, axes: Axes, n_splits: int) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=n_splits, frameon=False, fontsize=9)

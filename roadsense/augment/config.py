@@ -1,0 +1,93 @@
+"""What dataset to make: the settings of a generation."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from roadsense.augment.draws.ranges import VariationRanges, read_ranges
+from roadsense.errors import InputError
+
+WIDE_FACTOR = 1.5
+"""How much wider than the others' the ranges of the split eval_wide are."""
+
+_LEAST = {"seed": 0, "n_train": 1, "n_eval": 1, "n_eval_wide": 0, "workers": 0, "max_refusals_per_base": 0}
+_LEAST |= {"n_shards": 1, "shard": 0}
+_NO_SETTINGS = ("base_dir", "output_dir", "workers", "ranges_file", "n_shards", "shard", "shards")
+
+
+@dataclass(frozen=True)
+class GenConfig:
+    """What dataset to make. The same seed and base files give the same dataset, byte for byte."""
+
+    base_dir: Path = Path("scenarios/base")
+    """Folder of base scenarios: every folder with a .sumocfg below it is one."""
+    output_dir: Path = Path("scenarios/dataset_v1")
+    """Folder to make; must not exist, or be empty. A run that was ended goes on if it is started again."""
+    seed: int = 0
+    """Seed of every draw."""
+    n_train: int = 80
+    """Scenarios to train on, dealt evenly to the bases."""
+    n_eval: int = 20
+    """Held-out scenarios, dealt evenly to the bases."""
+    n_eval_wide: int = 0
+    """Further held-out scenarios, in eval_wide, from ranges 1.5 times as wide."""
+    hold_out_base: str | None = None
+    """Name of a base that gives all held-out scenarios, and none to train on."""
+    ego: str | None = None
+    """Id of the ego in the bases, where it isn't V001; with `convoy`."""
+    convoy: tuple[str, ...] = ()
+    """Ids of the cars ahead of it, going forward."""
+    workers: int = 0
+    """Proofs run at the same time; 0: one for each core. The dataset doesn't depend on it."""
+    max_refusals_per_base: int = 50
+    """Draws of one base that may fail their proof before the whole is given up."""
+    min_split_distance: float = 0.15
+    """Least distance of a held-out draw to the train draws of its base: root mean square over the levels of what is
+    varied, each counted once, ranges scaled to 1."""
+    ranges_file: Path | None = None
+    """TOML file with ranges by the names of the options below; an option given here wins over it."""
+    n_shards: int = 1
+    """Machines that prove a share of the draws each. With more than one, `output_dir` becomes such a share."""
+    shard: int = 0
+    """Which of them this is, from 0."""
+    shards: tuple[Path, ...] = ()
+    """Folders of all shares, to make the dataset of; the other settings are those they were made with."""
+    ranges: tyro.conf.OmitArgPrefixes[VariationRanges] = field(default_factory=VariationRanges)
+    """What is varied, and how far."""
+
+    def __post_init__(self) -> None:
+        """Refuses settings that cannot give a dataset, and reads the file of ranges.
+
+        Raises:
+            InputError: naming the setting, what was expected and what came.
+        """
+        for name, lowest in _LEAST.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < lowest:
+                raise InputError(f"{name}: expected a whole number of {lowest} or more, got {value!r}.")
+        if not 0.0 <= self.min_split_distance < 0.4:
+            raise InputError(
+                f"min_split_distance: expected 0 to 0.4 (random draws are about 0.4 apart), "
+                f"got {self.min_split_distance}."
+            )
+        if self.shard >= self.n_shards or (self.shards and self.n_shards > 1):
+            raise InputError(
+                f"shard: expected a number below n_shards, and no shards to put together, got {self.shard} of "
+                f"{self.n_shards} and {len(self.shards)} shards."
+            )
+        object.__setattr__(self, "convoy", tuple(self.convoy))
+        if bool(self.ego) != bool(self.convoy):
+            raise InputError(f"ego and convoy: expected both or none, got {self.ego!r} and {self.convoy}.")
+        if self.ranges_file is not None:
+            object.__setattr__(self, "ranges", read_ranges(Path(self.ranges_file), self.ranges))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that decides over the dataset besides the base files."""
+        return {name: value for name, value in asdict(self).items() if name not in _NO_SETTINGS}
+
+    def split_ranges(self, split: str) -> VariationRanges:
+        """Returns the ranges that a split's draws come from."""
+        return self.ranges.widened(WIDE_FACTOR) if split == "eval_wide" else self.ranges

@@ -1,0 +1,1 @@
+"""What is varied and over which ranges: draws of every level, as data."""

@@ -1,0 +1,153 @@
+"""Over which range everything is varied: fields with names, from the command line, a notebook or a TOML file."""
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from roadsense.envs.radio.presets import PRESETS
+from roadsense.errors import InputError
+
+Range = tuple[float, float]
+
+LIMITS: Mapping[str, Range] = {
+    "density": (0.01, 10.0),
+    "speed_mean": (0.2, 2.0),
+    "sigma": (0.0, 1.0),
+    "tau": (0.2, 5.0),
+    "accel": (0.2, 5.0),
+    "decel": (0.2, 2.0),
+    "min_gap": (0.2, 5.0),
+    "convoy_shift_s": (-3600.0, 3600.0),
+    "heavy_share": (0.0, 10.0),
+    "friction": (0.2, 1.0),
+    "convoy_size": (2, 100),
+    "convoy_spacing": (0.2, 5.0),
+    "speed_dev": (0.0, 0.5),
+    "convoy_speed_dev": (0.0, 0.5),
+    "background_shift_s": (0.0, 3600.0),
+}
+"""The widest that each range may be."""
+
+
+@dataclass(frozen=True)
+class VariationRanges:
+    """Lowest and highest value of everything that is varied."""
+
+    density: Range = (0.7, 1.3)
+    """Factor on each flow's rate; the word sparse, medium or dense is the third of this range."""
+    sigma: Range = (0.0, 0.5)
+    """Imperfection of each vehicle type's drivers; the ego's own type is left alone."""
+    speed_mean: Range = (0.8, 1.2)
+    """Mean speedFactor of each type; the word cautious, normal or aggressive is the third of this range."""
+    speed_dev: Range = (0.05, 0.15)
+    """Standard deviation of speedFactor within a background type."""
+    convoy_speed_dev: Range = (0.0, 0.03)
+    """The same within the convoy, whose cars share one mean: a wider one tears the convoy apart."""
+    speed_cut: float = 0.2
+    """speedFactor is cut off this far below and above its mean."""
+    background_shift_s: Range = (0.0, 10.0)
+    """Seconds by which a flow begins later, at most its own mean headway; the same for single vehicles."""
+    convoy_shift_s: Range = (-3.0, 3.0)
+    """Seconds by which the convoy as a whole departs later."""
+    tau: Range = (0.9, 1.3)
+    """Factor on each type's desired time headway; the ego's own type is left alone, here and in the next three."""
+    accel: Range = (0.85, 1.15)
+    """Factor on each type's acceleration."""
+    decel: Range = (0.85, 1.15)
+    """Factor on each type's comfortable deceleration, at most its emergencyDecel."""
+    min_gap: Range = (0.8, 1.3)
+    """Factor on each type's gap at standstill."""
+    heavy_share: Range = (0.5, 1.5)
+    """Factor on the share of trucks and buses; the total rate stays."""
+    friction: Range = (0.7, 1.0)
+    """Friction of a wet road, 1 is dry: in SUMO it lowers how fast vehicles drive, not how hard they can brake."""
+    wet_share: float = 0.3
+    """Share of the scenarios whose road is wet; the others' friction is left alone."""
+    convoy_size: tuple[int, int] = (3, 6)
+    """Cars of the convoy: some are dropped from its front or added there, as far as the base allows."""
+    convoy_spacing: Range = (0.9, 1.2)
+    """Factor on the distances between the convoy's cars at departure; the ego's place stays."""
+    v2v: tuple[str, ...] = ("ideal", "esp_now", "bursty", "blocked_antenna")
+    """Names of the radios dealt to the scenarios; none: nothing is said about the radio."""
+    level_spread: float = 0.25
+    """How far single flows and types may lie from the scenario's level, as a share of the range."""
+
+    def __post_init__(self) -> None:
+        """Refuses ranges that SUMO or the words could make nothing of.
+
+        Raises:
+            InputError: naming the range, what was expected and what came.
+        """
+        for name, limits in LIMITS.items():
+            value = _as_tuple(getattr(self, name))
+            _check_range(name, value, limits)
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "v2v", _as_tuple(self.v2v))
+        _check_presets(self.v2v)
+        if not all(isinstance(size, int) for size in self.convoy_size):
+            raise InputError(f"convoy_size: expected two whole numbers, got {self.convoy_size}.")
+        for name, highest in {"level_spread": 0.5, "wet_share": 1.0, "speed_cut": 2.0}.items():
+            if not _is_number(getattr(self, name)) or not 0.0 <= getattr(self, name) <= highest:
+                raise InputError(f"{name}: expected 0 to {highest:g}, got {getattr(self, name)}.")
+        if not self.speed_cut < self.speed_mean[0]:
+            raise InputError(
+                f"speed_cut: expected 0 or more and less than the lowest speed_mean, "
+                f"{self.speed_mean[0]}, so that every speedFactor is positive; got {self.speed_cut}."
+            )
+
+    def widened(self, factor: float) -> "VariationRanges":
+        """Returns ranges wider by a factor around their middles, within `LIMITS`; a range of one value stays."""
+        wide: dict[str, Any] = {}
+        for name, (lowest, highest) in LIMITS.items():
+            low, high = getattr(self, name)
+            middle, half = (low + high) / 2, (high - low) / 2 * factor
+            ends = max(lowest, middle - half), min(highest, middle + half)
+            wide[name] = tuple(map(round, ends)) if name == "convoy_size" else tuple(round(end, 6) for end in ends)
+        low, high = wide["speed_mean"]
+        wide["speed_mean"] = (max(low, min(self.speed_mean[0], self.speed_cut + 0.05)), high)
+        return replace(self, **wide)
+
+
+def read_ranges(path: Path, given: VariationRanges) -> VariationRanges:
+    """Returns the ranges of a TOML file; one that `given` has other than by default wins over the file's.
+
+    Raises:
+        InputError: if there is no such file, it is no TOML, or a key or value in it is not one of a range.
+    """
+    names = sorted(field.name for field in fields(VariationRanges))
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"ranges_file: expected a TOML file of ranges, got {path}: {error}.") from error
+    unknown = sorted(found.keys() - set(names))
+    if unknown:
+        raise InputError(f"{path}: expected keys of {', '.join(names)}; got {', '.join(unknown)}. Correct the key.")
+    default = VariationRanges()
+    own = {name: getattr(given, name) for name in names if getattr(given, name) != getattr(default, name)}
+    try:
+        return VariationRanges(**(found | own))
+    except InputError as error:
+        raise InputError(f"{path}: {error} Known keys: {', '.join(names)}.") from error
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value  # as JSON, TOML and notebooks give it
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_range(name: str, value: Any, limits: Range) -> None:
+    numbers = isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))
+    if not numbers or not limits[0] <= value[0] <= value[1] <= limits[1]:
+        raise InputError(f"{name}: expected (lowest, highest) within {limits[0]:g} to {limits[1]:g}, got {value}.")
+
+
+def _check_presets(names: Any) -> None:
+    unknown = not isinstance(names, tuple) or [name for name in names if name not in PRESETS]
+    if unknown or len(set(names)) < len(names):
+        raise InputError(f"v2v: expected different names of {sorted(PRESETS)}, got {names}.")

@@ -1,0 +1,1 @@
+"""Draws written into the files of a scenario, one edit a function."""

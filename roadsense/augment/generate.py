@@ -1,0 +1,136 @@
+"""Base scenarios -> dataset: draw, write, simulate, split."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from roadsense.augment.bases.base import Base, read_bases
+from roadsense.augment.bases.convoy_naming import ConvoyNaming
+from roadsense.augment.bases.offers import add_offers
+from roadsense.augment.config import GenConfig
+from roadsense.augment.proof.proving import fill_dataset
+from roadsense.augment.proof.shards import OUTCOMES, SCENARIOS, Shard, hash_scenario, take_shards, write_shard
+from roadsense.augment.proof.working_folder import clear_strays, hold_working_folder, refuse_existing, release
+from roadsense.errors import GateError, InputError
+from roadsense.scenarios.dataset import SCHEMA_VERSION, Dataset, compute_digest, current_versions, write_manifest
+from roadsense.scenarios.records import ScenarioRecord
+
+if TYPE_CHECKING:
+    from roadsense.episodes.difficulty import Difficulty
+
+
+def generate_dataset(config: GenConfig) -> Dataset:
+    """Makes a dataset and returns it. It appears in `output_dir` when it is complete, and not before.
+
+    A run that was ended, in whichever way, goes on from its last proven scenario if it is started again with the same
+    settings and base files, and ends in the same dataset.
+
+    Raises:
+        DatasetError: if `output_dir` is already something, or being made by another run.
+        InputError: if there is no base of the name `hold_out_base`, or no other.
+        ScenarioError: if there is no base scenario or one is broken.
+        GateError: if too many draws of one base are refused.
+    """
+    output_dir = Path(config.output_dir)
+    refuse_existing(output_dir)
+    bases = _read_bases(config)
+    hashes = {base.name: base.hash_files() for base in bases}
+    with hold_working_folder(output_dir, _key(config, hashes)) as working:
+        refuse_existing(output_dir)  # another run may have ended before this one got here
+        try:
+            folder = _make_dataset(working, bases, hashes, config)
+        except GateError:
+            release(working)
+            raise
+        folder.rename(output_dir)
+        release(working)
+    return Dataset.open(output_dir)
+
+
+def prove_shard(config: GenConfig) -> Path:
+    """Proves one machine's share of the draws and returns its folder, `output_dir`; `generate_dataset` takes them all.
+
+    Raises:
+        DatasetError: if `output_dir` is already something, or being made by another run.
+        InputError: see `generate_dataset`, as for the other errors.
+    """
+    output_dir = Path(config.output_dir)
+    refuse_existing(output_dir)
+    bases = _read_bases(config)
+    key = _key(config, {base.name: base.hash_files() for base in bases})
+    with hold_working_folder(output_dir, key) as working:
+        _make_folders(working)
+        records, _ = fill_dataset(working, bases, config)
+        difficulty = _measure(working / SCENARIOS, records, config, known={})
+        write_shard(working, Shard(key, config.shard, config.n_shards, difficulty))
+        working.rename(output_dir)
+    return output_dir
+
+
+def _make_folders(working: Path) -> None:
+    for name in (SCENARIOS, OUTCOMES):
+        (working / name).mkdir(exist_ok=True)
+    clear_strays(working / SCENARIOS)
+
+
+def _key(config: GenConfig, hashes: Mapping[str, Any]) -> str:
+    # Of Python, releases of one minor version make the same dataset: an image's and a laptop's need not be the same.
+    versions = {**current_versions(), "python": "{}.{}".format(*sys.version_info)}
+    content = [SCHEMA_VERSION, versions, config.settings, hashes]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _read_bases(config: GenConfig) -> list[Base]:
+    widest = config.split_ranges("eval_wide") if config.n_eval_wide else config.ranges
+    naming = ConvoyNaming(config.ego, config.convoy) if config.ego else None
+    bases = [add_offers(base, config.ranges) for base in read_bases(Path(config.base_dir), widest, naming)]
+    names = [base.name for base in bases]
+    if config.hold_out_base is not None and (config.hold_out_base not in names or len(names) < 2):
+        raise InputError(f"hold_out_base: expected one of several bases, {names}; got {config.hold_out_base!r}.")
+    for base in bases:
+        for note in base.notes:
+            sys.stderr.write(f"note: {base.name}: {note}\n")
+    return bases
+
+
+def _make_dataset(
+    working: Path, bases: Sequence[Base], hashes: Mapping[str, Mapping[str, str]], config: GenConfig
+) -> Path:
+    from roadsense.augment.card.dataset_card import write_card
+
+    folder = working / SCENARIOS
+    _make_folders(working)
+    known = take_shards(working, config.shards, working.name)
+    records, refusals = fill_dataset(working, bases, config)
+    difficulty = _measure(folder, records, config, known)
+    records = [replace(record, difficulty=difficulty[hash_scenario(record)]) for record in records]
+    dataset = Dataset(
+        folder=folder,
+        digest=compute_digest(config.settings, records),
+        settings=config.settings,
+        bases=hashes,
+        scenarios=tuple(records),
+        refusals=refusals,
+        notes={base.name: base.notes for base in bases if base.notes},
+        ranges_toml=config.ranges_file.read_text(encoding="utf-8") if config.ranges_file else None,
+        versions=current_versions(),
+    )
+    write_manifest(dataset)
+    write_card(folder)
+    return folder
+
+
+def _measure(
+    folder: Path, records: Sequence[ScenarioRecord], config: GenConfig, known: Mapping[str, "Difficulty"]
+) -> dict[str, "Difficulty"]:
+    """Returns how hard the scenarios are, by `hash_scenario`; what is known is not driven again."""
+    from roadsense.episodes.difficulty import measure_difficulty
+
+    missing = {hash_scenario(record): folder / record.config for record in records}
+    missing = {key: path for key, path in missing.items() if key not in known}
+    rows = measure_difficulty(list(missing.values()), config.workers) if missing else []
+    return {**known, **dict(zip(missing, rows, strict=True))}

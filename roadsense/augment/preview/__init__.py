@@ -1,0 +1,1 @@
+"""What a draw would do, shown before a dataset is generated."""

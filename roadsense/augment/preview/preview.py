@@ -1,0 +1,125 @@
+"""A chosen draw before it is made: drawn at once, simulated in a process of its own, kept if it pleases."""
+
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from roadsense.augment.bases.base import Base, read_bases
+from roadsense.augment.bases.convoy_naming import ConvoyNaming
+from roadsense.augment.bases.offers import add_offers
+from roadsense.augment.config import GenConfig
+from roadsense.augment.draws.chosen_draw import ChosenDraw, draw_chosen, fit_to_ranges
+from roadsense.augment.draws.variations import Variation
+from roadsense.augment.preview.expected_traffic import RoadNetwork, expect_traffic
+from roadsense.augment.preview.preview_plots import DrawnDraw, PreviewPicture
+from roadsense.augment.preview.simulate_draw import simulate_draw
+from roadsense.augment.proof.additions import Addition, add_scenario
+from roadsense.episodes.record import take_trajectory
+from roadsense.episodes.trajectory import Trajectory
+from roadsense.errors import InputError
+from roadsense.pictures.road import RoadMap
+from roadsense.scenarios.dataset import Dataset
+from roadsense.scenarios.records import ScenarioRecord
+from roadsense.utils.worker_processes import ignore_interrupts, start_pool
+
+MAX_DURATION_S = 60
+
+
+class DrawPreview:
+    """Draws, simulates and adds chosen draws; what a base needs for it is read once.
+
+    Args:
+        config: of the dataset that draws are previewed for, and may be added to.
+
+    Raises:
+        ScenarioError: if there is no base scenario or one is broken.
+    """
+
+    def __init__(self, config: GenConfig):
+        self.config = config
+        naming = ConvoyNaming(config.ego, config.convoy) if config.ego else None
+        bases = read_bases(Path(config.base_dir), config.ranges, naming)
+        self.bases: dict[str, Base] = {base.name: add_offers(base, config.ranges) for base in bases}
+        self._pool: ProcessPoolExecutor | None = None
+        self._picture = lru_cache(maxsize=8)(self._make_picture)
+        self._network = lru_cache(maxsize=8)(self._read_network)
+
+    def fit(self, base: str, **values: Any) -> ChosenDraw:
+        """Returns the choice nearest to these values that the base and the ranges allow."""
+        return fit_to_ranges(values, self._base(base).traffic, self.config.ranges)
+
+    def draw(self, base: str, chosen: ChosenDraw) -> Variation:
+        """Returns the draw that a choice stands for.
+
+        Raises:
+            InputError: if there is no such base, or a value lies outside its range.
+        """
+        return draw_chosen(chosen, self._base(base).traffic, self.config.ranges)
+
+    def paint(self, base: str, chosen: ChosenDraw, after_s: float) -> bytes:
+        """Returns the picture of a draw, a PNG, some seconds after its convoy's departure; takes about 0.1 s."""
+        return self._picture(base).paint(self._see(base, chosen, after_s))
+
+    def plot(self, base: str, chosen: ChosenDraw, after_s: float) -> Figure:
+        """Returns the same picture as a figure of its own."""
+        return self._make_picture(base).show(self._see(base, chosen, after_s))
+
+    def start_simulation(self, base: str, chosen: ChosenDraw, duration_s: int = 30) -> Future[Trajectory]:
+        """Simulates a draw in a worker process, with its radio and without assist or hazard; a crash stays there.
+
+        Raises:
+            InputError: if there is no such base, a value lies outside its range, or the duration is none.
+        """
+        if not 1 <= duration_s <= MAX_DURATION_S:
+            raise InputError(f"duration_s: expected 1 to {MAX_DURATION_S}, got {duration_s}.")
+        work = self._base(base), self.draw(base, chosen), chosen.seed, duration_s
+        try:
+            return self._workers().submit(simulate_draw, *work)
+        except BrokenProcessPool:  # the last simulation took its process with it
+            self.close()
+            return self._workers().submit(simulate_draw, *work)
+
+    def simulate(self, base: str, chosen: ChosenDraw, duration_s: int = 30) -> Trajectory:
+        """Simulates a draw and returns the episode.
+
+        Raises:
+            InputError: as `start_simulation`.
+            SimulationError: if SUMO refuses the draw, fails in it or crashes.
+        """
+        return take_trajectory(self.start_simulation(base, chosen, duration_s))
+
+    def add(self, base: str, chosen: ChosenDraw, split: str) -> tuple[Dataset, ScenarioRecord]:
+        """Adds a draw to the dataset with its values; see `add_scenario`."""
+        return add_scenario(self.config.output_dir, self.config.base_dir, Addition(base, chosen, split))
+
+    def close(self) -> None:
+        """Ends the worker process."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+    def _workers(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._pool = start_pool(1, [simulate_draw.__module__], ignore_interrupts)
+        return self._pool
+
+    def _base(self, name: str) -> Base:
+        if name not in self.bases:
+            raise InputError(f"Expected a base of {', '.join(self.bases)}, got {name!r}.")
+        return self.bases[name]
+
+    def _see(self, base: str, chosen: ChosenDraw, after_s: float) -> DrawnDraw:
+        variation = self.draw(base, chosen)
+        traffic = expect_traffic(self.bases[base], self._network(base), variation, after_s)
+        return DrawnDraw(base, variation, traffic, after_s)
+
+    def _read_network(self, base: str) -> RoadNetwork:
+        return RoadNetwork(self._base(base).scenario.network_path)
+
+    def _make_picture(self, base: str) -> PreviewPicture:
+        road = RoadMap.read(self._base(base).scenario.network_path)
+        return PreviewPicture(self.bases[base], road, self.config.ranges)

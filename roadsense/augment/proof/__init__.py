@@ -1,0 +1,1 @@
+"""Generate, simulate, accept or draw again: until every place of a dataset is filled."""

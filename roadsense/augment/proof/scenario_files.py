@@ -1,0 +1,105 @@
+"""A draw of a base scenario, written as files."""
+
+import shutil
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from pathlib import Path
+
+from roadsense.augment.bases.base import Base, vehicles
+from roadsense.augment.bases.offers import convoy_cars
+from roadsense.augment.draws.variations import FlowDraw, Variation
+from roadsense.augment.edits.edits import Edit, set_attribute, shift_seconds
+from roadsense.augment.edits.friction import speed_share
+from roadsense.augment.edits.network_files import write_wet_network
+from roadsense.augment.edits.vary_convoy import vary_convoy
+from roadsense.augment.edits.vary_types import vary_types
+from roadsense.scenarios.flows import find_rate_attribute, format_scaled_rate
+from roadsense.scenarios.route_files import sort_by_departure
+from roadsense.scenarios.scenario import CONFIG_NAME
+from roadsense.utils.xml_files import write_xml
+
+_SPEED_DECIMALS = 2
+
+
+def write_scenario(base: Base, variation: Variation, folder: Path) -> tuple[Edit, ...]:
+    """Writes a draw of a base as a folder that plain `sumo -c` runs; returns what differs."""
+    scenario = base.scenario
+    source = scenario.config_path.parent
+    routes, edits = vary_routes(base, variation)
+    for path in scenario.additional_paths:
+        _copy(path, folder / path.relative_to(source))
+    for name, root in routes:
+        sort_by_departure(root)
+        write_xml(root, folder / name)
+    network = scenario.network_path
+    edits += _write_network(network, folder / network.relative_to(source), variation.levels["friction"])
+    config = base.read_config()
+    edits.append(_vary_seed(config, variation.sumo_seed))
+    write_xml(config, folder / CONFIG_NAME)
+    return tuple(edits)
+
+
+def vary_routes(base: Base, variation: Variation) -> tuple[list[tuple[Path, ET.Element]], list[Edit]]:
+    """Returns a base's route files with a draw written into them, by path from its folder, and what differs."""
+    routes, edits = base.read_routes(), []
+    roots = [root for _, root in routes]
+    for root in roots:
+        edits += _vary_background(root, base, variation)
+    edits += vary_convoy(roots, convoy_cars(roots, base), variation)
+    edits += _slow_departures(roots, variation.levels["friction"])
+    return routes, edits
+
+
+def _vary_background(root: ET.Element, base: Base, variation: Variation) -> list[Edit]:
+    edits = []
+    for flow in root.findall("flow"):
+        if flow.get("id", "") in variation.flows:
+            edits += _vary_flow(flow, variation.flows[flow.get("id", "")])
+    edits += vary_types(root, variation)
+    for vehicle in vehicles(root, base.scenario, in_convoy=False):
+        if vehicle.get("id", "") in variation.flows:
+            edits.append(shift_seconds(vehicle, "depart", variation.flows[vehicle.get("id", "")].shift_s))
+    return edits
+
+
+def _vary_flow(flow: ET.Element, draw: FlowDraw) -> list[Edit]:
+    rate = format_scaled_rate(flow, draw.density * draw.share)
+    edit = set_attribute(flow, find_rate_attribute(flow), rate)
+    # The end moves with the begin, or a short flow would lose vehicles to its shift.
+    names = ("begin", "end") if "end" in flow.attrib else ("begin",)
+    return [edit, *(shift_seconds(flow, name, draw.shift_s) for name in names)]
+
+
+def _slow_departures(roots: Sequence[ET.Element], friction: float) -> list[Edit]:
+    # On a wet road nobody can depart at a speed that only a dry one allows.
+    edits = []
+    for element in (one for root in roots for tag in ("vehicle", "trip", "flow") for one in root.findall(tag)):
+        try:
+            speed_mps = float(element.get("departSpeed", "0"))
+        except ValueError:  # `desired` and the like heed friction themselves
+            continue
+        if friction < 1.0 and speed_mps > 0.0:
+            slower = round(speed_mps * speed_share(friction), _SPEED_DECIMALS)
+            edits.append(set_attribute(element, "departSpeed", str(slower)))
+    return edits
+
+
+def _write_network(network: Path, target: Path, friction: float) -> list[Edit]:
+    if friction == 1.0:
+        _copy(network, target)
+        return []
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_wet_network(network, target, friction)
+    return [Edit("lane", "*", "friction", "x 1", f"x {friction}")]
+
+
+def _vary_seed(config: ET.Element, seed: int) -> Edit:
+    element = config.find(".//seed")
+    if element is None:
+        element = ET.SubElement(ET.SubElement(config, "random_number"), "seed")
+    return set_attribute(element, "value", str(seed))
+
+
+def _copy(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, target)

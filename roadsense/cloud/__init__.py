@@ -1,0 +1,1 @@
+"""Folders and files in S3, and sessions with AWS. Jobs are elsewhere."""

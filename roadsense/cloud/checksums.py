@@ -1,0 +1,55 @@
+"""The SHA-256 of every file a job leaves, written where it ran and checked where it arrives."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from roadsense.errors import RoadSenseError
+from roadsense.utils.files import hash_file, write_atomically
+
+CHECKSUMS_NAME = "manifest.sha256.json"
+RESULTS = ("model", "output", "checkpoints")
+"""Folders of a job that hold results."""
+WHOLE = (".",)
+"""The folder itself, for one that is sent away by itself."""
+
+
+class TransferError(RoadSenseError):
+    """Raised when what arrived is not what was sent."""
+
+
+def write_checksums(folder: Path, below: Sequence[str] = RESULTS) -> Path:
+    """Writes the SHA-256 of each file in some folders of a folder, by its path, and returns the file's path.
+
+    `below` of `WHOLE` takes the whole folder, but the file of checksums itself.
+    """
+    target = folder / CHECKSUMS_NAME
+    files = [path for name in below for path in _files(folder / name) if path != target]
+    sums = {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
+    write_atomically(target, json.dumps(sums, indent=1) + "\n")
+    return target
+
+
+def check_checksums(folder: Path) -> int:
+    """Compares the files of a folder with the SHA-256 it came with, and returns how many there are.
+
+    Raises:
+        TransferError: naming the first files that are missing or changed; or if the sums are missing.
+    """
+    path = folder / CHECKSUMS_NAME
+    if not path.is_file():
+        raise TransferError(f"Expected {CHECKSUMS_NAME} in {folder}, found none: the job ended before it wrote it.")
+    sums: dict[str, str] = json.loads(path.read_text())
+    wrong = [
+        f"{'changed' if (folder / name).is_file() else 'missing'}: {name}"
+        for name, expected in sums.items()
+        if not (folder / name).is_file() or hash_file(folder / name) != expected
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise TransferError(f"{folder} is not what the job left: {'; '.join(wrong[:3])}{more}. Fetch it again.")
+    return len(sums)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))

@@ -1,0 +1,189 @@
+"""Many files to and from S3 at once, of which what is there already is left alone."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from roadsense.cloud.checksums import TransferError
+from roadsense.cloud.session import CONNECTIONS, make_client, translate_errors
+from roadsense.errors import InputError
+from roadsense.utils.progress import progress_bar
+
+if TYPE_CHECKING:
+    from s3transfer.futures import TransferFuture
+
+S3 = "s3://"
+ONE_PART_BYTES = 64 * 2**20
+"""Larger files are sent in parts; the ETag of a file in one part is its MD5."""
+
+
+@dataclass(frozen=True)
+class S3Place:
+    """A place in a bucket.
+
+    Attributes:
+        bucket: its name.
+        prefix: beginning of the keys, without a slash at its end; may be empty.
+    """
+
+    bucket: str
+    prefix: str
+
+    @classmethod
+    def parse(cls, url: str) -> "S3Place":
+        """Reads `s3://bucket/prefix`.
+
+        Raises:
+            InputError: if it is none.
+        """
+        bucket, _, prefix = url.removeprefix(S3).partition("/")
+        if not url.startswith(S3) or not bucket:
+            raise InputError(f"Expected s3://bucket/prefix, got {url!r}.")
+        return cls(bucket, prefix.strip("/"))
+
+    @property
+    def url(self) -> str:
+        """As `s3://bucket/prefix`."""
+        return f"{S3}{self.bucket}/{self.prefix}".rstrip("/")
+
+    def key(self, name: str) -> str:
+        """The key of a file below it."""
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+
+@dataclass(frozen=True)
+class S3File:
+    """A file in a bucket, as a listing shows it.
+
+    Attributes:
+        name: its key without the place's prefix.
+        n_bytes: its size.
+        etag: with its quotation marks.
+    """
+
+    name: str
+    n_bytes: int
+    etag: str
+
+    @property
+    def md5(self) -> str | None:
+        """Its MD5, unless it was sent in parts; of a file encrypted with a KMS key it is another value."""
+        text = self.etag.strip('"')
+        return None if "-" in text else text
+
+    def is_like(self, path: Path) -> bool:
+        """Returns whether a local file has its size and its MD5."""
+        return path.is_file() and path.stat().st_size == self.n_bytes and self.md5 == hash_md5(path)
+
+
+class S3Transfer:
+    """Moves files between a folder and a place in S3, 32 at a time.
+
+    Args:
+        place: in S3.
+        region: of AWS; by default the configured one.
+    """
+
+    def __init__(self, place: S3Place, region: str | None = None):
+        self.place = place
+        self._client = make_client("s3", region)
+
+    def list_files(self) -> dict[str, S3File]:
+        """Returns what is there, by name; folders are not listed."""
+        start = self.place.key("")
+        with translate_errors():
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.place.bucket, Prefix=start)
+            rows = [row for page in pages for row in page.get("Contents", ())]
+        files = [S3File(row["Key"].removeprefix(start), row["Size"], row["ETag"]) for row in rows]
+        return {file.name: file for file in files if file.name and not file.name.endswith("/")}
+
+    def send(self, folder: Path, names: Iterable[str]) -> None:
+        """Uploads files by their paths below a folder; one that is there is replaced."""
+        with self._manager() as manager:
+            _finish(
+                (manager.upload(str(folder / name), self.place.bucket, self.place.key(name)) for name in names),
+                f"to {self.place.url}",
+            )
+
+    def receive(self, files: Iterable[S3File], folder: Path) -> None:
+        """Downloads files into a folder. Each appears when it is whole; its bytes are compared with its MD5.
+
+        Raises:
+            TransferError: naming the first file whose content is another.
+        """
+        wanted = list(files)
+        for file in wanted:
+            _place_in(folder, file.name).parent.mkdir(parents=True, exist_ok=True)
+        with self._manager() as manager:
+            futures = (
+                manager.download(
+                    self.place.bucket,
+                    self.place.key(file.name),
+                    str(folder / file.name),
+                    subscribers=[_known(file)],
+                )
+                for file in wanted
+            )
+            _finish(futures, f"from {self.place.url}")
+
+    def _manager(self) -> Any:
+        with translate_errors():
+            from boto3.s3.transfer import TransferConfig, create_transfer_manager
+        config = TransferConfig(
+            multipart_threshold=ONE_PART_BYTES, max_concurrency=CONNECTIONS, preferred_transfer_client="classic"
+        )
+        return create_transfer_manager(self._client, config)
+
+
+def hash_md5(path: Path) -> str:
+    """Returns the MD5 of a file's content, in hexadecimal: for comparison with S3, not for security."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def find_files(folder: Path) -> dict[str, Path]:
+    """Returns the files at any depth below a folder, by their paths from it; hidden ones are left out."""
+    found = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        name.as_posix(): path for name, path in found.items() if not any(part.startswith(".") for part in name.parts)
+    }
+
+
+def select_missing(local: Mapping[str, Path], there: Mapping[str, S3File]) -> list[str]:
+    """Returns the names of the local files that S3 lacks, or has with another content."""
+    return [name for name, path in local.items() if name not in there or not there[name].is_like(path)]
+
+
+def _place_in(folder: Path, name: str) -> Path:
+    path = folder / name
+    if ".." in Path(name).parts or Path(name).is_absolute():
+        raise TransferError(
+            f"Expected files below the folder they are fetched into, got {name!r}. Nothing was written."
+        )
+    return path
+
+
+def _known(file: S3File) -> Any:
+    """Tells the transfer a file's size and ETag from the listing, which saves a request for each file."""
+    from s3transfer.subscribers import BaseSubscriber
+
+    class _Known(BaseSubscriber):
+        def on_queued(self, future: "TransferFuture", **_options: Any) -> None:
+            future.meta.provide_transfer_size(file.n_bytes)
+            future.meta.provide_object_etag(file.etag)
+
+    return _Known()
+
+
+def _finish(futures: Iterator["TransferFuture"], where: str) -> None:
+    started = list(futures)
+    if not started:
+        return
+    bar = progress_bar(len(started), where, "file")
+    with translate_errors():
+        for future in started:
+            future.result()
+            bar.update()
+    bar.close()

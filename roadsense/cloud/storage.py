@@ -1,0 +1,204 @@
+"""Datasets and job folders on S3: sent once, checked byte by byte where they arrive.
+
+A dataset lies at `<prefix>/datasets/<digest>/`, its manifest sent last: where a manifest is, the dataset is whole.
+Fetched, it appears in the cache whole or not at all, under its digest.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from roadsense.cloud.checksums import CHECKSUMS_NAME, TransferError, check_checksums
+from roadsense.cloud.s3_transfer import S3, S3File, S3Place, S3Transfer, find_files, select_missing
+from roadsense.errors import DatasetError, InputError
+from roadsense.scenarios.dataset import CARD_NAMES, MANIFEST_NAME, Dataset
+from roadsense.utils.files import hash_file
+
+CACHE_VARIABLE = "ROADSENSE_CACHE"
+DATASETS = "datasets"
+DATASET_PLACE = re.compile(r"(?P<place>s3://[^/]+/(?:.+/)?datasets/(?P<digest>[0-9a-f]{64}))(?:/(?P<rest>.*))?")
+
+
+def publish_dataset(folder: str | Path, url: str, region: str | None = None) -> str:
+    """Sends a dataset to S3, after it was checked against its manifest; files that are there already are left alone.
+
+    Args:
+        folder: of the dataset.
+        url: `s3://bucket/prefix`; it goes to `datasets/<digest>` below.
+        region: of AWS; by default the configured one.
+
+    Returns:
+        The dataset's URL, with its digest.
+
+    Raises:
+        DatasetError: if it is no dataset, or differs from its manifest.
+    """
+    folder = Path(folder)
+    check_dataset(folder)
+    dataset = Dataset.open(folder)
+    above = S3Place.parse(url)
+    transfer = S3Transfer(S3Place(above.bucket, above.key(f"{DATASETS}/{dataset.digest}")), region)
+    there = transfer.list_files()
+    names = [name for record in dataset.scenarios for name in record.files]
+    names += [name for name in CARD_NAMES if (folder / name).is_file()]
+    transfer.send(folder, select_missing({name: folder / name for name in names}, there))
+    transfer.send(folder, select_missing({MANIFEST_NAME: folder / MANIFEST_NAME}, there))
+    return transfer.place.url
+
+
+def find_dataset_url(dataset: str | None, url: str) -> str:
+    """Returns a dataset's URL on S3: its own, or for a local folder the one `publish_dataset` gives it below `url`.
+
+    Empty without a dataset.
+    """
+    if not dataset or dataset.startswith(S3):
+        return dataset or ""
+    return f"{url.rstrip('/')}/{DATASETS}/{Dataset.open(dataset).digest}"
+
+
+def fetch_dataset(url: str, cache_dir: Path | None = None, region: str | None = None) -> Path:
+    """Fetches a dataset that was published, unless the cache has it. An interrupted fetch goes on where it was.
+
+    Args:
+        url: as `publish_dataset` returned it.
+        cache_dir: where datasets are kept, by digest; by default `find_cache`.
+        region: of AWS; by default the configured one.
+
+    Returns:
+        The dataset's folder in the cache.
+
+    Raises:
+        InputError: if the URL is not that of a dataset.
+        DatasetError: if there is none, or the cached one was changed.
+        TransferError: if a file is missing, or arrived with another content than the manifest says.
+    """
+    match = DATASET_PLACE.fullmatch(url)
+    if match is None:
+        raise InputError(
+            f"Expected s3://bucket/prefix/datasets/<64 hex digits>, got {url!r}. Publish the dataset first."
+        )
+    cache = cache_dir or find_cache()
+    folder, part = cache / match["digest"], cache / f".{match['digest']}.part"
+    with _locked(cache, match["digest"]):
+        if not folder.is_dir():
+            _fetch(S3Transfer(S3Place.parse(match["place"]), region), part, match["digest"])
+            part.rename(folder)
+            return folder
+    check_dataset(folder)
+    return folder
+
+
+def find_dataset(dataset_dir: str | Path, cache_dir: Path | None = None) -> Path:
+    """Returns the local folder for a path, or for the URL of a dataset on S3 or of a folder in it."""
+    match = DATASET_PLACE.fullmatch(str(dataset_dir))
+    if match is None:
+        if str(dataset_dir).startswith(S3):
+            fetch_dataset(str(dataset_dir), cache_dir)  # says what is wrong with it
+        return Path(dataset_dir)
+    return fetch_dataset(match["place"], cache_dir) / (match["rest"] or "")
+
+
+def find_cache() -> Path:
+    """Returns the folder of cached datasets: `$ROADSENSE_CACHE`, or `roadsense` in the user's own cache."""
+    named = os.environ.get(CACHE_VARIABLE)
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return (Path(named) if named else base / "roadsense") / DATASETS
+
+
+def upload_folder(folder: str | Path, url: str, region: str | None = None) -> int:
+    """Sends every file of a folder that S3 lacks or has with another content, and returns how many it sent.
+
+    A file of checksums goes last, so that it speaks of what is there.
+    """
+    transfer = S3Transfer(S3Place.parse(url), region)
+    names = select_missing(find_files(Path(folder)), transfer.list_files())
+    last = [name for name in names if name == CHECKSUMS_NAME]
+    transfer.send(Path(folder), [name for name in names if name not in last])
+    transfer.send(Path(folder), last)
+    return len(names)
+
+
+def download_folder(url: str, folder: str | Path, region: str | None = None) -> int:
+    """Fetches every file the folder lacks or has with another content, and returns how many there were to fetch.
+
+    Each file is compared with its MD5 on S3, and, where checksums came with it, with its SHA-256.
+
+    Raises:
+        TransferError: if there is nothing, or something arrived with another content.
+    """
+    folder = Path(folder)
+    transfer = S3Transfer(S3Place.parse(url), region)
+    there = transfer.list_files()
+    if not there:
+        raise TransferError(f"Expected files at {url}, found none. Check the URL.")
+    wanted = [file for name, file in there.items() if not file.is_like(folder / name)]
+    transfer.receive(wanted, folder)
+    _refuse_changed(folder, wanted)
+    if CHECKSUMS_NAME in there:
+        check_checksums(folder)
+    return len(wanted)
+
+
+def _fetch(transfer: S3Transfer, part: Path, digest: str) -> None:
+    there = transfer.list_files()
+    if MANIFEST_NAME not in there:
+        raise DatasetError(f"Expected a dataset at {transfer.place.url}, found no {MANIFEST_NAME}. Publish it first.")
+    transfer.receive([there[MANIFEST_NAME]], part)
+    dataset = Dataset.open(part)
+    if dataset.digest != digest:
+        raise TransferError(
+            f"{transfer.place.url} holds another dataset, of digest {dataset.digest}. Publish it again."
+        )
+    expected = {name: sha for record in dataset.scenarios for name, sha in record.files.items()}
+    lost = sorted(expected.keys() - there.keys())
+    if lost:
+        raise TransferError(f"{transfer.place.url} lacks {len(lost)} files, among them {lost[0]}. Publish it again.")
+    cards = [there[name] for name in CARD_NAMES if name in there]
+    for name in find_files(part).keys() - expected.keys() - {MANIFEST_NAME, *CARD_NAMES}:
+        (part / name).unlink()  # an interrupted transfer's
+    missing = [there[name] for name, sha in expected.items() if not _has(part / name, sha)]
+    transfer.receive(missing + cards, part)
+    changed = [file.name for file in missing if not _has(part / file.name, expected[file.name])]
+    for name in changed:
+        (part / name).unlink()
+    if changed:
+        raise TransferError(f"{transfer.place.url}: {len(changed)} files were changed, among them {changed[0]}.")
+    check_dataset(part)
+
+
+def _has(path: Path, sha256: str) -> bool:
+    return path.is_file() and hash_file(path) == sha256
+
+
+def _refuse_changed(folder: Path, files: list[S3File]) -> None:
+    for file in files:
+        path = folder / file.name
+        if path.stat().st_size != file.n_bytes or (file.md5 and not file.is_like(path)):
+            path.unlink()
+            raise TransferError(f"{file.name} arrived with another content than it has on S3. Fetch it again.")
+
+
+@contextmanager
+def _locked(cache: Path, digest: str) -> Iterator[None]:
+    """Lets one process at a time fetch a dataset."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / f".{digest}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def check_dataset(folder: str | Path) -> None:
+    """Checks every file of a dataset against its manifest, and the manifest against its digest.
+
+    Raises:
+        DatasetError: if there is no dataset, or it differs.
+    """
+    from roadsense.scenarios.dataset import Dataset  # a second, which a spec without one need not wait for
+
+    differences = Dataset.open(folder).verify()
+    if differences:
+        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+        raise DatasetError(f"{folder} is not what its manifest says: {'; '.join(differences[:3])}{more}.")

@@ -1,0 +1,65 @@
+"""Settings of the environment."""
+
+from dataclasses import dataclass, field
+
+from roadsense.envs.driver_profile import DriverRanges
+from roadsense.envs.hazard import HazardRanges
+from roadsense.envs.radio.presets import V2vPreset, get_preset
+from roadsense.envs.reward import RewardWeights
+from roadsense.errors import InputError
+
+DEFAULT_V2V, SCENARIO_V2V = "esp_now", "scenario"
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """Settings of `ConvoyEnv`.
+
+    Attributes:
+        step_length_s: time between two actions, and between two radio messages of a car.
+        n_steps: steps until an episode is truncated.
+        v2v: name of the radio, see `roadsense.envs.radio.presets.PRESETS`, or a `.json` file of a fitted one, or
+            `scenario`: the one that each scenario asks for, `esp_now` where it asks for none.
+        v2v_randomised: whether each episode draws its own radio around it.
+        penetration: share of the other traffic that carries a radio, from 0 to 1; its cars take the places of `peers`
+            that the convoy leaves, the nearest first.
+        sumo_checks: whether SUMO's safe-speed check protects the ego. On, it avoids nearly every collision whatever
+            the policy does; results with it say nothing of the policy.
+        backend: `libsumo` for SUMO inside this process, `traci` for a program of its own, ten times slower; both give
+            the same episodes.
+        watch_behind: whether the car behind the ego is watched, for the outcome's `follower_min_ttc_s`.
+        step_info: whether every step's `info` holds the figures of the step; without, only the last one's `outcome`.
+        hazards: what a hazard is drawn from.
+        drivers: what the ego's driver is drawn from.
+        weights: of the reward's terms.
+    """
+
+    step_length_s: float = 0.1
+    n_steps: int = 500
+    v2v: str = DEFAULT_V2V
+    v2v_randomised: bool = True
+    penetration: float = 0.0
+    sumo_checks: bool = False
+    backend: str = "libsumo"
+    watch_behind: bool = False
+    step_info: bool = True
+    hazards: HazardRanges = field(default_factory=HazardRanges)
+    drivers: DriverRanges = field(default_factory=DriverRanges)
+    weights: RewardWeights = field(default_factory=RewardWeights)
+
+    def __post_init__(self) -> None:
+        if self.n_steps < 1 or self.step_length_s <= 0:
+            raise InputError(
+                f"Expected n_steps and step_length_s above 0, got {self.n_steps} and {self.step_length_s}."
+            )
+        if not 0 <= self.penetration <= 1:
+            raise InputError(f"Expected penetration from 0 to 1, got {self.penetration}.")
+        self.find_radio(None)
+
+    def find_radio(self, asked: str | None) -> V2vPreset:
+        """Returns the radio's preset in a scenario that asks for one, or for none.
+
+        Raises:
+            InputError: if there is no such preset.
+        """
+        return get_preset((asked or DEFAULT_V2V) if self.v2v == SCENARIO_V2V else self.v2v)

@@ -1,0 +1,98 @@
+"""What is drawn at the start of an episode, all of it, so that no later step takes from the generator."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadsense.envs.config import EnvConfig
+from roadsense.envs.driver_profile import DriverProfile, draw_driver, draw_gap_errors
+from roadsense.envs.hazard import Hazard, draw_hazard
+from roadsense.envs.observation import MAX_PEERS
+from roadsense.envs.radio.channel import V2vChannel
+from roadsense.envs.radio.presets import V2vPreset, get_preset, randomise
+from roadsense.errors import InputError
+from roadsense.scenarios.scenario import Scenario
+
+MAX_SUMO_SEED = 2**31 - 1 - 100
+RESET_OPTIONS = ("scenario", "hazard", "driver", "v2v")
+
+
+@dataclass(frozen=True)
+class EpisodeDraw:
+    """The random side of one episode.
+
+    Attributes:
+        sumo_seed: of the simulation.
+        driver: who drives the ego.
+        gap_errors: how that driver misjudges the gap, see `draw_gap_errors`.
+        hazard: which car ahead brakes hard and when, or None.
+        radio: the V2V preset in force.
+        channel: the radio with all its draws.
+        salt: what decides which other cars carry a radio.
+    """
+
+    sumo_seed: int
+    driver: DriverProfile
+    gap_errors: NDArray[np.float64]
+    hazard: Hazard | None
+    radio: V2vPreset
+    channel: V2vChannel
+    salt: int
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what `info` tells of it after a reset."""
+        return {"sumo_seed": self.sumo_seed, "driver": self.driver, "hazard": self.hazard, "v2v": self.radio}
+
+
+def check_options(options: dict[str, Any]) -> None:
+    """Checks the options of a reset.
+
+    Raises:
+        InputError: for an unknown option, or a value of another type than the class `ConvoyEnv` documents.
+    """
+    if not set(options) <= set(RESET_OPTIONS):
+        raise InputError(f"Expected reset options of {RESET_OPTIONS}, got {sorted(options)}.")
+    if not isinstance(options.get("hazard"), bool | Hazard | None):
+        raise InputError(f"Expected the option hazard to be True, False or a Hazard, got {options['hazard']!r}.")
+    if not isinstance(options.get("v2v"), str | V2vPreset | None):
+        raise InputError(f"Expected the option v2v to be a preset or the name of one, got {options['v2v']!r}.")
+    if not isinstance(options.get("driver"), DriverProfile | None):
+        raise InputError(f"Expected the option driver to be a DriverProfile, got {options['driver']!r}.")
+
+
+def draw_episode(
+    rng: np.random.Generator, config: EnvConfig, scenario: Scenario, options: dict[str, Any]
+) -> EpisodeDraw:
+    """Returns everything random of an episode.
+
+    It takes the same draws in the same order whatever the options are, so that episodes of one seed can be compared.
+
+    Args:
+        rng: the environment's generator.
+        config: settings.
+        scenario: what is driven.
+        options: checked options of the reset.
+    """
+    n_draws, n_ahead = config.n_steps + 1, len(scenario.convoy_ids) - 1
+    sumo_seed, salt = (int(seed) for seed in rng.integers(MAX_SUMO_SEED, size=2))
+    driver = draw_driver(rng, config.drivers)
+    gap_errors = draw_gap_errors(rng, n_draws, config.drivers.gap_error_std, config.step_length_s)
+    forced = options.get("hazard")
+    if isinstance(forced, Hazard) and not 0 <= forced.car < n_ahead:
+        raise InputError(f"Expected the hazard's car from 0 to {n_ahead - 1}, got {forced.car}.")
+    hazard = draw_hazard(rng, config.hazards, n_ahead, forced)
+    usual = config.find_radio(scenario.v2v)
+    radio = randomise(usual, rng)
+    if not config.v2v_randomised:
+        radio = usual
+    if isinstance(asked := options.get("v2v"), V2vPreset):
+        radio = asked
+    elif asked:
+        radio = get_preset(asked)
+    n_peers = MAX_PEERS if config.penetration else min(n_ahead, MAX_PEERS)
+    channel = V2vChannel(radio, n_peers, n_draws, config.step_length_s, rng)
+    if "driver" in options:
+        driver, gap_errors = options["driver"], np.ones(1)
+    return EpisodeDraw(sumo_seed, driver, gap_errors, hazard, radio, channel, salt)

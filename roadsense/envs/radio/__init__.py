@@ -1,0 +1,1 @@
+"""The radio between cars: channel, presets, equipped cars, logs of real hardware and radios fitted to them."""

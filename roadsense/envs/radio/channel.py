@@ -1,0 +1,143 @@
+"""The radio between the cars: messages are lost, in bursts, come late, and say things with noise.
+
+Every equipped car sends its state at every step. All random draws of an episode are made at its start, as arrays over
+all cars and steps; the steps themselves are plain arithmetic, which for the few cars of a convoy is two to four times
+as fast as array operations over them.
+
+Loss follows Gilbert's two-state model ("Capacity of a burst-noise channel", 1960): in the bad state every message is
+lost, in the good state none; the way into the bad state depends on the distance, the way out on the mean burst.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from roadsense.envs.radio.presets import DISTANCE_EDGES_M, V2vPreset
+from roadsense.envs.world import State
+
+DELIVERED, LOST = 1, 2
+"""What became of a message; 0 where none was sent."""
+
+Message = tuple[int, float, float, float, float, float]
+"""The step at which it was sent, and the state it tells of."""
+
+
+class V2vChannel:
+    """What the ego hears of its peers over one episode.
+
+    Attributes:
+        messages: newest message heard from each peer, as (step at which it was sent, x, y, speed, acceleration,
+            heading), or None if none was heard yet.
+        stale_steps: a message sent longer ago than this many steps is to be forgotten.
+        step_length_s: time between two messages of a car.
+
+    Args:
+        preset: the radio.
+        n_peers: cars that send.
+        n_steps: steps of the episode.
+        step_length_s: time between two messages of a car.
+        rng: generator of the episode.
+    """
+
+    def __init__(self, preset: V2vPreset, n_peers: int, n_steps: int, step_length_s: float, rng: np.random.Generator):
+        self.step_length_s = step_length_s
+        self.stale_steps = preset.stale_after_s / step_length_s
+        self.messages: list[Message | None] = [None] * n_peers
+        shape = (n_steps, n_peers)
+        latency_s = np.maximum(rng.normal(preset.latency_mean_s, preset.latency_std_s, shape), 0.0)
+        # A message is in the ear at the first step not before its arrival.
+        delay = np.ceil(latency_s / step_length_s - 1e-9).astype(np.intp)
+        n_slots = int(delay.max(initial=0)) + 1
+        noise_std = (
+            preset.position_std_m, preset.position_std_m, preset.speed_std_mps,
+            preset.acceleration_std_mps2, preset.heading_std_rad,
+        )  # fmt: skip
+        # Flat: thousands of small lists would set off Python's garbage collector in every episode.
+        self._noise = (rng.standard_normal((*shape, 5)) * noise_std).ravel().tolist()
+        self._chance = rng.uniform(size=shape).ravel().tolist()
+        self._slot = ((np.arange(n_steps)[:, None] + delay) % n_slots).ravel().tolist()
+        self._inbox: list[list[Message | None]] = [[None] * n_peers for _ in range(n_slots)]
+        self._was_lost = [False] * n_peers
+        self._fates = bytearray(n_steps * n_peers)
+        self._stay_lost = 1 - 1 / preset.burst_mean
+        get_lost = [(1 - self._stay_lost) * share / (1 - share) for share in preset.loss]
+        self._squared_edges = [edge**2 for edge in DISTANCE_EDGES_M]
+        self._near, self._middle, self._far, self._beyond = get_lost
+        self._squared_range = preset.range_m**2
+
+    def exchange(self, step: int, states: Sequence[State | None], ego_xy_m: tuple[float, float]) -> None:
+        """Sends every peer's state of this step, and hears what arrives by now.
+
+        Args:
+            step: step of the episode, counted from 0, once each in order.
+            states: true state of each peer; None for a peer that is gone.
+            ego_xy_m: position of the ego.
+        """
+        was_lost, (ego_x_m, ego_y_m) = self._was_lost, ego_xy_m
+        chance, noise, slots, inbox, fates = self._chance, self._noise, self._slot, self._inbox, self._fates
+        near_m2, middle_m2, far_m2 = self._squared_edges
+        draw = step * len(was_lost) - 1
+        for peer, state in enumerate(states):
+            draw += 1
+            if state is None:
+                was_lost[peer] = True
+                continue
+            x_m, y_m, speed_mps, acceleration_mps2, heading_rad = state
+            squared_m2 = (x_m - ego_x_m) ** 2 + (y_m - ego_y_m) ** 2
+            if was_lost[peer]:
+                threshold = self._stay_lost
+            elif squared_m2 < middle_m2:
+                threshold = self._near if squared_m2 < near_m2 else self._middle
+            else:
+                threshold = self._far if squared_m2 < far_m2 else self._beyond
+            if chance[draw] < threshold or squared_m2 >= self._squared_range:
+                was_lost[peer] = True
+                fates[draw] = LOST
+                continue
+            was_lost[peer] = False
+            fates[draw] = DELIVERED
+            dx_m, dy_m, dv_mps, da_mps2, dh_rad = noise[5 * draw : 5 * draw + 5]
+            # Of two messages for one step the later sent replaces the other.
+            inbox[slots[draw]][peer] = (
+                step, x_m + dx_m, y_m + dy_m, speed_mps + dv_mps, acceleration_mps2 + da_mps2, heading_rad + dh_rad
+            )  # fmt: skip
+        self._hear(inbox[step % len(inbox)])
+
+    def count_messages(self, until_step: int) -> tuple[int, int]:
+        """Returns how many messages of the steps before this one were delivered, and how many were lost."""
+        sent = self._fates[: until_step * len(self.messages)]
+        return sent.count(DELIVERED), sent.count(LOST)
+
+    def silence_s(self, peer: int, step: int) -> float:
+        """Returns how old the newest message from a peer is; 0 if none was heard, or it is to be forgotten."""
+        message = self.messages[peer]
+        if message is None or step - message[0] > self.stale_steps:
+            return 0.0
+        return (step - message[0]) * self.step_length_s
+
+    def delivery_steps(self, step: int) -> list[int | None]:
+        """Returns for each peer the step at which its message of this step is heard, -1 if lost, None if none was sent.
+
+        Args:
+            step: one that was exchanged already.
+        """
+        first, n_slots = step * len(self.messages), len(self._inbox)
+        steps: list[int | None] = []
+        for draw in range(first, first + len(self.messages)):
+            fate, delay = self._fates[draw], (self._slot[draw] - step) % n_slots
+            steps.append((step + delay if fate == DELIVERED else -1) if fate else None)
+        return steps
+
+    def forget(self, peer: int) -> None:
+        """Forgets a peer and its messages on the way: another car takes its place."""
+        self.messages[peer], self._was_lost[peer] = None, False
+        for arriving in self._inbox:
+            arriving[peer] = None
+
+    def _hear(self, arrived: list[Message | None]) -> None:
+        messages = self.messages
+        for peer, message in enumerate(arrived):
+            if message is not None:
+                heard = messages[peer]
+                if heard is None or message[0] > heard[0]:
+                    messages[peer] = message

@@ -1,0 +1,1 @@
+"""SUMO behind one door: in this process, or over a socket."""

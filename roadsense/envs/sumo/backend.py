@@ -1,0 +1,66 @@
+"""What the door to SUMO needs of the two ways to reach it, and the choice between them."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from roadsense.envs.sumo.in_process import LibsumoBackend
+from roadsense.errors import InputError
+
+BACKENDS = ("libsumo", "traci")
+
+
+class SumoBackend(Protocol):
+    """One simulation, wherever it runs. Both ways give the same trajectories.
+
+    Attributes:
+        ERRORS: what `load`, `advance` and the readings raise when SUMO refuses or stops.
+        NOT_THERE: what a reading raises of a vehicle that SUMO does not know.
+        vehicle: readings and commands of vehicles, under SUMO's names for them.
+        lane: readings of lanes.
+        simulation: readings of the whole.
+    """
+
+    ERRORS: tuple[type[Exception], ...]
+    NOT_THERE: type[Exception]
+    vehicle: Any
+    lane: Any
+    simulation: Any
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a simulation is loaded."""
+
+    def claim(self) -> None:
+        """Checks that there is room for this simulation."""
+
+    def load(self, arguments: Sequence[str]) -> None:
+        """Replaces the simulation, or starts the first."""
+
+    def advance(self, time_s: float, /) -> None:
+        """Steps to a simulation time; 0 means one step."""
+
+    def close(self) -> None:
+        """Ends the simulation, if there is one. May be called again."""
+
+
+def make_backend(name: str, step_length_s: float, gui: bool = False) -> SumoBackend:
+    """Returns a way to SUMO. Nothing starts before its first `load`.
+
+    Args:
+        name: `libsumo` is SUMO in this process, fast and one at a time; `traci` is a program of its own, as many as
+            wanted, some three times slower.
+        step_length_s: length of a simulation step.
+        gui: whether to open SUMO's window, which only the program has.
+
+    Raises:
+        InputError: for another name, or a window inside this process.
+    """
+    if name not in BACKENDS:
+        raise InputError(f"Expected a backend of {BACKENDS}, got {name!r}.")
+    if gui and name != "traci":
+        raise InputError(f"Expected backend='traci' to watch SUMO's window, got {name!r}.")
+    if name == "libsumo":
+        return LibsumoBackend()
+    from roadsense.envs.sumo.over_socket import TraciBackend  # no training needs it
+
+    return TraciBackend(step_length_s, gui)

@@ -1,0 +1,110 @@
+"""SUMO inside this process: the fast way, with room for one simulation."""
+
+import ctypes
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+import libsumo
+from libsumo import _libsumo
+
+from roadsense.errors import SimulationError
+
+READINGS = (
+    "getAcceleration", "getAngle", "getFollower", "getIDList", "getLaneID", "getLanePosition", "getLeader", "getMinGap",
+    "getNextLinks", "getPosition", "getSpeed", "getSpeedWithoutTraCI", "setSpeed",
+)  # fmt: skip
+"""What is called of a vehicle in every step."""
+
+
+class DirectVehicle(libsumo.vehicle):
+    """Vehicles without the Python function that libsumo puts before each of its own, which takes half the time."""
+
+
+for _name in READINGS:
+    setattr(DirectVehicle, _name, staticmethod(getattr(_libsumo, f"vehicle_{_name}")))
+
+
+class DirectSimulation(libsumo.simulation):
+    """The simulation, in the same way."""
+
+    getCollidingVehiclesIDList = staticmethod(_libsumo.simulation_getCollidingVehiclesIDList)
+
+
+class LibsumoBackend:
+    """A simulation in this process; see `roadsense.envs.sumo.backend.SumoBackend`.
+
+    libsumo holds one simulation a process and lets a second one silently replace the first; so a second one is
+    refused while one is open.
+    """
+
+    ERRORS: tuple[type[Exception], ...] = (libsumo.TraCIException, libsumo.FatalTraCIError)
+    """The second is no kind of the first: SUMO stops the simulation with it."""
+    NOT_THERE = libsumo.TraCIException
+
+    vehicle = DirectVehicle
+    lane, simulation = libsumo.lane, DirectSimulation
+    advance = staticmethod(_libsumo.simulation_step)
+
+    _owner: ClassVar["LibsumoBackend | None"] = None
+
+    def __init__(self) -> None:
+        self.is_open = False
+
+    def claim(self) -> None:
+        """Checks that the process has room for this simulation.
+
+        Raises:
+            SimulationError: if another one is open in it.
+        """
+        if LibsumoBackend._owner not in (None, self):
+            raise SimulationError(
+                "A simulation is already open in this process, and libsumo has room for one. "
+                "Close it first, or open this one in a process of its own."
+            )
+
+    def load(self, arguments: Sequence[str]) -> None:
+        """Replaces the simulation, or starts the first; one that fails to load is open until `close`.
+
+        Args:
+            arguments: SUMO's command line.
+        """
+        was_open, self.is_open = self.is_open, True
+        LibsumoBackend._owner = self
+        if was_open:
+            libsumo.load(arguments)
+        else:
+            keep_xml_parser()
+            libsumo.start(["sumo", *arguments])
+
+    def close(self) -> None:
+        """Ends the simulation, if there is one. May be called again."""
+        if self.is_open:
+            libsumo.close()
+            self.is_open = False
+            LibsumoBackend._owner = None
+
+
+@cache
+def keep_xml_parser() -> bool:
+    """Keeps SUMO's XML parser ready from one load to the next; returns whether that was possible.
+
+    SUMO ends the parser, Xerces-C++, with every simulation, and Xerces then builds its Unicode tables anew: 2.8 of the
+    5 ms of a load (libsumo 1.28). `XMLPlatformUtils::Initialize` and `Terminate` count their calls, so one more
+    `Initialize` keeps the tables. Where libsumo brings no Xerces of its own, as it does in its wheels for Linux, loads
+    stay as they are.
+    """
+    wheel = Path(libsumo.__file__).parents[1] / "libsumo.libs"
+    initialize = "_ZN11xercesc_3_216XMLPlatformUtils10InitializeEPKcS2_PNS_12PanicHandlerEPNS_13MemoryManagerE"
+    for library in wheel.glob("libxerces-c-3*.so"):
+        with suppress(OSError, AttributeError):
+            function = getattr(ctypes.CDLL(str(library)), initialize)
+            function.argtypes, function.restype = (
+                [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p],
+                None,
+            )
+            function(b"en_US", None, None, None)  # Xerces' own default
+            return True
+    return False

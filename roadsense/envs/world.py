@@ -1,0 +1,46 @@
+"""The world as a step of the environment reads it: states of vehicles, the road ahead, who is ahead and behind."""
+
+import math
+from typing import NamedTuple
+
+State = tuple[float, float, float, float, float]
+"""x and y in m, speed in m/s, acceleration in m/s2, heading in rad (0 is east, counter-clockwise)."""
+
+
+class RoadAhead(NamedTuple):
+    """What the road asks of a driver.
+
+    Attributes:
+        limit_mps: speed limit here.
+        stop_m: distance to the next stop line that is closed (red, or others have the right of way), or infinity.
+        yellow_m: distance to the next stop line with a yellow light, or infinity.
+        lower_limit_mps: the lowest limit in sight below `limit_mps`, or `limit_mps`.
+        lower_limit_m: distance to where it begins, or infinity.
+    """
+
+    limit_mps: float
+    stop_m: float = math.inf
+    yellow_m: float = math.inf
+    lower_limit_mps: float = math.inf
+    lower_limit_m: float = math.inf
+
+
+class Leader(NamedTuple):
+    """The vehicle ahead; `NO_LEADER` if there is none. `gap_m` is bumper to bumper along the lane."""
+
+    gap_m: float = math.inf
+    speed_mps: float = math.inf
+    acceleration_mps2: float = 0.0
+
+
+NO_LEADER = Leader()
+
+
+class Follower(NamedTuple):
+    """The vehicle behind; `NO_FOLLOWER` if there is none. `gap_m` is bumper to bumper along the lane."""
+
+    gap_m: float = math.inf
+    speed_mps: float = 0.0
+
+
+NO_FOLLOWER = Follower()

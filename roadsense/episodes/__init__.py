@@ -1,0 +1,1 @@
+"""Episodes of the environment: planned, run, recorded, replayed."""

@@ -1,0 +1,149 @@
+"""How hard a scenario is: what one standard driver makes of one standard hazard in it, with no assist.
+
+Driver, hazard and seed are the same everywhere, so that only the scenario differs. The measure is the smallest time to
+collision, as in Minderhoud and Bovy, "Extended time-to-collision measures for road traffic safety assessment", 2001.
+"""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roadsense.envs.config import EnvConfig
+from roadsense.envs.convoy_env import ConvoyEnv
+from roadsense.envs.driver_profile import DriverProfile
+from roadsense.envs.hazard import Hazard
+from roadsense.errors import SimulationError
+from roadsense.utils.progress import progress_bar
+from roadsense.utils.worker_processes import start_pool
+
+STANDARD_DRIVER = DriverProfile(
+    reaction_time_s=1.2, time_headway_s=1.1, minimum_gap_m=2.5, speed_factor=1.05, max_deceleration_mps2=7.0
+)
+"""Reacts as the environment's drivers do on average, but keeps more distance than they: with their headways this driver
+collides in half of all scenarios, and a measure that is zero for half of them tells nothing of the harder ones."""
+
+STANDARD_HAZARD = Hazard(car=0, onset_s=8.0, deceleration_mps2=6.0, final_speed_share=0.0, hold_s=3.0)
+"""The ego's direct leader in the convoy brakes to standstill. If it is slower than 5 m/s at the onset, waiting at a
+light, say, it brakes as soon as it is faster."""
+
+STANDARD_SEED = 0
+WINDOW_S = 10.0
+"""How long after the hazard's onset is looked at: braking from 30 m/s and the stand take 8 s."""
+
+DECIMALS = 3
+_CONFIG = EnvConfig(v2v="muted", v2v_randomised=False)
+_NO_ASSIST = np.zeros(1, np.float32)
+
+Difficulty = dict[str, float | None]
+
+
+def measure_difficulty(config_paths: Sequence[Path], workers: int = 0) -> list[Difficulty]:
+    """Drives each scenario once, in worker processes, and returns how hard each is, in the order given.
+
+    The car ahead of the ego counts, whichever it is: where traffic has cut in, that needn't be the one that brakes.
+
+    Args:
+        config_paths: `.sumocfg` of each scenario.
+        workers: processes; 0: one for each core. The figures don't depend on it.
+
+    Returns:
+        For each scenario, over `WINDOW_S` from the hazard's onset, all finite or None:
+
+        - `hazard_onset_s`: when the leader began to brake, after the episode's start; None if it never did, because
+          it was never faster than 5 m/s from 8 s on or left the road. Then every figure but `collision` is None.
+        - `min_ttc_s`: the smallest time to collision, smaller is harder; None also if the ego never approached a car.
+        - `min_gap_m`: the smallest gap, 0 at contact; None also if there never was a car ahead.
+        - `impact_speed_mps`: speed difference at a collision with the car ahead, else 0.
+        - `collision`: 1 if the ego collided, else 0.
+
+    Raises:
+        ScenarioError: if a scenario cannot be opened.
+        SimulationError: naming the scenario, if SUMO refuses it, fails in it or crashes.
+    """
+    paths = list(config_paths)
+    n_workers = max(1, min(workers or os.cpu_count() or 1, len(paths)))
+    found: list[Difficulty] = []
+    with progress_bar(len(paths), "measuring difficulty", "scenario") as bar:
+        try:
+            for difficulty in _measure_in_processes(paths, n_workers):
+                found.append(difficulty)
+                bar.update()
+        except BrokenProcessPool as error:
+            raise _explain_death(paths[len(found) :]) from error
+    return found
+
+
+def _measure_in_processes(paths: Sequence[Path], n_workers: int) -> Iterator[Difficulty]:
+    # libsumo holds one simulation a process, so none is opened in this one.
+    with start_pool(n_workers, [__name__]) as pool:
+        yield from pool.map(_measure, paths)
+
+
+def _explain_death(suspects: Sequence[Path]) -> SimulationError:
+    # A broken pool doesn't say who broke it, so one process does all that is left in turn: it stops at the culprit.
+    n_well = 0
+    try:
+        for _ in _measure_in_processes(suspects, 1):
+            n_well += 1
+    except BrokenProcessPool:
+        path = suspects[n_well]
+        return SimulationError(f"{path}: SUMO crashed in it and took its process along. Leave the scenario out.")
+    return SimulationError(
+        f"A worker process died at one of {len(suspects)} scenarios, {suspects[0]} the first, yet one process alone "
+        "drives all of them. Memory may have run out: give fewer workers."
+    )
+
+
+_env: ConvoyEnv | None = None
+
+
+def _measure(config_path: Path) -> Difficulty:
+    global _env
+    if _env is None:  # one environment a process: to load a scenario takes 3 ms, to start SUMO far more
+        _env = ConvoyEnv([config_path], config=_CONFIG)
+    return _drive(_env, config_path)
+
+
+def _drive(env: ConvoyEnv, config_path: Path) -> Difficulty:
+    options = {"scenario": config_path, "hazard": STANDARD_HAZARD, "driver": STANDARD_DRIVER}
+    env.reset(seed=STANDARD_SEED, options=options)
+    onset_s, seen = math.inf, []
+    for step in range(_CONFIG.n_steps):
+        _, _, terminated, truncated, info = env.step(_NO_ASSIST)
+        if "error" in info:
+            raise SimulationError(f"{config_path}: SUMO failed in it: {info['error']}")
+        if "gap_m" not in info:  # the ego reached the end of its route
+            break
+        time_s = step * _CONFIG.step_length_s
+        if info["hazard_active"]:
+            onset_s = min(onset_s, time_s)
+        if onset_s < math.inf or terminated:
+            seen.append(info)
+        if terminated or truncated or time_s >= onset_s + WINDOW_S:
+            break
+    return _judge(onset_s, seen)
+
+
+def _judge(onset_s: float, seen: Sequence[dict[str, Any]]) -> Difficulty:
+    collided = bool(seen) and bool(seen[-1]["collision"])
+    if onset_s == math.inf:
+        nothing: Difficulty = dict.fromkeys(("hazard_onset_s", "min_ttc_s", "min_gap_m", "impact_speed_mps"))
+        return nothing | {"collision": float(collided)}
+    last = seen[-1]
+    ahead = collided and last["gap_m"] <= 0.5
+    return {
+        "hazard_onset_s": round(onset_s, DECIMALS),
+        "min_ttc_s": _finite(min(info["ttc_s"] for info in seen)),
+        "min_gap_m": _finite(max(0.0, min(info["gap_m"] for info in seen))),
+        "impact_speed_mps": _finite(max(0.0, last["speed_mps"] - last["leader_speed_mps"])) if ahead else 0.0,
+        "collision": float(collided),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return round(float(value), DECIMALS) if math.isfinite(value) else None

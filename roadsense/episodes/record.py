@@ -1,0 +1,150 @@
+"""Recording an episode while a controller drives it."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sumolib
+
+from roadsense.envs.config import EnvConfig
+from roadsense.envs.convoy_env import ConvoyEnv
+from roadsense.envs.step_info import Snapshot
+from roadsense.episodes.plan import Plan, reset_options
+from roadsense.episodes.run import as_batch
+from roadsense.episodes.trajectory import EGO_SERIES, Trajectory
+from roadsense.errors import SimulationError
+from roadsense.policies.rules import Controller
+from roadsense.scenarios.scenario import open_scenario
+
+
+def record_trajectory(
+    plan: Plan, controller: Controller, env_config: EnvConfig | None = None, description: str = ""
+) -> Trajectory:
+    """Drives a planned episode and returns all of it.
+
+    It opens a simulation of its own: call it in a process that has none.
+
+    Args:
+        plan: scenario, seed, hazard, and what its policy means for driver and radio; see `roadsense.episodes.run.Plan`.
+        controller: who acts.
+        env_config: settings of the environment.
+        description: one sentence about it; if empty, one is made.
+
+    Raises:
+        ScenarioError: if the scenario cannot be opened.
+        SimulationError: if SUMO refuses it.
+    """
+    config = replace(env_config or EnvConfig(), step_info=True, watch_behind=True)
+    with ConvoyEnv([plan.config_path], config=config) as env:
+        return record_episode(env, controller, plan, description)
+
+
+def take_trajectory(future: "Future[Trajectory]") -> Trajectory:
+    """Returns the episode that a worker process has driven.
+
+    Raises:
+        SimulationError: if SUMO crashed; and what it raised there.
+    """
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise SimulationError("The simulation's process died; notebook and kernel are unharmed. Try again.") from error
+
+
+def record_episode(env: ConvoyEnv, controller: Controller, plan: Plan, description: str = "") -> Trajectory:
+    """Drives a planned episode in an open environment with `step_info` and returns all of it."""
+    observation, drawn = env.reset(seed=plan.seed, options=reset_options(plan))
+    recorder = _Recorder(env)
+    over = False
+    info: dict[str, Any] = {}
+    while not over:
+        action = controller(as_batch(observation))[0]
+        observation, _, terminated, truncated, info = env.step(action)
+        over = terminated or truncated
+        if "gap_m" in info:  # the figures are missing when the ego has left the road or SUMO has failed
+            recorder.note({**info, "action": float(action[0])})
+    outcome = {**info["outcome"], **({"error": info["error"]} if "error" in info else {})}
+    facts = {
+        "policy": plan.policy, "seed": plan.seed, "hazard_forced": plan.hazard,
+        "drawn": _as_json(drawn), "outcome": _as_json(outcome),
+    }  # fmt: skip
+    return recorder.finish(plan, facts, description or _describe(plan, outcome))
+
+
+class _Recorder:
+    def __init__(self, env: ConvoyEnv):
+        self._env = env
+        self._ids: dict[str, int] = {}
+        self._kinds: list[tuple[str, float, float]] = []
+        self._rows: list[Snapshot] = []
+        self._ego: list[list[float]] = []
+        self.note({})
+
+    def note(self, info: Mapping[str, Any]) -> None:
+        """Notes the road as it is now, and the step's figures; none at the start."""
+        snapshot = self._env.snapshot()
+        for name in snapshot.states:
+            if name not in self._ids:
+                self._ids[name] = len(self._ids)
+                self._kinds.append(self._env.describe_vehicle(name))
+        self._rows.append(snapshot)
+        self._ego.append([float(info.get(name, np.nan)) for name in EGO_SERIES])
+
+    def finish(self, plan: Plan, facts: dict[str, Any], description: str) -> Trajectory:
+        scenario = open_scenario(plan.config_path)
+        table = np.full((4, len(self._rows), len(self._ids)), np.nan, np.float32)
+        for row, snapshot in enumerate(self._rows):
+            for name, (x_m, y_m, speed_mps, _, heading_rad) in snapshot.states.items():
+                table[:, row, self._ids[name]] = x_m, y_m, heading_rad, speed_mps
+        ego = dict(zip(EGO_SERIES, np.array(self._ego, np.float32).T.copy(), strict=True))
+        ego["speed_mps"][0] = table[3, 0, self._ids[scenario.ego_id]]
+        messages = [(self._ids[car], s.step, heard) for s in self._rows for car, heard in s.messages]
+        sender, sent, heard = np.array(messages, np.int32).reshape(-1, 3).T.copy()
+        types, lengths, widths = zip(*self._kinds, strict=True)
+        return Trajectory(
+            scenario.name, description, facts, self._env.config.step_length_s, tuple(self._ids), types,
+            np.array(lengths, np.float32), np.array(widths, np.float32), table[0], table[1], table[2], table[3], ego,
+            sender, sent, heard, *_read_road(scenario.network_path),
+        )  # fmt: skip
+
+
+def _read_road(network_path: Path) -> tuple[Any, Any, Any]:
+    """Returns the lanes' middles, their widths and the junctions' outlines."""
+    network = sumolib.net.readNet(str(network_path), withInternal=True)
+    lanes = [lane for edge in network.getEdges(withInternal=True) for lane in edge.getLanes()]
+    outlines = [node.getShape() for node in network.getNodes()]
+    widths = np.array([lane.getWidth() for lane in lanes], np.float32)
+    return (
+        tuple(_plane(lane.getShape()) for lane in lanes),
+        widths,
+        tuple(_plane(line) for line in outlines if len(line) > 2),
+    )
+
+
+def _plane(line: Iterable[Iterable[float]]) -> Any:
+    return np.array([tuple(point)[:2] for point in line], np.float32)
+
+
+def _as_json(value: Any) -> Any:
+    """Returns plain JSON values; what is not finite becomes None."""
+    if isinstance(value, Mapping):
+        return {name: _as_json(part) for name, part in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return _as_json(asdict(value))
+    if isinstance(value, tuple | list):
+        return [_as_json(part) for part in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _describe(plan: Plan, outcome: Mapping[str, Any]) -> str:
+    if outcome["collision"]:
+        end = f"collides after {outcome['duration_s']:.1f} s at {outcome['impact_speed_mps']:.1f} m/s"
+    else:
+        end = f"drives {outcome['duration_s']:.1f} s without a collision"
+    hazard = f"hazard of kind {outcome['hazard_kind']}" if outcome["hazard"] else "no hazard"
+    return f"{plan.config_path.parent.name}, seed {plan.seed}, {plan.policy}: {end}; {hazard}."

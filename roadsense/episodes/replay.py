@@ -1,0 +1,143 @@
+"""Repeats an episode of a training, exactly: `python -m roadsense.episodes.replay SCENARIO EPISODE`.
+
+The line to type stands in the report of a worker that died (`roadsense.training.vec.env.WorkerDeath`). It holds the
+settings, the state of the generator the episode was drawn from, and every action.
+"""
+
+import base64
+import binascii
+import json
+import sys
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from roadsense.envs.config import EnvConfig
+from roadsense.envs.convoy_env import ConvoyEnv
+from roadsense.errors import InputError
+from roadsense.utils.command import run_command
+from roadsense.utils.generator_state import generator_from_words
+
+
+@dataclass(frozen=True)
+class RecordedEpisode:
+    """What repeats an episode, beside its scenario.
+
+    Attributes:
+        config: settings of the environment.
+        n_scenarios: how many the environment drew from.
+        generator: state of its generator before the reset, see `roadsense.training.vec.shared.generator_words`.
+        actions: (n, 1) of all steps begun.
+    """
+
+    config: EnvConfig
+    n_scenarios: int
+    generator: tuple[int, ...]
+    actions: NDArray[np.float32]
+
+    def encode(self) -> str:
+        """Returns it as one word for a command line."""
+        facts = [_settings(self.config), self.n_scenarios, self.generator]
+        text = json.dumps(facts, separators=(",", ":")).encode()
+        return base64.urlsafe_b64encode(zlib.compress(text + b"\n" + self.actions.astype("<f4").tobytes())).decode()
+
+    @classmethod
+    def decode(cls, word: str) -> "RecordedEpisode":
+        """Returns the episode of such a word.
+
+        Raises:
+            InputError: if it is none, or was cut.
+        """
+        try:
+            text, _, actions = zlib.decompress(base64.urlsafe_b64decode(word)).partition(b"\n")
+            settings, n_scenarios, generator = json.loads(text)
+        except (ValueError, zlib.error, binascii.Error) as error:
+            raise InputError(f"Expected the episode as a report of a worker's death prints it ({error}).") from None
+        table = np.frombuffer(actions, "<f4").reshape(-1, 1)
+        return cls(_build(EnvConfig, settings), n_scenarios, tuple(generator), table)
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """Settings.
+
+    Attributes:
+        scenario: path of the `.sumocfg`.
+        episode: the word that describes the episode.
+    """
+
+    scenario: tyro.conf.Positional[Path]
+    episode: tyro.conf.Positional[str]
+
+
+def replay(scenario: Path, episode: RecordedEpisode) -> list[tuple[float, dict[str, Any]]]:
+    """Drives an episode again; returns the reward and info of every step.
+
+    Args:
+        scenario: path of its `.sumocfg`.
+        episode: the rest of it.
+
+    Raises:
+        Exception: what the environment raises, as it did the first time.
+    """
+    steps = []
+    # As many paths as there were, so that the draw of one takes as much from the generator.
+    with ConvoyEnv([scenario] * episode.n_scenarios, config=episode.config) as env:
+        env.np_random = generator_from_words(list(episode.generator))
+        env.reset(options={"scenario": scenario})
+        for action in episode.actions:
+            _, reward, terminated, truncated, info = env.step(action)
+            steps.append((float(reward), info))
+            if terminated or truncated:
+                break
+    return steps
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code: 0 also if SUMO fails as it did before, since that is what it shows."""
+    return run_command(lambda: _replay_from(tyro.cli(ReplayConfig, args=arguments, description=__doc__)))
+
+
+def _replay_from(config: ReplayConfig) -> None:
+    if not config.scenario.is_file():
+        raise InputError(f"Expected the .sumocfg of a scenario, but {config.scenario} is not there.")
+    episode = RecordedEpisode.decode(config.episode)
+    steps = replay(config.scenario, episode)
+    info = steps[-1][1] if steps else {}
+    end = info.get("error") or ("the episode ended" if "outcome" in info else "still running")
+    reward = sum(reward for reward, _ in steps)
+    sys.stdout.write(f"{len(steps)} of {len(episode.actions)} steps repeated, reward {reward:.9g}: {end}\n")
+
+
+def _settings(config: Any) -> dict[str, Any]:
+    """Returns the settings that are not the default, nested ones included."""
+    default, settings = type(config)(), {}
+    for name in (field.name for field in fields(config)):
+        value = getattr(config, name)
+        if value != getattr(default, name):
+            settings[name] = _settings(value) if is_dataclass(value) else value
+    return settings
+
+
+def _build(kind: type[Any], settings: dict[str, Any]) -> Any:
+    """Returns the configuration with those settings; the inverse of `_settings`."""
+    default, changed = kind(), {}
+    unknown = set(settings) - set(asdict(default))
+    if unknown:
+        raise InputError(f"Expected settings of {kind.__name__}, got {sorted(unknown)}: recorded by another version?")
+    for name, value in settings.items():
+        current = getattr(default, name)
+        if is_dataclass(current):
+            value = _build(type(current), value)
+        changed[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**changed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

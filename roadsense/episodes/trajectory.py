@@ -1,0 +1,158 @@
+"""A recorded episode: every vehicle, the ego's figures and every radio message, step by step.
+
+It holds all that a player needs, the road included, so it can be watched without SUMO and away from its scenario.
+Recording asks SUMO for every vehicle in every step; without it an episode pays nothing for it.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadsense.errors import InputError
+from roadsense.utils.files import write_atomically
+
+SCHEMA_VERSION = 1
+SUFFIX = ".npz"
+LOST = -1
+"""In `message_heard_step`: the message never arrives."""
+
+EGO_SERIES = (
+    "gap_m", "ttc_s", "time_headway_s", "drac_mps2", "required_mps2", "speed_mps", "leader_speed_mps",
+    "acceleration_mps2", "driver_mps2", "assist_mps2", "jerk_mps3", "hazard_active", "collision", "sumo_interventions",
+    "action",
+)  # fmt: skip
+"""What is recorded of the ego in every step: figures of `ConvoyEnv`'s info, and the action that was asked for."""
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """An episode, step by step.
+
+    Row k of every array over steps is the state after k steps, at `k * step_length_s`; row 0 is the state after the
+    reset. Lengths in m, speeds in m/s, headings in rad (0 is east, counter-clockwise).
+
+    Attributes:
+        scenario: name of the scenario.
+        description: what is shown, in one sentence.
+        facts: what was drawn and what it came to, JSON-like.
+        step_length_s: time between two rows.
+        vehicle_ids: (n,) every vehicle that was on the road, in order of appearance; the ego is `V001`.
+        vehicle_types: (n,) its type in SUMO.
+        vehicle_length_m: (n,).
+        vehicle_width_m: (n,).
+        x_m: (rows, n) middle of the front bumper, eastward; NaN while the vehicle is not on the road.
+        y_m: (rows, n) the same, northward.
+        heading_rad: (rows, n).
+        speed_mps: (rows, n).
+        ego: by the names of `EGO_SERIES`, (rows,) each; all but `speed_mps` are NaN in row 0, before the first step.
+            `assist_mps2` is a deceleration, `driver_mps2` an acceleration; times may be infinite.
+        message_sender: (m,) index into `vehicle_ids`.
+        message_sent_step: (m,) row in which it was sent.
+        message_heard_step: (m,) row in which it is heard, `LOST` if never; it may lie after the last row.
+        lanes: polyline of each lane's middle, (points, 2) each, those inside junctions included.
+        lane_width_m: (lanes,).
+        junctions: outline of each junction, (points, 2) each.
+    """
+
+    scenario: str
+    description: str
+    facts: Mapping[str, Any]
+    step_length_s: float
+    vehicle_ids: tuple[str, ...]
+    vehicle_types: tuple[str, ...]
+    vehicle_length_m: Floats
+    vehicle_width_m: Floats
+    x_m: Floats
+    y_m: Floats
+    heading_rad: Floats
+    speed_mps: Floats
+    ego: Mapping[str, Floats]
+    message_sender: Integers
+    message_sent_step: Integers
+    message_heard_step: Integers
+    lanes: tuple[Floats, ...]
+    lane_width_m: Floats
+    junctions: tuple[Floats, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the arrays over steps: the start and every complete step."""
+        return len(self.x_m)
+
+    @property
+    def time_s(self) -> NDArray[np.float64]:
+        """Time of each row since the episode's start, (rows,)."""
+        return np.arange(self.n_rows, dtype=np.float64) * self.step_length_s
+
+    def save(self, path: str | Path) -> Path:
+        """Writes it into a compressed `.npz` file, whole or not at all; returns the path.
+
+        Raises:
+            InputError: for another suffix.
+        """
+        path = _checked(path)
+        arrays: dict[str, Any] = {}
+        words: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "ego": list(self.ego)}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                arrays[field.name] = value
+            elif field.name in _POLYLINES:
+                arrays[field.name] = np.concatenate([*value, np.zeros((0, 2))]).astype(np.float32)
+                arrays[f"{field.name}_lengths"] = np.array([len(line) for line in value], np.int32)
+            elif field.name != "ego":
+                words[field.name] = value
+        arrays["ego"] = np.array(list(self.ego.values()), np.float32)
+        arrays["words"] = np.frombuffer(json.dumps(words).encode(), np.uint8)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        write_atomically(path, buffer.getvalue())
+        return path
+
+
+_POLYLINES = ("lanes", "junctions")
+_TUPLES = ("vehicle_ids", "vehicle_types")
+
+
+def load_trajectory(path: str | Path) -> Trajectory:
+    """Reads what `Trajectory.save` wrote; nothing in the file is executed.
+
+    Raises:
+        InputError: if it is not there, is no trajectory, or is of another version.
+    """
+    path = _checked(path)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+        words = json.loads(arrays.pop("words").tobytes())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"Expected a recorded episode in {path} ({error}). Record it again.") from error
+    version = words.pop("schema_version", None)
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            f"{path}: expected a recorded episode of version {SCHEMA_VERSION}, got {version!r}. Record it again."
+        )
+    for name in _POLYLINES:
+        lengths, points = arrays.pop(f"{name}_lengths"), arrays.pop(name)
+        words[name] = tuple(np.split(points, np.cumsum(lengths)[:-1])) if len(lengths) else ()
+    for name in _TUPLES:
+        words[name] = tuple(words[name])
+    words["ego"] = dict(zip(words["ego"], arrays.pop("ego"), strict=True))
+    return Trajectory(**words, **arrays)
+
+
+def _checked(path: str | Path) -> Path:
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        raise InputError(f"Expected a path that ends in {SUFFIX}, got {path}.")
+    return path

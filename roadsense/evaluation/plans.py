@@ -1,0 +1,132 @@
+"""What an evaluation drives: the held-out episodes, and the other parts that put them into proportion."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from roadsense.envs.radio.presets import V2vPreset
+from roadsense.episodes.plan import Plan
+from roadsense.scenarios.scenario import find_scenarios, open_scenario
+
+HELD_OUT, CHECKS_ON, LOSS, LATENCY = "held_out", "checks_on", "loss", "latency"
+"""The judged episodes; the same with SUMO's checks on; the same with ever worse radios."""
+SPLITS = ("train", "eval_wide")
+"""Other splits of the dataset that lie beside the judged one; each is a part by its own name."""
+LOSSES = (0.0, 0.2, 0.4, 0.6, 0.8)
+LATENCIES_S = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+CURVE_RADIO = "esp_now"
+"""The radio that is made worse where the scenarios have different ones."""
+BURST_MARGIN = 1.25
+"""A loss is reached by bursts that are at least this much longer than they must be for it."""
+MIN_BURST = 1.6
+_DOMAINS = {part: number for number, part in enumerate(SPLITS, start=0x53504C)}
+
+
+@dataclass(frozen=True)
+class PlannedEpisode:
+    """A plan, and what it is for.
+
+    Attributes:
+        part: of `HELD_OUT`, `CHECKS_ON`, `SPLITS`, `LOSS` and `LATENCY`.
+        plan: what is driven.
+        curve_value: loss or latency in s of those parts, else NaN.
+    """
+
+    part: str
+    plan: Plan
+    curve_value: float = float("nan")
+
+
+def plan_held_out(
+    paths: Sequence[Path], n_episodes: int, calm_share: float, seed: int, policies: Sequence[str]
+) -> list[PlannedEpisode]:
+    """Returns each seed of each scenario with every policy; the last seeds of each are without a hazard.
+
+    Args:
+        paths: of the scenarios.
+        n_episodes: of each.
+        calm_share: share of them, rounded, without a hazard.
+        seed: of everything random.
+        policies: who drives.
+
+    Raises:
+        ScenarioError: if a scenario cannot be opened.
+    """
+    n_hazards = n_episodes - round(calm_share * n_episodes)
+    episodes = []
+    for number, path in enumerate(paths):
+        open_scenario(path)
+        seeds = np.random.SeedSequence((seed, number)).generate_state(n_episodes).tolist()
+        for index, one in enumerate(seeds):
+            episodes += [PlannedEpisode(HELD_OUT, Plan(policy, path, one, index < n_hazards)) for policy in policies]
+    return episodes
+
+
+def with_checks(episodes: Sequence[PlannedEpisode]) -> list[PlannedEpisode]:
+    """Returns the same episodes with SUMO's checks on."""
+    return [PlannedEpisode(CHECKS_ON, replace(one.plan, sumo_checks=True)) for one in episodes]
+
+
+def plan_splits(
+    eval_dir: Path, n_episodes: int, calm_share: float, seed: int, policies: Sequence[str]
+) -> list[PlannedEpisode]:
+    """Returns episodes on the dataset's other splits, if they lie beside the judged one.
+
+    Args:
+        eval_dir: folder of the judged split.
+        n_episodes: of each split, spread over all its scenarios.
+        calm_share: share of them without a hazard.
+        seed: of everything random.
+        policies: who drives.
+    """
+    episodes = []
+    for split in SPLITS:
+        folder = eval_dir.resolve().parent / split
+        if not n_episodes or eval_dir.resolve().name == split or not any(folder.rglob("*.sumocfg")):
+            continue
+        paths = find_scenarios(folder)
+        seeds = np.random.SeedSequence((_DOMAINS[split], seed)).generate_state(n_episodes).tolist()
+        # From the whole split if there are fewer episodes than scenarios, not from its beginning.
+        places = np.arange(n_episodes) * max(1, len(paths) // n_episodes) % len(paths)
+        laps = np.arange(n_episodes) * calm_share
+        calm = np.floor(laps + calm_share) > np.floor(laps)
+        for place, one, is_calm in zip(places, seeds, calm, strict=True):
+            episodes += [PlannedEpisode(split, Plan(who, paths[place], one, not is_calm)) for who in policies]
+    return episodes
+
+
+def plan_curves(
+    held_out: Sequence[PlannedEpisode], n_episodes: int, base: V2vPreset, policies: Sequence[str]
+) -> list[PlannedEpisode]:
+    """Returns held-out episodes with a hazard again, under each radio of `LOSSES` and `LATENCIES_S`.
+
+    Args:
+        held_out: what is chosen from, evenly.
+        n_episodes: at each point and policy.
+        base: radio whose other figures stay.
+        policies: who drives.
+    """
+    chosen = [one.plan for one in held_out if one.plan.hazard and one.plan.policy == held_out[0].plan.policy]
+    if not n_episodes or not chosen:
+        return []
+    places = np.unique(np.linspace(0, len(chosen) - 1, min(n_episodes, len(chosen))).round().astype(int))
+    return [
+        PlannedEpisode(part, replace(chosen[place], policy=policy, radio=radio), value)
+        for part, value, radio in degraded_radios(base)
+        for place in places
+        for policy in policies
+    ]
+
+
+def degraded_radios(base: V2vPreset) -> Iterator[tuple[str, float, V2vPreset]]:
+    """Yields part, value and radio of each point of the curves.
+
+    The loss is the same at every distance, in bursts no longer than it needs; the latency has no jitter.
+    """
+    for loss in LOSSES:
+        burst = max(MIN_BURST, BURST_MARGIN * loss / (1 - loss))
+        yield LOSS, loss, replace(base, loss=(loss,) * 4, burst_mean=burst)
+    for latency_s in LATENCIES_S:
+        yield LATENCY, latency_s, replace(base, latency_mean_s=latency_s, latency_std_s=0.0)

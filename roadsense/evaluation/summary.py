@@ -1,0 +1,207 @@
+"""What the episodes of an evaluation add up to: a row of figures for each policy. No rate without its interval."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from roadsense.episodes.plan import BOUND, NULL_POLICIES, POLICIES
+from roadsense.utils.statistics import (
+    Interval,
+    binomial_interval,
+    bootstrap_over_groups,
+    interquartile_mean,
+    ratio_over_groups,
+)
+
+TTC_CAP_S = 10.0
+"""Larger times to collision say nothing of danger and count as this one."""
+CRITICAL_TTC_S = 1.5
+"""An episode that comes nearer to contact than this, or to contact, is unsafe (Van der Horst, 1990)."""
+ANSWER_WITHIN_S = 5.0
+"""Braking later than this after a hazard's onset is no answer to it."""
+
+HEADINGS: Mapping[str, tuple[str, str]] = {
+    "policy": ("policy", "{}"),
+    "episodes": ("episodes", "{:.0f}"),
+    "collisions": ("collisions", "{:.0f}"),
+    "collision_rate": ("rate", "{:.1%}"),
+    "collision_rate_low": ("from", "{:.1%}"),
+    "collision_rate_high": ("to", "{:.1%}"),
+    "impact_speed_mps": ("impact [m/s]", "{:.1f}"),
+    "unsafe_rate": ("unsafe", "{:.1%}"),
+    "unsafe_rate_low": ("from", "{:.1%}"),
+    "unsafe_rate_high": ("to", "{:.1%}"),
+    "hazards": ("hazards", "{:.0f}"),
+    "missed": ("missed", "{:.0f}"),
+    "assist_reaction_s": ("assist reaction [s]", "{:.2f}"),
+    "reaction_s": ("car's reaction [s]", "{:.2f}"),
+    "false_brakings_per_h": ("false brakings per h", "{:.1f}"),
+    "false_brakings_per_h_low": ("from", "{:.1f}"),
+    "false_brakings_per_h_high": ("to", "{:.1f}"),
+    "false_braking_share": ("of calm time", "{:.2%}"),
+    "stops_braked_share": ("stops braked", "{:.0%}"),
+    "min_ttc_s": ("min TTC [s]", "{:.2f}"),
+    "follower_min_ttc_s": ("behind: min TTC [s]", "{:.2f}"),
+    "max_jerk_mps3": ("max jerk [m/s3]", "{:.1f}"),
+    "time_lost_s": ("time lost [s]", "{:.2f}"),
+    "kind": ("", "{}"),
+}
+
+
+def summarise(episodes: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Returns a row of figures for each policy.
+
+    Rates are of all episodes, those without a hazard included; `hazard_collision_rate` is of those with one forced.
+    Episodes in which SUMO failed are counted in `failed` and left out of the rest. Each figure `x` has its 95 %
+    interval in `x_low` and `x_high`: exact for rates, a bootstrap over scenarios for interquartile means and for rates
+    per hour.
+
+    Args:
+        episodes: of one part of an evaluation.
+        rng: generator of the bootstrap.
+    """
+    rows = []
+    for policy in order_policies(episodes):
+        own = episodes[episodes["policy"] == policy]
+        good = complete(own)
+        row: dict[str, Any] = {"policy": policy, "kind": kind_of(policy)}
+        row |= {"episodes": len(good), "failed": len(own) - len(good), "scenarios": good["config_path"].nunique()}
+        row |= _rates(good) | _reactions(good, rng) | _calm(good, rng) | _ride(good, rng)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def kind_of(policy: str) -> str:
+    """Returns what a policy is: the judged one, a null policy, a baseline, the upper bound, or another run."""
+    if policy in NULL_POLICIES:
+        return "null policy"
+    if policy in POLICIES:
+        return {POLICIES[0]: "judged", BOUND: "upper bound"}.get(policy, "baseline")
+    return "another run"
+
+
+def order_policies(episodes: pd.DataFrame) -> list[str]:
+    """Returns the policies of a table, in the order in which they are shown."""
+    present = list(dict.fromkeys(episodes["policy"]))
+    return sorted(present, key=lambda name: POLICIES.index(name) if name in POLICIES else 0.5)
+
+
+def complete(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Returns the episodes in which SUMO did not fail."""
+    return episodes[episodes["error"] == ""]
+
+
+def write_markdown(summary: pd.DataFrame) -> str:
+    """Returns the summary as a Markdown table with readable headings, and what they mean."""
+    headings, lines = format_rows(summary)
+    table = "\n".join(f"| {' | '.join(line)} |" for line in [headings, ["---"] * len(headings), *lines])
+    return f"{table}\n\n{EXPLANATION}\n"
+
+
+EXPLANATION = (
+    "Rate: episodes with a collision, with the exact 95 % interval. Unsafe: a collision, or a time to collision below "
+    f"{CRITICAL_TTC_S:g} s. Missed: hazards the assist did not answer within {ANSWER_WITHIN_S:g} s. Reactions, times "
+    "to collision, jerk and time lost: interquartile means over episodes, their intervals (in `summary.csv`) by a "
+    "bootstrap over scenarios. Calm time: no hazard is active and comfortable braking suffices; braking in it is "
+    "false. Stops braked: ordinary stops with false braking before them. Time lost: against the driver alone over the "
+    "same way."
+)
+
+
+def format_rows(summary: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Returns headings and lines of the summary for people."""
+    columns = [name for name in HEADINGS if name in summary]
+    lines = [
+        [_format(HEADINGS[str(name)][1], value) for name, value in row.items()]
+        for row in summary[columns].to_dict("records")
+    ]
+    return [HEADINGS[name][0] for name in columns], lines
+
+
+def with_ends(name: str, interval: Interval) -> dict[str, float]:
+    """Returns an estimate and its interval as figures of a row."""
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def unsafe(rows: pd.DataFrame) -> pd.Series:
+    """Returns which episodes were unsafe: a collision, or nearer to one than `CRITICAL_TTC_S`."""
+    return rows["collision"].astype(bool) | (rows["min_ttc_s"] < CRITICAL_TTC_S)
+
+
+def _rates(rows: pd.DataFrame) -> dict[str, float]:
+    collided, forced = rows["collision"].astype(bool), rows["hazard_forced"].astype(bool)
+    struck, hazards = rows["struck_from_behind"].astype(bool), rows["hazard"].astype(bool)
+    missed = hazards & rows["assist_reaction_time_s"].isna()
+    stops, braked = int(rows["ordinary_stops"].sum()), int(rows["ordinary_stops_braked"].sum())
+    return {
+        "collisions": int(collided.sum()),
+        **with_ends("collision_rate", binomial_interval(int(collided.sum()), len(rows))),
+        **with_ends("hazard_collision_rate", binomial_interval(int((collided & forced).sum()), int(forced.sum()))),
+        "unsafe": int(unsafe(rows).sum()),
+        **with_ends("unsafe_rate", binomial_interval(int(unsafe(rows).sum()), len(rows))),
+        "struck_from_behind": int(struck.sum()),
+        "impact_speed_mps": rows.loc[collided & ~struck, "impact_speed_mps"].mean(),
+        "hazards": int(hazards.sum()),
+        "missed": int(missed.sum()),
+        **with_ends("missed_rate", binomial_interval(int(missed.sum()), int(hazards.sum()))),
+        "ordinary_stops": stops,
+        **with_ends("stops_braked_share", binomial_interval(braked, stops)),
+    }
+
+
+def _reactions(rows: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
+    """Returns reaction times; a hazard that is not answered counts as answered after `ANSWER_WITHIN_S`."""
+    hazards = rows[rows["hazard"].astype(bool)]
+    figures: dict[str, float] = {}
+    for name in ("assist_reaction", "reaction"):
+        figures |= _middle(f"{name}_s", answer_times_s(hazards[f"{name}_time_s"]), hazards, rng)
+    return figures
+
+
+def answer_times_s(times_s: pd.Series) -> pd.Series:
+    """Returns reaction times with `ANSWER_WITHIN_S` in place of those that are missing."""
+    return times_s.astype(float).fillna(ANSWER_WITHIN_S).clip(upper=ANSWER_WITHIN_S)
+
+
+def _calm(rows: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
+    calm_h = float(rows["calm_s"].sum()) / 3600
+    groups, hours = rows["config_path"], rows["calm_s"] / 3600
+    return {
+        "calm_h": calm_h,
+        "false_brakings": int(rows["false_brakings"].sum()),
+        **with_ends("false_brakings_per_h", ratio_over_groups(rows["false_brakings"], hours, groups, rng)),
+        **with_ends("false_braking_share", ratio_over_groups(rows["false_braking_s"], rows["calm_s"], groups, rng)),
+    }
+
+
+def _ride(rows: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
+    return {
+        **_middle("min_ttc_s", rows["min_ttc_s"].clip(upper=TTC_CAP_S), rows, rng),
+        **_middle("min_time_headway_s", rows["min_time_headway_s"].clip(upper=TTC_CAP_S), rows, rng),
+        **_middle("max_drac_mps2", rows["max_drac_mps2"], rows, rng),
+        **_middle("follower_min_ttc_s", rows["follower_min_ttc_s"].clip(upper=TTC_CAP_S), rows, rng),
+        **_middle("max_jerk_mps3", rows["max_jerk_mps3"], rows, rng),
+        "rms_jerk_mps3": interquartile_mean(rows["rms_jerk_mps3"]),
+        **_middle("time_lost_s", rows["time_lost_s"], rows, rng),
+        "distance_m": rows["distance_m"].mean(),
+        "messages_lost_share": _share(rows["messages_lost"].sum(), rows["messages_heard"].sum()),
+        "sumo_interventions": rows["sumo_interventions"].mean(),
+    }
+
+
+def _middle(name: str, values: pd.Series, rows: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
+    known = values.notna()
+    return with_ends(name, bootstrap_over_groups(values[known], rows.loc[known.index[known], "config_path"], rng))
+
+
+def _share(part: float, rest: float) -> float:
+    return part / (part + rest) if part + rest else math.nan
+
+
+def _format(form: str, value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "-"
+    return form.format(value)

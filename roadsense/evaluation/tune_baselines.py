@@ -1,0 +1,157 @@
+"""The search for each baseline's best settings, on train scenarios: `roadsense tune-baselines`.
+
+Each rule drives the same episodes with every setting of its grid. The best is the one with the best score: what can be
+promised of it less what it costs, as for the policies that are kept while training (`roadsense.training.heldout`), but
+counting unsafe episodes: collisions alone are too rare to tell settings apart in as few episodes.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tyro
+
+from roadsense.envs.config import EnvConfig
+from roadsense.episodes.plan import Plan
+from roadsense.episodes.run import Worker, run_plans
+from roadsense.errors import InputError
+from roadsense.evaluation.summary import unsafe
+from roadsense.policies.prediction import HeardPredictionRule
+from roadsense.policies.rules import Controller, HeardBrakingRule, HeardDracRule
+from roadsense.scenarios.scenario import find_scenarios
+from roadsense.utils.command import run_command
+from roadsense.utils.files import write_atomically
+from roadsense.utils.statistics import binomial_interval
+
+SEED_DOMAIN = 0x54554E45
+"""Sets these seeds apart from those of training and evaluation."""
+GRIDS: dict[str, tuple[Controller, dict[str, tuple[float, ...]]]] = {
+    "heard_braking_rule": (
+        HeardBrakingRule(),
+        {"threshold_mps2": (1.5, 2.0, 2.5, 3.0, 4.0), "gain": (1.0,)},
+    ),
+    "heard_drac_rule": (
+        HeardDracRule(),
+        {"threshold_mps2": (0.5, 1.0, 1.5, 2.0, 3.0), "car_length_m": (4.5,)},
+    ),
+    "heard_prediction_rule": (
+        HeardPredictionRule(),
+        {"threshold_mps2": (1.5, 2.0, 2.5, 3.0, 4.0), "margin_m": (2.0, 5.0)},
+    ),
+}
+"""By baseline: the rule with the settings that are not searched, and what is tried of the others."""
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """Settings of the search.
+
+    Attributes:
+        dataset_dir: train scenarios.
+        n_episodes: of each setting, spread over the scenarios; every fifth is without a hazard.
+        v2v: radio preset.
+        seed: of the episodes.
+        workers: worker processes; 0 for one a core.
+        output: where the table goes, Markdown; to standard output if empty.
+    """
+
+    dataset_dir: str = "scenarios/dataset_v1/train"
+    n_episodes: int = 80
+    v2v: str = "esp_now"
+    seed: int = 0
+    workers: int = 0
+    output: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.n_episodes < 1 or self.workers < 0 or self.seed < 0:
+            raise InputError(f"Expected n_episodes from 1, workers and seed from 0, got {self}.")
+
+
+def tune_baselines(config: TuneConfig) -> pd.DataFrame:
+    """Returns a row for each setting of each rule: its name, its settings, its figures and its score, the best first.
+
+    Raises:
+        ScenarioError: if there is no train scenario.
+    """
+    candidates = {name: rule for name, _, _, rule in list_settings()}
+    paths = find_scenarios(config.dataset_dir)
+    seeds = np.random.SeedSequence((SEED_DOMAIN, config.seed)).generate_state(config.n_episodes).tolist()
+    places = np.arange(config.n_episodes) * max(1, len(paths) // config.n_episodes) % len(paths)
+    plans = [
+        Plan(name, paths[place], seed, index % 5 != 4)
+        for index, (place, seed) in enumerate(zip(places, seeds, strict=True))
+        for name in candidates
+    ]
+    worker = Worker(EnvConfig(v2v=config.v2v, step_info=False), None, candidates)
+    rows = pd.DataFrame(run_plans(plans, worker, config.workers or os.cpu_count() or 1))
+    table = [
+        {"rule": rule, "settings": words, **score(rows[(rows["policy"] == name) & (rows["error"] == "")])}
+        for name, rule, words, _ in list_settings()
+    ]
+    return pd.DataFrame(table).sort_values(["rule", "score"], ascending=[True, False], ignore_index=True)
+
+
+def list_settings() -> Iterator[tuple[str, str, str, Controller]]:
+    """Yields every setting that is tried: a name of its own, the rule's, the settings in words, and the rule."""
+    for rule, (controller, grid) in GRIDS.items():
+        for values in product(*grid.values()):
+            settings = dict(zip(grid, values, strict=True))
+            words = ", ".join(f"{name} {value:g}" for name, value in settings.items())
+            yield f"{rule}: {words}", rule, words, replace(controller, **settings)  # type: ignore[type-var]
+
+
+def score(rows: pd.DataFrame) -> dict[str, float]:
+    """Returns collisions, unsafe episodes, false braking and the score of a setting.
+
+    The score is the lower bound of the share of episodes that were not unsafe (exact 95 % interval), less the share of
+    calm time braked falsely.
+    """
+    calm_s, n_unsafe = float(rows["calm_s"].sum()), int(unsafe(rows).sum())
+    rate = binomial_interval(n_unsafe, len(rows))
+    share = float(rows["false_braking_s"].sum()) / calm_s if calm_s else 0.0
+    return {
+        "episodes": len(rows), "collisions": int(rows["collision"].sum()), "unsafe": n_unsafe,
+        "unsafe_rate_low": rate.low, "unsafe_rate_high": rate.high, "false_braking_share": share,
+        "score": 1 - rate.high - share,
+    }  # fmt: skip
+
+
+def write_table(table: pd.DataFrame, config: TuneConfig) -> str:
+    """Returns the table as Markdown, with how it was made."""
+    columns = [
+        "rule",
+        "settings",
+        "episodes",
+        "collisions",
+        "unsafe",
+        "unsafe, 95 % interval",
+        "false braking",
+        "score",
+    ]
+    lines = [" | ".join(columns), " | ".join(["---"] * len(columns))]
+    for row in table.to_dict("records"):
+        ends = f"{row['unsafe_rate_low']:.1%} to {row['unsafe_rate_high']:.1%}"
+        counts = f"{row['episodes']} | {row['collisions']} | {row['unsafe']}"
+        figures = f"{counts} | {ends} | {row['false_braking_share']:.2%} | {row['score']:.3f}"
+        lines.append(f"{row['rule']} | {row['settings']} | {figures}")
+    words = f"`roadsense tune-baselines --n_episodes {config.n_episodes} --v2v {config.v2v} --seed {config.seed}`"
+    return f"Made by {words} on train scenarios.\n\n" + "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    config = tyro.cli(TuneConfig, args=arguments, prog="roadsense tune-baselines", description=__doc__)
+    return run_command(lambda: _tune_from(config))
+
+
+def _tune_from(config: TuneConfig) -> None:
+    text = write_table(tune_baselines(config), config)
+    if config.output is None:
+        sys.stdout.write(text)
+    else:
+        write_atomically(config.output, text)

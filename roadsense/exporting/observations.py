@@ -1,0 +1,110 @@
+"""Observations as a policy meets them: recorded in real episodes in which a car ahead brakes hard."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadsense.envs.config import EnvConfig
+from roadsense.envs.convoy_env import ConvoyEnv
+from roadsense.envs.observation import Observation
+from roadsense.policies.rules import Controller, HeardBrakingRule
+from roadsense.policies.trained import load_controller
+
+MIN_EPISODES = 10
+STEPS_PER_OBSERVATION = 5
+"""Steps driven for each observation kept."""
+BRAKING_SHARE = 0.5
+"""Share of the kept observations in which somebody brakes, if there are as many; beside those with extreme values."""
+MAX_SEED = 2**31 - 1
+
+
+def record_observations(
+    policy_path: Path, scenario_paths: Sequence[Path], n_observations: int, seed: int
+) -> Observation:
+    """Drives episodes with hazards over the scenarios, and returns a choice of what the ego knew in them.
+
+    Policy and heard-braking rule take turns, so that braking is met even if the policy never brakes. It starts SUMO:
+    run it in a process that has no simulation.
+
+    Args:
+        policy_path: file of the policy.
+        scenario_paths: paths of `.sumocfg` files.
+        n_observations: how many are kept, from 1.
+        seed: of everything random; the same seed gives the same observations.
+
+    Raises:
+        InputError: if the policy cannot be loaded.
+        ScenarioError: if a scenario cannot be opened.
+        SimulationError: if SUMO refuses one.
+    """
+    rng = np.random.default_rng(seed)
+    drivers: tuple[Controller, ...] = (load_controller(policy_path), HeardBrakingRule())
+    paths = [scenario_paths[index] for index in rng.permutation(len(scenario_paths))]
+    met: list[Observation] = []
+    episode = 0
+    env = ConvoyEnv(paths, config=EnvConfig(step_info=False))
+    try:
+        while episode < MIN_EPISODES or len(met) < STEPS_PER_OBSERVATION * n_observations:
+            lap, place = divmod(episode, len(paths))
+            options = {"scenario": paths[place], "hazard": True}
+            observation, _ = env.reset(seed=int(rng.integers(MAX_SEED)), options=options)
+            met.extend(_drive(env, drivers[(lap + place) % len(drivers)], _as_batch(observation)))
+            episode += 1
+    finally:
+        env.close()
+    return _choose(_join(met), n_observations, rng)
+
+
+def _drive(env: ConvoyEnv, driver: Controller, observation: Observation) -> Iterator[Observation]:
+    # Yields what each action of the episode was chosen on.
+    over = False
+    while not over:
+        yield observation
+        following, _, terminated, truncated, _ = env.step(driver(observation)[0])
+        observation, over = _as_batch(following), terminated or truncated
+
+
+def _choose(met: Observation, n_observations: int, rng: np.random.Generator) -> Observation:
+    extremes = _find_extremes(met)[:n_observations]
+    is_free, brakes = np.ones(len(met["ego"]), np.bool_), _is_braking(met)
+    is_free[extremes] = False
+    braking, calm = np.flatnonzero(brakes & is_free), np.flatnonzero(~brakes & is_free)
+    n_wanted = n_observations - len(extremes)
+    n_braking = min(len(braking), round(BRAKING_SHARE * n_wanted))
+    n_braking = max(n_braking, n_wanted - len(calm))
+    rows = [extremes, rng.choice(braking, n_braking, False), rng.choice(calm, n_wanted - n_braking, False)]
+    return take_rows(met, np.sort(np.concatenate(rows)))
+
+
+def _find_extremes(observation: Observation) -> NDArray[np.intp]:
+    # Rows with the smallest and the largest value of each field: scales are taken from them, and they are tested on.
+    peers = observation["peers"]
+    columns = np.concatenate([observation["ego"], peers.min(axis=1), peers.max(axis=1)], axis=1)
+    return np.unique(np.concatenate([columns.argmin(axis=0), columns.argmax(axis=0)]))
+
+
+def _is_braking(observation: Observation) -> NDArray[np.bool_]:
+    return (HeardBrakingRule()(observation)[:, 0] > 0) | (observation["ego"][:, 3] > 0)
+
+
+def _as_batch(observation: Observation) -> Observation:
+    return Observation(
+        ego=observation["ego"][None], peers=observation["peers"][None], peer_mask=observation["peer_mask"][None]
+    )
+
+
+def _join(observations: Sequence[Observation]) -> Observation:
+    return Observation(
+        ego=np.concatenate([one["ego"] for one in observations]),
+        peers=np.concatenate([one["peers"] for one in observations]),
+        peer_mask=np.concatenate([one["peer_mask"] for one in observations]),
+    )
+
+
+def take_rows(observation: Observation, rows: NDArray[np.intp] | slice) -> Observation:
+    """Returns some rows of a batch of observations."""
+    return Observation(
+        ego=observation["ego"][rows], peers=observation["peers"][rows], peer_mask=observation["peer_mask"][rows]
+    )

@@ -1,0 +1,43 @@
+"""The player of an episode: a page of its own that needs no server, no kernel and no network.
+
+Keys play and scrub, and the episode is told in words, too.
+"""
+
+import html
+import json
+from importlib import resources
+
+from roadsense.episodes.trajectory import Trajectory
+from roadsense.pictures.player_data import pack_episode, summarise_episode
+
+FRAME_HEIGHT_PX = 640
+"""Until the page in the frame has told its own."""
+
+SCRIPTS = ("player_scene.js", "player_strips.js", "player.js")
+
+
+def player_page(trajectory: Trajectory) -> str:
+    """Returns the player of an episode as a whole HTML page: one file to open, send or keep."""
+    files = resources.files("roadsense.pictures")
+    page = (files / "player.html").read_text(encoding="utf-8")
+    # `</script>` within a string would end the script early.
+    data = json.dumps(pack_episode(trajectory), allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+    parts = {
+        "__TITLE__": html.escape(f"Replay of {trajectory.scenario}"),
+        "__SUMMARY__": html.escape(summarise_episode(trajectory)),
+        "__SCRIPT__": "\n".join((files / name).read_text(encoding="utf-8") for name in SCRIPTS),
+        "__DATA__": data,
+    }
+    for mark, text in parts.items():
+        page = page.replace(mark, text)
+    return page
+
+
+def player_html(trajectory: Trajectory) -> str:
+    """Returns the player of an episode as a piece of HTML to put into any page, as often as wanted.
+
+    It is a frame that holds everything in itself, so several on a page don't meet.
+    """
+    page, title = html.escape(player_page(trajectory)), html.escape(f"Replay of {trajectory.scenario}")
+    style = f"width:100%;height:{FRAME_HEIGHT_PX}px;border:0"
+    return f'<iframe class="roadsense-replay" title="{title}" style="{style}" srcdoc="{page}"></iframe>'

@@ -1,0 +1,76 @@
+"""An experiment: the same training with several seeds, a run for each in one folder, and one score over all of them.
+
+Read from the folder alone, from any process, while it is trained and after.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from roadsense.runs.state import TRAINED, read_state
+
+EXPERIMENT_NAME = "experiment.json"
+MEAN_SCORE, WORST_SCORE = "experiment_score", "experiment_worst_score"
+"""Figures over an experiment's seeds: the mean of their scores on held-out scenarios, and the lowest of them."""
+
+
+def is_experiment(folder: Path) -> bool:
+    """Returns whether a folder is that of an experiment."""
+    return (folder / EXPERIMENT_NAME).is_file()
+
+
+def list_seed_folders(folder: Path) -> list[Path]:
+    """Returns the folders of an experiment's runs in the order they are trained, whether or not they have begun."""
+    settings = json.loads((folder / EXPERIMENT_NAME).read_text())
+    return [name_seed_folder(folder, seed) for seed in settings["seeds"]]
+
+
+def name_seed_folder(folder: Path, seed: int) -> Path:
+    """Returns where an experiment's run of a seed lies."""
+    return folder / f"seed_{seed}"
+
+
+def list_run_folders(folder: Path) -> list[Path]:
+    """Returns the folders of an experiment's runs that have begun; of a run its own, if it has."""
+    folders = list_seed_folders(folder) if is_experiment(folder) else [folder]
+    return [each for each in folders if (each / "config.json").is_file()]
+
+
+def find_current_folder(folder: Path) -> Path:
+    """Returns the folder of the run that is trained now: of an experiment its latest one, else the folder itself."""
+    begun = list_run_folders(folder)
+    return begun[-1] if begun else folder
+
+
+def is_trained(folder: Path) -> bool:
+    """Returns whether a run, or every run of an experiment, was trained to its end."""
+    folders = list_seed_folders(folder) if is_experiment(folder) else [folder]
+    return all((each / "config.json").is_file() and read_state(each).name == TRAINED for each in folders)
+
+
+def read_last_score(folder: Path) -> float | None:
+    """Returns the score of a run's last evaluation on held-out scenarios; None without one."""
+    path = folder / "metrics.jsonl"
+    whole = path.read_text().rpartition("\n")[0] if path.is_file() else ""
+    scores = [json.loads(line).get("eval_score") for line in whole.splitlines()]
+    known = [float(score) for score in scores if score is not None]
+    return known[-1] if known else None
+
+
+def score_seeds(scores: Sequence[float]) -> dict[str, float]:
+    """Returns an experiment's figures over the scores of its seeds, of which there is at least one."""
+    return {MEAN_SCORE: sum(scores) / len(scores), WORST_SCORE: min(scores)}
+
+
+def find_best_folder(folder: Path) -> Path:
+    """Returns the folder of an experiment's run with the best score, the first without any score; else the folder.
+
+    That choice looks at held-out scenarios, with seeds other than the final evaluation's.
+    """
+    return max(list_run_folders(folder), key=_rank, default=folder)
+
+
+def _rank(folder: Path) -> float:
+    score = read_last_score(folder)
+    return -math.inf if score is None else score

@@ -1,0 +1,106 @@
+"""How a training goes or went, as figures: its own episodes and, where there are any, the held-out ones."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from roadsense.errors import InputError
+from roadsense.pictures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, expect_columns, format_share, new_grid
+
+LEARNING_PANELS = {
+    "reward_mean": "reward per episode [-]",
+    "collision_rate": "episodes with a collision",
+    "min_ttc_median_s": "smallest TTC, median [s]",
+    "false_braking_share": "false braking in calm time",
+    "steps_per_s": "speed [steps/s]",
+}
+HELD_OUT = {
+    "collision_rate": "eval_collision_rate",
+    "min_ttc_median_s": "eval_min_ttc_median_s",
+    "false_braking_share": "eval_false_braking_share",
+}
+"""By a panel, the same figure on held-out scenarios."""
+
+MEMORY = ("memory_main_mb", "memory_workers_mb")
+HELD_OUT_INK = "#8a5f00"
+SHARES = ("collision_rate", "false_braking_share")
+LEGEND_ROOM = 0.45
+"""Added to the height of a panel for the legend above its lines."""
+
+TERM_COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)
+
+
+def plot_learning(metrics: pd.DataFrame) -> Figure:
+    """Draws how a training went: a panel for each figure there is, one for the reward's terms and one for memory.
+
+    Training is blue; orange are the same figures on held-out scenarios, collisions with their exact 95 % interval.
+
+    Args:
+        metrics: as `Run.read_metrics` gives them; columns that are missing are left out.
+    """
+    expect_columns(metrics, ["timesteps"])
+    terms = [name for name in map(str, metrics.columns) if name.startswith("term_")]
+    known = metrics.replace([np.inf, -np.inf], np.nan)
+    panels = [name for name in LEARNING_PANELS if name in known and known[name].notna().any()]
+    panels += ["memory"] * (MEMORY[0] in known) + ["terms"] * bool(terms)
+    if not panels:
+        raise InputError(f"Expected columns of {list(LEARNING_PANELS)} or term_*, got {metrics.columns.tolist()}.")
+    figure, grid = new_grid(len(panels), width=3.6, height=2.3, n_columns=3)
+    for axes, name in zip(grid, panels, strict=True):
+        if name == "terms":
+            _draw_lines(axes, known, terms, "reward terms, unweighted [-]")
+        elif name == "memory":
+            _draw_lines(axes, known, [column for column in MEMORY if column in known], "memory [MB]")
+            axes.set_ylim(bottom=0)
+        else:
+            _draw_panel(axes, known, name)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.set(xlabel="environment steps", xlim=(0, 1.03 * float(metrics["timesteps"].max())))
+    return figure
+
+
+def _draw_panel(axes: Axes, metrics: pd.DataFrame, name: str) -> None:
+    own = metrics.dropna(subset=[name])
+    # Not clipped: a line at 0 would be hidden by the axis.
+    axes.plot(own["timesteps"], own[name], color=BLUE, linewidth=1.6, marker=_marker(own), clip_on=False, zorder=3)
+    axes.set_ylabel(LEARNING_PANELS[name])
+    held_out = HELD_OUT.get(name)
+    if held_out in metrics and metrics[held_out].notna().any():
+        _draw_held_out(axes, metrics, str(held_out))
+    if name in SHARES:
+        axes.yaxis.set_major_formatter(format_share)
+    if name in (*SHARES, "steps_per_s", "min_ttc_median_s"):
+        axes.set_ylim(bottom=0)
+
+
+def _draw_held_out(axes: Axes, metrics: pd.DataFrame, name: str) -> None:
+    judged = metrics.dropna(subset=[name])
+    steps, values = judged["eval_timesteps"], judged[name]
+    low, high = f"{name}_low", f"{name}_high"
+    if low in judged and high in judged:
+        axes.vlines(steps, judged[low], judged[high], color=ORANGE, linewidth=1.4)
+    axes.plot(steps, values, color=ORANGE, linewidth=1.2, marker="o", markersize=4)
+    place: dict[str, Any] = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 7.5, "color": HELD_OUT_INK}
+    axes.annotate("held out", (float(steps.iloc[0]), float(values.iloc[0])), **place)
+
+
+def _draw_lines(axes: Axes, metrics: pd.DataFrame, names: Sequence[str], label: str) -> None:
+    for place, name in enumerate(names):
+        own = metrics.dropna(subset=[name])
+        words = name.removeprefix("term_").removeprefix("memory_").removesuffix("_mb").replace("_", " ")
+        colour = TERM_COLOURS[place % len(TERM_COLOURS)]
+        axes.plot(own["timesteps"], own[name], color=colour, label=words, linewidth=1.4, marker=_marker(own))
+    axes.set_ylabel(label)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + LEGEND_ROOM * (high - low))
+    axes.legend(loc="upper center", ncols=2, frameon=False, fontsize=7)
+
+
+def _marker(metrics: pd.DataFrame) -> str:
+    return "o" if len(metrics) < 3 else ""

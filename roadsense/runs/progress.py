@@ -1,0 +1,144 @@
+"""How far a run is, in a few figures read from its folder alone: from any process, while it runs and after."""
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from roadsense.runs.run import CHECKPOINTS, Run
+from roadsense.runs.state import RUNNING, RunState
+from roadsense.runs.stopping import CHECKPOINT_NAME, STOP_NAME
+
+PRICE_VARIABLE = "ROADSENSE_JOB_USD_PER_HOUR"
+"""Environment variable in which a job says what its machine costs an hour."""
+
+SECONDS_PER_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far a run is.
+
+    Attributes:
+        state: what it is doing.
+        timesteps: environment steps it has learned from.
+        total: steps it is to learn from.
+        latest: the newest value of every figure of its metrics, by name; those that never came are missing.
+        checkpoint_timesteps: steps of its newest checkpoint; None without one.
+        is_checkpoint_wanted: whether a checkpoint is asked for and not yet written.
+        is_stop_wanted: whether it is asked to stop.
+        usd: what its machine has cost; None if nothing is billed.
+    """
+
+    state: RunState
+    timesteps: int
+    total: int
+    latest: dict[str, float]
+    checkpoint_timesteps: int | None
+    is_checkpoint_wanted: bool
+    is_stop_wanted: bool
+    usd: float | None
+
+    @property
+    def share(self) -> float:
+        """How much of the training is done, 0 to 1."""
+        return min(self.timesteps / self.total, 1.0) if self.total else 0.0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a process is training it now."""
+        return self.state.name == RUNNING
+
+
+def read_progress(run: Run, metrics: pd.DataFrame, usd_per_hour: float | None = None) -> RunProgress:
+    """Returns how far a run is.
+
+    Args:
+        run: the run.
+        metrics: as `run.read_metrics` gives them.
+        usd_per_hour: what its machine costs; None: what `PRICE_VARIABLE` says, nothing without it.
+    """
+    latest = {str(name): _newest(metrics[name]) for name in metrics}
+    latest = {name: value for name, value in latest.items() if not math.isnan(value)}
+    price = usd_per_hour if usd_per_hour is not None else _price_here()
+    elapsed_s = latest.get("elapsed_s", 0.0)
+    return RunProgress(
+        state=run.read_state(),
+        timesteps=int(metrics["timesteps"].max()) if len(metrics) else 0,
+        total=int(run.read_config()["total_timesteps"]),
+        latest=latest,
+        checkpoint_timesteps=_newest_checkpoint(run.checkpoint_dir),
+        is_checkpoint_wanted=(run.folder / CHECKPOINT_NAME).exists(),
+        is_stop_wanted=(run.folder / STOP_NAME).exists(),
+        usd=None if price is None else price * elapsed_s / SECONDS_PER_HOUR,
+    )
+
+
+def ask_for_checkpoint(run: Run) -> None:
+    """Asks the training of a run for a checkpoint at the next rollout; it goes on as if nobody had asked."""
+    (run.folder / CHECKPOINT_NAME).touch()
+
+
+def ask_to_stop(run: Run) -> None:
+    """Asks the training of a run to stop; it writes a checkpoint and can be resumed."""
+    (run.folder / STOP_NAME).touch()
+
+
+def _newest(column: pd.Series) -> float:
+    known = pd.to_numeric(column, errors="coerce").dropna()
+    return float(known.iloc[-1]) if len(known) else math.nan
+
+
+def _newest_checkpoint(folder: Path) -> int | None:
+    names = sorted(path.stem for path in folder.glob(CHECKPOINTS))
+    return int(names[-1].rpartition("_")[2]) if names else None
+
+
+def _price_here() -> float | None:
+    try:
+        return float(os.environ[PRICE_VARIABLE])
+    except (KeyError, ValueError):
+        return None
+
+
+def describe_progress(progress: RunProgress) -> list[tuple[str, str]]:
+    """Returns the figures that people look at while a training runs, as names and words."""
+    latest = progress.latest
+    why = f" ({progress.state.reason})" if progress.state.reason else ""
+    rows = [("state", progress.state.name + why)]
+    rows.append(("steps", f"{progress.timesteps:,} of {progress.total:,} ({progress.share:.1%})"))
+    for name, (word, form) in _FIGURES.items():
+        if name in latest and not (name == "eta_s" and not progress.is_running):
+            rows.append((word, form(latest[name])))
+    if "eval_collision_rate" in latest:
+        low, high = (latest.get(f"eval_collision_rate_{end}", math.nan) for end in ("low", "high"))
+        score = f", score {latest['eval_score']:.3f}" if "eval_score" in latest else ""
+        judged = f"{latest['eval_collision_rate']:.1%} collisions ({low:.1%} to {high:.1%}){score}"
+        rows.append(("held out", f"{judged}, policy of {latest['eval_timesteps']:,.0f} steps"))
+    if "memory_main_mb" in latest:
+        memory = latest["memory_main_mb"] + latest.get("memory_workers_mb", 0.0)
+        rows.append(("memory", f"{memory:,.0f} MB"))
+    kept = progress.checkpoint_timesteps
+    rows.append(("checkpoint", "none yet" if kept is None else f"at {kept:,} steps"))
+    if progress.usd is not None:
+        rows.append(("cost so far", f"{progress.usd:.2f} USD"))
+    return rows
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+_FIGURES: dict[str, tuple[str, Any]] = {
+    "elapsed_s": ("elapsed", _duration),
+    "eta_s": ("left", _duration),
+    "steps_per_s": ("speed", "{:,.0f} steps/s".format),
+    "reward_mean": ("reward per episode", "{:.2f}".format),
+    "collision_rate": ("collisions in training", "{:.1%}".format),
+    "min_ttc_median_s": ("smallest TTC, median", lambda value: f"{value:.2f} s" if math.isfinite(value) else "none"),
+}

@@ -1,0 +1,228 @@
+"""The run folder: what is in it, making one, and opening it again from any process.
+
+A run never overwrites a run. Files appear whole: each is written beside its place and renamed into it.
+"""
+
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from roadsense.envs.observation import OBSERVATION_VERSION
+from roadsense.errors import RunError
+from roadsense.runs.state import RunState, read_state
+from roadsense.utils.files import write_atomically
+from roadsense.utils.git_state import read_git_state
+
+COMMIT_VARIABLE = "ROADSENSE_GIT_COMMIT"
+"""Set in an image, which holds no checkout: the commit it was built from."""
+JOB_PREFIX = "ROADSENSE_JOB_"
+JOB_VARIABLES = {"name": "TRAINING_JOB_NAME", "arn": "TRAINING_JOB_ARN"}
+"""Variables that tell a job what it is; those with the prefix are kept under the rest of their name."""
+CHECKPOINTS = "checkpoint_*.pt"
+"""Names of the files in a run's folder of checkpoints."""
+PACKAGES = ("roadsense", "eclipse-sumo", "libsumo", "gymnasium", "stable-baselines3", "torch", "numpy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    folder: Path
+
+    @property
+    def config_path(self) -> Path:
+        """Settings of the training, JSON."""
+        return self.folder / "config.json"
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where the run came from: data, code, versions, command. JSON."""
+        return self.folder / "manifest.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        """Progress of the training, one JSON object a line."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def model_path(self) -> Path:
+        """The trained policy, Stable-Baselines3's zip."""
+        return self.folder / "model.zip"
+
+    @property
+    def best_model_path(self) -> Path:
+        """The policy with the best score on held-out scenarios while it was trained, if it was evaluated."""
+        return self.folder / "best_model.zip"
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """Folder of the checkpoints it can be resumed from."""
+        return self.folder / "checkpoints"
+
+    @property
+    def heldout_dir(self) -> Path:
+        """Folder of the policies that were evaluated while it was trained."""
+        return self.folder / "heldout"
+
+    @property
+    def deaths_path(self) -> Path:
+        """Worker processes that died, one JSON object a line."""
+        return self.folder / "deaths.jsonl"
+
+    @property
+    def evaluation_dir(self) -> Path:
+        """Folder of the evaluation's tables and figures."""
+        return self.folder / "evaluation"
+
+    @property
+    def export_dir(self) -> Path:
+        """Folder of the exported policy."""
+        return self.folder / "export"
+
+    def read_config(self) -> dict[str, Any]:
+        """Returns the training's settings."""
+        return json.loads(self.config_path.read_text())
+
+    def read_manifest(self) -> dict[str, Any]:
+        """Returns where the run came from."""
+        return json.loads(self.manifest_path.read_text())
+
+    def read_observation_version(self) -> int:
+        """Returns the version of the observation it was trained on; 1 if that was made before versions were noted."""
+        return int(self.read_manifest().get("observation_version", 1)) if self.manifest_path.is_file() else 1
+
+    def read_metrics(self) -> pd.DataFrame:
+        """Returns the training's progress, one row per line logged; empty if there is none yet."""
+        if not self.metrics_path.is_file():
+            return pd.DataFrame()
+        # A line that is just being written has no end yet.
+        whole, _, _ = self.metrics_path.read_text().rpartition("\n")
+        return pd.read_json(io.StringIO(whole), lines=True) if whole else pd.DataFrame()
+
+    def count_timesteps(self) -> int:
+        """Returns the environment steps it has learned from, as far as they were logged."""
+        table = self.read_metrics()
+        return 0 if table.empty else int(table["timesteps"].max())
+
+    def read_state(self) -> RunState:
+        """Returns what it is doing: running, trained, stopped or failed."""
+        return read_state(self.folder)
+
+
+def create_run(folder: str | Path, config: Any, facts: Mapping[str, Any]) -> Run:
+    """Makes a new run folder with its settings and its manifest.
+
+    Args:
+        folder: must not exist, or be an empty folder.
+        config: a dataclass of JSON-like values.
+        facts: what the manifest says beside command, versions and git commit (the dataset's digest, say).
+
+    Raises:
+        RunError: if the folder holds something.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"Expected a new folder for the run, but {folder} holds something. Name another --run_dir.")
+    if not is_dataclass(config) or isinstance(config, type):
+        raise TypeError(f"Expected a dataclass, got {config!r}.")
+    run = Run(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(run.config_path, json.dumps(asdict(config), indent=2, default=str) + "\n")
+    write_atomically(run.manifest_path, json.dumps({**describe_origin(), **facts}, indent=2) + "\n")
+    return run
+
+
+def open_run(folder: str | Path, trained: bool = True) -> Run:
+    """Opens a run folder, from any process.
+
+    Args:
+        folder: of the run.
+        trained: whether it has to hold a trained policy; without, a run that is being trained is opened as well.
+
+    Raises:
+        RunError: if it is no run, or holds no policy.
+    """
+    run = Run(Path(folder))
+    if not trained and not run.config_path.is_file():
+        raise RunError(f"Expected the folder of a run with {run.config_path.name}, found none in {folder}.")
+    if trained and not run.model_path.is_file():
+        raise RunError(
+            f"Expected a run with {run.model_path.name} in {folder}, found none. Train one with `roadsense train`."
+        )
+    return run
+
+
+def refuse_other_observation(run: Run) -> None:
+    """Checks that a run's policy was trained on what the environment shows today.
+
+    Raises:
+        RunError: if it was trained on another version of the observation; the shapes may be the same all the same.
+    """
+    version = run.read_observation_version()
+    if version != OBSERVATION_VERSION:
+        raise RunError(
+            f"{run.folder}: expected a policy of observation version {OBSERVATION_VERSION}, got {version}. Train it "
+            "again, or use it with the roadsense that trained it."
+        )
+
+
+def find_runs(folder: str | Path = "runs") -> list[Run]:
+    """Returns the runs at any depth below a folder, the oldest first."""
+    paths = sorted(Path(folder).rglob("manifest.json"), key=lambda path: path.stat().st_mtime)
+    return [Run(path.parent) for path in paths if (path.parent / "config.json").is_file()]
+
+
+def open_newest_run(folder: str | Path = "runs") -> Run:
+    """Opens the newest trained run below a folder.
+
+    Raises:
+        RunError: if there is none.
+    """
+    trained = [run for run in find_runs(folder) if run.model_path.is_file()]
+    if not trained:
+        raise RunError(f"Expected a trained run below {folder}, found none. Train one with `roadsense train`.")
+    return trained[-1]
+
+
+def read_seeds(folder: str | Path) -> pd.DataFrame:
+    """Returns the progress of all runs of an experiment, one after the other, with the seed of each in `seed`."""
+    runs = [run for run in find_runs(folder) if run.metrics_path.is_file()]
+    return pd.concat([run.read_metrics().assign(seed=run.read_config()["seed"]) for run in runs], ignore_index=True)
+
+
+def describe_origin() -> dict[str, Any]:
+    """Returns what a manifest says of where something came from: command, Python, versions, git commit."""
+    state = read_git_state()
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "git_commit": state.commit or os.environ.get(COMMIT_VARIABLE),
+        "git_clean": state.is_clean,
+        "job": _read_job(),
+        "observation_version": OBSERVATION_VERSION,
+    }
+
+
+def _read_job() -> dict[str, str]:
+    """Returns what the job this process belongs to was told of itself; nothing outside of a job."""
+    facts = {name: os.environ[variable] for name, variable in JOB_VARIABLES.items() if os.environ.get(variable)}
+    told = {
+        name.removeprefix(JOB_PREFIX).lower(): value
+        for name, value in os.environ.items()
+        if name.startswith(JOB_PREFIX) and name != "ROADSENSE_JOB_ROOT" and value
+    }
+    return facts | told

@@ -1,0 +1,118 @@
+"""Follows a training from any terminal: its metrics as plain lines, until it ends."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from roadsense.runs.experiment import is_experiment, list_seed_folders
+from roadsense.runs.run import Run, open_run
+from roadsense.runs.state import RUNNING, TRAINED
+from roadsense.utils.command import run_command
+
+LOOK_EVERY_S = 0.5
+BEGIN_LIMIT_S = 30.0
+"""So long the next run of an experiment is waited for."""
+
+
+@dataclass(frozen=True)
+class WatchConfig:
+    """Settings of `roadsense watch`.
+
+    Attributes:
+        run: folder of the run, or of an experiment of several.
+        every: seconds between two lines at least; 0 for every line of its metrics.
+    """
+
+    run: tyro.conf.Positional[Path]
+    every: float = 0.0
+
+
+def follow(run: Run) -> Iterator[dict[str, Any]]:
+    """Yields each line of a run's metrics, those to come as they are written; ends when the run does."""
+    n_read = 0
+    while True:
+        is_running = run.read_state().name == RUNNING
+        text = run.metrics_path.read_text() if run.metrics_path.is_file() else ""
+        lines = text[: text.rfind("\n") + 1].splitlines()
+        for line in lines[n_read:]:
+            yield json.loads(line)
+        n_read = len(lines)
+        if not is_running:
+            return
+        time.sleep(LOOK_EVERY_S)
+
+
+def word(figures: dict[str, Any], total: int) -> str:
+    """Returns a line of metrics as people read it."""
+    parts = [f"{figures['timesteps']:>11,} steps ({figures['timesteps'] / total:.1%})"]
+    for name, form in {
+        "steps_per_s": "{:,.0f} steps/s",
+        "reward_mean": "reward {:.1f}",
+        "collision_rate": "collisions {:.1%}",
+        "min_ttc_median_s": "TTC {:.1f} s",
+        "eta_s": "{:,.0f} s left",
+    }.items():
+        if figures.get(name) is not None:
+            parts.append(form.format(figures[name]))
+    if "eval_score" in figures:
+        low, high = figures["eval_collision_rate_low"], figures["eval_collision_rate_high"]
+        parts.append(
+            f"held out at {figures['eval_timesteps']:,}: collisions {figures['eval_collision_rate']:.1%} "
+            f"({low:.1%} to {high:.1%}), score {figures['eval_score']:.3f}"
+        )
+    return "  ".join(parts)
+
+
+def watch(config: WatchConfig) -> None:
+    """Prints a run's progress until it ends, and then what became of it; of an experiment one run after the other.
+
+    Raises:
+        RunError: if the folder holds no run.
+    """
+    if not is_experiment(config.run):
+        _watch_run(open_run(config.run, trained=False), config.every)
+        return
+    for folder in list_seed_folders(config.run):
+        if not _has_begun(folder):
+            sys.stdout.write(f"{folder}: not begun\n")
+            return
+        run = open_run(folder, trained=False)
+        _watch_run(run, config.every)
+        if run.read_state().name != TRAINED:
+            return
+
+
+def _has_begun(folder: Path) -> bool:
+    """Waits for a run whose turn it is, for as long as one takes to begin."""
+    end_s = time.monotonic() + BEGIN_LIMIT_S
+    while not (folder / "config.json").is_file():
+        if time.monotonic() > end_s:
+            return False
+        time.sleep(LOOK_EVERY_S)
+    return True
+
+
+def _watch_run(run: Run, every_s: float) -> None:
+    total, next_s = run.read_config()["total_timesteps"], 0.0
+    for figures in follow(run):
+        if time.monotonic() >= next_s or "eval_score" in figures:
+            sys.stdout.write(word(figures, total) + "\n")
+            sys.stdout.flush()
+            next_s = time.monotonic() + every_s
+    state = run.read_state()
+    sys.stdout.write(f"{run.folder}: {state.name}{f' ({state.reason})' if state.reason else ''}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs `roadsense watch RUN`; Ctrl-C ends the watching, not the training."""
+    return run_command(lambda: watch(tyro.cli(WatchConfig, args=arguments, prog="roadsense watch")))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""A dataset: train and eval folders of scenarios, and a manifest that says where each came from."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from roadsense.errors import DatasetError
+from roadsense.scenarios.records import SPLITS, ScenarioRecord, read_record, take
+from roadsense.utils.files import hash_file, write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MANIFEST_NAME = "manifest.json"
+SCHEMA_VERSION = 2
+CARD_NAMES = ("README.md", "coverage.png")
+"""Files that describe a dataset and are no part of it."""
+
+_NO_PART = ("gate", "difficulty")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset as its manifest describes it.
+
+    Attributes:
+        folder: where it lies; not in the manifest.
+        digest: SHA-256 over the settings and every scenario's values and files, but not over versions and the
+            gate's measurements: two datasets with the same digest are the same.
+        settings: seed, counts and ranges it was made with.
+        bases: SHA-256 of each base scenario's files, by base and path.
+        scenarios: in the order of their numbers.
+        refusals: every draw that failed its proof: name, split, base, reasons.
+        notes: by base, what it can't offer for variation, one sentence each.
+        ranges_toml: text of the file the ranges were read from; None without one.
+        versions: of roadsense, SUMO and Python.
+    """
+
+    folder: Path
+    digest: str
+    settings: Mapping[str, Any]
+    bases: Mapping[str, Mapping[str, str]]
+    scenarios: tuple[ScenarioRecord, ...]
+    refusals: Sequence[Mapping[str, Any]]
+    notes: Mapping[str, Sequence[str]]
+    ranges_toml: str | None
+    versions: Mapping[str, str]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Dataset":
+        """Reads a dataset's manifest; `verify` compares the files with it.
+
+        Raises:
+            DatasetError: if the folder, the manifest or something in it is missing or of the wrong kind.
+        """
+        path = Path(folder) / MANIFEST_NAME
+        if not path.is_file():
+            raise DatasetError(
+                f"Expected a dataset with a {MANIFEST_NAME} in {folder}, found none. "
+                "Make one with `roadsense gen-scenarios`, or name the folder above train/ and eval/."
+            )
+        try:
+            return _read_manifest(path, json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise DatasetError(f"{path}: not JSON ({error}). Generate the dataset again.") from error
+
+    @property
+    def seed(self) -> int:
+        """The seed it was made with."""
+        return int(self.settings["seed"])
+
+    def scenario_paths(self, split: str) -> list[Path]:
+        """Returns the `.sumocfg` of each scenario of a split, in the order of their numbers.
+
+        Raises:
+            DatasetError: if there is no such split.
+        """
+        if split not in SPLITS:
+            raise DatasetError(f"Expected a split of {', '.join(SPLITS)}, got {split!r}.")
+        return [self.folder / record.config for record in self.scenarios if record.split == split]
+
+    @property
+    def min_train_distance(self) -> float | None:
+        """Least distance of a held-out draw to a train draw: root mean square of the levels, ranges scaled to 1."""
+        return min((r.train_distance for r in self.scenarios if r.train_distance is not None), default=None)
+
+    def verify(self) -> list[str]:
+        """Returns in what the files differ from the manifest, one line each; empty if in nothing."""
+        listed = {name: digest for record in self.scenarios for name, digest in record.files.items()}
+        found = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if not path.is_dir()}
+        differences = [f"missing: {name}" for name in sorted(listed.keys() - found)]
+        differences += [f"extra: {name}" for name in sorted(found - listed.keys() - {MANIFEST_NAME, *CARD_NAMES})]
+        for name in sorted(listed.keys() & found):
+            if hash_file(self.folder / name) != listed[name]:
+                differences.append(f"changed: {name}")
+        if compute_digest(self.settings, self.scenarios) != self.digest:
+            differences.append(f"changed: {MANIFEST_NAME} (its digest isn't that of what it lists)")
+        return differences
+
+    def table(self) -> "pd.DataFrame":
+        """Returns how many scenarios there are of each split, base, density word and driver word."""
+        import pandas as pd
+
+        columns = ["split", "base", "density", "driver"]
+        rows = pd.DataFrame([[getattr(record, name) for name in columns] for record in self.scenarios])
+        return rows.set_axis(columns, axis=1).value_counts(sort=False).rename("scenarios").reset_index()
+
+    def proofs(self) -> "pd.DataFrame":
+        """Returns a row for each scenario: its name, split, base and words, and what its proof measured."""
+        import pandas as pd
+
+        columns = ("name", "split", "base", "density", "driver")
+        return pd.DataFrame([{name: getattr(r, name) for name in columns} | dict(r.gate) for r in self.scenarios])
+
+
+def current_versions() -> dict[str, str]:
+    """Returns the versions of what makes datasets here."""
+    return {
+        "roadsense": version("roadsense"),
+        "sumo": version("eclipse-sumo"),
+        "python": platform.python_version(),
+    }
+
+
+def write_manifest(dataset: Dataset) -> None:
+    """Writes the manifest of a dataset whose scenarios lie in its folder."""
+    content = {name: value for name, value in asdict(dataset).items() if name != "folder"}
+    text = json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=1, allow_nan=False)
+    write_atomically(dataset.folder / MANIFEST_NAME, text + "\n")
+
+
+def compute_digest(settings: Mapping[str, Any], scenarios: Sequence[ScenarioRecord]) -> str:
+    """Returns the digest of a dataset with these settings and scenarios."""
+    records = [{name: v for name, v in asdict(record).items() if name not in _NO_PART} for record in scenarios]
+    content = {"schema_version": SCHEMA_VERSION, "settings": settings, "scenarios": records}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _read_manifest(path: Path, manifest: Any) -> Dataset:
+    found = manifest.get("schema_version") if isinstance(manifest, dict) else None
+    if found != SCHEMA_VERSION:
+        raise DatasetError(
+            f"{path}: expected schema_version {SCHEMA_VERSION}, got {found!r}. "
+            "Open it with the roadsense that made it, or generate it again."
+        )
+    settings = take(path, manifest, "settings", dict)
+    take(path, settings, "seed", int)
+    records = take(path, manifest, "scenarios", list)
+    return Dataset(
+        folder=path.parent,
+        digest=take(path, manifest, "digest", str),
+        settings=settings,
+        bases=take(path, manifest, "bases", dict),
+        scenarios=tuple(read_record(path, record) for record in records),
+        refusals=take(path, manifest, "refusals", list),
+        notes=take(path, manifest, "notes", dict),
+        ranges_toml=take(path, manifest, "ranges_toml", (str, type(None))),
+        versions=take(path, manifest, "versions", dict),
+    )

@@ -1,0 +1,101 @@
+"""What a dataset's manifest holds of one scenario, and how it is read back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from roadsense.errors import DatasetError, ScenarioError
+from roadsense.scenarios.scenario import CONFIG_NAME, ScenarioName
+
+SPLITS = ("train", "eval", "eval_wide")
+"""The folders of a dataset: to train on, held out, and held out with wider ranges (may be empty)."""
+
+
+@dataclass(frozen=True)
+class ScenarioRecord:
+    """What the manifest holds of one scenario.
+
+    Attributes:
+        name: name of its folder.
+        split: one of `SPLITS`.
+        base: the base scenario it was drawn from.
+        density: density word.
+        driver: driver word.
+        variation: every drawn value.
+        edits: every attribute that differs from the base, with its original and its new value.
+        gate: what was measured in its proof.
+        files: SHA-256 of each file, by its path from the dataset's folder.
+        train_distance: of another than a train scenario, to the nearest train scenario of its base; None without one.
+        difficulty: what a standard driver met in it, as `measure_difficulty` gives it.
+    """
+
+    name: str
+    split: str
+    base: str
+    density: str
+    driver: str
+    variation: Mapping[str, Any]
+    edits: Sequence[Mapping[str, Any]]
+    gate: Mapping[str, Any]
+    files: Mapping[str, str]
+    train_distance: float | None = None
+    difficulty: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def config(self) -> str:
+        """Path of its `.sumocfg` from the dataset's folder."""
+        return f"{self.split}/{self.name}/{CONFIG_NAME}"
+
+
+def read_record(path: Path, record: Any) -> ScenarioRecord:
+    """Returns a scenario's record from a manifest's JSON.
+
+    Raises:
+        DatasetError: naming what is missing or of the wrong kind.
+    """
+    kinds = {
+        "variation": dict,
+        "edits": list,
+        "gate": dict,
+        "files": dict,
+        "train_distance": (float, type(None)),
+        "difficulty": dict,
+    }
+    values = {
+        field.name: take(path, record, field.name, kinds.get(field.name, str)) for field in fields(ScenarioRecord)
+    }
+    read = ScenarioRecord(**values)
+    try:
+        name = ScenarioName.parse(read.name)
+    except ScenarioError as error:
+        raise DatasetError(f"{path}: {error}") from error
+    if (name.base, name.density, name.driver) != (
+        read.base,
+        read.density,
+        read.driver,
+    ) or read.split not in SPLITS:
+        raise DatasetError(f"{path}: {read.name}: its name and its values disagree. Generate the dataset again.")
+    folder = f"{read.split}/{read.name}/"
+    strays = [file for file in read.files if not file.startswith(folder) or ".." in file.split("/")]
+    if strays or read.config not in read.files:
+        raise DatasetError(
+            f"{path}: {read.name}: expected files in {folder} and among them {CONFIG_NAME}, got "
+            f"{sorted(read.files)}. Generate the dataset again."
+        )
+    return read
+
+
+def take(path: Path, record: Any, key: str, kind: Any) -> Any:
+    """Returns a value of a manifest's JSON.
+
+    Raises:
+        DatasetError: if it is missing or of another kind.
+    """
+    if not isinstance(record, dict) or not isinstance(record.get(key), kind) or (key not in record):
+        got = record.get(key) if isinstance(record, dict) else record
+        raise DatasetError(
+            f"{path}: expected {key!r} to be a {getattr(kind, '__name__', 'number or null')}, "
+            f"got {got!r:.80}. Generate the dataset again."
+        )
+    return record[key]

@@ -1,0 +1,89 @@
+"""The vehicles, flows and types of a scenario, in whichever of its files they stand."""
+
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from pathlib import Path
+
+from roadsense.errors import ScenarioError
+from roadsense.scenarios.checks import read_xml, refuse_file_names
+from roadsense.scenarios.flows import read_seconds
+
+DEFAULT_TYPE = "DEFAULT_VEHTYPE"
+"""SUMO's name for the type of a vehicle that names none; a file may define it."""
+
+_DEMAND_TAGS = ("vehicle", "trip", "flow", "vType", "vTypeDistribution")
+
+
+def read_route_files(route_paths: Iterable[Path], additional_paths: Iterable[Path]) -> list[tuple[Path, ET.Element]]:
+    """Returns the files that hold vehicles, flows or types, with their trees, in the order in which SUMO reads them.
+
+    These are the route files, and before them such additional files as hold any.
+
+    Raises:
+        ScenarioError: if a file, of these or another additional one, is missing, too large, not XML, or names
+            a further file.
+    """
+    additional = [(path, read_route_file(path)) for path in additional_paths]
+    routes = [(path, read_route_file(path)) for path in route_paths]
+    for path, root in (*additional, *routes):
+        refuse_file_names(path, root)
+    return [*((path, root) for path, root in additional if holds_demand(root)), *routes]
+
+
+def read_route_file(path: Path, comments: bool = False) -> ET.Element:
+    """Returns the tree of a route or additional file, under any root but an element of its own: as SUMO has it.
+
+    Raises:
+        ScenarioError: if it is missing, too large, not XML, or has no root around its elements.
+    """
+    root = read_xml(path, None, comments)
+    if root.tag in _DEMAND_TAGS:
+        raise ScenarioError(f"{path}: expected a root around <{root.tag}>, got none. Put it into <routes>.")
+    return root
+
+
+def holds_demand(root: ET.Element) -> bool:
+    """Tells whether a file has vehicles, flows or types."""
+    return any(root.find(tag) is not None for tag in _DEMAND_TAGS)
+
+
+def single_vehicles(root: ET.Element) -> list[ET.Element]:
+    """Returns the <vehicle> and <trip> elements of a file."""
+    return [*root.findall("vehicle"), *root.findall("trip")]
+
+
+def define_default_type(roots: list[ET.Element]) -> bool:
+    """Writes SUMO's default type into the first file if a vehicle relies on it; tells whether it did."""
+    users = [element for root in roots for element in (*single_vehicles(root), *root.findall("flow"))]
+    types = {kind.get("id") for root in roots for tag in ("vType", "vTypeDistribution") for kind in root.iter(tag)}
+    if DEFAULT_TYPE in types or all(type_of(element) != DEFAULT_TYPE for element in users):
+        return False
+    roots[0].insert(0, ET.Element("vType", {"id": DEFAULT_TYPE}))
+    return True
+
+
+def type_of(element: ET.Element) -> str:
+    """Returns the id of a vehicle's or flow's type."""
+    return element.get("type", DEFAULT_TYPE)
+
+
+def sort_by_departure(root: ET.Element) -> None:
+    """Sorts a file by time of departure; what has none stays before, and a comment with what follows it.
+
+    SUMO reads route files as it goes and drops what departs before something it has read already.
+    """
+    keys, following = [], -math.inf
+    for element in reversed(root):
+        following = following if element.tag is ET.Comment else _departure_s(element)
+        keys.append(following)
+    ordered = sorted(zip(reversed(keys), root, strict=True), key=lambda pair: pair[0])
+    root[:] = [element for _, element in ordered]
+
+
+def _departure_s(element: ET.Element) -> float:
+    attribute = "begin" if "begin" in element.attrib else "depart"
+    try:
+        return read_seconds(element, attribute) if attribute in element.attrib else -math.inf
+    except ScenarioError:
+        return -math.inf

@@ -1,0 +1,170 @@
+"""A scenario: a folder that SUMO can run, its name, and how it is opened."""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from roadsense.errors import ScenarioError
+from roadsense.scenarios.checks import CONFIG_ROOTS, INPUTS, check_network, check_options, named_files, read_xml
+from roadsense.scenarios.flows import read_seconds
+from roadsense.scenarios.route_files import read_route_files, single_vehicles
+
+EGO_ID = "V001"
+"""The last car of the convoy; the cars ahead of it are V002, V003, ... going forward."""
+
+CONFIG_NAME = "scenario.sumocfg"
+"""How the configuration of a generated scenario is called."""
+CONVOY_ID = re.compile(r"V\d{3}")
+DENSITY_WORDS = ("sparse", "medium", "dense")
+DRIVER_WORDS = ("cautious", "normal", "aggressive")
+_NUMBER = "[0-9]{3}|[1-9][0-9]{3,}"
+_NAME = re.compile(rf"scenario_({_NUMBER})_(\w+)_({'|'.join(DENSITY_WORDS)})_({'|'.join(DRIVER_WORDS)})")
+
+
+@dataclass(frozen=True)
+class ScenarioName:
+    """The parts of a scenario folder's name, as in `scenario_001_highway_dense_aggressive`.
+
+    Attributes:
+        number: position in the dataset, from 1.
+        base: name of the base scenario it was drawn from.
+        density: one of `DENSITY_WORDS`.
+        driver: one of `DRIVER_WORDS`.
+    """
+
+    number: int
+    base: str
+    density: str
+    driver: str
+
+    def __str__(self) -> str:
+        return f"scenario_{self.number:03d}_{self.base}_{self.density}_{self.driver}"
+
+    @classmethod
+    def parse(cls, text: str) -> "ScenarioName":
+        """Returns the parts of a folder name; the inverse of `str`.
+
+        Raises:
+            ScenarioError: if `text` is not of the form `str` gives.
+        """
+        match = _NAME.fullmatch(text)
+        if not match:
+            raise ScenarioError(f"Expected a name like scenario_001_highway_fast_dense_normal, got {text!r}.")
+        number, base, density, driver = match.groups()
+        return cls(int(number), base, density, driver)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario that passed the checks of `open_scenario`.
+
+    Attributes:
+        name: name of its folder.
+        config_path: absolute path of its `.sumocfg`.
+        network_path: absolute path of its network.
+        route_paths: absolute paths of its route files.
+        additional_paths: absolute paths of its additional files.
+        convoy_ids: the cars of the convoy from the last to the first, so `convoy_ids[0]` is the ego.
+        convoy_depart_s: when the ego is to be inserted.
+        v2v: the radio preset it asks for, by `<param key="v2v" value="..."/>` under the ego's vehicle; None without.
+    """
+
+    name: str
+    config_path: Path
+    network_path: Path
+    route_paths: tuple[Path, ...]
+    additional_paths: tuple[Path, ...]
+    convoy_ids: tuple[str, ...]
+    convoy_depart_s: float
+    v2v: str | None = None
+
+    @property
+    def ego_id(self) -> str:
+        """Id of the car that carries the brake assist."""
+        return self.convoy_ids[0]
+
+
+def open_scenario(config_path: str | Path) -> Scenario:
+    """Reads a `.sumocfg`, checks that it and what it names are safe for SUMO, and returns the scenario.
+
+    The checks are those whose failure SUMO answers with a crash, a silent surprise or a file written
+    somewhere: XML without document type or entities, every named file present and inside the folder, no
+    option or element that reads or writes another one, a network with a `version` (libsumo ends the process
+    without one), a convoy `V001`, `V002`, ... among the vehicles and trips. Files may be gzip'd. A scenario is
+    read again only when a file in its folder has changed.
+
+    Args:
+        config_path: path of the `.sumocfg`.
+
+    Raises:
+        ScenarioError: naming the file and the reason.
+    """
+    path = Path(config_path).resolve()
+    files = sorted(path.parent.iterdir()) if path.is_file() else []
+    stats = [(file.name, file.lstat()) for file in files]  # of links themselves: one may lead nowhere
+    return _open_once(path, tuple((name, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))
+
+
+@lru_cache(maxsize=4096)
+def _open_once(path: Path, _stamps: tuple[tuple[str, int, int], ...]) -> Scenario:
+    inputs = check_inputs(path, read_xml(path, CONFIG_ROOTS))
+    return describe_scenario(path, inputs, [root for _, root in read_route_files(*inputs[1:])])
+
+
+Inputs = tuple[Path, tuple[Path, ...], tuple[Path, ...]]
+"""Of a scenario: its network, its route files, its additional files."""
+
+
+def check_inputs(path: Path, config: ET.Element) -> Inputs:
+    """Checks a configuration and the network it names; returns the files it names.
+
+    Raises:
+        ScenarioError: naming the file and the reason.
+    """
+    check_options(path, config)
+    networks, routes, additional = (named_files(path, config, name) for name in INPUTS)
+    check_network(networks[0])
+    return networks[0], routes, additional
+
+
+def describe_scenario(path: Path, inputs: Inputs, roots: Iterable[ET.Element]) -> Scenario:
+    """Returns the scenario of a `.sumocfg` whose files were checked and whose vehicles stand in `roots`.
+
+    Raises:
+        ScenarioError: if there is no convoy, or it has no time of departure.
+    """
+    cars = {car.get("id", ""): car for root in roots for car in single_vehicles(root)}
+    convoy = tuple(sorted(name for name in cars if CONVOY_ID.fullmatch(name)))
+    if len(convoy) < 2 or convoy[0] != EGO_ID:
+        raise ScenarioError(
+            f"{inputs[1][0]}: expected vehicles {EGO_ID} (ego), V002, ... going forward, got {sorted(cars)[:8]}. "
+            "Rename the convoy's cars, or name them with --ego and --convoy when generating."
+        )
+    try:
+        depart_s = read_seconds(cars[EGO_ID], "depart")
+    except ScenarioError as error:
+        raise ScenarioError(f"{inputs[1][0]}: expected the depart time of {EGO_ID} in seconds: {error}") from None
+    preset = cars[EGO_ID].find("param[@key='v2v']")
+    v2v = None if preset is None else preset.get("value")
+    return Scenario(path.parent.name, path, *inputs, convoy, depart_s, v2v)
+
+
+def find_scenarios(folder: str | Path) -> list[Path]:
+    """Returns every `.sumocfg` at any depth below `folder`, sorted by path.
+
+    Raises:
+        ScenarioError: if the folder is not there or holds none.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ScenarioError(f"Expected a folder of scenarios, but {folder} is not there. Check the path.")
+    paths = sorted(folder.rglob("*.sumocfg"))
+    if not paths:
+        raise ScenarioError(
+            f"Expected at least one .sumocfg below {folder}, found none. "
+            "Make a dataset with `roadsense gen-scenarios`, or check the path."
+        )
+    return paths

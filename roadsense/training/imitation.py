@@ -1,0 +1,98 @@
+"""A head start: the policy first learns to act as a rule does, and to value what the rule earns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecEnv
+from torch.nn import functional
+
+from roadsense.policies.rules import Controller
+from roadsense.utils.progress import progress_bar
+
+NO_BRAKING = -0.3
+"""What the mean is taught where the rule does not brake: below 0, so that exploring around it rarely brakes."""
+BATCH_SIZE = 512
+EPOCHS = 15
+LEARNING_RATE = 1e-3
+BRAKING_WEIGHT = 5.0
+"""Steps in which the rule brakes are few; each counts this much more."""
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """What a teacher did: arrays over all steps of all environments.
+
+    Attributes:
+        observations: each of shape (n, ...).
+        actions: (n, 1) of the teacher.
+        returns: (n, 1) discounted rewards from there to the end of what was recorded.
+    """
+
+    observations: dict[str, NDArray[np.float32]]
+    actions: NDArray[np.float32]
+    returns: NDArray[np.float32]
+
+
+def demonstrate(env: VecEnv, teacher: Controller, n_steps: int, gamma: float) -> Demonstration:
+    """Records a teacher at work.
+
+    Args:
+        env: environments to act in; left in the middle of an episode.
+        teacher: who acts.
+        n_steps: steps over all environments, at least one each.
+        gamma: discount per step.
+    """
+    n_rows = max(1, n_steps // env.num_envs)
+    observation = env.reset()
+    observations: dict[str, list] = {key: [] for key in observation}
+    actions, rewards, dones = [], [], []
+    with progress_bar(n_rows * env.num_envs, "watching the rule", "step") as bar:
+        for _ in range(n_rows):
+            for key, value in observation.items():
+                observations[key].append(value.copy())
+            actions.append(teacher(observation))
+            observation, reward, done, _ = env.step(actions[-1])
+            rewards.append(reward)
+            dones.append(done)
+            bar.update(env.num_envs)
+    returns = _discount(np.array(rewards), np.array(dones), gamma)
+    stacked = {key: np.concatenate(values) for key, values in observations.items()}
+    return Demonstration(stacked, np.concatenate(actions), returns.reshape(-1, 1).astype(np.float32))
+
+
+def imitate(model: PPO, demonstration: Demonstration, rng: np.random.Generator) -> float:
+    """Fits the policy's mean action and its value to a demonstration; returns the last epoch's mean loss."""
+    policy = model.policy
+    optimizer = torch.optim.Adam(policy.parameters(), lr=LEARNING_RATE)
+    target = np.where(demonstration.actions > 0, demonstration.actions, NO_BRAKING)
+    tensors = {key: torch.as_tensor(value) for key, value in demonstration.observations.items()}
+    wanted, returns = torch.as_tensor(target), torch.as_tensor(demonstration.returns)
+    weights = torch.where(wanted > 0, BRAKING_WEIGHT, 1.0)
+    losses: list[float] = []
+    for _ in range(EPOCHS):
+        losses.clear()
+        for rows in np.array_split(rng.permutation(len(target)), max(1, len(target) // BATCH_SIZE)):
+            batch = {key: value[rows] for key, value in tensors.items()}
+            mean = policy.get_distribution(batch).distribution.mean
+            # Below 0 all means are the same braking: none.
+            off = torch.where((wanted[rows] < 0) & (mean < NO_BRAKING), 0.0, mean - wanted[rows])
+            loss = (weights[rows] * off**2).mean() + 1e-3 * functional.mse_loss(
+                policy.predict_values(batch), returns[rows]
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    return float(np.mean(losses))
+
+
+def _discount(rewards: NDArray[np.float64], dones: NDArray[np.bool_], gamma: float) -> NDArray[np.float64]:
+    returns = np.zeros_like(rewards)
+    running = np.zeros(rewards.shape[1])
+    for row in range(len(rewards) - 1, -1, -1):
+        running = rewards[row] + gamma * running * ~dones[row]
+        returns[row] = running
+    return returns

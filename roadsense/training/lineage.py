@@ -1,0 +1,101 @@
+"""Where a run's policy comes from: its data, its code, its image, its job; and the commands that make it again."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from roadsense.errors import RunError
+from roadsense.runs.run import Run
+from roadsense.training.train_config import PRESETS, TrainConfig
+from roadsense.utils.files import hash_file
+
+UNKNOWN = "not recorded"
+PLACES = ("run_dir", "resume", "allow_other_dataset")
+"""Settings that say where a run was written, and not what it is."""
+
+
+def trace_lineage(run: Run) -> dict[str, str]:
+    """Returns the chain from a run's policy back to its scenarios, by link.
+
+    Raises:
+        RunError: if it has no manifest or no settings.
+    """
+    manifest, config = read_origin(run)
+    job = manifest.get("job") or {}
+    clean = {True: ", nothing changed", False: ", with changes that are not in it", None: ""}[manifest.get("git_clean")]
+    return {
+        "policy": f"{run.model_path} (sha256 {hash_file(run.model_path)})" if run.model_path.is_file() else "none yet",
+        "settings": f"{run.config_path} (sha256 {hash_file(run.config_path)})",
+        "seeds": _spell(config.get("seeds") or config.get("seed")),
+        "dataset": f"{job.get('dataset_url') or config.get('dataset_dir')} (digest {_spell(find_digest(manifest))})",
+        "code": f"git commit {_spell(manifest.get('git_commit'))}{clean}",
+        "image": _spell(job.get("image")),
+        "job": _spell(job.get("arn") or job.get("name")),
+        "versions": ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items()),
+    }
+
+
+def list_commands(run: Run) -> list[str]:
+    """Returns the commands that make a run's policy again, from a checkout of the project.
+
+    Raises:
+        RunError: if it has no manifest or no settings, or its code isn't known.
+    """
+    manifest, config = read_origin(run)
+    commit = manifest.get("git_commit")
+    if not commit:
+        raise RunError(f"{run.folder} does not say which code it was made with, so it cannot be made again exactly.")
+    lines = [f"git checkout {commit}", "make setup"]
+    if manifest.get("git_clean") is False:
+        lines.insert(
+            0, "# The checkout held changes that are not in this commit: what follows may differ from the run."
+        )
+    job = manifest.get("job") or {}
+    dataset = job.get("dataset_url") or config.get("dataset_dir", "")
+    lines.append(f"# The dataset needs the digest {find_digest(manifest) or UNKNOWN}.")
+    if job.get("dataset_url"):
+        config = {**config, "dataset_dir": f"{dataset.rstrip('/')}/train"}
+    settings = [f"--{name} {_spell_option(value)}" for name, value in list_changed(config).items()]
+    lines.append(" ".join([".venv/bin/roadsense train", *settings, "--run_dir runs/reproduced"]))
+    return lines
+
+
+def read_origin(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns a run's manifest and its settings.
+
+    Raises:
+        RunError: if one is missing.
+    """
+    try:
+        return run.read_manifest(), run.read_config()
+    except (OSError, json.JSONDecodeError) as error:
+        raise RunError(f"Expected a run with a manifest and settings in {run.folder}: {error}.") from error
+
+
+def find_digest(manifest: Mapping[str, Any]) -> Any:
+    """Returns the digest of the dataset a run was trained on, or None if its manifest doesn't say."""
+    return manifest.get("dataset_digest") or manifest.get("train_digest")
+
+
+def list_changed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings that differ from the defaults, those of the preset included in it."""
+    defaults = {each.name: each.default for each in fields(TrainConfig)}
+    defaults |= dict(PRESETS.get(config.get("preset", "default"), {}))
+    return {
+        name: value
+        for name, value in config.items()
+        if name not in PLACES and name in defaults and value != defaults[name] and value not in (None, [], ())
+    }
+
+
+def _spell_option(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(shlex.quote(str(item)) for item in value)
+    return shlex.quote(str(Path(value)) if isinstance(value, Path) else str(value))
+
+
+def _spell(value: Any) -> str:
+    return UNKNOWN if value in (None, "", [], ()) else str(value)

@@ -1,0 +1,48 @@
+"""One episode, driven now in a process of its own and recorded: a crash of SUMO's leaves the caller unharmed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from roadsense.envs.config import EnvConfig
+from roadsense.episodes.plan import MUTED, POLICY, Plan
+from roadsense.episodes.record import record_trajectory, take_trajectory
+from roadsense.episodes.trajectory import Trajectory
+from roadsense.errors import InputError
+from roadsense.policies.baselines import BASELINES
+from roadsense.policies.trained import load_controller
+from roadsense.runs.run import Run
+from roadsense.training.train_config import TrainConfig
+from roadsense.utils.worker_processes import ignore_interrupts, start_pool
+
+
+def drive_episode(
+    run: Run, scenario_path: str | Path, seed: int = 0, policy: str = POLICY, hazard: bool = True
+) -> Trajectory:
+    """Drives one episode as a run was trained, in a worker process, and returns all of it.
+
+    Args:
+        run: whose policy and settings are taken.
+        scenario_path: the scenario's `.sumocfg`.
+        seed: of the episode.
+        policy: `policy`, or one of the baselines of the evaluation.
+        hazard: whether a car ahead is made to brake hard.
+
+    Raises:
+        InputError: if the policy cannot be loaded, or there is none of this name.
+        ScenarioError: if the scenario cannot be opened.
+        SimulationError: if SUMO refuses the episode, fails in it or crashes.
+    """
+    saved = run.read_config()
+    known = {name: value for name, value in saved.items() if name in TrainConfig.__dataclass_fields__}
+    config = replace(TrainConfig(**known).env_config(), step_info=True)
+    plan = Plan(policy, Path(scenario_path).resolve(), seed, hazard)
+    with start_pool(1, [__name__], ignore_interrupts) as pool:
+        return take_trajectory(pool.submit(_record, plan, run.model_path, config))
+
+
+def _record(plan: Plan, policy_path: Path, config: EnvConfig) -> Trajectory:
+    if plan.policy in (POLICY, MUTED):
+        return record_trajectory(plan, load_controller(policy_path), config)
+    if plan.policy not in BASELINES:
+        raise InputError(f"Expected a policy of {POLICY}, {', '.join(BASELINES)}, got {plan.policy!r}.")
+    return record_trajectory(plan, BASELINES[plan.policy], config)

@@ -1,0 +1,233 @@
+"""Search for good settings: trials as trainings of their own, judged on held-out scenarios, the poor ones ended early.
+
+Everything lies in one folder: Optuna's journal, and a run for each trial. A search that was stopped or killed goes on
+when it is started again: trials that were under way are resumed from their checkpoints.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import tyro
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from roadsense.errors import InputError
+from roadsense.runs.experiment import (
+    MEAN_SCORE,
+    find_current_folder,
+    is_experiment,
+    is_trained,
+    list_run_folders,
+)
+from roadsense.runs.run import Run
+from roadsense.runs.stopping import STOP_NAME, StoppedError, StopRequest
+from roadsense.training.search_draws import settle_defaults, suggest
+from roadsense.training.search_space import SearchSpace
+from roadsense.training.splits import find_splits
+from roadsense.utils.command import run_command
+from roadsense.utils.files import write_atomically
+
+JOURNAL_NAME, TRIALS_NAME, BEST_NAME = "journal.log", "trials.csv", "best.json"
+LOOK_EVERY_S = 0.5
+N_WARM_TRIALS = 5
+"""No trial is ended early before this many are done."""
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Settings of a search.
+
+    Attributes:
+        search_dir: folder of the search; one that is there already is gone on with.
+        dataset_dir: see `TrainConfig`; held-out scenarios are needed.
+        eval_dir: see `TrainConfig`.
+        n_trials: trials in all, those of earlier starts included; the first has the default settings.
+        n_parallel: trials at a time.
+        total_timesteps: of each trial.
+        imitation_timesteps: of each trial's head start.
+        n_evaluations: of each trial, evenly spaced; after each of them it may be ended.
+        eval_episodes: of each evaluation.
+        n_workers: of each trial; 0 for four a core.
+        seed: of the search, and of each training without `seeds`.
+        seeds: each trial trains its settings with all of these, as an experiment, and is judged by the mean of their
+            scores. It takes as many times as long.
+        space: what is searched; from Python only.
+    """
+
+    search_dir: Path
+    dataset_dir: str = "scenarios/dataset_v1/train"
+    eval_dir: str | None = None
+    n_trials: int = 20
+    n_parallel: int = 1
+    total_timesteps: int = 1_000_000
+    imitation_timesteps: int = 150_000
+    n_evaluations: int = 4
+    eval_episodes: int = 100
+    n_workers: int = 0
+    seed: int = 0
+    seeds: tuple[int, ...] = ()
+    space: tyro.conf.Suppress[SearchSpace] = field(default_factory=SearchSpace)
+
+    def __post_init__(self) -> None:
+        for name in ("n_trials", "n_parallel", "total_timesteps", "n_evaluations", "eval_episodes"):
+            if getattr(self, name) < 1:
+                raise InputError(f"Expected {name} of at least 1, got {getattr(self, name)}.")
+
+
+@dataclass
+class _Active:
+    """A trial whose training is running; without a process it had come to its end before."""
+
+    trial: optuna.Trial
+    run: Run
+    process: subprocess.Popen[bytes] | None
+    n_reported: int = 0
+    score: float | None = None
+    is_pruned: bool = False
+
+
+def search(config: SearchConfig) -> pd.DataFrame:
+    """Searches and returns a row for each trial, also written to `trials.csv`; the best settings go to `best.json`.
+
+    The score of a trial is that of its last evaluation, see `roadsense.training.heldout`; with several seeds the mean
+    of theirs, which is what a tuning job on SageMaker maximises too. A trial is compared with others at the same
+    number of evaluations, so that one that falls behind is ended within its first seeds.
+
+    Raises:
+        InputError: without held-out scenarios.
+        StoppedError: if it was asked to stop, by a signal or a file `stop` in its folder.
+    """
+    if not find_splits(config.dataset_dir, config.eval_dir).eval_paths:
+        raise InputError(f"Expected held-out scenarios to judge trials on, found none for {config.dataset_dir}.")
+    config.search_dir.mkdir(parents=True, exist_ok=True)
+    sys.stderr.write(f"{_tell_scope(config)}\n")
+    study, stop = _open_study(config), StopRequest(config.search_dir)
+    waiting, active = _trials(study, config), list[_Active]()
+    with stop.listening():
+        try:
+            while not stop.is_made():
+                while len(active) < config.n_parallel and (trial := next(waiting, None)):
+                    active.append(_start(trial, config))
+                if not active:
+                    return _write_results(study, config)
+                active = [each for each in active if not _follow(each, study)]
+                time.sleep(LOOK_EVERY_S)
+        finally:
+            processes = [each.process for each in active if each.process]
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait()
+    raise StoppedError(f"Stopped by {stop.reason}. Start the search again to go on.")
+
+
+def _tell_scope(config: SearchConfig) -> str:
+    n_seeds = len(config.seeds)
+    seeds = f" of {n_seeds} seeds each are {config.n_trials * n_seeds} trainings," if n_seeds else ""
+    return f"{config.n_trials} trials{seeds} of {config.total_timesteps:,} steps at most, {config.n_parallel} at a time"
+
+
+def _open_study(config: SearchConfig) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = JournalStorage(JournalFileBackend(str(config.search_dir / JOURNAL_NAME)))
+    study = optuna.create_study(
+        storage=storage, study_name="search", direction="maximize", load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=N_WARM_TRIALS),
+    )  # fmt: skip
+    if not study.trials:
+        study.enqueue_trial(settle_defaults(config.space))
+    # A search that goes on must not draw again what it drew at its start.
+    study.sampler = optuna.samplers.TPESampler(seed=config.seed + len(study.trials))
+    return study
+
+
+def _trials(study: optuna.Study, config: SearchConfig) -> Iterator[optuna.Trial]:
+    """Yields the trials that were under way, then new ones."""
+    for frozen in study.get_trials(states=(TrialState.RUNNING,)):
+        yield optuna.Trial(study, frozen._trial_id)
+    while sum(trial.state != TrialState.WAITING for trial in study.get_trials(deepcopy=False)) < config.n_trials:
+        yield study.ask()
+
+
+def _start(trial: optuna.Trial, config: SearchConfig) -> _Active:
+    run = Run(config.search_dir / f"trial_{trial.number:03d}")
+    settings = {
+        **suggest(trial, config.space),
+        "run_dir": run.folder,
+        "dataset_dir": config.dataset_dir,
+        "total_timesteps": config.total_timesteps,
+        "imitation_timesteps": config.imitation_timesteps,
+        "eval_interval": max(config.total_timesteps // config.n_evaluations, 1),
+        "eval_episodes": config.eval_episodes,
+        "n_workers": config.n_workers,
+        "seed": config.seed,
+    }
+    if config.eval_dir is not None:
+        settings["eval_dir"] = config.eval_dir
+    if is_experiment(run.folder) or run.manifest_path.is_file():
+        if is_trained(run.folder):
+            return _Active(trial, run, None)
+        settings = {"resume": run.folder}
+    options = [f"--{name}={value}" for name, value in settings.items()]
+    if config.seeds and "resume" not in settings:
+        options += ["--seeds", *map(str, config.seeds)]
+    command = [sys.executable, "-m", "roadsense.train_convoy", *options]
+    # A group of its own: Ctrl-C comes to the search alone, which then ends its trials in order.
+    return _Active(trial, run, subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True))
+
+
+def _follow(active: _Active, study: optuna.Study) -> bool:
+    """Reports a trial's new evaluations, ends it if it is a poor one, and returns whether it is over."""
+    code = active.process.poll() if active.process else 0
+    for score in _read_scores(active.run.folder)[active.n_reported :]:
+        active.n_reported, active.score = active.n_reported + 1, score
+        active.trial.report(score, active.n_reported)
+    if code is None:
+        active.is_pruned = active.is_pruned or bool(active.n_reported and active.trial.should_prune())
+        if active.is_pruned:  # again and again: the next seed of an experiment may just have begun
+            (find_current_folder(active.run.folder) / STOP_NAME).touch()
+        return False
+    if code == 0:
+        study.tell(active.trial, active.score)
+    else:
+        study.tell(active.trial, state=TrialState.PRUNED if active.is_pruned else TrialState.FAIL)
+    return True
+
+
+def _read_scores(folder: Path) -> list[float]:
+    """Returns the scores a trial has reached so far, one for each evaluation; an experiment's over its seeds."""
+    name = MEAN_SCORE if is_experiment(folder) else "eval_score"
+    tables = [Run(each).read_metrics() for each in list_run_folders(folder)]
+    return [float(score) for table in tables if name in table for score in table[name].dropna()]
+
+
+def _write_results(study: optuna.Study, config: SearchConfig) -> pd.DataFrame:
+    table = study.trials_dataframe(attrs=("number", "state", "value", "duration", "params"))
+    write_atomically(config.search_dir / TRIALS_NAME, table.to_csv(index=False))
+    done = study.get_trials(states=(TrialState.COMPLETE,))
+    if done:
+        best = {"trial": study.best_trial.number, "score": study.best_value, "settings": study.best_params}
+        write_atomically(config.search_dir / BEST_NAME, json.dumps(best, indent=2) + "\n")
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs `roadsense search`; returns its exit code."""
+    return run_command(lambda: _search_from(arguments))
+
+
+def _search_from(arguments: Sequence[str] | None) -> None:
+    config = tyro.cli(SearchConfig, args=arguments, prog="roadsense search")
+    sys.stdout.write(f"{search(config).to_string(index=False)}\n{config.search_dir}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Worker processes of a training, each with an environment and the policy."""

@@ -1,0 +1,94 @@
+"""The reports on workers that died, or whose simulation failed: what happened, where, and how to see it again."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from roadsense.envs.config import EnvConfig
+from roadsense.episodes.replay import RecordedEpisode
+from roadsense.errors import SimulationError
+from roadsense.training.vec.shared import DrivenEpisode
+
+N_LAST_ACTIONS = 50
+
+
+@dataclass(frozen=True)
+class WorkerDeath:
+    """How a worker's episode came to an end that is not its own.
+
+    Attributes:
+        worker: its index.
+        reason: the traceback, the signal, what SUMO said, or that it was stuck.
+        scenario: path of the `.sumocfg` it drove; None if none was drawn.
+        generator: state of the generator the episode was drawn from, which is its seed; None if there was no episode.
+        n_steps: steps begun in the episode.
+        last_actions: the last of them, up to 50.
+        command: a line that repeats the episode; empty if there was none.
+    """
+
+    worker: int
+    reason: str
+    scenario: Path | None
+    generator: tuple[int, ...] | None
+    n_steps: int
+    last_actions: tuple[float, ...]
+    command: str
+
+    def __str__(self) -> str:
+        where = f"in {self.scenario} after {self.n_steps} steps" if self.scenario else "with no scenario loaded"
+        return f"worker {self.worker}, {where}: {self.reason.strip()}"
+
+
+class DeathRegister:
+    """Counts the dead and writes the reports.
+
+    Args:
+        scenario_paths: that the workers draw from.
+        config: settings of their environments.
+        on_death: called with every report.
+        max_deaths: how many are borne.
+    """
+
+    def __init__(
+        self,
+        scenario_paths: Sequence[Path],
+        config: EnvConfig,
+        on_death: Callable[[WorkerDeath], None] | None,
+        max_deaths: int,
+    ):
+        self.deaths: list[WorkerDeath] = []
+        self.scenario_paths, self.config = tuple(scenario_paths), config
+        self._on_death, self._max_deaths = on_death, max_deaths
+
+    def report(self, worker: int, reason: str, episode: DrivenEpisode) -> None:
+        """Reports a death.
+
+        Args:
+            worker: index of the dead.
+            reason: what ended it.
+            episode: what it drove.
+
+        Raises:
+            SimulationError: if there are more than can be borne.
+        """
+        death = self._describe(worker, reason, episode)
+        self.deaths.append(death)
+        if self._on_death:
+            self._on_death(death)
+        if len(self.deaths) > self._max_deaths:
+            lines = "\n".join(str(death) for death in self.deaths)
+            raise SimulationError(
+                f"Expected at most {self._max_deaths} dead workers, got {len(self.deaths)}. Repeat the last with\n"
+                f"{death.command or '(nothing to repeat)'}\nand see to the reasons:\n{lines}"
+            )
+
+    def _describe(self, worker: int, reason: str, episode: DrivenEpisode) -> WorkerDeath:
+        actions, n_steps = episode.actions, len(episode.actions)
+        if episode.scenario_index < 0:
+            return WorkerDeath(worker, reason, None, None, n_steps, (), "")
+        scenario = self.scenario_paths[episode.scenario_index]
+        recorded = RecordedEpisode(self.config, len(self.scenario_paths), episode.generator, actions)
+        command = shlex.join(("python", "-m", "roadsense.episodes.replay", str(scenario), recorded.encode()))
+        last = tuple(actions[-N_LAST_ACTIONS:, 0].tolist())
+        return WorkerDeath(worker, reason, scenario, episode.generator, n_steps, last, command)

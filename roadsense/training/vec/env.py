@@ -1,0 +1,185 @@
+"""Many environments at once, in worker processes that are fast, never hang, and say why when they die."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
+
+from roadsense.envs.config import EnvConfig
+from roadsense.envs.observation import observation_space
+from roadsense.errors import InputError, SimulationError
+from roadsense.policies.actor import Actor
+from roadsense.training.vec.crew import Crew, Drive, Order
+from roadsense.training.vec.deaths import DeathRegister, WorkerDeath
+from roadsense.training.vec.shared import MAX_ROWS, SharedArrays
+
+
+class ConvoyVecEnv(VecEnv):
+    """`ConvoyEnv` in worker processes, for Stable-Baselines3: the same episodes as in its `SubprocVecEnv`, faster.
+
+    `step` is one step of every worker. `drive` is many, with a policy in the workers, and much faster: nobody waits for
+    another after each of them. Observations, rewards, actions and ends lie in shared memory; infos are sent when there
+    is something in them, so switch off `EnvConfig.step_info`. Workers import nothing that learns.
+
+    At the end of an episode `info` also holds `scenario_index` and `scenario`. A worker that dies, or is silent for
+    `roadsense.training.vec.link.ANSWER_LIMIT_S` and is killed, is replaced: its episode ends truncated with the last
+    observation, reward 0, no `outcome` and `info["error"]`. An episode that SUMO gave up, which ends the same way but
+    has its worker and its outcome, is reported and counted too. Every wait has that limit, for each worker.
+
+    Args:
+        scenario_paths: paths of `.sumocfg` files; each worker draws from all of them.
+        config: settings of the environments.
+        n_workers: processes, one SUMO each.
+        seed: of the first episodes, as `seed()` would set it.
+        on_death: called with a report on every worker that dies.
+        max_deaths: more than these stop everything.
+
+    Raises:
+        InputError: for no scenario, no worker, or a negative `max_deaths`.
+        SimulationError: also of later calls, when more than `max_deaths` workers have died; it holds the reasons.
+    """
+
+    def __init__(
+        self,
+        scenario_paths: Sequence[str | Path],
+        config: EnvConfig,
+        n_workers: int,
+        seed: int = 0,
+        on_death: Callable[[WorkerDeath], None] | None = None,
+        max_deaths: int = 10,
+    ):
+        if not scenario_paths or n_workers < 1 or max_deaths < 0:
+            raise InputError(
+                "Expected scenarios, n_workers of at least 1 and max_deaths of at least 0, "
+                f"got {len(scenario_paths)}, {n_workers} and {max_deaths}."
+            )
+        self.scenario_paths = tuple(Path(path).resolve() for path in scenario_paths)
+        self.config = config
+        self._register = DeathRegister(self.scenario_paths, config, on_death, max_deaths)
+        space = observation_space()
+        self._shared = SharedArrays(space, n_workers, config.n_steps)
+        self._crew = Crew(self._shared, self._register, n_workers, seed)
+        self._stepping: Order | None = None
+        super().__init__(n_workers, space, spaces.Box(0.0, 1.0, (1,), np.float32))
+        self.reset_infos = self._crew.reset_infos
+        self.seed(seed)
+
+    @property
+    def deaths(self) -> list[WorkerDeath]:
+        """All reports so far."""
+        return self._register.deaths
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers."""
+        return self._crew.pids
+
+    def hurry_when(self, is_over: Callable[[], bool]) -> None:
+        """Sets what says that there is no more time to wait for a worker, which then counts as stuck."""
+        self._crew.is_over = is_over
+
+    def reset(self) -> dict[str, NDArray[np.float32]]:
+        """Starts an episode in each worker, with the seeds and options that were set since the last reset."""
+        self._finish_step()
+        self._crew.reset(self._seeds, self._options)
+        self._reset_seeds()
+        self._reset_options()
+        return self._observe()
+
+    def restart(self, seed: int) -> dict[str, NDArray[np.float32]]:
+        """Ends all episodes and starts afresh: what follows depends on `seed`, the weights and the actions alone."""
+        children = np.random.SeedSequence(seed).spawn(self.num_envs)
+        self._seeds = [int(child.generate_state(1)[0]) for child in children]
+        self._crew.entropy = (seed, 0)
+        return self.reset()
+
+    def set_weights(self, weights: NDArray[np.float64] | None) -> None:
+        """Sets the probability of each scenario at later resets.
+
+        Args:
+            weights: (n_scenarios,) from 0, with a sum of 1; None for all alike.
+
+        Raises:
+            InputError: if they are no probabilities of these scenarios.
+        """
+        if weights is not None:
+            weights = np.array(weights, np.float64)
+            fits = weights.shape == (len(self.scenario_paths),) and bool((weights >= 0).all())
+            if not fits or abs(weights.sum() - 1) > 1e-6:
+                raise InputError(
+                    f"Expected {len(self.scenario_paths)} weights from 0 with a sum of 1, got {weights.tolist()}."
+                )
+            weights /= weights.sum()
+        self._crew.weights = weights
+        self._ask_all("set_weights", weights)
+
+    def step_async(self, actions: NDArray[np.float32]) -> None:
+        """Lets every worker begin a step."""
+        self._crew.check()
+        self._stepping = Order(np.asarray(actions, np.float32).reshape(1, -1, 1))
+        self._crew.begin(self._stepping)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Waits for the step of every worker; returns observations, rewards, ends and infos."""
+        if self._stepping is None:
+            raise SimulationError("No step was begun. Call step_async() before step_wait().")
+        order, self._stepping = self._stepping, None
+        drive = self._crew.finish(order)
+        infos = [drive.infos.get((0, index), {"TimeLimit.truncated": False}) for index in range(self.num_envs)]
+        return {key: value[1] for key, value in drive.observations.items()}, drive.rewards[0], drive.dones[0], infos
+
+    def drive(self, actions: NDArray[np.float32], actor: Actor | None = None) -> Drive:
+        """Lets every worker drive many steps by itself.
+
+        Args:
+            actions: (n_rows, n, 1), up to `MAX_ROWS` rows; cut to 0..1 before they are driven.
+            actor: with one, the actions are its mean for what is seen plus `actions`, which are then the noise.
+
+        Raises:
+            InputError: for no row, or too many.
+        """
+        self._finish_step()
+        if not 1 <= len(actions) <= MAX_ROWS:
+            raise InputError(f"Expected 1 to {MAX_ROWS} rows, got {len(actions)}. Drive them one after the other.")
+        order = Order(actions, actor)
+        self._crew.begin(order)
+        return self._crew.finish(order)
+
+    def close(self) -> None:
+        """Ends all workers. May be called again."""
+        self._crew.end()
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Calls a method of the environments and returns the answers; an error in it is raised here."""
+        return self._ask_all("env_method", method_name, method_args, method_kwargs, indices=indices)
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """Returns an attribute of the environments."""
+        return self._ask_all("get_attr", attr_name, indices=indices)
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Sets an attribute of the environments."""
+        self._ask_all("set_attr", attr_name, value, indices=indices)
+
+    def env_is_wrapped(self, wrapper_class: type[Any], indices: VecEnvIndices = None) -> list[bool]:
+        """Returns False for each environment: they are bare."""
+        return [False for _ in self._get_indices(indices)]
+
+    def _ask_all(self, name: str, *arguments: Any, indices: VecEnvIndices = None) -> list[Any]:
+        self._finish_step()
+        return self._crew.ask(list(self._get_indices(indices)), name, *arguments)
+
+    def _finish_step(self) -> None:
+        self._crew.check()
+        if self._stepping is not None:
+            self.step_wait()
+
+    def _observe(self) -> Any:
+        return self._shared.split(self._shared.observations[:, 0].copy())

@@ -1,0 +1,1 @@
+"""Files, scratch folders, progress, worker processes, safe XML, statistics: what knows nothing of roads."""

@@ -1,0 +1,30 @@
+"""The state of a NumPy generator as numbers, to keep it or to send it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+N_STATE_WORDS = 6
+"""Numbers of 64 bits that hold a PCG64's state."""
+_WORD = 2**64
+
+
+def generator_words(rng: np.random.Generator) -> list[int]:
+    """Returns the state of a PCG64 generator as six numbers of 64 bits."""
+    state: Mapping[str, Any] = rng.bit_generator.state
+    inner = state["state"]
+    halves = [*divmod(inner["state"], _WORD), *divmod(inner["inc"], _WORD)]
+    return [*halves, int(state["has_uint32"]), int(state["uinteger"])]
+
+
+def generator_from_words(words: list[int]) -> np.random.Generator:
+    """Returns the generator with that state; the inverse of `generator_words`."""
+    bits = np.random.PCG64()
+    bits.state = {
+        "bit_generator": "PCG64",
+        "state": {"state": words[0] * _WORD + words[1], "inc": words[2] * _WORD + words[3]},
+        "has_uint32": words[4],
+        "uinteger": words[5],
+    }
+    return np.random.Generator(bits)

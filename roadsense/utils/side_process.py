@@ -1,0 +1,70 @@
+"""A process beside the program for one library that is large or noisy: its errors with the last it said."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from roadsense.errors import ExportError, RoadSenseError
+from roadsense.utils.scratch import scratch_folder
+from roadsense.utils.worker_processes import end_with_program
+
+LOG_TAIL_CHARACTERS = 2000
+
+
+class SideProcess:
+    """One process, in which functions run one after the other; everything it prints goes to a file.
+
+    Args:
+        what: what it does, for messages.
+        log_path: of that file.
+    """
+
+    def __init__(self, what: str, log_path: Path):
+        self._what, self._log_path = what, log_path
+        # A fresh interpreter, not a fork: libraries that hold threads or a simulation do not survive one.
+        self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _write_output_to, (log_path,))
+
+    def start(self, function: Callable[..., Any], *arguments: object) -> "Future[Any]":
+        """Starts a function of a module, when those before it have ended."""
+        return self._pool.submit(function, *arguments)
+
+    def take(self, future: "Future[Any]") -> Any:
+        """Waits for a result and returns it.
+
+        Raises:
+            RoadSenseError: of the function, if it raised one.
+            ExportError: with the last the process said, if it failed in any other way.
+        """
+        error = future.exception()
+        if error is None or isinstance(error, RoadSenseError):
+            return future.result()
+        said = self._log_path.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:] if self._log_path.exists() else ""
+        raise ExportError(f"The {self._what} failed ({error!r}). The last it said:\n{said}") from error
+
+    def close(self) -> None:
+        """Ends the process; what has not begun is not begun."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def side_processes(*names: str) -> Iterator[tuple[SideProcess, ...]]:
+    """Opens a process for each name, and ends them all at the end."""
+    with scratch_folder("roadsense_export_") as logs:
+        processes = tuple(SideProcess(name, logs / name) for name in names)
+        try:
+            yield processes
+        finally:
+            for process in processes:
+                process.close()
+
+
+def _write_output_to(path: Path) -> None:
+    end_with_program()
+    # By descriptor, as libraries write past Python.
+    with path.open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)

@@ -1,0 +1,90 @@
+"""Figures say what the tables say, tolerate what is missing, and can be written."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from roadsense.errors import InputError
+from roadsense.pictures import style as plots
+
+POLICIES = ("policy", "unassisted", "perfect_driver")
+
+
+def summary() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "policy": POLICIES,
+            "episodes": 100,
+            "collisions": [4, 20, 0],
+            "collision_rate": [0.04, 0.2, 0.0],
+            "collision_rate_low": [0.011, 0.127, 0.0],
+            "collision_rate_high": [0.099, 0.292, 0.036],
+        }
+    )
+
+
+def episodes() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"policy": np.repeat(POLICIES, 40), "base": list("ab") * 60})
+    return table.assign(
+        min_ttc_s=np.where(rng.random(120) < 0.2, np.inf, rng.gamma(3, 1, 120)), collision=rng.random(120) < 0.1
+    )
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+CASES = [
+    (plots.plot_collision_rates, summary, 1),
+    (plots.plot_min_ttc, episodes, 1),
+    (plots.plot_outcomes_by_scenario, episodes, 1),
+]
+
+
+@pytest.mark.parametrize(("plot", "table", "n_panels"), CASES)
+def test_figure_has_labelled_axes_and_can_be_written(
+    plot: Callable[[pd.DataFrame], Figure], table: Callable[[], pd.DataFrame], n_panels: int
+) -> None:
+    given = table()
+    figure = plot(given)
+    file = io.BytesIO()
+    figure.savefig(file, dpi=60)
+    assert file.getvalue().startswith(b"\x89PNG")
+    assert len(figure.axes) == n_panels
+    assert all(axes.get_xlabel() or axes.get_title(loc="left") for axes in figure.axes)
+    pd.testing.assert_frame_equal(given, table())
+
+
+@pytest.mark.parametrize(("plot", "table", "n_panels"), CASES)
+def test_table_without_rows_is_refused(
+    plot: Callable[[pd.DataFrame], Figure], table: Callable[[], pd.DataFrame], n_panels: int
+) -> None:
+    with pytest.raises(InputError, match="Expected"):
+        plot(table().iloc[:0])
+    with pytest.raises(InputError, match="Expected"):
+        plot(pd.DataFrame({"other": ["text"]}))
+
+
+def test_the_safest_policy_is_on_top_with_its_counts() -> None:
+    (axes,) = plots.plot_collision_rates(summary()).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["driver alone", "policy", "perfect driver"]
+    assert [text.get_text() for text in axes.texts] == ["20 of 100", "4 of 100", "0 of 100"]
+
+
+def test_ttc_curve_counts_all_episodes_of_a_policy() -> None:
+    table = pd.DataFrame({"policy": "policy", "min_ttc_s": [0.0, 1.0, 2.0, np.inf]})
+    (axes,) = plots.plot_min_ttc(table).axes
+    curve = axes.lines[-1]
+    below = dict(zip(curve.get_xdata(), curve.get_ydata(), strict=True))
+    assert below[0.0] == 0.25
+    assert below[2.0] == 0.75
+
+
+def test_cells_hold_counts_and_intervals() -> None:
+    table = pd.DataFrame({"policy": "policy", "base": ["a"] * 10 + ["b"] * 4, "collision": [True] + [False] * 13})
+    assert texts(plots.plot_outcomes_by_scenario(table)) == ["1 of 10\n0% to 45%", "0 of 4\n0% to 60%"]

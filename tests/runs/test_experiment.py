@@ -1,0 +1,102 @@
+"""Several seeds as one experiment: real tiny trainings, their score as a job's output tells it, and the best one."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from roadsense.jobs.sagemaker_tuning import TuningConfig, build_tuning_request
+from roadsense.runs.experiment import (
+    MEAN_SCORE,
+    WORST_SCORE,
+    find_best_folder,
+    find_current_folder,
+    is_trained,
+    read_last_score,
+    score_seeds,
+)
+from roadsense.runs.metric_lines import METRIC_VARIABLE
+from roadsense.runs.run import read_seeds
+from roadsense.train_convoy import TrainConfig, train_best
+from tests.jobs.test_sagemaker_request import PLACE, TUNING_SPEC
+from tests.small_training import TINY
+
+SMALL = {**TINY, "total_timesteps": 128, "eval_interval": 64, "eval_episodes": 2}
+SEEDS = (3, 4)
+
+
+@pytest.fixture(scope="module")
+def trained(small_dataset, tmp_path_factory):
+    """An experiment trained as a program of its own, with its output as a job's."""
+    folder = tmp_path_factory.mktemp("experiment") / "all"
+    options = {**SMALL, "dataset_dir": small_dataset.folder, "run_dir": folder}
+    command = [sys.executable, "-m", "roadsense.train_convoy", *(f"--{name}={each}" for name, each in options.items())]
+    done = subprocess.run(
+        [*command, "--seeds", *map(str, SEEDS)],
+        env={**os.environ, METRIC_VARIABLE: "1"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return folder, done.stdout
+
+
+def find_regexes(objective):
+    request = build_tuning_request(TUNING_SPEC, TuningConfig(objective=objective, seeds=SEEDS), PLACE)
+    wanted = request["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]["MetricName"]
+    defined = request["TrainingJobDefinition"]["AlgorithmSpecification"]["MetricDefinitions"]
+    return {each["Name"]: each["Regex"] for each in defined}, wanted
+
+
+@pytest.mark.parametrize("objective", [None, WORST_SCORE])
+def test_the_submitted_expression_reads_one_score_over_the_seeds_from_real_output(trained, objective):
+    folder, output = trained
+    scores = [read_last_score(folder / f"seed_{seed}") for seed in SEEDS]
+    expected = min(scores) if objective else sum(scores) / len(scores)
+    regexes, wanted = find_regexes(objective)
+    values = [float(value) for value in re.findall(regexes[wanted], output)]
+    assert len(values) > len(SEEDS)  # one for each evaluation
+    assert values[-1] == pytest.approx(expected, abs=1e-8)
+    of_seeds = [float(value) for value in re.findall(regexes["eval_score"], output)]
+    assert len(of_seeds) == len(values)
+    assert values[0] == of_seeds[0]  # with one seed judged, it is that one's
+
+
+def test_the_output_tells_what_the_runs_keep(trained):
+    folder, output = trained
+    regexes, _ = find_regexes(None)
+    table = read_seeds(folder)
+    for name in ("timesteps", "eval_timesteps", "eval_collision_rate", "eval_false_braking_share", MEAN_SCORE):
+        told = [float(value) for value in re.findall(regexes[name], output)]
+        assert sorted(told) == pytest.approx(sorted(table[name].dropna()))
+
+
+def test_the_best_run_is_that_of_the_best_score(trained):
+    folder, _ = trained
+    best = max((read_last_score(each), each.name) for each in folder.glob("seed_*"))
+    assert read_last_score(find_best_folder(folder)) == best[0]
+    assert find_best_folder(folder / "seed_3") == folder / "seed_3"
+    assert find_current_folder(folder).name == "seed_4"
+    assert is_trained(folder)
+
+
+def test_resumed_later_seeds_take_earlier_scores_into_account(trained, tmp_path):
+    folder = shutil.copytree(trained[0], tmp_path / "all")
+    before = read_scores(folder / "seed_4")
+    shutil.rmtree(folder / "seed_4")
+    assert not is_trained(folder)
+    best = train_best(TrainConfig(resume=str(folder))).folder
+    assert best.name == find_best_folder(trained[0]).name
+    assert read_scores(folder / "seed_4") == before
+
+
+def read_scores(folder):
+    rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [row[MEAN_SCORE] for row in rows if MEAN_SCORE in row]
+
+
+def test_scores_over_seeds():
+    assert score_seeds([0.5]) == {MEAN_SCORE: 0.5, WORST_SCORE: 0.5}
+    assert score_seeds([0.5, 0.2, -0.1]) == {MEAN_SCORE: pytest.approx(0.2), WORST_SCORE: -0.1}

@@ -1,0 +1,63 @@
+"""Files are whole or not there."""
+
+import subprocess
+import sys
+
+import pytest
+
+from roadsense.utils.files import write_atomically
+
+
+@pytest.mark.parametrize(("content", "kept"), [("grün\n", "grün\n".encode()), (b"\x00\xff", b"\x00\xff"), ("", b"")])
+def test_what_is_written_is_there_and_nothing_beside_it(tmp_path, content, kept):
+    path = tmp_path / "config.json"
+    write_atomically(path, content)
+    assert path.read_bytes() == kept
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writing_again_replaces(tmp_path):
+    path = tmp_path / "config.json"
+    write_atomically(path, "a long first text")
+    write_atomically(path, "short")
+    assert path.read_text() == "short"
+
+
+def write_with_a_full_disk(path):
+    """Writes 100 kB in a process whose files may have 10 kB, which fails half-way like a full disk."""
+    code = (
+        "import resource, sys; from pathlib import Path; from roadsense.utils.files import write_atomically;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000));"
+        "write_atomically(Path(sys.argv[1]), 'x' * 100_000)"
+    )
+    return subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+
+
+def test_a_write_that_fails_half_way_leaves_the_old_content(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text("old")
+    assert "OSError" in write_with_a_full_disk(path).stderr
+    assert path.read_text() == "old"
+
+
+def test_a_first_write_that_fails_half_way_leaves_no_file_of_that_name(tmp_path):
+    path = tmp_path / "config.json"
+    assert write_with_a_full_disk(path).returncode != 0
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("failure", ["full disk", "name taken by a folder"])
+def test_a_failed_write_leaves_nothing_beside_it(tmp_path, failure):
+    path = tmp_path / "config.json"
+    if failure == "full disk":
+        write_with_a_full_disk(path)
+    else:
+        path.mkdir()
+        with pytest.raises(OSError, match="directory"):
+            write_atomically(path, "new")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "nowhere" / "config.json", "text")
