@@ -20,7 +20,7 @@ import tyro
 
 from roadsense.augment.config import GenConfig
 from roadsense.augment.generate import generate_dataset
-from roadsense.augment.proof import gate
+from roadsense.augment.validation import gate
 
 ROOT = Path(__file__).parents[1]
 TRAIN_SHARE = 0.8

@@ -33,7 +33,7 @@ from roadsense.evaluation.report import write_report
 from roadsense.evaluation.writing import write_evaluation
 from roadsense.policies.deep_sets import DeepSetsExtractor
 from roadsense.policies.numpy_actor import NumpyActor
-from roadsense.policies.trained import load_controller
+from roadsense.policies.trained import load_policy
 from roadsense.utils.files import hash_file
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
@@ -306,11 +306,11 @@ def test_files_that_are_no_policy_are_refused(tmp_path: Path) -> None:
     for name, error in {"model.zip": RunError, "policy.tflite": InputError}.items():
         (tmp_path / name).write_bytes(b"nothing of the kind")
         with pytest.raises(error, match="expected a"):
-            load_controller(tmp_path / name)
+            load_policy(tmp_path / name)
     other = spaces.Dict({**observation_space(), "ego": spaces.Box(-5, 5, (3,), np.float32)})
     save_untrained(tmp_path / "model.zip", other)
     with pytest.raises(RunError, match="expected a policy over"):
-        load_controller(tmp_path / "model.zip")
+        load_policy(tmp_path / "model.zip")
 
 
 def test_loaded_policy_acts_as_it_predicts(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_loaded_policy_acts_as_it_predicts(tmp_path: Path) -> None:
         peer_mask=mask,
     )
     expected = model.predict(observation, deterministic=True)[0]
-    loaded = load_controller(tmp_path / "model.zip")
+    loaded = load_policy(tmp_path / "model.zip")
     assert isinstance(loaded, NumpyActor)
     np.testing.assert_allclose(loaded(observation), expected, atol=1e-6)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(loaded))(observation), loaded(observation))
@@ -334,7 +334,7 @@ def test_loaded_policy_acts_as_it_predicts(tmp_path: Path) -> None:
 def test_a_network_of_other_parts_is_run_by_its_library(tmp_path: Path) -> None:
     model = PPO("MultiInputPolicy", SpacesOnly(observation_space()), seed=0, device="cpu")
     model.save(tmp_path / "model.zip")
-    loaded = pickle.loads(pickle.dumps(load_controller(tmp_path / "model.zip")))
+    loaded = pickle.loads(pickle.dumps(load_policy(tmp_path / "model.zip")))
     sample = observation_space().sample()
     observation = Observation(**{name: np.stack([values] * 2) for name, values in sample.items()})
     np.testing.assert_allclose(loaded(observation), model.predict(observation, deterministic=True)[0], atol=1e-6)

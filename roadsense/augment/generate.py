@@ -12,9 +12,9 @@ from roadsense.augment.bases.base import Base, read_bases
 from roadsense.augment.bases.convoy_naming import ConvoyNaming
 from roadsense.augment.bases.offers import add_offers
 from roadsense.augment.config import GenConfig
-from roadsense.augment.proof.proving import fill_dataset
-from roadsense.augment.proof.shards import OUTCOMES, SCENARIOS, Shard, hash_scenario, take_shards, write_shard
-from roadsense.augment.proof.working_folder import clear_strays, hold_working_folder, refuse_existing, release
+from roadsense.augment.validation.proving import fill_dataset
+from roadsense.augment.validation.shards import OUTCOMES, SCENARIOS, Shard, hash_scenario, take_shards, write_shard
+from roadsense.augment.validation.working_folder import clear_strays, hold_working_folder, refuse_existing, release
 from roadsense.errors import GateError, InputError
 from roadsense.scenarios.dataset import SCHEMA_VERSION, Dataset, compute_digest, current_versions, write_manifest
 from roadsense.scenarios.records import ScenarioRecord

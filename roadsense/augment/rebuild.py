@@ -5,7 +5,7 @@ from pathlib import Path
 from roadsense.augment.config import GenConfig
 from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.generate import generate_dataset
-from roadsense.augment.proof.additions import CHOSEN, add_again
+from roadsense.augment.validation.additions import CHOSEN, add_again
 from roadsense.scenarios.dataset import Dataset
 from roadsense.utils.scratch import scratch_folder
 

@@ -17,12 +17,12 @@ from roadsense.episodes.plan import Plan, reset_options
 from roadsense.episodes.run import as_batch
 from roadsense.episodes.trajectory import EGO_SERIES, Trajectory
 from roadsense.errors import SimulationError
-from roadsense.policies.rules import Controller
+from roadsense.policies.rules import Policy
 from roadsense.scenarios.scenario import open_scenario
 
 
 def record_trajectory(
-    plan: Plan, controller: Controller, env_config: EnvConfig | None = None, description: str = ""
+    plan: Plan, controller: Policy, env_config: EnvConfig | None = None, description: str = ""
 ) -> Trajectory:
     """Drives a planned episode and returns all of it.
 
@@ -55,7 +55,7 @@ def take_trajectory(future: "Future[Trajectory]") -> Trajectory:
         raise SimulationError("The simulation's process died; notebook and kernel are unharmed. Try again.") from error
 
 
-def record_episode(env: ConvoyEnv, controller: Controller, plan: Plan, description: str = "") -> Trajectory:
+def record_episode(env: ConvoyEnv, controller: Policy, plan: Plan, description: str = "") -> Trajectory:
     """Drives a planned episode in an open environment with `step_info` and returns all of it."""
     observation, drawn = env.reset(seed=plan.seed, options=reset_options(plan))
     recorder = _Recorder(env)

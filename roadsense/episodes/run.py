@@ -17,8 +17,8 @@ from roadsense.envs.observation import Observation
 from roadsense.episodes.plan import BOUND, MUTED, POLICY, Plan, Row, reset_options
 from roadsense.errors import InputError, ScenarioError, SimulationError
 from roadsense.policies.baselines import BASELINES
-from roadsense.policies.rules import Controller
-from roadsense.policies.trained import load_controller
+from roadsense.policies.rules import Policy
+from roadsense.policies.trained import load_policy
 from roadsense.scenarios.scenario import ScenarioName
 from roadsense.utils.progress import progress_bar
 from roadsense.utils.worker_processes import start_pool
@@ -36,8 +36,8 @@ class Worker:
     def __init__(
         self,
         env_config: EnvConfig,
-        policy: Path | Controller | None = None,
-        others: Mapping[str, Controller] | None = None,
+        policy: Path | Policy | None = None,
+        others: Mapping[str, Policy] | None = None,
     ):
         self._config = env_config
         self._policy = policy
@@ -68,7 +68,7 @@ class Worker:
         checks = self._config.sumo_checks if plan.sumo_checks is None else plan.sumo_checks
         return replace(self._config, sumo_checks=checks)
 
-    def controller(self, name: str) -> Controller:
+    def controller(self, name: str) -> Policy:
         """Returns the policy of that name.
 
         Raises:
@@ -77,7 +77,7 @@ class Worker:
         if name in (POLICY, MUTED) and name not in self._controllers:
             if self._policy is None:
                 raise SimulationError(f"Expected the file of a policy to run {name!r}, got none.")
-            judged = load_controller(self._policy) if isinstance(self._policy, Path) else self._policy
+            judged = load_policy(self._policy) if isinstance(self._policy, Path) else self._policy
             self._controllers[POLICY] = self._controllers[MUTED] = judged
         if name not in self._controllers:
             raise InputError(f"Expected a policy of {sorted(self._controllers)}, got {name!r}.")
@@ -91,7 +91,7 @@ class Worker:
         return self._env
 
 
-def run_episode(env: ConvoyEnv, controller: Controller, plan: Plan) -> Row:
+def run_episode(env: ConvoyEnv, controller: Policy, plan: Plan) -> Row:
     """Runs a planned episode and returns its row: the plan, what was drawn, and the outcome."""
     observation, drawn = env.reset(seed=plan.seed, options=reset_options(plan))
     over = False

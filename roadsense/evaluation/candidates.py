@@ -7,7 +7,7 @@ from roadsense.episodes.plan import POLICIES
 from roadsense.episodes.run import Worker
 from roadsense.errors import InputError, RunError
 from roadsense.evaluation.config import EvalConfig
-from roadsense.policies.trained import TFLITE_SUFFIX, load_controller
+from roadsense.policies.trained import TFLITE_SUFFIX, load_policy
 from roadsense.runs.run import open_run, refuse_other_observation
 from roadsense.utils.files import hash_file
 
@@ -35,8 +35,8 @@ class Candidates:
 
     def make_worker(self, config: EvalConfig) -> Worker:
         """Returns what runs them; policies are loaded here, once, so that worker processes need no torch."""
-        others = {name: load_controller(path) for name, path in self.beside.items()}
-        return Worker(config.env_config(), load_controller(self.policy), others)
+        others = {name: load_policy(path) for name, path in self.beside.items()}
+        return Worker(config.env_config(), load_policy(self.policy), others)
 
 
 def find_candidates(config: EvalConfig) -> Candidates:

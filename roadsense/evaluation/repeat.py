@@ -19,7 +19,7 @@ from roadsense.errors import InputError, RunError
 from roadsense.evaluation.plans import CURVE_RADIO, LATENCY, LOSS, degraded_radios
 from roadsense.evaluation.results import Evaluation, open_evaluation
 from roadsense.evaluation.schema import DRAW_COLUMNS, OUTCOME_COLUMNS
-from roadsense.policies.trained import load_controller
+from roadsense.policies.trained import load_policy
 from roadsense.utils.command import run_command
 from roadsense.utils.files import hash_file
 
@@ -105,7 +105,7 @@ def _make_worker(evaluation: Evaluation, row: dict[str, Any]) -> Worker:
         raise InputError(f"Expected the policy {path}, but it is not there. Run this where it is.")
     if hash_file(path) != evaluation.origin["policy_sha256"][name]:
         raise RunError(f"{path}: expected the policy that drove the episode, but its file has changed since.")
-    controller = load_controller(path)
+    controller = load_policy(path)
     return Worker(evaluation.config.env_config(), controller, {} if name == POLICY else {name: controller})
 
 

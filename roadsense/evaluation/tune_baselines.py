@@ -22,7 +22,7 @@ from roadsense.episodes.run import Worker, run_plans
 from roadsense.errors import InputError
 from roadsense.evaluation.summary import unsafe
 from roadsense.policies.prediction import HeardPredictionRule
-from roadsense.policies.rules import Controller, HeardBrakingRule, HeardDracRule
+from roadsense.policies.rules import HeardBrakingRule, HeardDracRule, Policy
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.command import run_command
 from roadsense.utils.files import write_atomically
@@ -30,7 +30,7 @@ from roadsense.utils.statistics import binomial_interval
 
 SEED_DOMAIN = 0x54554E45
 """Sets these seeds apart from those of training and evaluation."""
-GRIDS: dict[str, tuple[Controller, dict[str, tuple[float, ...]]]] = {
+GRIDS: dict[str, tuple[Policy, dict[str, tuple[float, ...]]]] = {
     "heard_braking_rule": (
         HeardBrakingRule(),
         {"threshold_mps2": (1.5, 2.0, 2.5, 3.0, 4.0), "gain": (1.0,)},
@@ -96,7 +96,7 @@ def tune_baselines(config: TuneConfig) -> pd.DataFrame:
     return pd.DataFrame(table).sort_values(["rule", "score"], ascending=[True, False], ignore_index=True)
 
 
-def list_settings() -> Iterator[tuple[str, str, str, Controller]]:
+def list_settings() -> Iterator[tuple[str, str, str, Policy]]:
     """Yields every setting that is tried: a name of its own, the rule's, the settings in words, and the rule."""
     for rule, (controller, grid) in GRIDS.items():
         for values in product(*grid.values()):

@@ -16,7 +16,7 @@ from roadsense.episodes.plan import Plan
 from roadsense.episodes.run import Worker, run_plans
 from roadsense.errors import SimulationError
 from roadsense.evaluation.summary import ANSWER_WITHIN_S, TTC_CAP_S
-from roadsense.policies.trained import load_controller
+from roadsense.policies.trained import load_policy
 from roadsense.utils.statistics import (
     Interval,
     bootstrap_over_groups,
@@ -113,7 +113,7 @@ def drive_all(plans: Sequence[Plan], paths: Mapping[str, Path], env_config: EnvC
     tables = []
     for name, path in paths.items():
         # Loaded here, once: worker processes need no torch.
-        rows = run_plans(plans, Worker(env_config, load_controller(path)), n_workers)
+        rows = run_plans(plans, Worker(env_config, load_policy(path)), n_workers)
         tables.append(pd.DataFrame(rows).assign(policy=name))
     table = pd.concat(tables, ignore_index=True)
     if (table["error"] != "").all():

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.observation import Observation
-from roadsense.policies.rules import Controller, HeardBrakingRule
-from roadsense.policies.trained import load_controller
+from roadsense.policies.rules import HeardBrakingRule, Policy
+from roadsense.policies.trained import load_policy
 
 MIN_EPISODES = 10
 STEPS_PER_OBSERVATION = 5
@@ -40,7 +40,7 @@ def record_observations(
         SimulationError: if SUMO refuses one.
     """
     rng = np.random.default_rng(seed)
-    drivers: tuple[Controller, ...] = (load_controller(policy_path), HeardBrakingRule())
+    drivers: tuple[Policy, ...] = (load_policy(policy_path), HeardBrakingRule())
     paths = [scenario_paths[index] for index in rng.permutation(len(scenario_paths))]
     met: list[Observation] = []
     episode = 0
@@ -57,7 +57,7 @@ def record_observations(
     return _choose(_join(met), n_observations, rng)
 
 
-def _drive(env: ConvoyEnv, driver: Controller, observation: Observation) -> Iterator[Observation]:
+def _drive(env: ConvoyEnv, driver: Policy, observation: Observation) -> Iterator[Observation]:
     # Yields what each action of the episode was chosen on.
     over = False
     while not over:

@@ -8,7 +8,7 @@ from typing import Any
 
 from roadsense.augment.config import GenConfig
 from roadsense.augment.generate import generate_dataset
-from roadsense.augment.proof.shards import read_shard
+from roadsense.augment.validation.shards import read_shard
 from roadsense.cloud.checksums import check_checksums
 from roadsense.cloud.s3_transfer import S3Place, S3Transfer
 from roadsense.cloud.storage import download_folder

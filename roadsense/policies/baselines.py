@@ -7,9 +7,9 @@ is the one a training begins with: what is learned has to be better than what wa
 
 from roadsense.policies.cautious_rule import CautiousRule
 from roadsense.policies.prediction import HeardPredictionRule
-from roadsense.policies.rules import AlwaysBrake, Controller, HeardBrakingRule, HeardDracRule, Unassisted
+from roadsense.policies.rules import AlwaysBrake, HeardBrakingRule, HeardDracRule, Policy, Unassisted
 
-BASELINES: dict[str, Controller] = {
+BASELINES: dict[str, Policy] = {
     "unassisted": Unassisted(),
     "always_brake": AlwaysBrake(),
     "heard_braking_rule": HeardBrakingRule(threshold_mps2=3.0),

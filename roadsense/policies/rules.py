@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from roadsense.envs.assist import DEAD_ZONE, FULL_BRAKING_MPS2
 from roadsense.envs.observation import PEER_FIELDS, PEER_SCALE, Observation
 
-Controller = Callable[[Observation], NDArray[np.float32]]
+Policy = Callable[[Observation], NDArray[np.float32]]
 """Takes observations with a leading batch axis, returns actions of shape (n, 1) from 0 to 1."""
 
 _FORWARD, _LEFT, _RELATIVE_SPEED, _ACCELERATION, _AGE = (

@@ -14,7 +14,7 @@ from roadsense.errors import InputError
 from roadsense.policies.actor import read_actor
 from roadsense.policies.models import as_model_input, load_model
 from roadsense.policies.numpy_actor import NumpyActor
-from roadsense.policies.rules import Controller
+from roadsense.policies.rules import Policy
 from roadsense.policies.tflite_policy import TflitePolicy
 
 TFLITE_SUFFIX = ".tflite"
@@ -36,10 +36,10 @@ class Sb3Policy:
         return self._model.predict(as_model_input(self._model, observation), deterministic=True)[0]
 
     def __reduce__(self) -> tuple[Any, tuple[Path]]:
-        return load_controller, (self._path,)
+        return load_policy, (self._path,)
 
 
-def load_controller(path: Path) -> Controller:
+def load_policy(path: Path) -> Policy:
     """Returns the policy in a file as a controller: deterministic, on one core.
 
     It gives what `predict(..., deterministic=True)` gives. A network of the usual parts is taken out and run without

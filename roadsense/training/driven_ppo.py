@@ -12,7 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from roadsense.policies.actor import read_actor
-from roadsense.training.vec.crew import Drive, Infos
+from roadsense.training.vec.pool import Drive, Infos
 from roadsense.training.vec.shared import MAX_ROWS
 
 PART_S = 2.0

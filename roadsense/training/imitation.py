@@ -9,7 +9,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional
 
-from roadsense.policies.rules import Controller
+from roadsense.policies.rules import Policy
 from roadsense.utils.progress import progress_bar
 
 NO_BRAKING = -0.3
@@ -36,7 +36,7 @@ class Demonstration:
     returns: NDArray[np.float32]
 
 
-def demonstrate(env: VecEnv, teacher: Controller, n_steps: int, gamma: float) -> Demonstration:
+def demonstrate(env: VecEnv, teacher: Policy, n_steps: int, gamma: float) -> Demonstration:
     """Records a teacher at work.
 
     Args:

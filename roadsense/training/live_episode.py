@@ -9,7 +9,7 @@ from roadsense.episodes.record import record_trajectory, take_trajectory
 from roadsense.episodes.trajectory import Trajectory
 from roadsense.errors import InputError
 from roadsense.policies.baselines import BASELINES
-from roadsense.policies.trained import load_controller
+from roadsense.policies.trained import load_policy
 from roadsense.runs.run import Run
 from roadsense.training.train_config import TrainConfig
 from roadsense.utils.worker_processes import ignore_interrupts, start_pool
@@ -42,7 +42,7 @@ def drive_episode(
 
 def _record(plan: Plan, policy_path: Path, config: EnvConfig) -> Trajectory:
     if plan.policy in (POLICY, MUTED):
-        return record_trajectory(plan, load_controller(policy_path), config)
+        return record_trajectory(plan, load_policy(policy_path), config)
     if plan.policy not in BASELINES:
         raise InputError(f"Expected a policy of {POLICY}, {', '.join(BASELINES)}, got {plan.policy!r}.")
     return record_trajectory(plan, BASELINES[plan.policy], config)

@@ -13,9 +13,9 @@ from roadsense.augment.bases.convoy_naming import ConvoyNaming
 from roadsense.augment.config import GenConfig
 from roadsense.augment.draws.variations import VariationRanges, draw_variations
 from roadsense.augment.generate import generate_dataset
-from roadsense.augment.proof.gate import prove
-from roadsense.augment.proof.scenario_files import write_scenario
 from roadsense.augment.rebuild import rebuild_differences
+from roadsense.augment.validation.gate import prove
+from roadsense.augment.validation.scenario_files import write_scenario
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.pictures.road import RoadMap, plot_scenario
 from roadsense.scenarios.scenario import open_scenario

@@ -11,7 +11,7 @@ import pytest
 from roadsense.augment.bases.base import Base, read_bases
 from roadsense.augment.bases.convoy_naming import ConvoyNaming
 from roadsense.augment.draws.variations import VariationRanges, draw_variations
-from roadsense.augment.proof.scenario_files import write_scenario
+from roadsense.augment.validation.scenario_files import write_scenario
 from roadsense.errors import InputError, ScenarioError
 from roadsense.scenarios.checks import read_xml
 from roadsense.scenarios.route_files import sort_by_departure

@@ -20,8 +20,8 @@ from roadsense.augment.edits.friction import scale_friction, speed_share
 from roadsense.augment.edits.network_files import read_edge_length_m, write_wet_network
 from roadsense.augment.edits.vary_types import FRICTION_PARAMS, heavy_mix_share, read_mix, vary_types
 from roadsense.augment.edits.vehicle_defaults import HEAVY_CLASSES, following_defaults
-from roadsense.augment.proof.gate import prove
-from roadsense.augment.proof.scenario_files import write_scenario
+from roadsense.augment.validation.gate import prove
+from roadsense.augment.validation.scenario_files import write_scenario
 from roadsense.scenarios.scenario import CONFIG_NAME, open_scenario
 from roadsense.scenarios.sumo_program import run_sumo
 from tests.conftest import FLOWS, convoy, write_base

@@ -117,7 +117,7 @@ def test_the_dataset_of_the_shards_is_the_one_a_single_machine_makes(job, small_
         raise AssertionError("what the shards have measured is measured again")
 
     monkeypatch.setattr("roadsense.episodes.difficulty._measure_in_processes", refuse)
-    monkeypatch.setattr("roadsense.augment.proof.filling.prove", refuse)
+    monkeypatch.setattr("roadsense.augment.validation.filling.prove", refuse)
     folder = tmp_path / "merged"
     assert main(["fetch", job[0], "--folder", str(folder), "--publish", "s3://bucket/roads"]) == 0
     url = f"s3://bucket/roads/datasets/{small_dataset.digest}"

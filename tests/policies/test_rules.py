@@ -10,9 +10,9 @@ from roadsense.envs.observation import EGO_FIELDS, MAX_PEERS, PEER_FIELDS, PEER_
 from roadsense.policies.baselines import BASELINES
 from roadsense.policies.rules import (
     AlwaysBrake,
-    Controller,
     HeardBrakingRule,
     HeardDracRule,
+    Policy,
     Unassisted,
     action_for,
 )
@@ -29,7 +29,7 @@ def hear(*peers: dict[str, float], heard: Sequence[bool] | None = None) -> Obser
     return Observation(ego=ego, peers=rows[None].astype(np.float32), peer_mask=mask[None].astype(np.float32))
 
 
-def asked_mps2(controller: Controller, observation: Observation) -> float:
+def asked_mps2(controller: Policy, observation: Observation) -> float:
     action = controller(observation)
     assert action.shape == (1, 1)
     assert 0 <= action.item() <= 1

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from roadsense.augment.proof import gate
-from roadsense.augment.proof.gate import GateReport, prove
+from roadsense.augment.validation import gate
+from roadsense.augment.validation.gate import GateReport, prove
 from roadsense.errors import RoadSenseError, ScenarioError
 from roadsense.scenarios.scenario import open_scenario
 from roadsense.utils.safe_xml import MAX_ATTRIBUTE_CHARS, MAX_DEPTH, read_xml

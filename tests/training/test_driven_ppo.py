@@ -268,7 +268,7 @@ def test_a_worker_that_dies_while_it_drives_is_replaced_in_that_row_and_its_rows
 
 
 def test_a_worker_that_is_stuck_while_it_drives_is_killed_in_time(make_env, monkeypatch):
-    monkeypatch.setattr("roadsense.training.vec.link.ANSWER_LIMIT_S", 3.0)
+    monkeypatch.setattr("roadsense.training.vec.pipe.ANSWER_LIMIT_S", 3.0)
     env = make_env()
     env.restart(0)
     kill_at(env, 0, 20, signal.SIGSTOP)

@@ -15,7 +15,7 @@ import pandas as pd
 from roadsense.augment.bases.base import read_bases
 from roadsense.augment.bases.offers import add_offers
 from roadsense.augment.draws.variations import VariationRanges, draw_variations
-from roadsense.augment.proof.scenario_files import write_scenario
+from roadsense.augment.validation.scenario_files import write_scenario
 from roadsense.errors import InputError
 from roadsense.scenarios.checks import read_xml
 from roadsense.scenarios.scenario import CONFIG_NAME, open_scenario

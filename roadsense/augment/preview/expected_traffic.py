@@ -18,7 +18,7 @@ from roadsense.augment.bases.base import Base
 from roadsense.augment.draws.variations import Variation
 from roadsense.augment.edits.friction import speed_share
 from roadsense.augment.edits.vary_types import read_mix
-from roadsense.augment.proof.scenario_files import vary_routes
+from roadsense.augment.validation.scenario_files import vary_routes
 from roadsense.pictures.vehicles import CAR_LENGTH_M, CAR_WIDTH_M, DrawnVehicle
 from roadsense.scenarios.flows import HOUR_S, read_rate_vph, read_seconds, why_uncountable
 from roadsense.scenarios.route_files import single_vehicles, type_of

@@ -17,7 +17,7 @@ from roadsense.augment.draws.variations import Variation
 from roadsense.augment.preview.expected_traffic import RoadNetwork, expect_traffic
 from roadsense.augment.preview.preview_plots import DrawnDraw, PreviewPicture
 from roadsense.augment.preview.simulate_draw import simulate_draw
-from roadsense.augment.proof.additions import Addition, add_scenario
+from roadsense.augment.validation.additions import Addition, add_scenario
 from roadsense.episodes.record import take_trajectory
 from roadsense.episodes.trajectory import Trajectory
 from roadsense.errors import InputError

@@ -2,7 +2,7 @@
 
 from roadsense.augment.bases.base import Base
 from roadsense.augment.draws.variations import Variation
-from roadsense.augment.proof.scenario_files import write_scenario
+from roadsense.augment.validation.scenario_files import write_scenario
 from roadsense.envs.config import EnvConfig
 from roadsense.episodes.plan import Plan
 from roadsense.episodes.record import record_trajectory

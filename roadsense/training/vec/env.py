@@ -14,8 +14,8 @@ from roadsense.envs.config import EnvConfig
 from roadsense.envs.observation import observation_space
 from roadsense.errors import InputError, SimulationError
 from roadsense.policies.actor import Actor
-from roadsense.training.vec.crew import Crew, Drive, Order
 from roadsense.training.vec.deaths import DeathRegister, WorkerDeath
+from roadsense.training.vec.pool import Crew, Drive, Order
 from roadsense.training.vec.shared import MAX_ROWS, SharedArrays
 
 
@@ -27,7 +27,7 @@ class ConvoyVecEnv(VecEnv):
     is something in them, so switch off `EnvConfig.step_info`. Workers import nothing that learns.
 
     At the end of an episode `info` also holds `scenario_index` and `scenario`. A worker that dies, or is silent for
-    `roadsense.training.vec.link.ANSWER_LIMIT_S` and is killed, is replaced: its episode ends truncated with the last
+    `roadsense.training.vec.pipe.ANSWER_LIMIT_S` and is killed, is replaced: its episode ends truncated with the last
     observation, reward 0, no `outcome` and `info["error"]`. An episode that SUMO gave up, which ends the same way but
     has its worker and its outcome, is reported and counted too. Every wait has that limit, for each worker.
 

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import SubprocVecEnv, VecMonitor
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.errors import InputError, SimulationError
-from roadsense.training.vec import link as vec_link
+from roadsense.training.vec import pipe as vec_link
 from roadsense.training.vec.env import ConvoyVecEnv
 from tests.worker_faults import DivideByZero, ExitAfter
 

@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.variations import nearest_distance
-from roadsense.augment.proof.gate import prove
-from roadsense.augment.proof.scenario_files import write_scenario
-from roadsense.augment.proof.slots import Slot
+from roadsense.augment.validation.gate import prove
+from roadsense.augment.validation.scenario_files import write_scenario
+from roadsense.augment.validation.slots import Slot
 from roadsense.errors import GateError
 from roadsense.scenarios.records import ScenarioRecord
 from roadsense.scenarios.scenario import CONFIG_NAME

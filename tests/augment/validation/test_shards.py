@@ -8,7 +8,7 @@ import pytest
 
 from roadsense.augment.config import GenConfig
 from roadsense.augment.generate import generate_dataset, prove_shard
-from roadsense.augment.proof.shards import SHARD_NAME
+from roadsense.augment.validation.shards import SHARD_NAME
 from roadsense.errors import DatasetError, InputError
 from roadsense.gen_scenarios import main
 from tests.test_gen_scenarios import files_of
@@ -79,7 +79,7 @@ def test_held_out_draws_that_come_too_near_to_other_parts_train_draws_are_proven
     whole = generate_dataset(config)
     assert any("train draw" in reason for row in whole.refusals for reason in row["reasons"])
     with monkeypatch.context() as apart:  # as if the others' train draws had been drawn again
-        apart.setattr("roadsense.augment.proof.proving.train_places", lambda *_: {})
+        apart.setattr("roadsense.augment.validation.proving.train_places", lambda *_: {})
         parts = [
             prove_shard(replace(config, output_dir=tmp_path / f"part_{number}", shard=number, n_shards=2))
             for number in range(2)

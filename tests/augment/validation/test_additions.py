@@ -12,8 +12,8 @@ from roadsense.augment.bases.offers import add_offers
 from roadsense.augment.draws.chosen_draw import draw_chosen, fit_to_ranges
 from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.variations import nearest_distance, restore_variation
-from roadsense.augment.proof.additions import Addition, add_scenario, read_settings_ranges
 from roadsense.augment.rebuild import rebuild_differences
+from roadsense.augment.validation.additions import Addition, add_scenario, read_settings_ranges
 from roadsense.errors import DatasetError, GateError, InputError
 from roadsense.scenarios.dataset import Dataset
 from roadsense.scenarios.scenario import open_scenario
@@ -128,7 +128,7 @@ def test_a_draw_that_is_too_near_to_a_held_out_one_is_not_added(dataset_copy, ti
 
 
 def test_a_draw_that_fails_its_proof_is_not_added(dataset_copy, tiny_bases, base, monkeypatch):
-    monkeypatch.setattr("roadsense.augment.proof.gate.HORIZON_S", 4000.0)  # no road here is that long
+    monkeypatch.setattr("roadsense.augment.validation.gate.HORIZON_S", 4000.0)  # no road here is that long
     chosen = far_draw(Dataset.open(dataset_copy), base, "train")
     with pytest.raises(GateError, match="the ego left the road"):
         add_scenario(dataset_copy, tiny_bases, Addition(base.name, chosen, "train"))

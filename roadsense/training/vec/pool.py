@@ -11,7 +11,7 @@ from roadsense.errors import SimulationError
 from roadsense.policies.actor import Actor
 from roadsense.policies.actor_policy import ActorPolicy
 from roadsense.training.vec.deaths import DeathRegister
-from roadsense.training.vec.link import CallFailed, WorkerGone, WorkerLink, end_workers
+from roadsense.training.vec.pipe import CallFailed, WorkerGone, WorkerLink, end_workers
 from roadsense.training.vec.shared import DrivenEpisode, SharedArrays
 from roadsense.training.vec.worker import News, WorkerTask
 

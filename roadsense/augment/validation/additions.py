@@ -17,9 +17,9 @@ from roadsense.augment.bases.offers import add_offers
 from roadsense.augment.draws.chosen_draw import ChosenDraw, draw_chosen
 from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.variations import Variation, nearest_distance, restore_variation
-from roadsense.augment.proof.gate import prove
-from roadsense.augment.proof.scenario_files import write_scenario
-from roadsense.augment.proof.working_folder import hold_working_folder, release
+from roadsense.augment.validation.gate import prove
+from roadsense.augment.validation.scenario_files import write_scenario
+from roadsense.augment.validation.working_folder import hold_working_folder, release
 from roadsense.errors import DatasetError, GateError, InputError
 from roadsense.scenarios.dataset import Dataset, compute_digest, current_versions, write_manifest
 from roadsense.scenarios.records import ScenarioRecord

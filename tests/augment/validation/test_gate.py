@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from roadsense.augment.proof.gate import HORIZON_S, prove
+from roadsense.augment.validation.gate import HORIZON_S, prove
 from tests.conftest import FLOWS, convoy, write_base
 
 Build = Callable[[str], Path]

@@ -11,9 +11,9 @@ import numpy as np
 
 from roadsense.augment.bases.base import Base
 from roadsense.augment.config import GenConfig
-from roadsense.augment.proof.filling import Filler, FillRules, train_places
-from roadsense.augment.proof.shards import own_slots
-from roadsense.augment.proof.slots import Slot, deal_slots
+from roadsense.augment.validation.filling import Filler, FillRules, train_places
+from roadsense.augment.validation.shards import own_slots
+from roadsense.augment.validation.slots import Slot, deal_slots
 from roadsense.scenarios.records import SPLITS, ScenarioRecord
 from roadsense.utils.progress import progress_bar
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roadsense.augment.proof.slots import Slot
+from roadsense.augment.validation.slots import Slot
 from roadsense.errors import DatasetError
 from roadsense.scenarios.records import ScenarioRecord
 from roadsense.utils.files import write_atomically
