@@ -9,6 +9,7 @@ from typing import Any
 from roadsense.errors import InputError, RunError
 from roadsense.jobs.runner import run_notebook
 from roadsense.runs.run import open_run
+from roadsense.utils.files import refuse_existing
 
 NOTEBOOKS = ("00_augment", "01_train", "02_evaluate", "03_export")
 
@@ -50,8 +51,7 @@ def run_demo(config: DemoConfig) -> Path:
         NotebookError: if a cell fails; its executed copy is kept.
     """
     folder = Path(config.run_dir)
-    if folder.exists() and any(folder.iterdir()):
-        raise RunError(f"Expected a new folder for the demo, but {folder} holds something. Name another --run_dir.")
+    refuse_existing(folder, "the demo", RunError)
     started_s = time.monotonic()
     for number, name in enumerate(NOTEBOOKS, start=1):
         _say(f"\n[{number}/{len(NOTEBOOKS)}] {name}, {time.monotonic() - started_s:.0f} s after the start")

@@ -26,7 +26,7 @@ from roadsense.training.learning import run_training
 from roadsense.training.splits import find_splits
 from roadsense.training.train_config import TrainConfig, complete, restore_config
 from roadsense.utils.command import run_command
-from roadsense.utils.files import write_atomically
+from roadsense.utils.files import refuse_existing, write_atomically
 
 __all__ = ["TrainConfig", "main", "train", "train_best", "train_seeds"]
 
@@ -97,8 +97,7 @@ def train_seeds(config: TrainConfig) -> list[Run]:
     else:
         whole = complete(config)
         folder = Path(whole.run_dir or "")
-        if folder.exists() and any(folder.iterdir()):
-            raise RunError(f"Expected a new folder for the experiment, but {folder} holds something. Name another.")
+        refuse_existing(folder, "the experiment", RunError)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / EXPERIMENT_NAME, json.dumps(asdict(whole), indent=2) + "\n")
     runs: list[Run] = []

@@ -295,7 +295,7 @@ def test_words_are_dealt_evenly_in_each_split(small_config: GenConfig, tmp_path:
 
 def test_an_existing_folder_is_refused_and_untouched(small_config: GenConfig, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(DatasetError, match=r"already there and not empty.*Give another output_dir"):
+    with pytest.raises(DatasetError, match=r"Expected a new folder for the dataset, but .* holds something"):
         generate_dataset(replace(small_config, output_dir=tmp_path))
     assert files_of(tmp_path) == {"notes.txt": b"mine"}
 

@@ -14,10 +14,11 @@ from roadsense.augment.bases.offers import add_offers
 from roadsense.augment.config import GenConfig
 from roadsense.augment.validation.proving import fill_dataset
 from roadsense.augment.validation.shards import OUTCOMES, SCENARIOS, Shard, hash_scenario, take_shards, write_shard
-from roadsense.augment.validation.working_folder import clear_strays, hold_working_folder, refuse_existing, release
-from roadsense.errors import GateError, InputError
+from roadsense.augment.validation.working_folder import clear_strays, hold_working_folder, release
+from roadsense.errors import DatasetError, GateError, InputError
 from roadsense.scenarios.dataset import SCHEMA_VERSION, Dataset, compute_digest, current_versions, write_manifest
 from roadsense.scenarios.records import ScenarioRecord
+from roadsense.utils.files import refuse_existing
 
 if TYPE_CHECKING:
     from roadsense.episodes.difficulty import Difficulty
@@ -36,11 +37,11 @@ def generate_dataset(config: GenConfig) -> Dataset:
         GateError: if too many draws of one base are refused.
     """
     output_dir = Path(config.output_dir)
-    refuse_existing(output_dir)
+    refuse_existing(output_dir, "the dataset", DatasetError)
     bases = _read_bases(config)
     hashes = {base.name: base.hash_files() for base in bases}
     with hold_working_folder(output_dir, _key(config, hashes)) as working:
-        refuse_existing(output_dir)  # another run may have ended before this one got here
+        refuse_existing(output_dir, "the dataset", DatasetError)  # another run may have ended before this one got here
         try:
             folder = _make_dataset(working, bases, hashes, config)
         except GateError:
@@ -59,7 +60,7 @@ def prove_shard(config: GenConfig) -> Path:
         InputError: see `generate_dataset`, as for the other errors.
     """
     output_dir = Path(config.output_dir)
-    refuse_existing(output_dir)
+    refuse_existing(output_dir, "the dataset", DatasetError)
     bases = _read_bases(config)
     key = _key(config, {base.name: base.hash_files() for base in bases})
     with hold_working_folder(output_dir, key) as working:

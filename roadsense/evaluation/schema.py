@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from roadsense.envs.reward import TERMS
 from roadsense.errors import RunError
 from roadsense.utils.files import write_atomically
+from roadsense.utils.markdown import markdown_table
 
 SCHEMA_VERSION = 2
 _TYPES = {"text": pa.string(), "flag": pa.bool_(), "whole": pa.int64(), "number": pa.float64()}
@@ -180,6 +181,5 @@ def read_episodes(path: Path) -> pd.DataFrame:
 
 def describe_schema() -> str:
     """Returns the schema as a Markdown table."""
-    lines = ["| column | kind | unit | meaning |", "|---|---|---|---|"]
-    lines += [f"| `{one.name}` | {one.kind} | {one.unit} | {one.meaning} |" for one in COLUMNS]
-    return "\n".join(lines) + "\n"
+    rows = [(f"`{one.name}`", one.kind, one.unit, one.meaning) for one in COLUMNS]
+    return markdown_table(("column", "kind", "unit", "meaning"), rows) + "\n"

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from roadsense.episodes.plan import BOUND, NULL_POLICIES, POLICIES
+from roadsense.utils.markdown import markdown_table
 from roadsense.utils.statistics import (
     Interval,
     binomial_interval,
@@ -97,8 +98,7 @@ def complete(episodes: pd.DataFrame) -> pd.DataFrame:
 def write_markdown(summary: pd.DataFrame) -> str:
     """Returns the summary as a Markdown table with readable headings, and what they mean."""
     headings, lines = format_rows(summary)
-    table = "\n".join(f"| {' | '.join(line)} |" for line in [headings, ["---"] * len(headings), *lines])
-    return f"{table}\n\n{EXPLANATION}\n"
+    return f"{markdown_table(headings, lines)}\n\n{EXPLANATION}\n"
 
 
 EXPLANATION = (

@@ -26,6 +26,7 @@ from roadsense.policies.rules import HeardBrakingRule, HeardDracRule, Policy
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.command import run_command
 from roadsense.utils.files import write_atomically
+from roadsense.utils.markdown import markdown_table
 from roadsense.utils.statistics import binomial_interval
 
 SEED_DOMAIN = 0x54554E45
@@ -133,14 +134,17 @@ def write_table(table: pd.DataFrame, config: TuneConfig) -> str:
         "false braking",
         "score",
     ]
-    lines = [" | ".join(columns), " | ".join(["---"] * len(columns))]
-    for row in table.to_dict("records"):
-        ends = f"{row['unsafe_rate_low']:.1%} to {row['unsafe_rate_high']:.1%}"
-        counts = f"{row['episodes']} | {row['collisions']} | {row['unsafe']}"
-        figures = f"{counts} | {ends} | {row['false_braking_share']:.2%} | {row['score']:.3f}"
-        lines.append(f"{row['rule']} | {row['settings']} | {figures}")
+    rows = [
+        (
+            *(row[name] for name in ("rule", "settings", "episodes", "collisions", "unsafe")),
+            f"{row['unsafe_rate_low']:.1%} to {row['unsafe_rate_high']:.1%}",
+            f"{row['false_braking_share']:.2%}",
+            f"{row['score']:.3f}",
+        )
+        for row in table.to_dict("records")
+    ]
     words = f"`roadsense tune-baselines --n_episodes {config.n_episodes} --v2v {config.v2v} --seed {config.seed}`"
-    return f"Made by {words} on train scenarios.\n\n" + "\n".join(f"| {line} |" for line in lines) + "\n"
+    return f"Made by {words} on train scenarios.\n\n{markdown_table(columns, rows)}\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

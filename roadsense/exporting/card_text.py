@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from roadsense.utils.markdown import markdown_table
+
 Card = Mapping[str, Any]
 
 
@@ -37,8 +39,7 @@ def _list(title: str, items: Iterable[str]) -> str:
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "".join(f"| {' | '.join(_say(value) for value in line)} |\n" for line in lines)
+    return markdown_table(headings, [[_say(value) for value in row] for row in rows]) + "\n"
 
 
 def _say(value: Any) -> str:

@@ -21,6 +21,7 @@ from roadsense.jobs.layout import CHANNEL, DEFAULT_ROOT, JobLayout, job_environm
 from roadsense.jobs.local import END_S, LOG_NAME, SPEC_NAME, is_same_job
 from roadsense.jobs.spec import JobSpec, make_tags, spec_to_json
 from roadsense.jobs.target import JobError, JobState, JobStatus
+from roadsense.utils.files import refuse_existing
 
 WORKSPACE = "/opt/roadsense"
 """Folder of the project in the image."""
@@ -102,8 +103,7 @@ class DockerTarget:
             raise InputError(f"Expected a job that is over, but {job_id} is {status.state}. Stop it, or wait.")
         source = Path(status.output)
         if folder.resolve() != source.resolve():
-            if folder.exists() and any(folder.iterdir()):
-                raise InputError(f"Expected a new folder for the results, but {folder} holds something. Name another.")
+            refuse_existing(folder, "the results")
             shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(CHANNEL))
         (folder / LOG_NAME).write_text("".join(f"{line}\n" for line in self.logs(job_id, follow=False)))
         check_checksums(folder)

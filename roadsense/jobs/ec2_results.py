@@ -6,10 +6,9 @@ from pathlib import Path
 
 from roadsense.cloud.checksums import CHECKSUMS_NAME, TransferError, check_checksums
 from roadsense.cloud.s3_transfer import S3Place, S3Transfer
-from roadsense.errors import InputError
 from roadsense.jobs.ec2_place import Attempt, JobPlace
 from roadsense.jobs.target import JobError, JobState
-from roadsense.utils.files import write_atomically
+from roadsense.utils.files import refuse_existing, write_atomically
 from roadsense.utils.scratch import scratch_folder
 
 EXIT_REASONS = {
@@ -65,8 +64,7 @@ def fetch_results(place: JobPlace, folder: Path) -> Path:
         JobError: if there are no results yet.
         TransferError: if what arrived is not what the machine left.
     """
-    if folder.exists():
-        raise InputError(f"Expected a new folder for the results, but {folder} is there. Name another.")
+    refuse_existing(folder, "the results")
     sums = place.read_text(CHECKSUMS_NAME)
     if sums is None:
         raise JobError(f"{place.url} has no results yet: a job's machine writes {CHECKSUMS_NAME} when it ends.")

@@ -12,12 +12,13 @@ from roadsense.augment.validation.shards import read_shard
 from roadsense.cloud.checksums import check_checksums
 from roadsense.cloud.s3_transfer import S3Place, S3Transfer
 from roadsense.cloud.storage import download_folder
-from roadsense.errors import DatasetError, InputError
+from roadsense.errors import DatasetError
 from roadsense.jobs.generation import fetch_inputs, read_settings
 from roadsense.jobs.processing import describe_processing, find_output
 from roadsense.jobs.shard_layout import name_shard
 from roadsense.jobs.target import JobError, JobState
 from roadsense.scenarios.dataset import Dataset
+from roadsense.utils.files import refuse_existing
 
 
 def fetch_generated(job: dict[str, Any], folder: Path, region: str) -> Path:
@@ -37,8 +38,7 @@ def fetch_generated(job: dict[str, Any], folder: Path, region: str) -> Path:
         TransferError: if what arrived is not what the job left.
         DatasetError: if a shard was made with other settings, base files or versions.
     """
-    if folder.exists():
-        raise InputError(f"Expected a new folder for the dataset, but {folder} is there. Name another.")
+    refuse_existing(folder, "the dataset")
     _refuse_undone(job, region)
     parts = folder.parent / f".{folder.name}.shards"
     inputs = job["ProcessingInputs"][0]["S3Input"]["S3Uri"]

@@ -19,6 +19,7 @@ from roadsense.jobs.heartbeat import JobBeat, read_beat
 from roadsense.jobs.layout import NOTEBOOK_VARIABLE, ROOT_VARIABLE, JobLayout, job_environment, write_layout
 from roadsense.jobs.spec import JobSpec, spec_from_json, spec_to_json
 from roadsense.jobs.target import JobError, JobState, JobStatus
+from roadsense.utils.files import refuse_existing
 from roadsense.utils.scratch import scratch_folder
 
 JOBS_DIR = Path("runs") / "jobs"
@@ -124,8 +125,7 @@ class LocalTarget:
         source = find_folder(job_id)
         if _is_locked(source):
             raise InputError(f"Expected a job that is over, but {job_id} is running. Stop it, or wait.")
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"Expected a new folder for the results, but {folder} holds something. Name another.")
+        refuse_existing(folder, "the results")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with scratch_folder(".fetch.", folder.parent) as outer:
             part = outer / folder.name

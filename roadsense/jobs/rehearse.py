@@ -27,6 +27,7 @@ from roadsense.jobs.target import JobState, open_target
 from roadsense.jobs.weights import compare_weights
 from roadsense.runs.metric_lines import PREFIX
 from roadsense.utils.command import run_command
+from roadsense.utils.files import refuse_existing
 from roadsense.utils.scratch import scratch_folder
 
 SHORT: dict[str, Any] = {
@@ -142,8 +143,7 @@ def _rehearse(config: RehearseConfig) -> Rehearsal:
     stage = open_stage(config.bare)
     _say(f"Rehearsing {spec.notebook_name} in {stage.describe(spec)} ...")
     if config.keep is not None:
-        if config.keep.exists() and any(config.keep.iterdir()):
-            raise InputError(f"Expected a new folder to keep, but {config.keep} holds something. Name another.")
+        refuse_existing(config.keep, "the rehearsal")
         return _report(rehearse(spec, config.keep, stage, config.max_minutes * 60))
     with scratch_folder("rehearsal-") as folder:
         return _report(rehearse(spec, folder, stage, config.max_minutes * 60))

@@ -6,8 +6,8 @@ from typing import Any
 
 from roadsense.cloud.checksums import TransferError, check_checksums
 from roadsense.cloud.s3_transfer import S3File, S3Place, S3Transfer
-from roadsense.errors import InputError
 from roadsense.jobs.target import JobError
+from roadsense.utils.files import refuse_existing
 from roadsense.utils.scratch import scratch_folder
 
 ARCHIVES = {"model.tar.gz": "model", "output.tar.gz": "output/data"}
@@ -29,8 +29,7 @@ def fetch_results(job: dict[str, Any], folder: Path, region: str | None) -> Path
         TransferError: if an archive is not safe to unpack, or the model is not what the job left, by the checksums that
             the runner put beside it; also if they are missing, because the job was killed before it wrote them.
     """
-    if folder.exists():
-        raise InputError(f"Expected a new folder for the results, but {folder} is there. Name another.")
+    refuse_existing(folder, "the results")
     name, base = job["TrainingJobName"], job["OutputDataConfig"]["S3OutputPath"].rstrip("/")
     place = S3Place.parse(f"{base}/{name}/output")
     transfer = S3Transfer(place, region)

@@ -19,7 +19,7 @@ import pandas as pd
 from roadsense.envs.observation import OBSERVATION_VERSION
 from roadsense.errors import RunError
 from roadsense.runs.state import RunState, read_state
-from roadsense.utils.files import write_atomically
+from roadsense.utils.files import refuse_existing, write_atomically
 from roadsense.utils.git_state import read_git_state
 
 COMMIT_VARIABLE = "ROADSENSE_GIT_COMMIT"
@@ -134,8 +134,7 @@ def create_run(folder: str | Path, config: Any, facts: Mapping[str, Any]) -> Run
         RunError: if the folder holds something.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"Expected a new folder for the run, but {folder} holds something. Name another --run_dir.")
+    refuse_existing(folder, "the run", RunError)
     if not is_dataclass(config) or isinstance(config, type):
         raise TypeError(f"Expected a dataclass, got {config!r}.")
     run = Run(folder)

@@ -17,6 +17,7 @@ from typing import IO, NamedTuple, cast
 
 from roadsense.errors import InputError, ScenarioError
 from roadsense.scenarios.scenario import find_scenarios, open_scenario
+from roadsense.utils.files import refuse_existing
 from roadsense.utils.safe_xml import MAX_FILE_BYTES
 
 MAX_ARCHIVE_BYTES = 256 * 2**20
@@ -53,7 +54,7 @@ def unpack_scenarios(archive: Path, folder: Path) -> list[Path]:
 
     Args:
         archive: the archive; its content says which of the two it is.
-        folder: where it goes. It must not be there yet, its parent must.
+        folder: where it goes: a new or empty folder, whose parent exists.
 
     Returns:
         The path of each `.sumocfg`, sorted.
@@ -62,8 +63,7 @@ def unpack_scenarios(archive: Path, folder: Path) -> list[Path]:
         InputError: if the archive or the folder's parent is missing, or the folder is there.
         ScenarioError: if the archive is refused, or one of its scenarios; naming the entry and the reason.
     """
-    if folder.exists() or folder.is_symlink():
-        raise InputError(f"Expected a new folder, but {folder} is there. Name another one.")
+    refuse_existing(folder, "the scenarios")
     if not folder.parent.is_dir():
         raise InputError(f"Expected the folder {folder.parent} for {folder.name}, found none. Make it first.")
     if not archive.is_file():

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from roadsense.utils.files import write_atomically
+from roadsense.errors import InputError
+from roadsense.utils.files import refuse_existing, write_atomically
 
 
 @pytest.mark.parametrize(("content", "kept"), [("grün\n", "grün\n".encode()), (b"\x00\xff", b"\x00\xff"), ("", b"")])
@@ -61,3 +62,26 @@ def test_a_failed_write_leaves_nothing_beside_it(tmp_path, failure):
 def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "nowhere" / "config.json", "text")
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: (path.mkdir(), (path / "a").touch()), "holds something"),
+        (lambda path: path.touch(), "is a file or a link"),
+        (lambda path: path.symlink_to("nowhere"), "is a file or a link"),
+        (lambda path: path.parent.touch(), "cannot be made in"),
+    ],
+)
+def test_a_folder_to_make_must_be_new(tmp_path, make, reason):
+    folder = tmp_path / "runs" / "new"
+    if reason != "cannot be made in":
+        folder.parent.mkdir()
+    make(folder)
+    with pytest.raises(InputError, match=reason):
+        refuse_existing(folder, "the run")
+
+
+def test_a_folder_to_make_may_be_missing_or_empty(tmp_path):
+    refuse_existing(tmp_path / "runs" / "new", "the run")
+    refuse_existing(tmp_path, "the run")

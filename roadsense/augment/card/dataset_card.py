@@ -3,7 +3,7 @@
 import io
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from roadsense.episodes.difficulty import STANDARD_DRIVER, STANDARD_HAZARD
 from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
 from roadsense.scenarios.scenario import DENSITY_WORDS, DRIVER_WORDS
 from roadsense.utils.files import write_atomically
+from roadsense.utils.markdown import markdown_table
 
 CARD_NAMES = ("README.md", "coverage.png")
 PICTURE_DPI = 110
@@ -154,18 +155,18 @@ def _counts(dataset: Dataset) -> str:
     ]
     return f"""## What is in it
 
-{_table(["base road", *splits, "all"], rows)}
+{markdown_table(["base road", *splits, "all"], rows)}
 
 By density word and driver word, {" + ".join(splits)}:
 
-{_table(["", *DRIVER_WORDS], cells)}"""
+{markdown_table(["", *DRIVER_WORDS], cells)}"""
 
 
 def _ranges(dataset: Dataset) -> str:
     rows = [[f"`{name}`", _show(value)] for name, value in dataset.settings.get("ranges", {}).items()]
     return f"""## What is varied
 
-{_table(["setting", "range or value"], rows)}
+{markdown_table(["setting", "range or value"], rows)}
 
 Values are drawn evenly over their ranges by Latin hypercube, for each base and split apart. A flow is shifted by its \
 own mean headway at the most, so long shifts are rarer; types of the convoy share one mean speed and spread less.
@@ -206,7 +207,7 @@ def _gate(dataset: Dataset) -> str:
 
 Draws that were refused and drawn again: {len(dataset.refusals)}. Of reasons that differ in numbers only, one is shown.
 
-{_table(["base road", "draws", "reason"], rows)}"""
+{markdown_table(["base road", "draws", "reason"], rows)}"""
 
 
 def _difficulty(dataset: Dataset) -> str:
@@ -222,7 +223,7 @@ The smallest time to collision, in s, of a standard driver without an assist (re
 to standstill with {STANDARD_HAZARD.deceleration_mps2:g} m/s2, {STANDARD_HAZARD.onset_s:g} s after the start. Smaller \
 is harder; "no hazard" counts scenarios in which that car was never fast enough to brake.
 
-{_table(names, rows)}"""
+{markdown_table(names, rows)}"""
 
 
 def _difficulty_row(split: str, own: pd.DataFrame) -> list[str]:
@@ -240,8 +241,3 @@ def _show(value: Any) -> str:
     if isinstance(value, list | tuple):
         return " to ".join(map(_show, value)) if len(value) == 2 else ", ".join(map(_show, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -45,19 +45,6 @@ def release(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def refuse_existing(target: Path) -> None:
-    """Refuses a target that is already something.
-
-    Raises:
-        DatasetError: if it is no folder, or one with something in it.
-    """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DatasetError(
-            f"{target} is already there and not empty, and a dataset never overwrites. "
-            "Give another output_dir, or remove it first."
-        )
-
-
 def _lock(outer: Path, target: Path) -> int:
     path = outer / LOCK_NAME
     patience_s = time.monotonic() + LOCK_PATIENCE_S
