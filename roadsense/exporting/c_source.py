@@ -1,0 +1,89 @@
+"""The policy as plain C99: the network's weights and loops, and the observation's scales. No runtime, no allocation."""
+
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from roadsense.envs.assist import DEAD_ZONE, FULL_BRAKING_MPS2
+from roadsense.envs.observation import (
+    BOUND,
+    EGO_FIELDS,
+    EGO_SCALE,
+    MAX_PEERS,
+    OBSERVATION_VERSION,
+    PEER_FIELDS,
+    PEER_SCALE,
+)
+from roadsense.envs.radio.presets import get_preset
+from roadsense.errors import InputError
+from roadsense.exporting.cpp import write_float, write_floats
+from roadsense.policies.actor import Actor
+
+OBSERVATION_HEADER, POLICY_HEADER, POLICY_SOURCE = "observation.h", "policy.h", "policy.c"
+
+
+def write_observation_header() -> str:
+    """Returns the header, for C and C++, with the observation's shape and scales and what an action means."""
+    return fill_template(
+        f"{OBSERVATION_HEADER}.j2",
+        version=OBSERVATION_VERSION,
+        ego_fields=EGO_FIELDS,
+        peer_fields=PEER_FIELDS,
+        n_peers=MAX_PEERS,
+        bound=BOUND,
+        ego_scale=EGO_SCALE,
+        peer_scale=PEER_SCALE,
+        stale_after_s=get_preset("esp_now").stale_after_s,
+        dead_zone=DEAD_ZONE,
+        full_braking_mps2=FULL_BRAKING_MPS2,
+    )
+
+
+def write_c_policy(actor: Actor, model_sha256: str) -> dict[str, str]:
+    """Returns the files of a policy in plain C99 by their names, without `observation.h`.
+
+    Args:
+        actor: the network, for actions of one number.
+        model_sha256: SHA-256 of the model that it was read from.
+
+    Raises:
+        InputError: if the action has more than one number.
+    """
+    if actor.low.size != 1:
+        raise InputError(f"Expected an action of one number, got one of {actor.low.size}.")
+    low, high = actor.low.item(), actor.high.item()
+    networks = {"peer": actor.peer_layers, "policy": actor.policy_layers}
+    source = fill_template(
+        f"{POLICY_SOURCE}.j2",
+        model_sha256=model_sha256,
+        networks={name: layers for name, layers in networks.items() if layers},
+        widest=max(layer.bias.size for layers in networks.values() for layer in layers),
+        sees_peers_as_set=bool(actor.peer_layers),
+        sees_ego=actor.sees_ego,
+        n_units=actor.peer_layers[-1].bias.size if actor.peer_layers else 0,
+        order=("ego",) if actor.peer_layers else tuple(actor.shapes),
+        is_squashed=actor.is_squashed,
+        low=low,
+        high=high,
+        half_range=np.float32((high - low) / 2),
+        middle=np.float32((high + low) / 2),
+    )
+    return {POLICY_HEADER: fill_template(POLICY_HEADER), POLICY_SOURCE: source}
+
+
+def fill_template(name: str, **values: Any) -> str:
+    """Returns a file of the folder `c`, with values in it if it is a template.
+
+    Raises:
+        jinja2.UndefinedError: if a value is missing.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("roadsense.exporting", "c"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701, this is C and no HTML
+    )
+    environment.filters.update(float_literal=write_float, float_literals=write_floats)
+    return environment.get_template(name).render(values)
