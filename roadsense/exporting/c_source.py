@@ -1,9 +1,11 @@
 """The policy as plain C99: the network's weights and loops, and the observation's scales. No runtime, no allocation."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jinja2
 import numpy as np
+from numpy.typing import NDArray
 
 from roadsense.envs.assist import DEAD_ZONE, FULL_BRAKING_MPS2
 from roadsense.envs.observation import (
@@ -14,13 +16,17 @@ from roadsense.envs.observation import (
     OBSERVATION_VERSION,
     PEER_FIELDS,
     PEER_SCALE,
+    Observation,
 )
 from roadsense.envs.radio.presets import get_preset
 from roadsense.errors import InputError
 from roadsense.exporting.cpp import write_float, write_floats
 from roadsense.policies.actor import Actor
 
-OBSERVATION_HEADER, POLICY_HEADER, POLICY_SOURCE = "observation.h", "policy.h", "policy.c"
+OBSERVATION_HEADER, GOLDEN_HEADER = "observation.h", "golden.h"
+POLICY_HEADER, POLICY_SOURCE = "policy.h", "policy.c"
+C = "c"
+"""The plain C policy's name among the variants."""
 
 
 def write_observation_header() -> str:
@@ -70,6 +76,22 @@ def write_c_policy(actor: Actor, model_sha256: str) -> dict[str, str]:
         middle=np.float32((high + low) / 2),
     )
     return {POLICY_HEADER: fill_template(POLICY_HEADER), POLICY_SOURCE: source}
+
+
+def write_golden_header(
+    observations: Observation, actions: Mapping[str, NDArray[np.float32]], tolerances: Mapping[str, float]
+) -> str:
+    """Returns golden vectors and a self-test as a header, for C and C++.
+
+    Args:
+        observations: with a leading batch axis.
+        actions: expected on them, shape (n, 1), by variant.
+        tolerances: largest differences that pass, by variant.
+    """
+    literals = [np.vectorize(write_float, otypes=[object])(values).tolist() for values in observations.values()]
+    return fill_template(
+        f"{GOLDEN_HEADER}.j2", rows=list(zip(*literals, strict=True)), actions=actions, tolerances=tolerances
+    )
 
 
 def fill_template(name: str, **values: Any) -> str:

@@ -1,0 +1,47 @@
+"""The plain C policy on emulated microcontrollers."""
+
+import pytest
+
+from roadsense.errors import ExportError
+from roadsense.exporting.c_chips import CHIPS, find_chips, measure_chip
+from roadsense.exporting.c_source import C, write_golden_header
+from roadsense.policies.models import as_model_input
+from tests.exporting.models import MODELS, draw
+from tests.exporting.test_c_policy import write_sources
+
+LIMITS = {"Cortex-M4F": (140_000, 512), "RV32IMC": (4_000_000, 768)}
+"""Instructions and bytes of stack an action may take with the default network."""
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    model, observations = MODELS["ppo_sees_ego"](), draw(20)
+    folder = write_sources(tmp_path_factory.mktemp("sources"), model)
+    actions, _ = model.predict(as_model_input(model, observations), deterministic=True)
+    (folder / "golden.h").write_text(write_golden_header(observations, {C: actions}, {C: 1e-5}))
+    return folder
+
+
+@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
+def test_a_chip_gives_the_golden_actions_within_its_limits(sources, tmp_path, chip):
+    if chip not in find_chips():
+        pytest.skip(f"no {chip.prefix}gcc or no {chip.emulator[0]} on this machine")
+    found = measure_chip(chip, sources)
+    instructions, stack_bytes = LIMITS[chip.name]
+    assert instructions / 10 < found.instructions < found.most_instructions < instructions
+    assert 64 < found.stack_bytes < stack_bytes
+    assert 30_000 < found.flash_bytes < 45_000
+    assert 700 < found.ram_bytes < 1_100
+
+
+@pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
+@pytest.mark.parametrize(
+    ("old", "new"), [("value > 0.0f ?", "value > 0.5f ?"), ("if (!roadsense_is_valid", "if (0 && !r")]
+)
+def test_a_chip_that_acts_otherwise_or_accepts_nan_is_found(sources, tmp_path, chip, old, new):
+    if chip not in find_chips():
+        pytest.skip(f"no {chip.prefix}gcc or no {chip.emulator[0]} on this machine")
+    for path in sources.iterdir():
+        (tmp_path / path.name).write_text(path.read_text().replace(old, new.replace("!r", "!roadsense_is_valid")))
+    with pytest.raises(ExportError, match="fails its self-test"):
+        measure_chip(chip, tmp_path)
