@@ -8,10 +8,10 @@ import pandas as pd
 
 from roadsense.augment.config import GenConfig
 from roadsense.augment.generate import generate_dataset
-from roadsense.evaluate import EvalConfig, evaluate
+from roadsense.evaluate import EvalConfig, evaluate_policy
 from roadsense.evaluation.generalisation import count_by
 from roadsense.evaluation.plans import HELD_OUT
-from roadsense.train_convoy import TrainConfig, train
+from roadsense.train_convoy import TrainConfig, train_policy
 
 
 def leave_one_base_out(
@@ -33,8 +33,8 @@ def leave_one_base_out(
     for base in bases:
         place = folder / base
         generate_dataset(replace(generation, output_dir=place / "dataset", hold_out_base=base))
-        run = train(replace(training, dataset_dir=str(place / "dataset" / "train"), run_dir=str(place / "run")))
-        judged = evaluate(
+        run = train_policy(replace(training, dataset_dir=str(place / "dataset" / "train"), run_dir=str(place / "run")))
+        judged = evaluate_policy(
             replace(evaluation, run_dir=str(run.folder), dataset_dir=str(place / "dataset" / "eval"))
         ).episodes
         own = judged[(judged["part"] == HELD_OUT) & (judged["base"] == base)]

@@ -9,17 +9,16 @@ import html
 import io
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nbformat
-import tyro
 from PIL import Image
 
 from roadsense.errors import InputError
-from roadsense.utils.command import run_command
+from roadsense.utils.command import run_with_options
 from roadsense.utils.files import write_atomically
 
 MAX_WIDTH_PX, N_COLOURS = 1000, 128
@@ -93,15 +92,11 @@ def shrink_picture(png: str) -> str:
     return min(base64.b64encode(file.getvalue()).decode("ascii"), png, key=len)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Makes samples as the command line says, and returns the exit code."""
-    return run_command(lambda: _make_from(arguments))
-
-
-def _make_from(arguments: Sequence[str] | None) -> None:
-    for path in make_samples(tyro.cli(SamplesConfig, args=arguments, description=__doc__)):
+def make_and_print(config: SamplesConfig) -> None:
+    """Makes samples of executed notebooks for `docs/notebooks`, and prints their sizes."""
+    for path in make_samples(config):
         sys.stdout.write(f"{path}: {path.stat().st_size / 1e3:.0f} kB\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_with_options(make_and_print, SamplesConfig, "python -m benchmarks.samples"))

@@ -1,19 +1,21 @@
-"""The program `roadsense`: one subcommand per kind of work, each built from its configuration class.
+"""The program `roadsense`: one table of commands, each a configuration class and a function that takes it.
 
-A subcommand's module is imported when it is called: nothing that trains is loaded to make a dataset.
+The module of a command is imported when the command is called, so making a dataset loads nothing that trains.
 """
 
+import difflib
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import tyro
 
 from roadsense.errors import InputError
-from roadsense.utils.command import run_command
+from roadsense.utils.command import run_command, run_with_options
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class RunConfig:
 
     Attributes:
         notebook: the notebook to run.
-        output: where the executed copy goes; by default into `runs/notebooks`.
-        parameters: a parameter's name and its value, as often as needed.
+        output: file for the executed copy; by default in `runs/notebooks`.
+        parameters: name and value of a parameter; may be given several times.
     """
 
     notebook: tyro.conf.Positional[Path]
@@ -39,8 +41,8 @@ class VerifyConfig:
 
     Attributes:
         dataset: folder of the dataset.
-        rebuild: whether to make it again from its base scenarios and compare byte by byte, too.
-        base_dir: folder of the base scenarios, for that.
+        rebuild: whether to generate it again from its base scenarios and compare byte by byte.
+        base_dir: folder of the base scenarios, for `rebuild`.
     """
 
     dataset: tyro.conf.Positional[Path]
@@ -53,37 +55,97 @@ class UnpackConfig:
     """Settings of `roadsense unpack`.
 
     Attributes:
-        archive: a `.zip` or `.tar.gz` of scenarios, from anywhere.
-        folder: where they go; it must not be there yet.
+        archive: a `.zip` or `.tar.gz` of scenarios.
+        folder: new folder for the scenarios.
     """
 
     archive: tyro.conf.Positional[Path]
     folder: tyro.conf.Positional[Path]
 
 
-COMMANDS: dict[str, tuple[str, str]] = {
-    "gen-scenarios": ("roadsense.gen_scenarios:main", "augment base scenarios to a proven dataset"),
-    "verify": ("roadsense.cli:verify", "check a dataset against its manifest"),
-    "unpack": ("roadsense.cli:unpack", "check someone else's scenarios and unpack them"),
-    "train": ("roadsense.train_convoy:main", "train a policy on a dataset"),
-    "search": ("roadsense.training.search:main", "search for settings that train better policies"),
-    "evaluate": ("roadsense.evaluate:main", "judge a policy on held-out scenarios, beside baselines"),
-    "repeat": ("roadsense.evaluation.repeat:main", "repeat an episode of an evaluation exactly"),
-    "compare": ("roadsense.evaluation.compare_runs:main", "two evaluated runs side by side, on the same episodes"),
-    "tune-baselines": (
-        "roadsense.evaluation.tune_baselines:main",
+@dataclass(frozen=True)
+class RunsConfig:
+    """Settings of `roadsense runs`.
+
+    Attributes:
+        words: a folder of runs to list, by default `runs`; or `lineage RUN`, where a run's policy comes from; or
+            `reproduce RUN`, the commands that make it again.
+    """
+
+    words: tyro.conf.Positional[tuple[str, ...]] = ("runs",)
+
+
+class Command(NamedTuple):
+    """A command: `module:Class` of its settings, `module:function` that takes them, and what it does in one line."""
+
+    config: str
+    function: str
+    summary: str
+
+
+COMMANDS: dict[str, Command] = {
+    "gen-scenarios": Command(
+        "roadsense.augment.config:GenConfig",
+        "roadsense.gen_scenarios:generate_and_print",
+        "make a dataset: vary base scenarios, check every draw in SUMO",
+    ),
+    "verify": Command("roadsense.cli:VerifyConfig", "roadsense.cli:verify", "compare a dataset with its manifest"),
+    "unpack": Command("roadsense.cli:UnpackConfig", "roadsense.cli:unpack", "check and unpack foreign scenarios"),
+    "train": Command(
+        "roadsense.training.train_config:TrainConfig",
+        "roadsense.train_convoy:train_and_print",
+        "train a policy on a dataset",
+    ),
+    "search": Command(
+        "roadsense.training.search:SearchConfig",
+        "roadsense.training.search:search_and_print",
+        "search for settings that train better policies",
+    ),
+    "evaluate": Command(
+        "roadsense.evaluation.config:EvalConfig",
+        "roadsense.evaluate:evaluate_and_print",
+        "evaluate a policy on held-out scenarios, beside baselines",
+    ),
+    "repeat": Command(
+        "roadsense.evaluation.repeat:RepeatConfig",
+        "roadsense.evaluation.repeat:repeat_and_print",
+        "drive an episode of an evaluation again, exactly",
+    ),
+    "compare": Command(
+        "roadsense.evaluation.compare_runs:CompareConfig",
+        "roadsense.evaluation.compare_runs:compare_and_print",
+        "compare two evaluated runs on the same episodes",
+    ),
+    "tune-baselines": Command(
+        "roadsense.evaluation.tune_baselines:TuneConfig",
+        "roadsense.evaluation.tune_baselines:tune_and_print",
         "search for the baselines' best settings on train scenarios",
     ),
-    "export": ("roadsense.export:main", "turn a policy into TFLite and prove it equal"),
-    "fit-channel": ("roadsense.envs.radio.fit:main", "fit a radio to a log of your own hardware's messages"),
-    "run": ("roadsense.cli:run", "run a notebook with parameters, keep the executed copy"),
-    "job": ("roadsense.jobs.commands:main", "run a notebook as a job: here, in the image, or on AWS"),
-    "runs": ("roadsense.cli:runs", "list runs and what they are doing; lineage RUN, reproduce RUN"),
-    "watch": ("roadsense.runs.watch:main", "follow a training from any terminal until it ends"),
-    "doctor": ("roadsense.doctor:main", "check the installation and say what is missing"),
-    "workstation": ("roadsense.jobs.workstation:main", "start a machine on EC2 to work on, with a training in tmux"),
-    "demo": ("roadsense.cli:demo", "the whole way once, small, in about 10 minutes"),
+    "export": Command(
+        "roadsense.exporting.config:ExportConfig",
+        "roadsense.export:export_and_print",
+        "convert a policy to TFLite and C headers, and compare it with the original",
+    ),
+    "fit-channel": Command(
+        "roadsense.envs.radio.fit:FitConfig",
+        "roadsense.envs.radio.fit:fit_and_print",
+        "fit a radio to a log of your own hardware's messages",
+    ),
+    "run": Command("roadsense.cli:RunConfig", "roadsense.cli:run", "run a notebook with parameters, keep the copy"),
+    "job": Command("", "roadsense.jobs.commands:main", "run a notebook as a job: here, in the image, or on AWS"),
+    "runs": Command(
+        "roadsense.cli:RunsConfig", "roadsense.cli:show_runs", "list runs and their state; lineage RUN, reproduce RUN"
+    ),
+    "watch": Command(
+        "roadsense.runs.watch:WatchConfig", "roadsense.runs.watch:watch", "follow a training from any terminal"
+    ),
+    "doctor": Command("roadsense.doctor:DoctorConfig", "roadsense.doctor:examine_and_print", "check the installation"),
+    "workstation": Command(
+        "", "roadsense.jobs.workstation:main", "start a machine on EC2 to work on, with a training in tmux"
+    ),
+    "demo": Command("roadsense.demo:DemoConfig", "roadsense.demo:run_demo", "all four steps once, small: 10 minutes"),
 }
+"""Every command by its name. Without a configuration class, the function takes the words of the command line."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,52 +155,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name in ("-h", "--help"):
         sys.stdout.write(_usage())
         return 0
+    if name == "--version":
+        sys.stdout.write(f"roadsense {version('roadsense')}\n")
+        return 0
     if name not in COMMANDS:
-        sys.stderr.write(f"error: Expected a command of {sorted(COMMANDS)}, got {words[0]!r}.\n")
-        return InputError.exit_code
-    module, function = COMMANDS[name][0].split(":")
-    command: Callable[[Sequence[str]], int] = getattr(importlib.import_module(module), function)
-    return command(words[1:])
+        return run_command(lambda: _refuse(words[0], name))
+    command = COMMANDS[name]
+    function = _load(command.function)
+    if not command.config:
+        return int(function(words[1:]))
+    return run_with_options(function, _load(command.config), f"roadsense {name}", words[1:])
 
 
-def verify(arguments: Sequence[str]) -> int:
-    """Runs `roadsense verify DATASET [--rebuild]`: says in what a dataset differs from its manifest."""
-    return run_command(lambda: _verify(tyro.cli(VerifyConfig, args=arguments, prog="roadsense verify")))
+def verify(config: VerifyConfig) -> None:
+    """Compares the files of a dataset with its manifest, and prints that they are the same.
 
-
-def unpack(arguments: Sequence[str]) -> int:
-    """Runs `roadsense unpack ARCHIVE FOLDER`: nothing is unpacked of an archive that is not safe."""
-    return run_command(lambda: _unpack(tyro.cli(UnpackConfig, args=arguments, prog="roadsense unpack")))
-
-
-def run(arguments: Sequence[str]) -> int:
-    """Runs `roadsense run NOTEBOOK -p NAME VALUE ...`."""
-    return run_command(lambda: _run(tyro.cli(RunConfig, args=arguments, prog="roadsense run")))
-
-
-def runs(arguments: Sequence[str]) -> int:
-    """Runs `roadsense runs [FOLDER]`, which lists the runs below a folder, or `roadsense runs lineage|reproduce RUN`.
-
-    `lineage` prints where a run's policy comes from, `reproduce` the commands that make it again.
+    Raises:
+        DatasetError: naming the differences.
     """
-    if arguments and arguments[0] in ("lineage", "reproduce"):
-        return run_command(lambda: _trace(*arguments))
-    return run_command(lambda: _list_runs(arguments[0] if arguments else "runs"))
-
-
-def demo(arguments: Sequence[str]) -> int:
-    """Runs `roadsense demo`."""
-    from roadsense.demo import DemoConfig, run_demo
-
-    return run_command(lambda: run_demo(tyro.cli(DemoConfig, args=arguments, prog="roadsense demo")))
-
-
-def _usage() -> str:
-    lines = [f"  {name:15}{what}" for name, (_, what) in COMMANDS.items()]
-    return "\n".join(["usage: roadsense COMMAND [options]; COMMAND --help lists its options", "", *lines, ""])
-
-
-def _verify(config: VerifyConfig) -> None:
     from roadsense.augment.rebuild import rebuild_differences
     from roadsense.errors import DatasetError
     from roadsense.scenarios.dataset import Dataset
@@ -152,14 +186,16 @@ def _verify(config: VerifyConfig) -> None:
     sys.stdout.write(f"{config.dataset}: every file is as its manifest says.\n")
 
 
-def _unpack(config: UnpackConfig) -> None:
+def unpack(config: UnpackConfig) -> None:
+    """Checks every scenario in an archive and unpacks them; if one is not safe, nothing is unpacked."""
     from roadsense.scenarios.archives import unpack_scenarios
 
     paths = unpack_scenarios(config.archive, config.folder)
     sys.stdout.write(f"{config.folder}: {len(paths)} scenarios unpacked, all of them safe to open.\n")
 
 
-def _run(config: RunConfig) -> None:
+def run(config: RunConfig) -> None:
+    """Runs a notebook with parameters, which are checked first, and keeps the executed copy."""
     from roadsense.jobs.parameters import decode_parameters
     from roadsense.jobs.runner import run_notebook
 
@@ -168,28 +204,57 @@ def _run(config: RunConfig) -> None:
     sys.stdout.write(f"Executed notebook: {executed}\n")
 
 
-def _trace(question: str, *folders: str) -> None:
+def show_runs(config: RunsConfig) -> None:
+    """Lists the runs below a folder and what each is doing, or prints the lineage of one, or how to reproduce it.
+
+    Raises:
+        InputError: for more than one folder.
+        RunError: if there is no such run.
+    """
+    question, *folders = config.words or ("runs",)
+    is_trace = question in ("lineage", "reproduce")
+    if len(folders) != is_trace:
+        raise InputError(f"Expected one folder, or lineage RUN, or reproduce RUN, got {' '.join(config.words)!r}.")
+    sys.stdout.write("".join(f"{line}\n" for line in (_trace(question, *folders) if is_trace else _list(question))))
+
+
+def _trace(question: str, folder: str) -> list[str]:
     from roadsense.runs.run import open_run
     from roadsense.training.lineage import list_commands, trace_lineage
 
-    if len(folders) != 1:
-        raise InputError(f"Expected the folder of one run behind {question}, got {len(folders)}.")
-    run = open_run(folders[0], trained=False)
-    lines = (
-        [f"{link:10}{what}" for link, what in trace_lineage(run).items()]
-        if question == "lineage"
-        else list_commands(run)
-    )
-    sys.stdout.write("\n".join(lines) + "\n")
+    run = open_run(folder, trained=False)
+    if question == "reproduce":
+        return list(list_commands(run))
+    return [f"{link:10}{what}" for link, what in trace_lineage(run).items()]
 
 
-def _list_runs(folder: str) -> None:
+def _list(folder: str) -> list[str]:
     from roadsense.runs.run import find_runs
 
+    lines = []
     for found in find_runs(folder):
         state, wanted = found.read_state(), found.read_config().get("total_timesteps")
         why = f"  ({state.reason})" if state.reason else ""
-        sys.stdout.write(f"{found.folder}  {state.name}  {found.count_timesteps()} of {wanted} steps{why}\n")
+        lines.append(f"{found.folder}  {state.name}  {found.count_timesteps()} of {wanted} steps{why}")
+    return lines
+
+
+def _refuse(word: str, name: str) -> None:
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else f"The commands are {', '.join(COMMANDS)}."
+    raise InputError(f"Expected a command of roadsense, got {word!r}. {hint}")
+
+
+def _load(reference: str) -> Any:
+    module, name = reference.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _usage() -> str:
+    lines = [f"  {name:15}{command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        ["usage: roadsense COMMAND [options]; COMMAND --help lists its options", "", *lines, "  --version", ""]
+    )
 
 
 if __name__ == "__main__":

@@ -10,10 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
 from roadsense.errors import RoadSenseError
-from roadsense.utils.command import run_command
 from roadsense.utils.scratch import scratch_folder
 
 MIN_CORES, MIN_MEMORY_GB, MIN_DISK_GB = 2, 4.0, 5.0
@@ -214,18 +211,14 @@ def report(findings: Sequence[Finding]) -> str:
     return "".join(f"{finding.level:8}{finding.what:{width}}  {finding.words}\n" for finding in findings)
 
 
-def _examine_and_report(config: DoctorConfig) -> None:
+def examine_and_print(config: DoctorConfig) -> None:
+    """Checks the installation and prints what is missing, what for, and how to install it.
+
+    Raises:
+        IncompleteError: if something is missing that everything needs.
+    """
     findings = examine(config)
     sys.stdout.write(report(findings))
     missing = [finding.what for finding in findings if finding.level == MISSING]
     if missing:
         raise IncompleteError(f"{', '.join(missing)} missing: see above what to do.")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs `roadsense doctor`; the exit code is 1 if something is missing that everything needs."""
-    return run_command(lambda: _examine_and_report(tyro.cli(DoctorConfig, args=arguments, prog="roadsense doctor")))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

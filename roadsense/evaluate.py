@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import tyro
 
 from roadsense.cloud.place import find_dataset
 from roadsense.envs.radio.presets import get_preset
@@ -26,12 +25,12 @@ from roadsense.policies.baselines import BASELINES
 from roadsense.runs.run import describe_origin
 from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
 from roadsense.scenarios.scenario import find_scenarios
-from roadsense.utils.command import run_command
+from roadsense.utils.command import run_with_options
 
-__all__ = ["EvalConfig", "Evaluation", "evaluate", "main", "open_evaluation", "plan_episodes"]
+__all__ = ["EvalConfig", "Evaluation", "evaluate_and_print", "evaluate_policy", "open_evaluation", "plan_episodes"]
 
 
-def evaluate(config: EvalConfig) -> Evaluation:
+def evaluate_policy(config: EvalConfig) -> Evaluation:
     """Drives every scenario with every policy on the same seeds and writes what came of it.
 
     It is written into the run's `evaluation` folder, all at once at the end. If that holds something already, it is
@@ -99,16 +98,12 @@ def _describe_origin(config: EvalConfig, candidates: Candidates, episodes: pd.Da
     }  # fmt: skip
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Evaluates as the command line says, prints the summary and where it lies, and returns the exit code."""
-    return run_command(lambda: _evaluate_from(arguments))
-
-
-def _evaluate_from(arguments: Sequence[str] | None) -> None:
-    evaluation = evaluate(tyro.cli(EvalConfig, args=arguments, prog="roadsense evaluate"))
+def evaluate_and_print(config: EvalConfig) -> None:
+    """Evaluates a policy on held-out scenarios, beside baselines, and prints what the episodes show."""
+    evaluation = evaluate_policy(config)
     sentences = "\n".join(f"- {verdict.text}" for verdict in evaluation.verdicts)
     sys.stdout.write(f"{write_markdown(evaluation.summary)}\n{sentences}\n\n{evaluation.folder}\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_with_options(evaluate_and_print, EvalConfig, "roadsense evaluate"))

@@ -6,14 +6,12 @@ TensorFlow runs in a process of its own, `roadsense.exporting.convert`, and nowh
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import tyro
 
 from roadsense.envs.observation import Observation
 from roadsense.episodes.plan import POLICY
@@ -41,12 +39,12 @@ from roadsense.policies.actor import Actor, read_actor
 from roadsense.policies.models import load_model
 from roadsense.policies.tflite_file import count_operators
 from roadsense.runs.run import Run, open_run, refuse_other_observation
-from roadsense.utils.command import run_command
+from roadsense.utils.command import run_with_options
 from roadsense.utils.progress import progress_bar
 from roadsense.utils.scratch import scratch_folder
 from roadsense.utils.side_process import side_processes
 
-__all__ = ["Export", "ExportConfig", "ExportError", "export_policy", "main"]
+__all__ = ["Export", "ExportConfig", "ExportError", "export_and_print", "export_policy"]
 
 PACKAGES = {"tensorflow": "TensorFlow", "ai_edge_litert": "LiteRT", "tflite_micro": "TFLite Micro"}
 N_TIMED_CALLS = 500
@@ -184,15 +182,9 @@ def _describe_calibration(chosen: Observation, config: ExportConfig, roads: Road
     return {"origin": origin, "n_observations": len(chosen["ego"]), "hazard_share": share}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command `python -m roadsense.export`; returns its exit code."""
-    return run_command(lambda: _export_from(arguments))
-
-
-def _export_from(arguments: Sequence[str] | None) -> None:
-    export = export_policy(
-        tyro.cli(ExportConfig, args=arguments, prog="roadsense export", description=export_policy.__doc__)
-    )
+def export_and_print(config: ExportConfig) -> None:
+    """Converts a trained policy to TFLite, checks that it acts and drives as the trained one, and prints the files."""
+    export = export_policy(config)
     for name, found in export.card["files"].items():
         differences = export.card["parity"][found["variant"]]["differences"]["TFLite Micro"]
         sys.stdout.write(
@@ -208,4 +200,4 @@ def _export_from(arguments: Sequence[str] | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_with_options(export_and_print, ExportConfig, "roadsense export"))

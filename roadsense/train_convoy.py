@@ -10,9 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import tyro
-
-from roadsense.errors import DatasetError, InputError, RunError
+from roadsense.errors import DatasetError, RunError
 from roadsense.runs.experiment import (
     EXPERIMENT_NAME,
     find_best_folder,
@@ -25,17 +23,18 @@ from roadsense.runs.state import TRAINED
 from roadsense.training.learning import run_training
 from roadsense.training.splits import find_splits
 from roadsense.training.train_config import TrainConfig, complete, restore_config
-from roadsense.utils.command import run_command
+from roadsense.utils.command import run_with_options
 from roadsense.utils.files import refuse_existing, write_atomically
 
-__all__ = ["TrainConfig", "main", "train", "train_best", "train_seeds"]
+__all__ = ["TrainConfig", "train_and_print", "train_policy", "train_seeds"]
 
 
-def train(config: TrainConfig) -> Run:
+def train_policy(config: TrainConfig) -> Run:
     """Trains a policy and returns its run folder, with settings, manifest, metrics, checkpoints and model.
 
-    SIGTERM, Ctrl-C or a file `stop` in the run folder end it at the next step, or after the gradient steps that are
-    under way, with a checkpoint. A run that was stopped, or whose process died, goes on with `resume`.
+    With several `seeds` it trains an experiment, a run for each seed, and returns the run with the best score.
+    SIGTERM, Ctrl-C or a file `stop` in the run folder end a training at the next step, or after the gradient steps that
+    have begun, with a checkpoint. `resume` continues a run that was stopped, or whose process died.
 
     Args:
         config: settings.
@@ -47,9 +46,13 @@ def train(config: TrainConfig) -> Run:
         RunError: if the run folder holds something already, or cannot be resumed.
         StoppedError: if it was asked to stop.
     """
-    if config.seeds:
-        raise InputError(f"Expected one seed, got seeds {config.seeds}. Train them with train_seeds.")
-    return _train(config, None)
+    runs = _train_all(config)
+    return runs[0] if len(runs) == 1 else Run(find_best_folder(runs[0].folder.parent))
+
+
+def _train_all(config: TrainConfig) -> list[Run]:
+    is_one = not config.seeds and not is_experiment(Path(config.resume or ""))
+    return [_train(config, None)] if is_one else train_seeds(config)
 
 
 def _train(config: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
@@ -68,17 +71,6 @@ def _train(config: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
     return run
 
 
-def train_best(config: TrainConfig) -> Run:
-    """Trains a policy, or an experiment of several seeds, and returns the run, or the experiment's best one.
-
-    The errors are those of `train` and `train_seeds`.
-    """
-    if not config.seeds and not is_experiment(Path(config.resume or "")):
-        return train(config)
-    runs = train_seeds(config)
-    return Run(find_best_folder(runs[0].folder.parent))
-
-
 def train_seeds(config: TrainConfig) -> list[Run]:
     """Trains a policy for each of `config.seeds`, one after the other, and returns their runs.
 
@@ -88,7 +80,7 @@ def train_seeds(config: TrainConfig) -> list[Run]:
 
     Raises:
         RunError: if the experiment's folder holds something already.
-        InputError: see `train`; `train` has the other errors as well.
+        InputError: see `train_policy`, which has the other errors as well.
     """
     if config.resume:
         folder = Path(config.resume)
@@ -140,17 +132,11 @@ def _resume(asked: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
     return run
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command `python -m roadsense.train_convoy`; returns its exit code."""
-    return run_command(lambda: _train_from(arguments))
-
-
-def _train_from(arguments: Sequence[str] | None) -> None:
-    config = tyro.cli(TrainConfig, args=arguments, prog="roadsense train", description=train.__doc__)
-    are_seeds = bool(config.seeds) or is_experiment(Path(config.resume or ""))
-    for run in train_seeds(config) if are_seeds else [train(config)]:
+def train_and_print(config: TrainConfig) -> None:
+    """Trains a policy on the scenarios of a dataset, or one for each of several seeds, and prints where they are."""
+    for run in _train_all(config):
         sys.stdout.write(f"Trained policy: {run.model_path}\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_with_options(train_and_print, TrainConfig, "roadsense train"))

@@ -13,7 +13,7 @@ import torch
 
 from roadsense.runs.run import Run
 from roadsense.runs.stopping import StoppedError
-from roadsense.train_convoy import TrainConfig, train
+from roadsense.train_convoy import TrainConfig, train_policy
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
 STOP_FILE = "stop file"
@@ -32,7 +32,7 @@ TINY = {
 
 
 def train_tiny(folder, **changes):
-    return train(TrainConfig(run_dir=str(folder), **{**TINY, **changes}))
+    return train_policy(TrainConfig(run_dir=str(folder), **{**TINY, **changes}))
 
 
 def start_tiny(folder, **changes):

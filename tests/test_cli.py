@@ -1,19 +1,20 @@
 """The program: one entry, its commands, their exit codes."""
 
+import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from roadsense.cli import COMMANDS, main
+from roadsense.utils.command import run_command
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_explains_itself(command):
-    if command == "runs":
-        pytest.skip("takes no options")
     done = subprocess.run(
         [sys.executable, "-m", "roadsense.cli", command, "--help"], capture_output=True, text=True, check=False
     )
@@ -29,7 +30,38 @@ def test_usage_lists_the_commands(capsys):
 
 def test_an_unknown_command_is_wrong_input(capsys):
     assert main(["fly"]) == 2
-    assert "got 'fly'" in capsys.readouterr().err
+    assert "got 'fly'. The commands are gen-scenarios, " in capsys.readouterr().err
+    assert main(["evalute"]) == 2
+    assert "got 'evalute'. Did you mean 'evaluate'?" in capsys.readouterr().err
+
+
+def test_the_version_is_the_packages(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"roadsense {version('roadsense')}\n"
+
+
+@pytest.mark.parametrize("module", ["gen_scenarios", "train_convoy", "evaluate", "export", "episodes.replay"])
+def test_modules_are_programs_too(module):
+    command = [sys.executable, "-m", f"roadsense.{module}", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "--help" in done.stdout
+    assert "Raises:" not in done.stdout
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(capsys):
+    def _press_ctrl_c():
+        signal.raise_signal(signal.SIGINT)
+
+    assert run_command(_press_ctrl_c) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_runs_takes_one_folder_or_a_question_and_a_run(tmp_path, capsys):
+    assert main(["runs", str(tmp_path), str(tmp_path)]) == 2
+    assert main(["runs", "lineage"]) == 2
+    assert "Expected one folder, or lineage RUN, or reproduce RUN" in capsys.readouterr().err
+    assert main(["runs", "lineage", str(tmp_path)]) == 2
+    assert "Expected the folder of a run" in capsys.readouterr().err
 
 
 def test_verify_finds_what_was_changed(dataset_copy, capsys):

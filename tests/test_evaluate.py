@@ -17,17 +17,15 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3 import PPO
 
-from roadsense import evaluate as evaluation_module
+from roadsense.cli import main
 from roadsense.envs.observation import OBSERVATION_VERSION, Observation, observation_space
 from roadsense.episodes.plan import MUTED, POLICIES, POLICY, Plan
 from roadsense.episodes.run import Worker
 from roadsense.episodes.trajectory import load_trajectory
 from roadsense.errors import InputError, RunError, ScenarioError, SimulationError
-from roadsense.evaluate import EvalConfig, Evaluation, evaluate, open_evaluation, plan_episodes
+from roadsense.evaluate import EvalConfig, Evaluation, evaluate_policy, open_evaluation, plan_episodes
 from roadsense.evaluation.compare_runs import compare_runs
-from roadsense.evaluation.compare_runs import main as compare_main
 from roadsense.evaluation.gallery import find_numbers
-from roadsense.evaluation.repeat import main as repeat_main
 from roadsense.evaluation.repeat import repeat_episode
 from roadsense.evaluation.report import write_report
 from roadsense.evaluation.writing import write_evaluation
@@ -91,7 +89,7 @@ def config(dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> EvalC
 
 @pytest.fixture(scope="module")
 def evaluation(config: EvalConfig) -> Evaluation:
-    return evaluate(config)
+    return evaluate_policy(config)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +147,7 @@ def test_muted_policy_and_perfect_driver_are_what_they_say(evaluation: Evaluatio
 
 def test_rows_do_not_depend_on_the_number_of_workers(config: EvalConfig, evaluation: Evaluation) -> None:
     short = replace(config, workers=1, checks_column=False, curve_episodes=0, gallery_size=0)
-    again = evaluate(short)
+    again = evaluate_policy(short)
     pd.testing.assert_frame_equal(again.episodes, evaluation.held_out.reset_index(drop=True))
     pd.testing.assert_frame_equal(again.summary, evaluation.summary)
     assert again.folder.name.startswith("evaluation_")  # what was there is kept
@@ -208,7 +206,7 @@ def test_the_gallery_holds_the_worst_and_each_is_repeated_exactly(
     assert trajectory.facts["outcome"]["distance_m"] == row["distance_m"]
     assert f"roadsense repeat {evaluation.folder} {numbers[0]}" in (evaluation.folder / "report.html").read_text()
     saved = tmp_path / "again.npz"
-    assert repeat_main([str(evaluation.folder), str(numbers[0]), "--save", str(saved)]) == 0
+    assert main(["repeat", str(evaluation.folder), str(numbers[0]), "--save", str(saved)]) == 0
     assert "the same as before, figure for figure" in capsys.readouterr().out
     again = load_trajectory(saved)
     for name in ("x_m", "y_m", "speed_mps", "message_heard_step"):
@@ -247,8 +245,8 @@ def test_an_existing_evaluation_is_kept(evaluation: Evaluation, config: EvalConf
     found = compare_runs(tmp_path, evaluation.folder)
     assert (found.table["difference"].dropna() == 0).all()
     assert found.sentences[-1] == "No difference between them is shown."
-    assert compare_main([str(tmp_path), str(config.run_dir)]) == 0
-    assert compare_main([str(tmp_path), str(tmp_path / "nothing")]) == 2
+    assert main(["compare", str(tmp_path), str(config.run_dir)]) == 0
+    assert main(["compare", str(tmp_path), str(tmp_path / "nothing")]) == 2
 
 
 def test_command_prints_the_summary_and_judges_a_tflite(
@@ -259,7 +257,7 @@ def test_command_prints_the_summary_and_judges_a_tflite(
     numbers = {"episodes_per_scenario": 1, "calm_share": 0, "n_steps": 20, "workers": 1, "curve_episodes": 0}
     numbers |= {"split_episodes": 0, "gallery_size": 0}
     arguments += [text for name, value in numbers.items() for text in (f"--{name}", str(value))]
-    assert evaluation_module.main(arguments) == 0
+    assert main(["evaluate", *arguments]) == 0
     assert f"{tmp_path / 'evaluation'}" in capsys.readouterr().out
     rows = open_evaluation(tmp_path / "evaluation").summary.set_index("policy")
     assert rows.loc[POLICY, "false_braking_share"] > 0.5  # it brakes for whatever it hears,
@@ -270,7 +268,7 @@ def test_command_prints_the_summary_and_judges_a_tflite(
 def test_command_ends_with_one_line_and_the_code_of_the_error(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert evaluation_module.main(["--run_dir", str(tmp_path)]) == 2
+    assert main(["evaluate", "--run_dir", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: Expected a run with model.zip")
     assert error.count("\n") == 1
@@ -291,15 +289,15 @@ def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
 
 def test_missing_inputs_are_refused_before_anything_runs(config: EvalConfig, tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="at least one"):
-        evaluate(replace(config, dataset_dir=str(tmp_path)))
+        evaluate_policy(replace(config, dataset_dir=str(tmp_path)))
     with pytest.raises(RunError, match=r"model\.zip"):
-        evaluate(replace(config, run_dir=str(tmp_path)))
+        evaluate_policy(replace(config, run_dir=str(tmp_path)))
     with pytest.raises(InputError, match="not there"):
-        evaluate(replace(config, policy=str(tmp_path / "no.tflite")))
+        evaluate_policy(replace(config, policy=str(tmp_path / "no.tflite")))
     with pytest.raises(RunError, match=r"episodes\.parquet"):
         open_evaluation(tmp_path)
     with pytest.raises(InputError, match="names that differ"):
-        evaluate(replace(config, beside=(config.run_dir, config.run_dir)))
+        evaluate_policy(replace(config, beside=(config.run_dir, config.run_dir)))
 
 
 def test_files_that_are_no_policy_are_refused(tmp_path: Path) -> None:

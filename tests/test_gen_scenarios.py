@@ -15,8 +15,8 @@ from roadsense.augment.config import GenConfig
 from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.generate import generate_dataset
 from roadsense.augment.rebuild import rebuild_differences
+from roadsense.cli import main
 from roadsense.errors import DatasetError, GateError, InputError, RoadSenseError, ScenarioError
-from roadsense.gen_scenarios import main
 from roadsense.scenarios.dataset import Dataset
 from roadsense.scenarios.records import ScenarioRecord
 from roadsense.scenarios.scenario import ScenarioName, open_scenario
@@ -367,8 +367,8 @@ def test_the_command_makes_a_dataset_and_says_where(tiny_bases: Path, tmp_path: 
 def test_the_command_ends_with_one_line_of_error_and_its_exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--base_dir", str(tmp_path / "nowhere"), "--output_dir", str(tmp_path / "out")]) == 2
-    assert main(["--n_train", "0"]) == InputError.exit_code != RoadSenseError.exit_code
+    assert main(["gen-scenarios", "--base_dir", str(tmp_path / "nowhere"), "--output_dir", str(tmp_path / "out")]) == 2
+    assert main(["gen-scenarios", "--n_train", "0"]) == InputError.exit_code != RoadSenseError.exit_code
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert all(line.startswith("error: ") for line in lines)

@@ -16,10 +16,11 @@ import pytest
 import torch
 from stable_baselines3 import PPO
 
+from roadsense.cli import main
 from roadsense.envs.reward import RewardWeights
 from roadsense.errors import InputError, RunError, ScenarioError, SimulationError
 from roadsense.runs.run import Run, open_run, read_seeds
-from roadsense.train_convoy import TrainConfig, main, train, train_seeds
+from roadsense.train_convoy import TrainConfig, train_policy, train_seeds
 from roadsense.training.algorithms import learning_rate_at
 from roadsense.training.train_config import PRESETS, restore_config
 from tests.small_training import timesteps_of, wait_until
@@ -38,7 +39,7 @@ TINY = {
 
 
 def train_tiny(folder, **changes):
-    return train(TrainConfig(run_dir=str(folder), **{**TINY, **changes}))
+    return train_policy(TrainConfig(run_dir=str(folder), **{**TINY, **changes}))
 
 
 @pytest.fixture(scope="module")
@@ -198,15 +199,13 @@ def test_a_worker_that_dies_is_noted_and_the_training_goes_on_until_too_many_hav
 
 def test_several_seeds_are_one_experiment_that_can_be_resumed(tmp_path):
     config = TrainConfig(run_dir=str(tmp_path / "all"), seeds=(3, 4), **{**TINY, "total_timesteps": 128})
-    with pytest.raises(InputError, match="train_seeds"):
-        train(config)
     runs = train_seeds(config)
     assert [run.folder.name for run in runs] == ["seed_3", "seed_4"]
     assert [run.read_config()["seed"] for run in runs] == [3, 4]
     assert sorted(set(read_seeds(tmp_path / "all")["seed"])) == [3, 4]
     before = runs[0].model_path.read_bytes()
     shutil.rmtree(runs[1].folder)
-    assert main(["--resume", str(tmp_path / "all")]) == 0
+    assert main(["train", "--resume", str(tmp_path / "all")]) == 0
     assert runs[1].model_path.is_file()
     assert runs[0].model_path.read_bytes() == before
     with pytest.raises(RunError, match="holds something"):
@@ -215,9 +214,9 @@ def test_several_seeds_are_one_experiment_that_can_be_resumed(tmp_path):
 
 def test_the_command_takes_underscores_and_hyphens_and_ends_with_the_right_code(tmp_path, capsys):
     arguments = [f"--{name}={value}" for name, value in TINY.items()]
-    assert main([*arguments, "--run-dir", str(tmp_path / "run"), "--imitation-timesteps", "0"]) == 0
+    assert main(["train", *arguments, "--run-dir", str(tmp_path / "run"), "--imitation-timesteps", "0"]) == 0
     assert "model.zip" in capsys.readouterr().out
-    assert main(["--dataset_dir", str(tmp_path / "nowhere")]) == 2
+    assert main(["train", "--dataset_dir", str(tmp_path / "nowhere")]) == 2
     assert "error: Expected a folder of scenarios" in capsys.readouterr().err
 
 

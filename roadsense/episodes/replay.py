@@ -9,7 +9,6 @@ import binascii
 import json
 import sys
 import zlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.errors import InputError
-from roadsense.utils.command import run_command
+from roadsense.utils.command import run_with_options
 from roadsense.utils.generator_state import generator_from_words
 
 
@@ -99,12 +98,8 @@ def replay(scenario: Path, episode: RecordedEpisode) -> list[tuple[float, dict[s
     return steps
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0 also if SUMO fails as it did before, since that is what it shows."""
-    return run_command(lambda: _replay_from(tyro.cli(ReplayConfig, args=arguments, description=__doc__)))
-
-
-def _replay_from(config: ReplayConfig) -> None:
+def replay_and_print(config: ReplayConfig) -> None:
+    """Drives again the episode in which a worker process died, step by step, and prints how it ends."""
     if not config.scenario.is_file():
         raise InputError(f"Expected the .sumocfg of a scenario, but {config.scenario} is not there.")
     episode = RecordedEpisode.decode(config.episode)
@@ -140,4 +135,4 @@ def _build(kind: type[Any], settings: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_with_options(replay_and_print, ReplayConfig, "python -m roadsense.episodes.replay"))

@@ -1,7 +1,6 @@
 """Two runs side by side: `roadsense compare RUN RUN`, on the episodes that both were judged on."""
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from roadsense.episodes.plan import POLICY
 from roadsense.errors import RunError
 from roadsense.evaluation.comparison import BETTER, NOTHING_SHOWN, compare_policies
 from roadsense.evaluation.results import EPISODES_NAME, Evaluation, find_evaluations, open_evaluation
-from roadsense.utils.command import run_command
 
 
 @dataclass(frozen=True)
@@ -90,13 +88,8 @@ def _open_newest(folder: str | Path) -> Evaluation:
     return open_evaluation(found[-1] if found else folder)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    config = tyro.cli(CompareConfig, args=arguments, prog="roadsense compare", description=__doc__)
-    return run_command(lambda: _compare_from(config))
-
-
-def _compare_from(config: CompareConfig) -> None:
+def compare_and_print(config: CompareConfig) -> None:
+    """Compares two evaluated runs on the episodes that both drove, and prints a table and what it shows."""
     found = compare_runs(config.first, config.second, config.seed)
     shown = found.table[
         ["label", "first_mean", "second_mean", "difference", "low", "high", "better", "worse", "verdict"]

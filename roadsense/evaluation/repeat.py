@@ -2,7 +2,6 @@
 
 import math
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from roadsense.evaluation.plans import CURVE_RADIO, LATENCY, LOSS, degraded_radi
 from roadsense.evaluation.results import Evaluation, open_evaluation
 from roadsense.evaluation.schema import DRAW_COLUMNS, OUTCOME_COLUMNS
 from roadsense.policies.trained import load_policy
-from roadsense.utils.command import run_command
 from roadsense.utils.files import hash_file
 
 NOT_OF_ONE_EPISODE = ("time_lost_s",)
@@ -115,15 +113,12 @@ def _same(value: Any, other: Any) -> bool:
     return bool(value == other)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 1 if the episode came out otherwise."""
-    outcome: list[int] = []
-    config = tyro.cli(RepeatConfig, args=arguments, prog="roadsense repeat", description=__doc__)
-    code = run_command(lambda: outcome.append(_repeat_from(config)))
-    return code or outcome[0]
+def repeat_and_print(config: RepeatConfig) -> int:
+    """Drives an episode of an evaluation again, and prints its figures and whether they are the same.
 
-
-def _repeat_from(config: RepeatConfig) -> int:
+    Returns:
+        0 if it came out the same, else 1.
+    """
     evaluation = open_evaluation(config.evaluation)
     row, differs = repeat_episode(evaluation, config.number)
     shown = ("policy", "scenario", "seed", "collision", "impact_speed_mps", "min_ttc_s", "min_gap_m", "duration_s")

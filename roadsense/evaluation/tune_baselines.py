@@ -7,14 +7,13 @@ counting unsafe episodes: collisions alone are too rare to tell settings apart i
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tyro
 
 from roadsense.envs.config import EnvConfig
 from roadsense.episodes.plan import Plan
@@ -24,7 +23,6 @@ from roadsense.evaluation.summary import unsafe
 from roadsense.policies.prediction import HeardPredictionRule
 from roadsense.policies.rules import HeardBrakingRule, HeardDracRule, Policy
 from roadsense.scenarios.scenario import find_scenarios
-from roadsense.utils.command import run_command
 from roadsense.utils.files import write_atomically
 from roadsense.utils.markdown import markdown_table
 from roadsense.utils.statistics import binomial_interval
@@ -147,13 +145,8 @@ def write_table(table: pd.DataFrame, config: TuneConfig) -> str:
     return f"Made by {words} on train scenarios.\n\n{markdown_table(columns, rows)}\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    config = tyro.cli(TuneConfig, args=arguments, prog="roadsense tune-baselines", description=__doc__)
-    return run_command(lambda: _tune_from(config))
-
-
-def _tune_from(config: TuneConfig) -> None:
+def tune_and_print(config: TuneConfig) -> None:
+    """Searches for the baselines' best settings on train scenarios, and prints the table or writes it."""
     text = write_table(tune_baselines(config), config)
     if config.output is None:
         sys.stdout.write(text)

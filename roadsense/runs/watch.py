@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import tyro
 from roadsense.runs.experiment import is_experiment, list_seed_folders
 from roadsense.runs.run import Run, open_run
 from roadsense.runs.state import RUNNING, TRAINED
-from roadsense.utils.command import run_command
 
 LOOK_EVERY_S = 0.5
 BEGIN_LIMIT_S = 30.0
@@ -107,12 +106,3 @@ def _watch_run(run: Run, every_s: float) -> None:
             next_s = time.monotonic() + every_s
     state = run.read_state()
     sys.stdout.write(f"{run.folder}: {state.name}{f' ({state.reason})' if state.reason else ''}\n")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs `roadsense watch RUN`; Ctrl-C ends the watching, not the training."""
-    return run_command(lambda: watch(tyro.cli(WatchConfig, args=arguments, prog="roadsense watch")))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +32,6 @@ from roadsense.runs.stopping import STOP_NAME, StoppedError, StopRequest
 from roadsense.training.search_draws import settle_defaults, suggest
 from roadsense.training.search_space import SearchSpace
 from roadsense.training.splits import find_splits
-from roadsense.utils.command import run_command
 from roadsense.utils.files import write_atomically
 
 JOURNAL_NAME, TRIALS_NAME, BEST_NAME = "journal.log", "trials.csv", "best.json"
@@ -219,15 +218,6 @@ def _write_results(study: optuna.Study, config: SearchConfig) -> pd.DataFrame:
     return table
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs `roadsense search`; returns its exit code."""
-    return run_command(lambda: _search_from(arguments))
-
-
-def _search_from(arguments: Sequence[str] | None) -> None:
-    config = tyro.cli(SearchConfig, args=arguments, prog="roadsense search")
+def search_and_print(config: SearchConfig) -> None:
+    """Searches for training settings with a better score on held-out scenarios, and prints the trials, best first."""
     sys.stdout.write(f"{search(config).to_string(index=False)}\n{config.search_dir}\n")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

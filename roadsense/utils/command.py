@@ -1,16 +1,47 @@
-"""How every command ends: its errors in one line, and an exit code."""
+"""How every command runs: options become settings, an error becomes one line, and the result an exit code."""
 
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from roadsense.errors import RoadSenseError
 
+INTERRUPTED = 130
+"""Exit code of a program that Ctrl-C ended, as shells know it."""
+Settings = TypeVar("Settings")
+
 
 def run_command(action: Callable[[], object]) -> int:
-    """Runs an action; returns 0, or the exit code of the `RoadSenseError` it raised after printing it."""
+    """Runs an action and returns the exit code of the program.
+
+    Returns:
+        0, or the number that the action returned; after a `RoadSenseError`, which is printed, its `exit_code`; after
+        Ctrl-C, 130.
+    """
     try:
-        action()
+        code = action()
     except RoadSenseError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
-    return 0
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def run_with_options(
+    action: Callable[[Settings], object], kind: type[Settings], prog: str, arguments: Sequence[str] | None = None
+) -> int:
+    """Runs an action with the settings that the command line gives; returns the exit code.
+
+    Args:
+        action: what the command does; the first paragraph of its docstring is shown by `--help`.
+        kind: class of its settings; each field is an option.
+        prog: name of the command, as `roadsense train`.
+        arguments: words of the command line behind that name; None for those of this process.
+    """
+    import tyro
+
+    description = inspect.cleandoc(action.__doc__ or "").partition("\n\n")[0]
+    return run_command(lambda: action(tyro.cli(kind, args=arguments, prog=prog, description=description)))

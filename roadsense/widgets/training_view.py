@@ -41,7 +41,7 @@ class TrainingView:
     """What a notebook shows of a training: the last value of a cell, or around the training itself.
 
         with TrainingView(config.run_dir):
-            run = train(config)
+            run = train_policy(config)
 
     Args:
         run_dir: folder of the run, or of an experiment, whose latest run is shown; it need not be there yet.

@@ -11,8 +11,8 @@ import pytest
 
 from roadsense.augment.card.dataset_card import CARD_NAMES, format_card, write_card
 from roadsense.augment.card.dataset_tables import tabulate_refusals
+from roadsense.cli import main
 from roadsense.errors import DatasetError
-from roadsense.gen_scenarios import main
 from roadsense.scenarios.dataset import Dataset
 
 
@@ -64,7 +64,7 @@ def test_the_command_makes_the_dataset_again(dataset_copy: Path, tiny_bases: Pat
     (block,) = re.findall(r"```\nroadsense gen-scenarios (.*?)\n```", read_card(dataset_copy), re.DOTALL)
     words = block.replace("\\\n", " ").split()
     places = {"BASES": str(tiny_bases), "DATASET": str(tmp_path / "again")}
-    assert main([places.get(word, word) for word in words]) == 0
+    assert main(["gen-scenarios", *[places.get(word, word) for word in words]]) == 0
     assert Dataset.open(tmp_path / "again").digest == Dataset.open(dataset_copy).digest
 
 

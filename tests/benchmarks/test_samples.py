@@ -2,6 +2,7 @@
 
 import base64
 import io
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from benchmarks.samples import main
+from benchmarks.samples import SamplesConfig, make_and_print
+from roadsense.errors import InputError
 from roadsense.widgets.player import EpisodePlayer
 from tests.widgets.episodes import make_episode
 
@@ -38,7 +40,7 @@ def executed(tmp_path):
 
 def test_a_sample_is_small_and_its_replay_a_page_of_its_own(executed, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["--from_dir", str(executed), "--to_dir", "docs"]) == 0
+    make_and_print(SamplesConfig(executed, Path("docs")))
     sample = nbformat.read(tmp_path / "docs" / "01_train.ipynb", as_version=4)
     nbformat.validate(sample)
     replay, figure, stream = sample.cells[0].outputs
@@ -55,8 +57,9 @@ def test_a_sample_is_small_and_its_replay_a_page_of_its_own(executed, tmp_path, 
     assert "01_train_replay_1.html" in capsys.readouterr().out
 
 
-def test_what_was_not_run_is_no_sample(tmp_path, capsys):
-    assert main(["--from_dir", str(tmp_path)]) == 2
+def test_what_was_not_run_is_no_sample(tmp_path):
+    with pytest.raises(InputError):
+        make_and_print(SamplesConfig(tmp_path))
     nbformat.write(new_notebook(cells=[new_code_cell("1")]), tmp_path / "00.ipynb")
-    assert main(["--from_dir", str(tmp_path), "--to_dir", str(tmp_path / "docs")]) == 2
-    assert "was not run" in capsys.readouterr().err
+    with pytest.raises(InputError, match="was not run"):
+        make_and_print(SamplesConfig(tmp_path, tmp_path / "docs"))

@@ -21,7 +21,7 @@ from roadsense.runs.experiment import (
 )
 from roadsense.runs.metric_lines import METRIC_VARIABLE
 from roadsense.runs.run import read_seeds
-from roadsense.train_convoy import TrainConfig, train_best
+from roadsense.train_convoy import TrainConfig, train_policy
 from tests.jobs.test_sagemaker_request import PLACE, TUNING_SPEC
 from tests.small_training import TINY
 
@@ -87,7 +87,7 @@ def test_resumed_later_seeds_take_earlier_scores_into_account(trained, tmp_path)
     before = read_scores(folder / "seed_4")
     shutil.rmtree(folder / "seed_4")
     assert not is_trained(folder)
-    best = train_best(TrainConfig(resume=str(folder))).folder
+    best = train_policy(TrainConfig(resume=str(folder))).folder
     assert best.name == find_best_folder(trained[0]).name
     assert read_scores(folder / "seed_4") == before
 

@@ -12,7 +12,7 @@ from roadsense.errors import RunError
 from roadsense.evaluation.candidates import find_candidates
 from roadsense.evaluation.config import EvalConfig
 from roadsense.runs.run import Run, create_run, find_runs, open_newest_run, open_run, refuse_other_observation
-from roadsense.train_convoy import TrainConfig, train
+from roadsense.train_convoy import TrainConfig, train_policy
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def test_a_policy_of_another_observation_is_refused_by_all_that_would_run_it(tmp
     with pytest.raises(RunError, match=words):
         find_candidates(EvalConfig(str(run.folder)))
     with pytest.raises(RunError, match=words):
-        train(TrainConfig(resume=str(run.folder)))
+        train_policy(TrainConfig(resume=str(run.folder)))
 
 
 def test_a_run_from_before_versions_were_noted_has_the_first(tmp_path):

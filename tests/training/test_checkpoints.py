@@ -13,7 +13,7 @@ from stable_baselines3 import PPO, SAC
 from roadsense.errors import DatasetError, InputError, RunError
 from roadsense.runs.progress import ask_for_checkpoint, read_progress
 from roadsense.runs.run import Run
-from roadsense.train_convoy import TrainConfig, train
+from roadsense.train_convoy import TrainConfig, train_policy
 from roadsense.training.checkpoints import read_newest_checkpoint, write_checkpoint
 from tests.small_training import (
     BASE_DIR,
@@ -40,7 +40,7 @@ def test_ctrl_c_at_any_step_leaves_a_marked_run_that_ends_as_an_unbroken_one(unb
     run = stop_tiny(tmp_path / "run", 600, signal.SIGINT, **LONG)
     assert run.read_state().name == "stopped"
     assert 512 < read_newest_checkpoint(run.checkpoint_dir)["timesteps"] < 4096
-    train(TrainConfig(resume=str(run.folder)))
+    train_policy(TrainConfig(resume=str(run.folder)))
     assert run.read_state().name == "trained"
     assert_same_weights(unbroken, run, PPO)
     assert run.read_metrics()["timesteps"].is_monotonic_increasing
@@ -58,12 +58,12 @@ def test_a_killed_program_loses_at_most_an_interval_and_one_that_is_stopped_says
     process = start_again(run.folder)
     wait_until(lambda: run.read_state().name == "running" and timesteps_of(run) > reached, process)
     with pytest.raises(RunError, match="is running"):
-        train(TrainConfig(resume=str(run.folder)))
+        train_policy(TrainConfig(resume=str(run.folder)))
     process.send_signal(signal.SIGTERM)
     _, words = process.communicate(timeout=20)
     assert process.returncode == 143
     assert f"--resume {run.folder}" in words
-    train(TrainConfig(resume=str(run.folder)))
+    train_policy(TrainConfig(resume=str(run.folder)))
     assert_same_weights(unbroken, run, PPO)
 
 
@@ -76,7 +76,7 @@ def test_a_stop_does_not_wait_for_a_worker_that_is_stuck(unbroken, tmp_path):
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=20)
     assert (process.returncode, run.read_state().name) == (143, "stopped")
-    train(TrainConfig(resume=str(run.folder)))
+    train_policy(TrainConfig(resume=str(run.folder)))
     assert_same_weights(unbroken, run, PPO)
 
 
@@ -89,7 +89,7 @@ def test_off_policy_runs_resume_with_their_memory(tmp_path, algorithm):
     changes = {**OFF_POLICY, "algorithm": algorithm}
     whole = train_tiny(tmp_path / "whole", **changes)
     run = stop_tiny(tmp_path / "broken", 150, **changes)
-    train(TrainConfig(resume=str(run.folder)))
+    train_policy(TrainConfig(resume=str(run.folder)))
     assert_same_weights(whole, run, KINDS[algorithm])
 
 
@@ -97,7 +97,7 @@ def test_plr_goes_on_with_its_scores(tmp_path):
     changes = {"sampler": "plr", "dataset_dir": str(BASE_DIR), "episode_steps": 10, "total_timesteps": 1024}
     whole = train_tiny(tmp_path / "whole", **changes)
     run = stop_tiny(tmp_path / "broken", 320, **changes)
-    train(TrainConfig(resume=str(run.folder)))
+    train_policy(TrainConfig(resume=str(run.folder)))
     assert_same_weights(whole, run, PPO)
     ours, theirs = (read_newest_checkpoint(each.checkpoint_dir)["parts"]["sampler"] for each in (run, whole))
     assert ours == theirs
@@ -120,7 +120,7 @@ def test_a_checkpoint_that_is_asked_for_changes_nothing_and_can_be_gone_on_from(
     process.kill()
     process.wait()
     assert 512 < kept["timesteps"]
-    train(TrainConfig(resume=str(run.folder)))
+    train_policy(TrainConfig(resume=str(run.folder)))
     assert_same_weights(unbroken, run, PPO)
 
 
@@ -133,18 +133,18 @@ def test_a_stop_during_the_head_start_leaves_nothing_to_resume_from(tmp_path):
 def test_a_resumed_run_keeps_its_settings_and_its_scenarios(tmp_path):
     run = stop_tiny(tmp_path / "run", 64, total_timesteps=100_000)
     with pytest.raises(InputError, match="learning_rate"):
-        train(TrainConfig(resume=str(run.folder), learning_rate=1e-3))
+        train_policy(TrainConfig(resume=str(run.folder), learning_rate=1e-3))
     with pytest.raises(InputError, match="allow_other_dataset"):
-        train(TrainConfig(resume=str(run.folder), dataset_dir=str(BASE_DIR / "rural_curve")))
+        train_policy(TrainConfig(resume=str(run.folder), dataset_dir=str(BASE_DIR / "rural_curve")))
     config = run.read_config()
     run.config_path.write_text(run.config_path.read_text().replace("highway_fast", "rural_curve"))
     with pytest.raises(DatasetError, match="digest"):
-        train(TrainConfig(resume=str(run.folder)))
+        train_policy(TrainConfig(resume=str(run.folder)))
     run.config_path.write_text(run.config_path.read_text().replace("100000", str(timesteps_of(run) + 64)))
-    train(TrainConfig(resume=str(run.folder), allow_other_dataset=True))
+    train_policy(TrainConfig(resume=str(run.folder), allow_other_dataset=True))
     assert config["dataset_dir"].endswith("highway_fast")
     with pytest.raises(RunError, match="trained to its end"):
-        train(TrainConfig(resume=str(run.folder)))
+        train_policy(TrainConfig(resume=str(run.folder)))
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_two_are_kept(tmp_path):

@@ -7,7 +7,7 @@ from stable_baselines3 import PPO
 
 from roadsense.errors import DatasetError, InputError
 from roadsense.runs.run import Run
-from roadsense.train_convoy import TrainConfig, train
+from roadsense.train_convoy import TrainConfig, train_policy
 from roadsense.training.heldout import judge, plan_heldout
 from roadsense.training.splits import find_splits, hash_scenario, name_base
 from roadsense.utils.statistics import binomial_interval
@@ -45,7 +45,7 @@ def test_the_best_policy_is_one_of_those_judged(run):
 
 def test_results_do_not_depend_on_when_they_come_nor_on_a_break(run, small_dataset, tmp_path):
     again = stop_tiny(tmp_path / "again", 300, dataset_dir=str(small_dataset.folder), eval_workers=2, **EVALUATED)
-    train(TrainConfig(resume=str(again.folder)))
+    train_policy(TrainConfig(resume=str(again.folder)))
     assert evaluations(again).equals(evaluations(run))
     assert again.read_metrics()["timesteps"].is_monotonic_increasing
 
@@ -93,7 +93,7 @@ def test_an_eval_scenario_cannot_be_trained_on(small_dataset, dataset_copy, tmp_
     with pytest.raises(DatasetError, match="holds it out"):
         find_splits(tmp_path / "link")
     with pytest.raises(DatasetError, match="cannot be trained on"):
-        train(TrainConfig(dataset_dir=str(dataset_copy), run_dir=str(tmp_path / "run")))
+        train_policy(TrainConfig(dataset_dir=str(dataset_copy), run_dir=str(tmp_path / "run")))
     assert not Run(tmp_path / "run").folder.exists()
 
 

@@ -17,7 +17,6 @@ A radio loses at most `burst_mean / (1 + burst_mean)` of its messages, so bursts
 
 import math
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +26,6 @@ import tyro
 from roadsense.envs.radio.log import ChannelLog, read_log
 from roadsense.envs.radio.presets import DISTANCE_EDGES_M, ESP_NOW, V2vPreset, get_preset, preset_to_json
 from roadsense.errors import InputError
-from roadsense.utils.command import run_command
 
 MIN_MESSAGES = 50
 """Messages within range that a band's loss has to rest on."""
@@ -112,13 +110,8 @@ def fit_channel(csv_path: Path | str, default: V2vPreset = ESP_NOW) -> ChannelFi
     return ChannelFit(preset, n_messages, tuple(notes))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command `python -m roadsense.envs.radio.fit LOG.csv`; returns its exit code."""
-    return run_command(lambda: _fit_from(arguments))
-
-
-def _fit_from(arguments: Sequence[str] | None) -> None:
-    config = tyro.cli(FitConfig, args=arguments, prog="roadsense fit-channel")
+def fit_and_print(config: FitConfig) -> None:
+    """Fits a radio to a log of your own hardware's messages, and prints it as JSON, the file that `--v2v` takes."""
     fit = fit_channel(config.log, get_preset(config.default))
     for band, n_messages in zip(BANDS, fit.n_messages, strict=True):
         sys.stderr.write(f"{band}: {n_messages} messages within range\n")
@@ -204,7 +197,3 @@ def _fit_noise(name: str, errors: np.ndarray, default: float, notes: list[str]) 
     if abs(float(np.median(errors))) > std / 2:
         notes.append(f"Most errors of {name} have one sign; an offset counts as noise. Better calibrate it away.")
     return _round(std)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

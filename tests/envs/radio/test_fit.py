@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from roadsense.cli import main
 from roadsense.envs.radio.fit import (
     BANDS,
     MIN_MESSAGES,
     MIN_VALUES,
     MOST_LOSS,
     fit_channel,
-    main,
 )
 from roadsense.envs.radio.log import QUANTITIES, read_log
 from roadsense.envs.radio.presets import (
@@ -499,7 +499,7 @@ def test_a_figure_that_json_has_not_is_refused():
 
 def test_the_command_prints_the_preset_alone_and_its_notes_beside(log, capsys):
     path = log(received=[1] * 100)
-    assert main([str(path), "--default", "ideal"]) == 0
+    assert main(["fit-channel", str(path), "--default", "ideal"]) == 0
     out, err = capsys.readouterr()
     assert preset_from_json(out) == fit_channel(path, PRESETS["ideal"]).preset
     assert err.splitlines()[: len(BANDS)] == [
@@ -510,15 +510,15 @@ def test_the_command_prints_the_preset_alone_and_its_notes_beside(log, capsys):
 
 def test_the_command_runs_by_itself_and_needs_nothing_that_trains(tmp_path):
     path = write_log(tmp_path / "log.csv", ESP_NOW, np.random.default_rng(0), n_steps=500)
-    code = "import sys; from roadsense.envs.radio.fit import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
-    for start in (["-m", "roadsense.envs.radio.fit"], ["-c", code]):
-        done = subprocess.run([sys.executable, *start, str(path)], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert preset_from_json(done.stdout) == fit_channel(path).preset
+    code = "import sys; from roadsense.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    command = [sys.executable, "-c", code, "fit-channel", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert preset_from_json(done.stdout) == fit_channel(path).preset
 
 
 def test_wrong_input_ends_the_command_with_its_reason(tmp_path, capsys):
-    assert main([str(tmp_path / "none.csv")]) == InputError.exit_code
+    assert main(["fit-channel", str(tmp_path / "none.csv")]) == InputError.exit_code
     out, err = capsys.readouterr()
     assert not out
     assert err.startswith("error: Expected a CSV file of messages")
