@@ -24,7 +24,7 @@ from roadsense.envs.sumo.connection import OPTIONS
 from roadsense.episodes.plan import POLICY, Plan, Row
 from roadsense.episodes.run import Worker
 from roadsense.policies.actor import RELU, TANH, Actor, Layer
-from roadsense.policies.numpy_actor import NumpyActor
+from roadsense.policies.actor_policy import NumpyActor
 from roadsense.scenarios.scenario import open_scenario
 from roadsense.utils.worker_processes import start_pool
 

@@ -106,10 +106,13 @@ COMMANDS: dict[str, Command] = {
         "roadsense.evaluate:evaluate_and_print",
         "evaluate a policy on held-out scenarios, beside baselines",
     ),
-    "repeat": Command(
-        "roadsense.evaluation.repeat:RepeatConfig",
-        "roadsense.evaluation.repeat:repeat_and_print",
+    "replay": Command(
+        "roadsense.evaluation.replay:ReplayConfig",
+        "roadsense.evaluation.replay:replay_and_print",
         "drive an episode of an evaluation again, exactly",
+    ),
+    "repeat": Command(
+        "roadsense.evaluation.replay:ReplayConfig", "roadsense.evaluation.replay:replay_and_print", "the same as replay"
     ),
     "compare": Command(
         "roadsense.evaluation.compare_runs:CompareConfig",

@@ -26,11 +26,11 @@ from roadsense.errors import InputError, RunError, ScenarioError, SimulationErro
 from roadsense.evaluate import EvalConfig, Evaluation, evaluate_policy, open_evaluation, plan_episodes
 from roadsense.evaluation.compare_runs import compare_runs
 from roadsense.evaluation.gallery import find_numbers
-from roadsense.evaluation.repeat import repeat_episode
+from roadsense.evaluation.replay import replay_episode
 from roadsense.evaluation.report import write_report
 from roadsense.evaluation.writing import write_evaluation
+from roadsense.policies.actor_policy import NumpyActor
 from roadsense.policies.deep_sets import DeepSetsExtractor
-from roadsense.policies.numpy_actor import NumpyActor
 from roadsense.policies.trained import load_policy
 from roadsense.utils.files import hash_file
 
@@ -195,7 +195,7 @@ def test_the_report_stands_alone_and_escapes_what_it_shows(evaluation: Evaluatio
     assert "<script>" not in (tmp_path / "report.html").read_text()
 
 
-def test_the_gallery_holds_the_worst_and_each_is_repeated_exactly(
+def test_the_gallery_holds_the_worst_and_each_is_replayed_exactly(
     evaluation: Evaluation, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     numbers = find_numbers(evaluation.folder)
@@ -204,10 +204,10 @@ def test_the_gallery_holds_the_worst_and_each_is_repeated_exactly(
     trajectory = load_trajectory(evaluation.folder / "gallery" / f"episode_{numbers[0]:05d}.npz")
     row = evaluation.episodes.loc[numbers[0]]
     assert trajectory.facts["outcome"]["distance_m"] == row["distance_m"]
-    assert f"roadsense repeat {evaluation.folder} {numbers[0]}" in (evaluation.folder / "report.html").read_text()
+    assert f"roadsense replay {evaluation.folder} {numbers[0]}" in (evaluation.folder / "report.html").read_text()
     saved = tmp_path / "again.npz"
-    assert main(["repeat", str(evaluation.folder), str(numbers[0]), "--save", str(saved)]) == 0
-    assert "the same as before, figure for figure" in capsys.readouterr().out
+    assert main(["replay", str(evaluation.folder), str(numbers[0]), "--save", str(saved)]) == 0
+    assert "the same as before in every figure" in capsys.readouterr().out
     again = load_trajectory(saved)
     for name in ("x_m", "y_m", "speed_mps", "message_heard_step"):
         np.testing.assert_array_equal(getattr(again, name), getattr(trajectory, name))
@@ -216,25 +216,25 @@ def test_the_gallery_holds_the_worst_and_each_is_repeated_exactly(
 @pytest.mark.parametrize("where", ["part == 'checks_on'", "part == 'latency' and curve_value == 0.5",
                                    "part == 'held_out' and policy == 'perfect_driver'",
                                    "part == 'held_out' and policy == 'policy_muted'"])  # fmt: skip
-def test_any_row_of_the_table_is_repeated_exactly(evaluation: Evaluation, where: str) -> None:
+def test_any_row_of_the_table_is_replayed_exactly(evaluation: Evaluation, where: str) -> None:
     number = int(evaluation.episodes.query(where).index[-1])
-    row, differs = repeat_episode(evaluation, number)
+    row, differs = replay_episode(evaluation, number)
     assert row["policy"] == evaluation.episodes.loc[number, "policy"]
     assert differs == []
 
 
-def test_what_cannot_be_repeated_is_said(evaluation: Evaluation, tmp_path: Path) -> None:
+def test_what_cannot_be_replayed_is_said(evaluation: Evaluation, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="number of an episode"):
-        repeat_episode(evaluation, len(evaluation.episodes))
+        replay_episode(evaluation, len(evaluation.episodes))
     number = int(evaluation.held_out.query("policy == 'policy'").index[0])
     other = replace(evaluation, origin={**evaluation.origin, "policy_sha256": {"policy": "0" * 64}})
     with pytest.raises(RunError, match="has changed"):
-        repeat_episode(other, number)
+        replay_episode(other, number)
     moved = evaluation.episodes.assign(config_path=str(tmp_path / "scenario.sumocfg"))
     with pytest.raises(InputError, match="not there"):
-        repeat_episode(replace(evaluation, episodes=moved), number)
+        replay_episode(replace(evaluation, episodes=moved), number)
     changed = evaluation.episodes.assign(min_gap_m=evaluation.episodes["min_gap_m"] + 1.0)
-    assert repeat_episode(replace(evaluation, episodes=changed), number)[1] == ["min_gap_m"]
+    assert replay_episode(replace(evaluation, episodes=changed), number)[1] == ["min_gap_m"]
 
 
 def test_an_existing_evaluation_is_kept(evaluation: Evaluation, config: EvalConfig, tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_a_worker_that_dies_is_noted_and_the_training_goes_on_until_too_many_hav
     train_tiny(run.folder, total_timesteps=5120)
     (death,) = (json.loads(line) for line in run.deaths_path.read_text().splitlines())
     assert "SIGKILL" in death["reason"]
-    assert "roadsense.episodes.replay" in death["command"]
+    assert "roadsense.replay" in death["command"]
     run = Run(tmp_path / "strict")
     threading.Thread(target=_kill, daemon=True).start()
     with pytest.raises(SimulationError, match="at most 0 dead workers"):

@@ -63,7 +63,7 @@ FLOORS = (
     "exporting",
     "widgets",
     "jobs",
-    "gen_scenarios train_convoy evaluate export",
+    "gen_scenarios train_convoy evaluate export replay",
     "demo doctor",
     "cli",
 )

@@ -11,15 +11,16 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from roadsense.envs.config import EnvConfig
-from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.driver_profile import DriverProfile
 from roadsense.envs.hazard import Hazard
+from roadsense.episodes.drive import drive
+from roadsense.episodes.plan import Plan
+from roadsense.episodes.run import Worker
 from roadsense.errors import SimulationError
+from roadsense.policies.rules import Unassisted
 from roadsense.utils.progress import progress_bar
-from roadsense.utils.worker_processes import start_pool
+from roadsense.utils.worker_processes import map_in_workers
 
 STANDARD_DRIVER = DriverProfile(
     reaction_time_s=1.2, time_headway_s=1.1, minimum_gap_m=2.5, speed_factor=1.05, max_deceleration_mps2=7.0
@@ -37,7 +38,6 @@ WINDOW_S = 10.0
 
 DECIMALS = 3
 _CONFIG = EnvConfig(v2v="muted", v2v_randomised=False)
-_NO_ASSIST = np.zeros(1, np.float32)
 
 Difficulty = dict[str, float | None]
 
@@ -45,7 +45,7 @@ Difficulty = dict[str, float | None]
 def measure_difficulty(config_paths: Sequence[Path], workers: int = 0) -> list[Difficulty]:
     """Drives each scenario once, in worker processes, and returns how hard each is, in the order given.
 
-    The car ahead of the ego counts, whichever it is: where traffic has cut in, that needn't be the one that brakes.
+    The figures are about the car directly ahead of the ego. If traffic has cut in, that is not the car that brakes.
 
     Args:
         config_paths: `.sumocfg` of each scenario.
@@ -80,8 +80,7 @@ def measure_difficulty(config_paths: Sequence[Path], workers: int = 0) -> list[D
 
 def _measure_in_processes(paths: Sequence[Path], n_workers: int) -> Iterator[Difficulty]:
     # libsumo holds one simulation a process, so none is opened in this one.
-    with start_pool(n_workers, [__name__]) as pool:
-        yield from pool.map(_measure, paths)
+    return map_in_workers(_measure, paths, Worker(_CONFIG), n_workers)
 
 
 def _explain_death(suspects: Sequence[Path]) -> SimulationError:
@@ -99,32 +98,22 @@ def _explain_death(suspects: Sequence[Path]) -> SimulationError:
     )
 
 
-_env: ConvoyEnv | None = None
-
-
-def _measure(config_path: Path) -> Difficulty:
-    global _env
-    if _env is None:  # one environment a process: to load a scenario takes 3 ms, to start SUMO far more
-        _env = ConvoyEnv([config_path], config=_CONFIG)
-    return _drive(_env, config_path)
-
-
-def _drive(env: ConvoyEnv, config_path: Path) -> Difficulty:
+def _measure(worker: Worker, config_path: Path) -> Difficulty:
+    env = worker.open_env(Plan("unassisted", config_path, STANDARD_SEED, True))
     options = {"scenario": config_path, "hazard": STANDARD_HAZARD, "driver": STANDARD_DRIVER}
-    env.reset(seed=STANDARD_SEED, options=options)
+    observation, _ = env.reset(seed=STANDARD_SEED, options=options)
     onset_s, seen = math.inf, []
-    for step in range(_CONFIG.n_steps):
-        _, _, terminated, truncated, info = env.step(_NO_ASSIST)
+    for number, step in enumerate(drive(env, Unassisted(), observation)):
+        info, time_s = step.info, number * _CONFIG.step_length_s
         if "error" in info:
             raise SimulationError(f"{config_path}: SUMO failed in it: {info['error']}")
         if "gap_m" not in info:  # the ego reached the end of its route
             break
-        time_s = step * _CONFIG.step_length_s
         if info["hazard_active"]:
             onset_s = min(onset_s, time_s)
-        if onset_s < math.inf or terminated:
+        if onset_s < math.inf or info["collision"]:
             seen.append(info)
-        if terminated or truncated or time_s >= onset_s + WINDOW_S:
+        if time_s >= onset_s + WINDOW_S:
             break
     return _judge(onset_s, seen)
 

@@ -1,4 +1,4 @@
-"""Recording an episode while a controller drives it."""
+"""Records an episode while a policy drives it."""
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
@@ -13,8 +13,8 @@ import sumolib
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.step_info import Snapshot
+from roadsense.episodes.drive import drive
 from roadsense.episodes.plan import Plan, reset_options
-from roadsense.episodes.run import as_batch
 from roadsense.episodes.trajectory import EGO_SERIES, Trajectory
 from roadsense.errors import SimulationError
 from roadsense.policies.rules import Policy
@@ -22,17 +22,17 @@ from roadsense.scenarios.scenario import open_scenario
 
 
 def record_trajectory(
-    plan: Plan, controller: Policy, env_config: EnvConfig | None = None, description: str = ""
+    plan: Plan, policy: Policy, env_config: EnvConfig | None = None, description: str = ""
 ) -> Trajectory:
-    """Drives a planned episode and returns all of it.
+    """Drives a planned episode and returns its trajectory.
 
-    It opens a simulation of its own: call it in a process that has none.
+    It opens its own simulation: call it in a process that has none.
 
     Args:
-        plan: scenario, seed, hazard, and what its policy means for driver and radio; see `roadsense.episodes.run.Plan`.
-        controller: who acts.
+        plan: scenario, seed and hazard; driver and radio follow from its policy, see `roadsense.episodes.plan.Plan`.
+        policy: who acts.
         env_config: settings of the environment.
-        description: one sentence about it; if empty, one is made.
+        description: one sentence about the episode; if empty, it is made from the outcome.
 
     Raises:
         ScenarioError: if the scenario cannot be opened.
@@ -40,14 +40,14 @@ def record_trajectory(
     """
     config = replace(env_config or EnvConfig(), step_info=True, watch_behind=True)
     with ConvoyEnv([plan.config_path], config=config) as env:
-        return record_episode(env, controller, plan, description)
+        return record_episode(env, policy, plan, description)
 
 
 def take_trajectory(future: "Future[Trajectory]") -> Trajectory:
-    """Returns the episode that a worker process has driven.
+    """Returns the trajectory that a worker process has recorded.
 
     Raises:
-        SimulationError: if SUMO crashed; and what it raised there.
+        SimulationError: if SUMO crashed. Other errors come as the process raised them.
     """
     try:
         return future.result()
@@ -55,16 +55,12 @@ def take_trajectory(future: "Future[Trajectory]") -> Trajectory:
         raise SimulationError("The simulation's process died; notebook and kernel are unharmed. Try again.") from error
 
 
-def record_episode(env: ConvoyEnv, controller: Policy, plan: Plan, description: str = "") -> Trajectory:
-    """Drives a planned episode in an open environment with `step_info` and returns all of it."""
+def record_episode(env: ConvoyEnv, policy: Policy, plan: Plan, description: str = "") -> Trajectory:
+    """Drives a planned episode in an open environment with `step_info` and returns its trajectory."""
     observation, drawn = env.reset(seed=plan.seed, options=reset_options(plan))
     recorder = _Recorder(env)
-    over = False
     info: dict[str, Any] = {}
-    while not over:
-        action = controller(as_batch(observation))[0]
-        observation, _, terminated, truncated, info = env.step(action)
-        over = terminated or truncated
+    for _, action, _, info in drive(env, policy, observation):
         if "gap_m" in info:  # the figures are missing when the ego has left the road or SUMO has failed
             recorder.note({**info, "action": float(action[0])})
     outcome = {**info["outcome"], **({"error": info["error"]} if "error" in info else {})}

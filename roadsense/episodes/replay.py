@@ -1,7 +1,7 @@
-"""Repeats an episode of a training, exactly: `python -m roadsense.episodes.replay SCENARIO EPISODE`.
+"""Replays an episode of a training exactly: `python -m roadsense.replay SCENARIO EPISODE`.
 
-The line to type stands in the report of a worker that died (`roadsense.training.vec.env.WorkerDeath`). It holds the
-settings, the state of the generator the episode was drawn from, and every action.
+The report of a dead worker process (`roadsense.training.vec.env.WorkerDeath`) has the whole command. The word EPISODE
+holds the settings, the state of the random generator before the reset, and every action.
 """
 
 import base64
@@ -10,6 +10,7 @@ import json
 import sys
 import zlib
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,20 @@ from numpy.typing import NDArray
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
+from roadsense.episodes.drive import drive
 from roadsense.errors import InputError
-from roadsense.utils.command import run_with_options
 from roadsense.utils.generator_state import generator_from_words
 
 
 @dataclass(frozen=True)
 class RecordedEpisode:
-    """What repeats an episode, beside its scenario.
+    """What replays an episode, beside its scenario.
 
     Attributes:
         config: settings of the environment.
         n_scenarios: how many the environment drew from.
-        generator: state of its generator before the reset, see `roadsense.training.vec.shared.generator_words`.
-        actions: (n, 1) of all steps begun.
+        generator: state of its random generator before the reset, see `roadsense.utils.generator_state`.
+        actions: (n, 1), the action of every step that began.
     """
 
     config: EnvConfig
@@ -85,17 +86,13 @@ def replay(scenario: Path, episode: RecordedEpisode) -> list[tuple[float, dict[s
     Raises:
         Exception: what the environment raises, as it did the first time.
     """
-    steps = []
+    actions = iter(episode.actions)
     # As many paths as there were, so that the draw of one takes as much from the generator.
     with ConvoyEnv([scenario] * episode.n_scenarios, config=episode.config) as env:
         env.np_random = generator_from_words(list(episode.generator))
-        env.reset(options={"scenario": scenario})
-        for action in episode.actions:
-            _, reward, terminated, truncated, info = env.step(action)
-            steps.append((float(reward), info))
-            if terminated or truncated:
-                break
-    return steps
+        observation, _ = env.reset(options={"scenario": scenario})
+        steps = drive(env, lambda _: next(actions)[None], observation)
+        return [(step.reward, step.info) for step in islice(steps, len(episode.actions))]
 
 
 def replay_and_print(config: ReplayConfig) -> None:
@@ -107,7 +104,7 @@ def replay_and_print(config: ReplayConfig) -> None:
     info = steps[-1][1] if steps else {}
     end = info.get("error") or ("the episode ended" if "outcome" in info else "still running")
     reward = sum(reward for reward, _ in steps)
-    sys.stdout.write(f"{len(steps)} of {len(episode.actions)} steps repeated, reward {reward:.9g}: {end}\n")
+    sys.stdout.write(f"{len(steps)} of {len(episode.actions)} steps replayed, reward {reward:.9g}: {end}\n")
 
 
 def _settings(config: Any) -> dict[str, Any]:
@@ -132,7 +129,3 @@ def _build(kind: type[Any], settings: dict[str, Any]) -> Any:
             value = _build(type(current), value)
         changed[name] = tuple(value) if isinstance(value, list) else value
     return kind(**changed)
-
-
-if __name__ == "__main__":
-    sys.exit(run_with_options(replay_and_print, ReplayConfig, "python -m roadsense.episodes.replay"))

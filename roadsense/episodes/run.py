@@ -1,6 +1,6 @@
-"""Running planned episodes, each policy on the same ones, in worker processes.
+"""Runs planned episodes, each policy on the same ones, in worker processes.
 
-An episode is decided by its plan alone, so the table is the same whatever the number of workers.
+The plan decides everything in an episode, so the rows don't depend on the number of workers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.envs.observation import Observation
+from roadsense.episodes.drive import drive
 from roadsense.episodes.plan import BOUND, MUTED, POLICY, Plan, Row, reset_options
 from roadsense.errors import InputError, ScenarioError, SimulationError
 from roadsense.policies.baselines import BASELINES
@@ -21,7 +21,7 @@ from roadsense.policies.rules import Policy
 from roadsense.policies.trained import load_policy
 from roadsense.scenarios.scenario import ScenarioName
 from roadsense.utils.progress import progress_bar
-from roadsense.utils.worker_processes import start_pool
+from roadsense.utils.worker_processes import map_in_workers
 
 
 class Worker:
@@ -29,7 +29,7 @@ class Worker:
 
     Args:
         env_config: settings of the environment.
-        policy: the judged policy or its file; None if only baselines are run. A file is loaded when first needed.
+        policy: the judged policy, or its file, which is loaded when it is first needed; None to run only baselines.
         others: more policies, by name.
     """
 
@@ -41,19 +41,19 @@ class Worker:
     ):
         self._config = env_config
         self._policy = policy
-        self._controllers = {BOUND: BASELINES["unassisted"], **BASELINES, **(others or {})}
+        self._policies = {BOUND: BASELINES["unassisted"], **BASELINES, **(others or {})}
         self._env: ConvoyEnv | None = None
 
     def run(self, plan: Plan) -> Row:
-        """Runs an episode and returns its row; `error` says so if SUMO failed in it.
+        """Runs an episode and returns its row; if SUMO failed, `error` says how.
 
         Raises:
             ScenarioError: if the scenario cannot be opened.
             InputError: if the policy cannot be.
         """
-        controller = self.controller(plan.policy)
+        policy = self.policy(plan.policy)
         try:
-            return run_episode(self._open(plan), controller, plan)
+            return run_episode(self.open_env(plan), policy, plan)
         except SimulationError as error:
             return {**_describe_plan(plan), "error": str(error)}
 
@@ -64,26 +64,27 @@ class Worker:
             self._env = None
 
     def env_config(self, plan: Plan) -> EnvConfig:
-        """Returns the settings a plan is run with."""
+        """Returns the environment's settings for a plan."""
         checks = self._config.sumo_checks if plan.sumo_checks is None else plan.sumo_checks
         return replace(self._config, sumo_checks=checks)
 
-    def controller(self, name: str) -> Policy:
+    def policy(self, name: str) -> Policy:
         """Returns the policy of that name.
 
         Raises:
             InputError: if there is none, or its file cannot be loaded.
         """
-        if name in (POLICY, MUTED) and name not in self._controllers:
+        if name in (POLICY, MUTED) and name not in self._policies:
             if self._policy is None:
                 raise SimulationError(f"Expected the file of a policy to run {name!r}, got none.")
             judged = load_policy(self._policy) if isinstance(self._policy, Path) else self._policy
-            self._controllers[POLICY] = self._controllers[MUTED] = judged
-        if name not in self._controllers:
-            raise InputError(f"Expected a policy of {sorted(self._controllers)}, got {name!r}.")
-        return self._controllers[name]
+            self._policies[POLICY] = self._policies[MUTED] = judged
+        if name not in self._policies:
+            raise InputError(f"Expected a policy of {sorted(self._policies)}, got {name!r}.")
+        return self._policies[name]
 
-    def _open(self, plan: Plan) -> ConvoyEnv:
+    def open_env(self, plan: Plan) -> ConvoyEnv:
+        """Returns an environment with the settings of a plan; the one that is open, if it has them."""
         config = self.env_config(plan)
         if self._env is None or self._env.config != config:
             self.close()
@@ -91,29 +92,20 @@ class Worker:
         return self._env
 
 
-def run_episode(env: ConvoyEnv, controller: Policy, plan: Plan) -> Row:
-    """Runs a planned episode and returns its row: the plan, what was drawn, and the outcome."""
+def run_episode(env: ConvoyEnv, policy: Policy, plan: Plan) -> Row:
+    """Drives a planned episode and returns its row: the plan, what was drawn, and the outcome."""
     observation, drawn = env.reset(seed=plan.seed, options=reset_options(plan))
-    over = False
-    while not over:
-        observation, _, terminated, truncated, info = env.step(controller(as_batch(observation))[0])
-        over = terminated or truncated
+    *_, last = drive(env, policy, observation)
+    info = last.info
     return {**_describe_plan(plan), **_describe_draw(drawn), **info["outcome"], "error": info.get("error", "")}
-
-
-def as_batch(observation: Observation) -> Observation:
-    """Returns a batch of one observation."""
-    return Observation(
-        ego=observation["ego"][None], peers=observation["peers"][None], peer_mask=observation["peer_mask"][None]
-    )
 
 
 def run_plans(plans: Sequence[Plan], worker: Worker, n_workers: int) -> list[Row]:
     """Runs episodes in worker processes and returns their rows in the order of the plans.
 
     Args:
-        plans: what is run.
-        worker: what each process runs them with; not yet used.
+        plans: the episodes.
+        worker: settings and policies; it must not have an open simulation.
         n_workers: processes, from 1.
 
     Raises:
@@ -121,9 +113,8 @@ def run_plans(plans: Sequence[Plan], worker: Worker, n_workers: int) -> list[Row
         InputError: if the policy cannot be.
         SimulationError: if a process dies.
     """
-    bar = progress_bar(len(plans), "evaluating", "episode")
-    with start_pool(n_workers, [__name__], _start_worker, (worker,)) as pool, bar:
-        return list(_collect(pool.map(_run_in_worker, plans), plans, bar))
+    with progress_bar(len(plans), "evaluating", "episode") as bar:
+        return list(_collect(map_in_workers(Worker.run, plans, worker, n_workers), plans, bar))
 
 
 def _collect(rows: Iterator[Row], plans: Sequence[Plan], bar: Any) -> Iterator[Row]:
@@ -136,20 +127,6 @@ def _collect(rows: Iterator[Row], plans: Sequence[Plan], bar: Any) -> Iterator[R
             f"A worker process died, about when {plans[bar.n]} was run: SUMO crashed, or memory ran out. "
             "Try that scenario alone, or fewer workers."
         ) from error
-
-
-_worker: Worker | None = None
-
-
-def _start_worker(worker: Worker) -> None:
-    global _worker
-    _worker = worker
-
-
-def _run_in_worker(plan: Plan) -> Row:
-    if _worker is None:
-        raise SimulationError("This process was not started as a worker.")
-    return _worker.run(plan)
 
 
 def _describe_plan(plan: Plan) -> Row:

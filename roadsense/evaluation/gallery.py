@@ -1,4 +1,4 @@
-"""The worst episodes of the judged policy: recorded, drawn, and each with the one line that repeats it exactly."""
+"""The worst episodes of the judged policy: recorded, drawn, and each with the command that replays it exactly."""
 
 import shlex
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from roadsense.evaluation.plans import HELD_OUT
 from roadsense.evaluation.results import Evaluation
 from roadsense.evaluation.summary import complete
 from roadsense.utils.progress import progress_bar
-from roadsense.utils.worker_processes import start_pool
+from roadsense.utils.worker_processes import map_in_workers
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Exhibit:
         return f"episode_{self.number:05d}"
 
     def command(self, folder: Path) -> str:
-        """Returns the line that repeats the episode, given the folder of the evaluation."""
-        return f"roadsense repeat {shlex.quote(str(folder))} {self.number}"
+        """Returns the command that replays the episode, given the folder of the evaluation."""
+        return f"roadsense replay {shlex.quote(str(folder))} {self.number}"
 
 
 def choose_worst(episodes: pd.DataFrame, n: int, policy: str = POLICY) -> pd.DataFrame:
@@ -73,12 +73,10 @@ def record_gallery(evaluation: Evaluation, worker: Worker, n_workers: int) -> li
     rows = [{str(name): value for name, value in row.items()} for row in worst.to_dict("records")]
     if not rows:
         return []
-    with (
-        start_pool(min(n_workers, len(rows)), [__name__], _start, (worker,)) as pool,
-        progress_bar(len(rows), "recording the worst", "episode") as bar,
-    ):
+    trajectories = map_in_workers(_record, [plan_of(row) for row in rows], worker, n_workers)
+    with progress_bar(len(rows), "recording the worst", "episode") as bar:
         exhibits = []
-        for number, row, trajectory in zip(worst.index, rows, pool.map(_record, map(plan_of, rows)), strict=True):
+        for number, row, trajectory in zip(worst.index, rows, trajectories, strict=True):
             _expect_same(row, trajectory)
             exhibits.append(Exhibit(int(number), row, trajectory))
             bar.update()
@@ -99,18 +97,8 @@ def _expect_same(row: dict[str, Any], trajectory: Trajectory) -> None:
         )
 
 
-_worker: Worker | None = None
-
-
-def _start(worker: Worker) -> None:
-    global _worker
-    _worker = worker
-
-
-def _record(plan: Plan) -> Trajectory:
-    if _worker is None:
-        raise SimulationError("This process was not started as a worker.")
-    return record_trajectory(plan, _worker.controller(plan.policy), _worker.env_config(plan))
+def _record(worker: Worker, plan: Plan) -> Trajectory:
+    return record_trajectory(plan, worker.policy(plan.policy), worker.env_config(plan))
 
 
 def find_numbers(folder: Path) -> Sequence[int]:

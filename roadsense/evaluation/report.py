@@ -38,7 +38,7 @@ def write_report(
     """Writes the report.
 
     Args:
-        evaluation: what it is about; its folder is named in the commands that repeat an episode.
+        evaluation: the evaluation; the commands that replay an episode name its folder.
         figures: PNG files by the names of `draw_figures`.
         gallery: the worst episodes, each with its figure as PNG.
         path: of the file.

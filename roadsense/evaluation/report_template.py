@@ -66,7 +66,7 @@ would show a difference that goes on like this.</p>
 <h2>The worst episodes</h2>
 {% for one in gallery %}
 <h3>{{ one.description }}</h3>
-<p>Recorded in <code>{{ one.file }}</code>. To repeat it exactly:</p>
+<p>Recorded in <code>{{ one.file }}</code>. To replay it exactly:</p>
 <pre>{{ one.command }}</pre>
 {{ one.player | safe }}
 <img alt="{{ one.description }}" src="data:image/png;base64,{{ one.picture }}">

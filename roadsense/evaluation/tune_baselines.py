@@ -20,8 +20,7 @@ from roadsense.episodes.plan import Plan
 from roadsense.episodes.run import Worker, run_plans
 from roadsense.errors import InputError
 from roadsense.evaluation.summary import unsafe
-from roadsense.policies.prediction import HeardPredictionRule
-from roadsense.policies.rules import HeardBrakingRule, HeardDracRule, Policy
+from roadsense.policies.rules import HeardBrakingRule, HeardDracRule, HeardPredictionRule, Policy
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.files import write_atomically
 from roadsense.utils.markdown import markdown_table

@@ -1,6 +1,6 @@
 """Observations as a policy meets them: recorded in real episodes in which a car ahead brakes hard."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.observation import Observation
+from roadsense.episodes.drive import drive
 from roadsense.policies.rules import HeardBrakingRule, Policy
 from roadsense.policies.trained import load_policy
 
@@ -50,20 +51,11 @@ def record_observations(
             lap, place = divmod(episode, len(paths))
             options = {"scenario": paths[place], "hazard": True}
             observation, _ = env.reset(seed=int(rng.integers(MAX_SEED)), options=options)
-            met.extend(_drive(env, drivers[(lap + place) % len(drivers)], _as_batch(observation)))
+            met.extend(step.observation for step in drive(env, drivers[(lap + place) % len(drivers)], observation))
             episode += 1
     finally:
         env.close()
     return _choose(_join(met), n_observations, rng)
-
-
-def _drive(env: ConvoyEnv, driver: Policy, observation: Observation) -> Iterator[Observation]:
-    # Yields what each action of the episode was chosen on.
-    over = False
-    while not over:
-        yield observation
-        following, _, terminated, truncated, _ = env.step(driver(observation)[0])
-        observation, over = _as_batch(following), terminated or truncated
 
 
 def _choose(met: Observation, n_observations: int, rng: np.random.Generator) -> Observation:
@@ -87,12 +79,6 @@ def _find_extremes(observation: Observation) -> NDArray[np.intp]:
 
 def _is_braking(observation: Observation) -> NDArray[np.bool_]:
     return (HeardBrakingRule()(observation)[:, 0] > 0) | (observation["ego"][:, 3] > 0)
-
-
-def _as_batch(observation: Observation) -> Observation:
-    return Observation(
-        ego=observation["ego"][None], peers=observation["peers"][None], peer_mask=observation["peer_mask"][None]
-    )
 
 
 def _join(observations: Sequence[Observation]) -> Observation:

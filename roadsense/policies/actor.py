@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from roadsense.envs.observation import observation_space
 from roadsense.errors import InputError
 
+
+class UnknownNetworkError(InputError):
+    """A network of other parts than an `Actor` is made of."""
+
+
 LINEAR, RELU, TANH = "linear", "relu", "tanh"
 
 
@@ -73,7 +78,8 @@ def read_actor(model: Any) -> Actor:
     """Returns the acting network of a PPO, SAC or TQC model, whatever the number and width of its layers.
 
     Raises:
-        InputError: if a part of it is none of those an `Actor` is made of; the part is named.
+        UnknownNetworkError: if it has another part than an `Actor` is made of; the message names the part.
+        InputError: if a weight is NaN or infinite.
     """
     from stable_baselines3.common.policies import ActorCriticPolicy
 
@@ -149,7 +155,7 @@ def _to_array(parameter: Any) -> NDArray[np.float32]:
     values = parameter.detach().cpu().numpy().astype(np.float32)
     if not np.isfinite(values).all():
         raise InputError(
-            "Only finite weights can be exported, got NaN or infinity. The training diverged: train again."
+            "Expected a policy with finite weights, got NaN or infinity. The training diverged: train again."
         )
     return values
 
@@ -159,5 +165,5 @@ def _expect(part: Any, what: str, *kinds: type) -> None:
         raise _refusal(" or ".join(kind.__name__ for kind in kinds), f"{type(part).__name__} as {what}")
 
 
-def _refusal(expected: str, got: str) -> InputError:
-    return InputError(f"Only a network of known parts can be exported: expected {expected}, got {got}.")
+def _refusal(expected: str, got: str) -> UnknownNetworkError:
+    return UnknownNetworkError(f"Only a network of known parts can be exported: expected {expected}, got {got}.")

@@ -1,7 +1,8 @@
-"""The acting network in plain NumPy, one observation at a time, for processes that drive and do not learn.
+"""The acting network in plain NumPy, for processes that drive and do not learn: no torch.
 
-At this size a call of NumPy costs more than its sums. So there are few: a bias is the weight of one more unit that is
-always 1 (for a peer, that is its mask, so that one who isn't heard comes out as 0), and every array is made once.
+At this size the overhead of a NumPy call is larger than its arithmetic. So there are few calls: a bias is the weight of
+one more unit that is always 1 (for a peer it is the peer's mask, so a peer that is not heard gives 0), and every array
+is allocated once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roadsense.envs.observation import Observation
 from roadsense.errors import InputError
-from roadsense.policies.actor import RELU, TANH, Actor, Layer
+from roadsense.policies.actor import RELU, TANH, Actor, Layer, UnknownNetworkError
 
 _STAYS_ONE = {TANH: 20.0, RELU: 1.0}
 """What the unit that is always 1 is multiplied with, so that it still is behind the activation."""
@@ -22,7 +24,7 @@ _Step = tuple[NDArray[np.float32], str, NDArray[np.float32], NDArray[np.float32]
 class ActorPolicy:
     """The mean action of an `Actor`, before it is cut to the action's bounds.
 
-    It agrees with the network it was read from to the rounding of float32, and with itself to the bit.
+    It agrees with the network it was read from up to the rounding of float32, and repeats itself to the bit.
 
     Args:
         actor: the network, for actions of one number.
@@ -59,6 +61,33 @@ class ActorPolicy:
             heard = np.maximum(one, other, out=larger)
         np.maximum(heard[0], self._nothing, out=self._heard)
         return float(_run(self._policy_layers, self._features).item())
+
+
+class NumpyActor:
+    """A trained policy without torch: what the network gives, up to the rounding of float32. It pickles as its weights.
+
+    Args:
+        actor: the network, see `read_actor`.
+
+    Raises:
+        UnknownNetworkError: if it is not over Deep Sets with an output that is cut to the action's bounds, as PPO's is.
+    """
+
+    def __init__(self, actor: Actor):
+        if not actor.peer_layers or actor.is_squashed:
+            raise UnknownNetworkError(
+                "Expected Deep Sets with an output that is cut, got another network. Run it by its library."
+            )
+        self._actor, self._policy = actor, ActorPolicy(actor)
+
+    def __call__(self, observation: Observation) -> NDArray[np.float32]:
+        """Returns an action for each observation of a batch, shape (n, 1)."""
+        seen = zip(observation["ego"], observation["peers"], observation["peer_mask"], strict=True)
+        means = [self._policy({"ego": ego, "peers": peers, "peer_mask": mask}) for ego, peers, mask in seen]
+        return np.clip(np.array(means, np.float32)[:, None], self._actor.low, self._actor.high)
+
+    def __reduce__(self) -> tuple[Any, tuple[Actor]]:
+        return NumpyActor, (self._actor,)
 
 
 def _prepare(layers: Sequence[Layer], lead: tuple[int, ...]) -> list[_Step]:

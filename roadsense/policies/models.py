@@ -14,10 +14,17 @@ from roadsense.errors import RunError
 ACTION_SPACE = spaces.Box(0.0, 1.0, (1,), np.float32)
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, zipfile.BadZipFile)
 """What reading a zip that holds no model raises."""
+NOT_UNPICKLED: dict[str, Any] = {
+    "learning_rate": 0.0,
+    "lr_schedule": float,
+    "clip_range": 0.2,
+    "buffer_size": 1,
+}
+"""Taken instead of what the zip pickles for learning: earlier versions pickled functions of the training's modules."""
 
 
 def load_model(path: Path) -> Any:
-    """Returns the PPO, SAC or TQC model in a Stable-Baselines3 zip, on the CPU, without its replay buffer.
+    """Returns the PPO, SAC or TQC model in a Stable-Baselines3 zip, on the CPU, to act and not to learn.
 
     It may take the environment's observation, or the same flattened by Gymnasium's `FlattenObservation`.
 
@@ -25,9 +32,8 @@ def load_model(path: Path) -> Any:
         RunError: if it cannot be read as one, or is not made for the spaces of the environment.
     """
     kind = find_model_class(path)
-    off_policy: dict[str, Any] = {} if kind.__name__ == "PPO" else {"custom_objects": {"buffer_size": 1}}
     try:
-        model = kind.load(path, device="cpu", **off_policy)
+        model = kind.load(path, device="cpu", custom_objects=NOT_UNPICKLED)
     except UNREADABLE as error:
         raise RunError(
             f"{path}: expected a {kind.__name__} policy of Stable-Baselines3 ({error}). Train it again."

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs.assist import DEAD_ZONE, FULL_BRAKING_MPS2
-from roadsense.envs.observation import PEER_FIELDS, PEER_SCALE, Observation
+from roadsense.envs.observation import PEER_FIELDS, PEER_SCALE, SPEED_MPS, Observation
 
 Policy = Callable[[Observation], NDArray[np.float32]]
 """Takes observations with a leading batch axis, returns actions of shape (n, 1) from 0 to 1."""
@@ -93,6 +93,59 @@ class HeardDracRule:
         approach_mps = np.maximum(-peers[..., _RELATIVE_SPEED], 0.0)
         drac = np.where(_is_ahead(observation, self.max_age_s), approach_mps**2 / (2 * gap_m), 0.0).max(axis=-1)
         return action_for(np.where(drac > self.threshold_mps2, drac, 0.0))[:, None]
+
+
+@dataclass(frozen=True)
+class HeardPredictionRule:
+    """Baseline: brakes as much as is required if every heard car ahead keeps its deceleration until it stands.
+
+    Each car's position is extrapolated by its speed over the message's age. The cars drive in a queue: the lengths of
+    the cars between it and the ego are taken off the distance.
+
+    Attributes:
+        threshold_mps2: a smaller deceleration is left to the driver.
+        margin_m: taken off each distance, for the noise of positions.
+        car_length_m: taken off once for each car up to and with this one.
+        braking_mps2: a car that decelerates less counts as keeping its speed, since its acceleration is noisy.
+        max_age_s: an older message is not acted on.
+    """
+
+    threshold_mps2: float = 2.5
+    margin_m: float = 2.0
+    car_length_m: float = 4.5
+    braking_mps2: float = 1.0
+    max_age_s: float = 0.5
+
+    def __call__(self, observation: Observation) -> NDArray[np.float32]:
+        """Returns an action for each observation."""
+        peers = observation["peers"] * PEER_SCALE
+        ahead = _is_ahead(observation, self.max_age_s)
+        if not ahead.any():
+            return np.zeros((len(peers), 1), np.float32)
+        speed_mps = observation["ego"][..., :1] * SPEED_MPS
+        peer_mps = np.maximum(speed_mps + peers[..., _RELATIVE_SPEED], 0.0)
+        away_m = np.where(ahead, peers[..., _FORWARD] + peer_mps * peers[..., _AGE], np.inf)
+        rank = 1 + (away_m[..., None, :] < away_m[..., :, None]).sum(axis=-1)
+        gap_m = np.where(ahead, away_m, 1e3) - rank * self.car_length_m - self.margin_m
+        braking_mps2 = np.where(peers[..., _ACCELERATION] < -self.braking_mps2, -peers[..., _ACCELERATION], 0.0)
+        required = required_decelerations_mps2(np.maximum(gap_m, 1.0), speed_mps, peer_mps, braking_mps2)
+        needed = np.where(ahead, required, 0.0).max(axis=-1)
+        return action_for(np.where(needed > self.threshold_mps2, needed, 0.0))[:, None]
+
+
+def required_decelerations_mps2(
+    gap_m: NDArray[np.floating],
+    speed_mps: NDArray[np.floating],
+    leader_mps: NDArray[np.floating],
+    braking_mps2: NDArray[np.floating],
+) -> NDArray[np.floating]:
+    """Returns `roadsense.envs.metrics.required_deceleration_mps2` over arrays; a leader's braking is given from 0."""
+    approach_mps = np.maximum(speed_mps - leader_mps, 0.0)
+    drac = approach_mps**2 / (2 * gap_m)
+    meets_moving = (approach_mps > 0) & (2 * gap_m * braking_mps2 <= leader_mps * approach_mps)
+    stop_m = leader_mps**2 / np.maximum(braking_mps2, 1e-9)
+    braked = np.where(meets_moving, braking_mps2 + drac, speed_mps**2 / (2 * gap_m + stop_m))
+    return np.where(braking_mps2 > 0, braked, drac)
 
 
 def _is_ahead(observation: Observation, max_age_s: float) -> NDArray[np.bool_]:

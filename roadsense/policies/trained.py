@@ -1,6 +1,6 @@
-"""Trained policies as controllers: from Stable-Baselines3's zip, or from a `.tflite` file.
+"""Opens trained policies: Stable-Baselines3's zip, or a `.tflite` file.
 
-torch and the TFLite interpreter are imported when a policy is loaded: processes that run baselines stay small.
+torch and the TFLite interpreter are imported only when a policy is loaded: processes that run baselines stay small.
 """
 
 from pathlib import Path
@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs.observation import Observation
-from roadsense.errors import InputError
-from roadsense.policies.actor import read_actor
+from roadsense.policies.actor import UnknownNetworkError, read_actor
+from roadsense.policies.actor_policy import NumpyActor
 from roadsense.policies.models import as_model_input, load_model
-from roadsense.policies.numpy_actor import NumpyActor
 from roadsense.policies.rules import Policy
 from roadsense.policies.tflite_policy import TflitePolicy
 
@@ -21,11 +20,11 @@ TFLITE_SUFFIX = ".tflite"
 
 
 class Sb3Policy:
-    """A policy that Stable-Baselines3 itself runs. It pickles as its path, so worker processes open it themselves.
+    """A policy that Stable-Baselines3 runs. It pickles as its path: each worker process opens the file.
 
     Args:
-        path: the zip it came from.
-        model: what was read from it.
+        path: the zip file.
+        model: the model in it.
     """
 
     def __init__(self, path: Path, model: Any):
@@ -40,16 +39,17 @@ class Sb3Policy:
 
 
 def load_policy(path: Path) -> Policy:
-    """Returns the policy in a file as a controller: deterministic, on one core.
+    """Returns the policy in a file: deterministic, on one core.
 
-    It gives what `predict(..., deterministic=True)` gives. A network of the usual parts is taken out and run without
-    torch; any other is run by Stable-Baselines3.
+    It acts as `predict(..., deterministic=True)` does. A network of the usual parts runs without torch, any other in
+    Stable-Baselines3.
 
     Args:
         path: a `.tflite`, or the zip of a PPO, SAC or TQC policy.
 
     Raises:
-        InputError: if it cannot be read, or takes other observations than the environment gives.
+        RunError: if a zip cannot be read, or takes other observations than the environment gives.
+        InputError: the same for a `.tflite`; or if a weight is NaN or infinite.
     """
     if path.suffix == TFLITE_SUFFIX:
         return TflitePolicy(path)
@@ -59,5 +59,5 @@ def load_policy(path: Path) -> Policy:
     model = load_model(path)
     try:
         return NumpyActor(read_actor(model))
-    except InputError:  # of other parts
+    except UnknownNetworkError:
         return Sb3Policy(path, model)

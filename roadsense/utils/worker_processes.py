@@ -5,12 +5,36 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import forkserver
-from typing import Any
+from typing import Any, TypeVar
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+_State = TypeVar("_State")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def map_in_workers(
+    call: Callable[[_State, _Item], _Result], items: Sequence[_Item], state: _State, n_workers: int
+) -> Iterator[_Result]:
+    """Yields `call(state, item)` for each item, in the order of the items, computed in worker processes.
+
+    Each process has its own copy of the state and keeps it from item to item: an open simulation, for example.
+
+    Args:
+        call: a module's function; each worker imports it.
+        items: second argument of each call.
+        state: first argument of each call; it must pickle.
+        n_workers: the most processes, from 1.
+
+    Raises:
+        BrokenProcessPool: if a process dies.
+    """
+    with start_pool(max(1, min(n_workers, len(items))), [call.__module__], _keep_state, (state,)) as pool:
+        yield from pool.map(partial(_call_with_state, call), items)
 
 
 def start_pool(
@@ -47,6 +71,18 @@ def end_with_program() -> None:
 def ignore_interrupts() -> None:
     """Leaves Ctrl-C, and the interrupt button of a notebook, to the program; for a pool's `initializer`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+_kept_state: list[Any] = []
+"""The state of this worker process, if it is one of `map_in_workers`."""
+
+
+def _keep_state(state: Any) -> None:
+    _kept_state[:] = [state]
+
+
+def _call_with_state(call: Callable[[Any, Any], Any], item: Any) -> Any:
+    return call(_kept_state[0], item)
 
 
 def _start(initializer: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:

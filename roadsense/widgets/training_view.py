@@ -28,7 +28,6 @@ from roadsense.runs.progress import (
 )
 from roadsense.runs.run import Run, open_run
 from roadsense.utils.progress import is_headless
-from roadsense.widgets.busy_kernel import answer_while_busy
 
 REFRESH_S, REDRAW_S = 1.0, 4.0
 """Seconds between two looks at the folder, and between two paintings of the curves at least: painting takes time that
@@ -176,3 +175,18 @@ def _as_table(progress: RunProgress) -> str:
         for name, words in describe_progress(progress)
     )
     return f'<div style="display:flex;flex-wrap:wrap;line-height:1.4">{"".join(cells)}</div>'
+
+
+def answer_while_busy(widget: widgets.Widget) -> None:
+    """Lets a widget answer while the kernel is busy with a cell; without subshells nothing changes.
+
+    JupyterLab sends a widget's events to a subshell, a thread of its own in the kernel. ipykernel 7.4 hands them to the
+    loop that last used the widget, which is the busy one. With this they stay in the subshell. The handlers must be
+    safe beside the running cell: touching a file is.
+    """
+    if widget.comm is not None and hasattr(widget.comm, "_reply_subshell_for"):
+        widget.comm._reply_subshell_for = _as_sent
+
+
+def _as_sent(_data: Any, subshell_id: str | None) -> str | None:
+    return subshell_id

@@ -56,7 +56,7 @@ def test_a_repeated_episode_has_the_same_rewards():
 def test_the_command_says_how_it_went(capsys):
     path, episode, rewards = record(30)
     assert main([str(path), episode.encode()]) == 0
-    assert f"30 of 30 steps repeated, reward {sum(rewards):.9g}: still running" in capsys.readouterr().out
+    assert f"30 of 30 steps replayed, reward {sum(rewards):.9g}: still running" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("cut", [slice(0, -9), slice(9, None), slice(0, 0)], ids=["end", "beginning", "all"])

@@ -89,6 +89,6 @@ class DeathRegister:
             return WorkerDeath(worker, reason, None, None, n_steps, (), "")
         scenario = self.scenario_paths[episode.scenario_index]
         recorded = RecordedEpisode(self.config, len(self.scenario_paths), episode.generator, actions)
-        command = shlex.join(("python", "-m", "roadsense.episodes.replay", str(scenario), recorded.encode()))
+        command = shlex.join(("python", "-m", "roadsense.replay", str(scenario), recorded.encode()))
         last = tuple(actions[-N_LAST_ACTIONS:, 0].tolist())
         return WorkerDeath(worker, reason, scenario, episode.generator, n_steps, last, command)

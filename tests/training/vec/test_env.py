@@ -221,7 +221,7 @@ def test_a_worker_killed_is_replaced_and_reported(make_env):
     assert death.scenario in BASES
     actions = np.random.default_rng(0).uniform(0, 1, (12, 3)).astype(np.float32)[:, 1]
     np.testing.assert_array_equal(death.last_actions[:12], actions)
-    assert "python -m roadsense.episodes.replay" in death.command
+    assert "python -m roadsense.replay" in death.command
 
 
 def test_a_worker_that_exits_is_replaced(make_env):
@@ -286,7 +286,7 @@ def test_a_simulation_that_fails_ends_its_episode_and_can_be_repeated_by_one_lin
     assert death.scenario == path
     assert len(death.last_actions) == 50
     said = repeat(death.command)
-    assert f"{death.n_steps} of {death.n_steps} steps repeated" in said
+    assert f"{death.n_steps} of {death.n_steps} steps replayed" in said
     assert f"reward {errors[-1]['outcome']['reward']:.9g}" in said
     assert "departLane" in said
 
@@ -309,7 +309,7 @@ def test_the_line_repeats_an_episode_that_was_killed_with_weights_in_force(make_
     assert n_steps in (25, 26)
     assert sum(step[1][0] for step in steps[-10:]) == pytest.approx(rewards)
     said = repeat(env.deaths[0].command)
-    assert f"{n_steps} of {n_steps} steps repeated" in said
+    assert f"{n_steps} of {n_steps} steps replayed" in said
     if n_steps == 25:
         assert f"reward {sum(step[1][0] for step in steps):.9g}" in said
 

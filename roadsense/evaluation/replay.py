@@ -1,4 +1,4 @@
-"""Repeats an episode of an evaluation exactly: `roadsense repeat EVALUATION NUMBER`."""
+"""Replays an episode of an evaluation exactly: `roadsense replay EVALUATION NUMBER`."""
 
 import math
 import sys
@@ -22,17 +22,17 @@ from roadsense.policies.trained import load_policy
 from roadsense.utils.files import hash_file
 
 NOT_OF_ONE_EPISODE = ("time_lost_s",)
-"""Columns that other episodes have a part in."""
+"""Columns that also depend on another policy's episode."""
 
 
 @dataclass(frozen=True)
-class RepeatConfig:
-    """Settings of `roadsense repeat`.
+class ReplayConfig:
+    """Settings of `roadsense replay`.
 
     Attributes:
         evaluation: folder of the evaluation.
-        number: of the episode: its row in `episodes.parquet`, from 0.
-        save: where all of the episode is kept, an `.npz` for the player; nowhere if empty.
+        number: the episode's row in `episodes.parquet`, from 0.
+        save: file for the episode's trajectory, an `.npz` for the player; none if empty.
     """
 
     evaluation: tyro.conf.Positional[Path]
@@ -40,18 +40,18 @@ class RepeatConfig:
     save: Path | None = None
 
 
-def repeat_episode(evaluation: Evaluation, number: int) -> tuple[dict[str, Any], list[str]]:
-    """Drives an episode again; returns its row, and the columns in which it differs from the table: none, as it should.
+def replay_episode(evaluation: Evaluation, number: int) -> tuple[dict[str, Any], list[str]]:
+    """Drives an episode again; returns its row, and the columns that differ from the table: normally none.
 
-    It opens a simulation of its own: call it in a process that has none.
+    It opens its own simulation: call it in a process that has none.
 
     Args:
-        evaluation: whose episode.
-        number: its row in the table.
+        evaluation: the evaluation.
+        number: the episode's row in its table, from 0.
 
     Raises:
-        InputError: if there is no such row, or its files are not there any more.
-        RunError: if the policy's file is not the one that drove it.
+        InputError: if there is no such row, or a file is missing.
+        RunError: if the policy's file has changed since.
     """
     row = _find_row(evaluation, number)
     worker = _make_worker(evaluation, row)
@@ -63,15 +63,15 @@ def repeat_episode(evaluation: Evaluation, number: int) -> tuple[dict[str, Any],
     return again, [name for name in columns if name in again and not _same(again[name], row[name])]
 
 
-def record_repeat(evaluation: Evaluation, number: int) -> Trajectory:
-    """Drives an episode again and returns all of it; raises as `repeat_episode` does."""
+def record_replay(evaluation: Evaluation, number: int) -> Trajectory:
+    """Drives an episode again and returns its trajectory; raises as `replay_episode` does."""
     row = _find_row(evaluation, number)
     worker, plan = _make_worker(evaluation, row), plan_row(evaluation, row)
-    return record_trajectory(plan, worker.controller(plan.policy), worker.env_config(plan))
+    return record_trajectory(plan, worker.policy(plan.policy), worker.env_config(plan))
 
 
 def plan_row(evaluation: Evaluation, row: dict[str, Any]) -> Plan:
-    """Returns the plan an episode was driven by."""
+    """Returns the plan of an episode."""
     config, radio = evaluation.config, None
     if row["part"] in (LOSS, LATENCY):
         base = get_preset(CURVE_RADIO if config.v2v == "scenario" else config.v2v)
@@ -93,7 +93,7 @@ def _find_row(evaluation: Evaluation, number: int) -> dict[str, Any]:
 
 
 def _make_worker(evaluation: Evaluation, row: dict[str, Any]) -> Worker:
-    """Returns what drives the row's policy; only that one's file has to be there."""
+    """Returns a worker with the row's policy; only the file of that policy has to exist."""
     files, name = evaluation.origin["policy_files"], str(row["policy"])
     name = POLICY if name.startswith(POLICY) else name
     if name not in files:
@@ -103,8 +103,8 @@ def _make_worker(evaluation: Evaluation, row: dict[str, Any]) -> Worker:
         raise InputError(f"Expected the policy {path}, but it is not there. Run this where it is.")
     if hash_file(path) != evaluation.origin["policy_sha256"][name]:
         raise RunError(f"{path}: expected the policy that drove the episode, but its file has changed since.")
-    controller = load_policy(path)
-    return Worker(evaluation.config.env_config(), controller, {} if name == POLICY else {name: controller})
+    policy = load_policy(path)
+    return Worker(evaluation.config.env_config(), policy, {} if name == POLICY else {name: policy})
 
 
 def _same(value: Any, other: Any) -> bool:
@@ -113,17 +113,17 @@ def _same(value: Any, other: Any) -> bool:
     return bool(value == other)
 
 
-def repeat_and_print(config: RepeatConfig) -> int:
+def replay_and_print(config: ReplayConfig) -> int:
     """Drives an episode of an evaluation again, and prints its figures and whether they are the same.
 
     Returns:
         0 if it came out the same, else 1.
     """
     evaluation = open_evaluation(config.evaluation)
-    row, differs = repeat_episode(evaluation, config.number)
+    row, differs = replay_episode(evaluation, config.number)
     shown = ("policy", "scenario", "seed", "collision", "impact_speed_mps", "min_ttc_s", "min_gap_m", "duration_s")
     sys.stdout.write("".join(f"{name:18}{row[name]}\n" for name in shown if name in row))
     if config.save is not None:
-        sys.stdout.write(f"{record_repeat(evaluation, config.number).save(config.save)}\n")
-    sys.stdout.write(f"differs in {', '.join(differs)}\n" if differs else "the same as before, figure for figure\n")
+        sys.stdout.write(f"{record_replay(evaluation, config.number).save(config.save)}\n")
+    sys.stdout.write(f"differs in {', '.join(differs)}\n" if differs else "the same as before in every figure\n")
     return 1 if differs else 0
