@@ -11,17 +11,17 @@ import pandas as pd
 
 from roadsense.cloud.place import find_dataset
 from roadsense.envs.radio.presets import get_preset
-from roadsense.episodes.plan import NULL_POLICIES, POLICY
+from roadsense.episodes.plan import POLICY
 from roadsense.episodes.run import run_plans
 from roadsense.evaluation.candidates import Candidates, find_candidates
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.gallery import record_gallery
 from roadsense.evaluation.plans import CURVE_RADIO, PlannedEpisode, plan_curves, plan_held_out, plan_splits, with_checks
+from roadsense.evaluation.policies import RULES
 from roadsense.evaluation.results import Evaluation, conclude, open_evaluation
 from roadsense.evaluation.summary import write_markdown
 from roadsense.evaluation.tables import make_table
 from roadsense.evaluation.writing import write_evaluation
-from roadsense.policies.baselines import BASELINES
 from roadsense.runs.run import describe_origin
 from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
 from roadsense.scenarios.scenario import find_scenarios
@@ -71,7 +71,6 @@ def plan_episodes(
         ScenarioError: if a scenario cannot be opened.
     """
     candidates = candidates or find_candidates(config)
-    rules = [name for name in BASELINES if name not in NULL_POLICIES]
     beside = list(candidates.beside)
     own = (config.episodes_per_scenario, config.calm_share, config.seed)
     held_out = plan_held_out(scenario_paths, *own, candidates.names)
@@ -79,7 +78,7 @@ def plan_episodes(
         Path(config.dataset_dir), config.split_episodes, config.calm_share, config.seed, (POLICY, "unassisted", *beside)
     )
     radio = get_preset(CURVE_RADIO if config.v2v == "scenario" else config.v2v)
-    curves = plan_curves(held_out, config.curve_episodes, radio, (POLICY, *rules, *beside))
+    curves = plan_curves(held_out, config.curve_episodes, radio, (POLICY, *RULES, *beside))
     column = config.checks_column and not config.sumo_checks
     return [*held_out, *splits, *curves, *(with_checks(held_out) if column else [])]
 

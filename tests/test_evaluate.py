@@ -19,13 +19,14 @@ from stable_baselines3 import PPO
 
 from roadsense.cli import main
 from roadsense.envs.observation import OBSERVATION_VERSION, Observation, observation_space
-from roadsense.episodes.plan import MUTED, POLICIES, POLICY, Plan
+from roadsense.episodes.plan import MUTED, POLICY, Plan
 from roadsense.episodes.run import Worker
 from roadsense.episodes.trajectory import load_trajectory
 from roadsense.errors import InputError, RunError, ScenarioError, SimulationError
 from roadsense.evaluate import EvalConfig, Evaluation, evaluate_policy, open_evaluation, plan_episodes
 from roadsense.evaluation.compare_runs import compare_runs
 from roadsense.evaluation.gallery import find_numbers
+from roadsense.evaluation.policies import POLICIES
 from roadsense.evaluation.replay import replay_episode
 from roadsense.evaluation.report import write_report
 from roadsense.evaluation.writing import write_evaluation

@@ -1,4 +1,4 @@
-"""What an episode is decided by: scenario, seed, hazard, radio, and who drives."""
+"""The plan of an episode, which decides everything in it: scenario, seed, hazard, radio, and who drives."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,28 +6,24 @@ from typing import Any
 
 from roadsense.envs.driver_profile import PERFECT_DRIVER
 from roadsense.envs.radio.presets import V2vPreset
-from roadsense.policies.baselines import BASELINES
 
 POLICY, MUTED, BOUND = "policy", "policy_muted", "perfect_driver"
-"""Rows beside the baselines: the judged policy, the same without a radio, and the upper bound."""
-POLICIES = (POLICY, MUTED, *BASELINES, BOUND)
-NULL_POLICIES = (MUTED, "unassisted", "always_brake")
-"""Those that hear nothing or do nothing with it. What they reach as well is not the policy's doing."""
+"""Names beside the baselines: the judged policy, the same without a radio, and the upper bound."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One episode to be run.
+    """One episode to be driven.
 
     Attributes:
-        policy: one of `POLICIES`, or a name that the worker was given.
+        policy: `POLICY`, `MUTED`, `BOUND`, a baseline's name, or a name that the worker was given.
         config_path: the scenario's `.sumocfg`.
-        seed: of the reset.
+        seed: seed of the environment's reset.
         hazard: whether a car ahead is made to brake hard.
-        radio: what the convoy has, instead of the environment's; None for that.
-        sumo_checks: whether SUMO's safe-speed check protects the ego; None for what the environment's settings say.
+        radio: the convoy's radio; None for the one of the environment's settings.
+        sumo_checks: whether SUMO's safe-speed check protects the ego; None for the environment's setting.
     """
 
     policy: str
@@ -39,7 +35,7 @@ class Plan:
 
 
 def reset_options(plan: Plan) -> dict[str, Any]:
-    """Returns the options of the reset that a plan asks for: its radio is mute for `MUTED`, and so on."""
+    """Returns the options of the environment's reset for a plan."""
     options: dict[str, Any] = {"scenario": plan.config_path, "hazard": plan.hazard}
     if plan.radio is not None:
         options["v2v"] = plan.radio

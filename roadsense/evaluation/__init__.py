@@ -1,1 +1,4 @@
-"""Judging a policy: the table of episodes, what it adds up to, what can be said of it, and the report."""
+"""Judges a policy: plans, the table of episodes, figures and intervals, comparisons, verdicts, report.
+
+`roadsense.evaluate` calls these in order. Not here: driving (`episodes`), single-episode pictures (`pictures`).
+"""

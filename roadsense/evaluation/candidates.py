@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadsense.episodes.plan import POLICIES
+from roadsense.episodes.plan import POLICY
 from roadsense.episodes.run import Worker
 from roadsense.errors import InputError, RunError
 from roadsense.evaluation.config import EvalConfig
+from roadsense.evaluation.policies import POLICIES
 from roadsense.policies.trained import TFLITE_SUFFIX, load_policy
 from roadsense.runs.run import open_run, refuse_other_observation
 from roadsense.utils.files import hash_file
@@ -31,7 +32,7 @@ class Candidates:
 
     def hashes(self) -> dict[str, str]:
         """Returns the SHA-256 of each file, by the policy's name."""
-        return {name: hash_file(path) for name, path in {POLICIES[0]: self.policy, **self.beside}.items()}
+        return {name: hash_file(path) for name, path in {POLICY: self.policy, **self.beside}.items()}
 
     def make_worker(self, config: EvalConfig) -> Worker:
         """Returns what runs them; policies are loaded here, once, so that worker processes need no torch."""

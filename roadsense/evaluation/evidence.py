@@ -1,12 +1,12 @@
 """What verdicts are made from: the summary and the comparisons of an evaluation, and how their figures are worded."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from roadsense.episodes.plan import POLICY
+from roadsense.evaluation.policies import RULE
 from roadsense.utils.statistics import Interval
 
 BRAKES_FOR_NOTHING = 0.05
@@ -24,7 +24,6 @@ class Evidence:
         checks_on: summary of the same episodes with SUMO's checks on, or empty.
         gap: collision rate on held-out less that on train scenarios, or None.
         failures_by_base: collisions of the judged policy and episodes by base road.
-        label: names of policies for people.
     """
 
     summary: pd.DataFrame
@@ -33,7 +32,6 @@ class Evidence:
     checks_on: pd.DataFrame = field(default_factory=pd.DataFrame)
     gap: Interval | None = None
     failures_by_base: dict[str, tuple[int, int]] = field(default_factory=dict)
-    label: Callable[[str], str] = str
 
     @property
     def own(self) -> dict[str, Any]:
@@ -45,12 +43,12 @@ class Evidence:
         return {str(name): value for name, value in self.summary.loc[policy].items()}
 
     def of_kind(self, kind: str) -> list[str]:
-        """Returns the policies of a kind, see `roadsense.evaluation.summary.kind_of`."""
+        """Returns the policies of a kind, see `PolicyRecord`."""
         return [name for name in map(str, self.summary.index) if self.summary.loc[name, "kind"] == kind]
 
     def best_baseline(self) -> str | None:
         """Returns the rule with the fewest collisions and, of several, the least false braking."""
-        rules = self.of_kind("baseline")
+        rules = self.of_kind(RULE)
         figures = [(self.row(name)["collisions"], self.row(name)["false_brakings_per_h"], name) for name in rules]
         return min(figures)[2] if figures else None
 

@@ -7,16 +7,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from roadsense.episodes.score import CRITICAL_TTC_S
 from roadsense.evaluation.comparison import NOTHING_SHOWN
-from roadsense.evaluation.names import STYLES, label_policy, order_policies
 from roadsense.evaluation.plans import LATENCY, LOSS
+from roadsense.evaluation.policies import label_policy, order_policies, record_of
 from roadsense.evaluation.results import Evaluation
 from roadsense.pictures.style import (
     BLUE,
-    CRITICAL_TTC_S,
     GREY,
     INK,
-    PURPLE,
     RED,
     TTC_AXIS_S,
     expect_columns,
@@ -59,7 +58,7 @@ def plot_collision_rates(summary: pd.DataFrame) -> Figure:
     rows = summary.sort_values(["collision_rate", "collision_rate_high"], ascending=False).reset_index(drop=True)
     figure, axes = new_figure(7.2, 1.3 + 0.42 * len(rows))
     for place, row in enumerate(rows.to_dict("records")):
-        color, _ = STYLES.get(row["policy"], (PURPLE, "-"))
+        color = record_of(row["policy"]).colour
         low, high = row["collision_rate_low"], row["collision_rate_high"]
         axes.plot([low, high], [place, place], color=color, linewidth=2.5, solid_capstyle="butt")
         axes.plot(row["collision_rate"], place, "o", color=color, markersize=8, markeredgecolor="white")
@@ -86,16 +85,16 @@ def plot_min_ttc(episodes: pd.DataFrame) -> Figure:
     axes.text(CRITICAL_TTC_S - 0.06, 0.985, "critical", color=RED, fontsize=8, ha="right", va="top")
     for name in order_policies(episodes["policy"]):
         values = np.sort(episodes.loc[episodes["policy"] == name, "min_ttc_s"].dropna())
-        color, line = STYLES.get(name, (PURPLE, "-"))
+        record = record_of(name)
         # From 0, so that episodes that end in contact show as a step at the axis.
         shares = np.arange(len(values) + 1) / max(len(values), 1)
         width = 3.4 if name == "policy" else 1.6
-        axes.step([0, *values], shares, line, where="post", color=color, linewidth=width, label=label_policy(name))
+        style: dict[str, Any] = {"color": record.colour, "linewidth": width, "label": record.label}
+        axes.step([0, *values], shares, record.line, where="post", **style)
     axes.set(xlim=(0, TTC_AXIS_S), ylim=(0, 1.0))
     axes.set(xlabel="smallest time to collision of an episode [s]", ylabel="share of episodes below")
     axes.yaxis.set_major_formatter(format_share)
-    style: dict[str, Any] = {"frameon": False, "fontsize": 8.5, "handlelength": 2.6}
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), **style)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8.5, handlelength=2.6)
     return figure
 
 
@@ -135,7 +134,7 @@ def plot_trade_off(summary: pd.DataFrame) -> Figure:
     expect_columns(summary, ["policy", "collision_rate", "false_brakings_per_h"])
     figure, (axes,) = new_grid(1, width=7.2, height=4.2, n_columns=1)
     for row in summary[summary["episodes"] > 0].to_dict("records"):
-        color, _ = STYLES.get(row["policy"], (PURPLE, "-"))
+        color = record_of(row["policy"]).colour
         x, y = row["false_brakings_per_h"], row["collision_rate"]
         ends: dict[str, Any] = {"color": color, "linewidth": 1.4, "alpha": 0.7}
         axes.plot([row["false_brakings_per_h_low"], row["false_brakings_per_h_high"]], [y, y], **ends)
@@ -188,13 +187,14 @@ def plot_degradation(curves: pd.DataFrame) -> Figure:
 
 def _draw_curves(axes: Axes, curves: pd.DataFrame, name: str) -> None:
     for policy, rows in curves.groupby("policy", sort=False):
-        color, line = STYLES.get(str(policy), (PURPLE, "-"))
+        record = record_of(str(policy))
+        color = record.colour
         rows = rows.sort_values("curve_value")
         if policy == "policy":  # of all, the bands would hide each other
             ends = rows[f"{name}_low"], rows[f"{name}_high"]
             axes.fill_between(rows["curve_value"], *ends, color=color, alpha=0.12, linewidth=0)
-        style: dict[str, Any] = {"color": color, "marker": "o", "markersize": 4, "label": label_policy(str(policy))}
-        axes.plot(rows["curve_value"], rows[name], line, linewidth=2.2 if policy == "policy" else 1.4, **style)
+        style: dict[str, Any] = {"color": color, "marker": "o", "markersize": 4, "label": record.label}
+        axes.plot(rows["curve_value"], rows[name], record.line, linewidth=2.2 if policy == "policy" else 1.4, **style)
     axes.set_ylim(bottom=0)
 
 
@@ -209,7 +209,7 @@ def plot_factors(factors: pd.DataFrame) -> Figure:
         for shift, policy in ((-0.12, "policy"), (0.12, "unassisted")):
             own = rows[rows["policy"] == policy].set_index("value").reindex(values)
             places = np.arange(len(values)) + shift
-            color = STYLES[policy][0]
+            color = record_of(policy).colour
             axes.vlines(places, own["unsafe_rate_low"], own["unsafe_rate_high"], color=color, linewidth=2)
             axes.plot(places, own["unsafe_rate"], "o", color=color, markersize=5, label=label_policy(policy))
         axes.set_xticks(

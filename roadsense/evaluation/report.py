@@ -11,7 +11,7 @@ import jinja2
 import pandas as pd
 
 from roadsense.evaluation.gallery import Exhibit
-from roadsense.evaluation.names import label_policy
+from roadsense.evaluation.policies import label_policy
 from roadsense.evaluation.report_template import TEMPLATE
 from roadsense.evaluation.results import Evaluation
 from roadsense.evaluation.summary import EXPLANATION, format_rows

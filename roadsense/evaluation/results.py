@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from roadsense.episodes.plan import NULL_POLICIES, POLICY
+from roadsense.episodes.plan import POLICY
 from roadsense.errors import RunError
 from roadsense.evaluation import generalisation
 from roadsense.evaluation.comparison import compare_all
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.evidence import Evidence
-from roadsense.evaluation.names import label_policy
 from roadsense.evaluation.plans import CHECKS_ON, HELD_OUT
+from roadsense.evaluation.policies import NULL_POLICIES
 from roadsense.evaluation.schema import read_episodes
 from roadsense.evaluation.summary import complete, summarise
 from roadsense.evaluation.verdicts import Verdict, find_verdicts
@@ -93,7 +93,6 @@ def conclude(folder: Path, config: EvalConfig, origin: dict[str, Any], episodes:
         with_checks.set_index("policy") if len(with_checks) else with_checks,
         generalisation.generalisation_gap(splits, POLICY),
         _failures_by_base(held_out),
-        label_policy,
     )
     shown = [POLICY, *(name for name in driven if name not in NULL_POLICIES), "unassisted"]
     return Evaluation(

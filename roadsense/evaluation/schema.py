@@ -181,5 +181,5 @@ def read_episodes(path: Path) -> pd.DataFrame:
 
 def describe_schema() -> str:
     """Returns the schema as a Markdown table."""
-    rows = [(f"`{one.name}`", one.kind, one.unit, one.meaning) for one in COLUMNS]
-    return markdown_table(("column", "kind", "unit", "meaning"), rows) + "\n"
+    lines = [(f"`{one.name}`", one.kind, one.unit, one.meaning) for one in COLUMNS]
+    return f"{markdown_table(('column', 'kind', 'unit', 'meaning'), lines)}\n"

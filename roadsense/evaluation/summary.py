@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from roadsense.episodes.plan import BOUND, NULL_POLICIES, POLICIES
+from roadsense.episodes.score import CRITICAL_TTC_S, is_unsafe
+from roadsense.evaluation.policies import order_policies, record_of
 from roadsense.utils.markdown import markdown_table
 from roadsense.utils.statistics import (
     Interval,
@@ -19,8 +20,6 @@ from roadsense.utils.statistics import (
 
 TTC_CAP_S = 10.0
 """Larger times to collision say nothing of danger and count as this one."""
-CRITICAL_TTC_S = 1.5
-"""An episode that comes nearer to contact than this, or to contact, is unsafe (Van der Horst, 1990)."""
 ANSWER_WITHIN_S = 5.0
 """Braking later than this after a hazard's onset is no answer to it."""
 
@@ -65,29 +64,14 @@ def summarise(episodes: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
         rng: generator of the bootstrap.
     """
     rows = []
-    for policy in order_policies(episodes):
+    for policy in order_policies(episodes["policy"]):
         own = episodes[episodes["policy"] == policy]
         good = complete(own)
-        row: dict[str, Any] = {"policy": policy, "kind": kind_of(policy)}
+        row: dict[str, Any] = {"policy": policy, "kind": record_of(policy).kind}
         row |= {"episodes": len(good), "failed": len(own) - len(good), "scenarios": good["config_path"].nunique()}
         row |= _rates(good) | _reactions(good, rng) | _calm(good, rng) | _ride(good, rng)
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def kind_of(policy: str) -> str:
-    """Returns what a policy is: the judged one, a null policy, a baseline, the upper bound, or another run."""
-    if policy in NULL_POLICIES:
-        return "null policy"
-    if policy in POLICIES:
-        return {POLICIES[0]: "judged", BOUND: "upper bound"}.get(policy, "baseline")
-    return "another run"
-
-
-def order_policies(episodes: pd.DataFrame) -> list[str]:
-    """Returns the policies of a table, in the order in which they are shown."""
-    present = list(dict.fromkeys(episodes["policy"]))
-    return sorted(present, key=lambda name: POLICIES.index(name) if name in POLICIES else 0.5)
 
 
 def complete(episodes: pd.DataFrame) -> pd.DataFrame:
@@ -97,8 +81,7 @@ def complete(episodes: pd.DataFrame) -> pd.DataFrame:
 
 def write_markdown(summary: pd.DataFrame) -> str:
     """Returns the summary as a Markdown table with readable headings, and what they mean."""
-    headings, lines = format_rows(summary)
-    return f"{markdown_table(headings, lines)}\n\n{EXPLANATION}\n"
+    return f"{markdown_table(*format_rows(summary))}\n\n{EXPLANATION}\n"
 
 
 EXPLANATION = (
@@ -127,8 +110,8 @@ def with_ends(name: str, interval: Interval) -> dict[str, float]:
 
 
 def unsafe(rows: pd.DataFrame) -> pd.Series:
-    """Returns which episodes were unsafe: a collision, or nearer to one than `CRITICAL_TTC_S`."""
-    return rows["collision"].astype(bool) | (rows["min_ttc_s"] < CRITICAL_TTC_S)
+    """Returns which episodes of a table were unsafe, see `is_unsafe`."""
+    return pd.Series(is_unsafe(rows["collision"], rows["min_ttc_s"]), rows.index)
 
 
 def _rates(rows: pd.DataFrame) -> dict[str, float]:

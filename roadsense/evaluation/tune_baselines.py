@@ -1,8 +1,7 @@
-"""The search for each baseline's best settings, on train scenarios: `roadsense tune-baselines`.
+"""The search for the rules' best settings on train scenarios: `roadsense tune-baselines`.
 
-Each rule drives the same episodes with every setting of its grid. The best is the one with the best score: what can be
-promised of it less what it costs, as for the policies that are kept while training (`roadsense.training.heldout`), but
-counting unsafe episodes: collisions alone are too rare to tell settings apart in as few episodes.
+Each rule drives the same episodes with every setting of its grid. The setting with the best score wins, see
+`roadsense.episodes.score`; the same score chooses the best checkpoint of a training.
 """
 
 import os
@@ -18,13 +17,12 @@ import pandas as pd
 from roadsense.envs.config import EnvConfig
 from roadsense.episodes.plan import Plan
 from roadsense.episodes.run import Worker, run_plans
+from roadsense.episodes.score import score_episodes
 from roadsense.errors import InputError
-from roadsense.evaluation.summary import unsafe
 from roadsense.policies.rules import HeardBrakingRule, HeardDracRule, HeardPredictionRule, Policy
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.files import write_atomically
 from roadsense.utils.markdown import markdown_table
-from roadsense.utils.statistics import binomial_interval
 
 SEED_DOMAIN = 0x54554E45
 """Sets these seeds apart from those of training and evaluation."""
@@ -88,7 +86,7 @@ def tune_baselines(config: TuneConfig) -> pd.DataFrame:
     worker = Worker(EnvConfig(v2v=config.v2v, step_info=False), None, candidates)
     rows = pd.DataFrame(run_plans(plans, worker, config.workers or os.cpu_count() or 1))
     table = [
-        {"rule": rule, "settings": words, **score(rows[(rows["policy"] == name) & (rows["error"] == "")])}
+        {"rule": rule, "settings": words, **_figures(rows[(rows["policy"] == name) & (rows["error"] == "")])}
         for name, rule, words, _ in list_settings()
     ]
     return pd.DataFrame(table).sort_values(["rule", "score"], ascending=[True, False], ignore_index=True)
@@ -103,45 +101,28 @@ def list_settings() -> Iterator[tuple[str, str, str, Policy]]:
             yield f"{rule}: {words}", rule, words, replace(controller, **settings)  # type: ignore[type-var]
 
 
-def score(rows: pd.DataFrame) -> dict[str, float]:
-    """Returns collisions, unsafe episodes, false braking and the score of a setting.
-
-    The score is the lower bound of the share of episodes that were not unsafe (exact 95 % interval), less the share of
-    calm time braked falsely.
-    """
-    calm_s, n_unsafe = float(rows["calm_s"].sum()), int(unsafe(rows).sum())
-    rate = binomial_interval(n_unsafe, len(rows))
-    share = float(rows["false_braking_s"].sum()) / calm_s if calm_s else 0.0
+def _figures(rows: pd.DataFrame) -> dict[str, float]:
+    score = score_episodes(rows)
     return {
-        "episodes": len(rows), "collisions": int(rows["collision"].sum()), "unsafe": n_unsafe,
-        "unsafe_rate_low": rate.low, "unsafe_rate_high": rate.high, "false_braking_share": share,
-        "score": 1 - rate.high - share,
+        "episodes": score.n_episodes, "collisions": int(rows["collision"].sum()), "unsafe": score.n_unsafe,
+        "unsafe_rate_low": score.unsafe.low, "unsafe_rate_high": score.unsafe.high,
+        "false_braking_share": score.false_braking_share, "score": score.value,
     }  # fmt: skip
 
 
 def write_table(table: pd.DataFrame, config: TuneConfig) -> str:
     """Returns the table as Markdown, with how it was made."""
-    columns = [
-        "rule",
-        "settings",
-        "episodes",
-        "collisions",
-        "unsafe",
-        "unsafe, 95 % interval",
-        "false braking",
-        "score",
-    ]
-    rows = [
+    head = ("rule", "settings", "episodes", "collisions", "unsafe", "unsafe, 95 % interval", "false braking", "score")
+    lines = [
         (
-            *(row[name] for name in ("rule", "settings", "episodes", "collisions", "unsafe")),
+            row["rule"], row["settings"], row["episodes"], row["collisions"], row["unsafe"],
             f"{row['unsafe_rate_low']:.1%} to {row['unsafe_rate_high']:.1%}",
-            f"{row['false_braking_share']:.2%}",
-            f"{row['score']:.3f}",
+            f"{row['false_braking_share']:.2%}", f"{row['score']:.3f}",
         )
         for row in table.to_dict("records")
-    ]
+    ]  # fmt: skip
     words = f"`roadsense tune-baselines --n_episodes {config.n_episodes} --v2v {config.v2v} --seed {config.seed}`"
-    return f"Made by {words} on train scenarios.\n\n{markdown_table(columns, rows)}\n"
+    return f"Made by {words} on train scenarios.\n\n{markdown_table(head, lines)}\n"
 
 
 def tune_and_print(config: TuneConfig) -> None:

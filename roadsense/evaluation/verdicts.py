@@ -7,9 +7,10 @@ shown and speaks for the policy, `bad` for what is shown and speaks against it, 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from roadsense.episodes.plan import BOUND, MUTED, NULL_POLICIES
+from roadsense.episodes.plan import BOUND, MUTED
 from roadsense.evaluation.comparison import BETTER, NOTHING_SHOWN, WORSE
 from roadsense.evaluation.evidence import Evidence, more_pairs, points
+from roadsense.evaluation.policies import ANOTHER_RUN, NULL_POLICIES, label_policy
 from roadsense.evaluation.sample_size import episodes_for_rate, upper_bound
 
 GOOD, BAD, OPEN = "good", "bad", "open"
@@ -70,7 +71,7 @@ def _null_policies(evidence: Evidence) -> Said:
         found = evidence.compared("collision", null)
         if found is None:
             continue
-        name, own, other = evidence.label(null), evidence.own, evidence.row(null)
+        name, own, other = label_policy(null), evidence.own, evidence.row(null)
         if evidence.brakes_for_nothing(null):
             share, own_share = other["false_braking_share"], own["false_braking_share"]
             text = f"'{name}' is no match: it brakes for nothing in {share:.0%} of the calm time, "
@@ -92,7 +93,7 @@ def _unsafe_episodes(evidence: Evidence) -> Said:
         found = evidence.compared("unsafe", null)
         if found is None or evidence.brakes_for_nothing(null):
             continue
-        name, own, other = evidence.label(null), evidence.own, evidence.row(null)
+        name, own, other = label_policy(null), evidence.own, evidence.row(null)
         counts = f"{own['unsafe']:.0f} against {other['unsafe']:.0f}; difference {points(found)}"
         if found["verdict"] == NOTHING_SHOWN:
             yield (
@@ -111,12 +112,12 @@ def _baselines(evidence: Evidence) -> Said:
     best = evidence.best_baseline()
     if best is None:
         return
-    yield from _against(evidence, best, f"the best rule on the same radio ({evidence.label(best)})")
+    yield from _against(evidence, best, f"the best rule on the same radio ({label_policy(best)})")
 
 
 def _other_runs(evidence: Evidence) -> Said:
-    for name in evidence.of_kind("another run"):
-        yield from _against(evidence, name, evidence.label(name))
+    for name in evidence.of_kind(ANOTHER_RUN):
+        yield from _against(evidence, name, label_policy(name))
 
 
 def _against(evidence: Evidence, other: str, name: str) -> Said:

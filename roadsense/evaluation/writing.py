@@ -13,7 +13,7 @@ from roadsense.evaluation.report import write_report
 from roadsense.evaluation.results import CONFIG_NAME, EPISODES_NAME, ORIGIN_NAME, Evaluation, summary_json
 from roadsense.evaluation.schema import write_episodes
 from roadsense.evaluation.summary import write_markdown
-from roadsense.pictures.episode_plot import draw_episode
+from roadsense.pictures.episode import plot_episode
 from roadsense.runs.run import Run
 from roadsense.utils.scratch import scratch_folder
 
@@ -35,7 +35,7 @@ def write_evaluation(evaluation: Evaluation, gallery: Sequence[Exhibit] = ()) ->
         for one in gallery:
             (waiting / GALLERY_DIR).mkdir(exist_ok=True)
             one.trajectory.save(waiting / GALLERY_DIR / f"{one.name}.npz")
-            drawn = _write_figures({one.name: draw_episode(one.trajectory)}, waiting / GALLERY_DIR)
+            drawn = _write_figures({one.name: plot_episode(one.trajectory)}, waiting / GALLERY_DIR)
             shown.append((one, drawn[one.name]))
         write_report(placed, pictures, shown, waiting / REPORT_NAME)
         waiting.rename(final)

@@ -1,4 +1,4 @@
-"""A still picture of an episode: the road at its critical moment, and the ego's figures over time."""
+"""The still picture of an episode: the road at its critical moment, and the ego's figures over time."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -7,10 +7,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from roadsense.episodes.score import CRITICAL_TTC_S
 from roadsense.episodes.trajectory import LOST, Trajectory
 from roadsense.pictures.player_data import GAP_AXIS_M, find_critical_row, find_spans
 from roadsense.pictures.road import ASPHALT, GROUND
-from roadsense.pictures.style import BLUE, CRITICAL_TTC_S, GREY, INK, RED, TTC_AXIS_S, clean_axes
+from roadsense.pictures.style import BLUE, GREY, INK, RED, TTC_AXIS_S, clean_axes
 from roadsense.pictures.vehicles import DrawnVehicle, draw_vehicles, find_convoy_box
 from roadsense.scenarios.scenario import CONVOY_ID
 
@@ -40,7 +41,7 @@ def plot_episode(trajectory: Trajectory) -> Figure:
         axes.axvline(float(trajectory.time_s[row]), color=INK, linewidth=0.9)
         axes.set_xlim(0, max(float(trajectory.time_s[-1]), trajectory.step_length_s))
         axes.tick_params(labelbottom=axes is strips[-1])
-    strips[-1].set_xlabel("time [s]; the upright line is the moment above; shaded: hazard; broken: the leader's speed")
+    strips[-1].set_xlabel("time [s]; vertical line: the moment above; shaded: hazard; dashed: the leader's speed")
     return figure
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roadsense.episodes.score import CRITICAL_TTC_S
 from roadsense.episodes.trajectory import Trajectory
-from roadsense.pictures.style import BLUE, CRITICAL_TTC_S, GREY, RED, TTC_AXIS_S
+from roadsense.pictures.style import BLUE, GREY, RED, TTC_AXIS_S
 from roadsense.scenarios.scenario import CONVOY_ID, EGO_ID
 
 ABSENT = -32768

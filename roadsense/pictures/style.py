@@ -1,4 +1,4 @@
-"""The look of every chart. Colours are Okabe and Ito's, which the colour-blind can tell apart."""
+"""The look of every chart. The colours are those of Okabe and Ito, which colour-blind people can tell apart."""
 
 import math
 
@@ -11,8 +11,8 @@ from roadsense.errors import InputError
 BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, SKY, GREY, INK = (
     "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#7f4f24", "#56b4e9", "#8c8c8c", "#2b3036",
 )  # fmt: skip
-CRITICAL_TTC_S = 1.5
 TTC_AXIS_S = 6.0
+"""Where an axis of time to collision ends: a larger one means no danger."""
 
 
 def new_figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:

@@ -1,1 +1,5 @@
-"""Policies: those that learn and those that need no training."""
+"""Who drives: observation in, action out.
+
+Here are the hand-written rules and null policies, the trained network in plain NumPy, and the opening of model.zip and
+.tflite files. Not here: learning (`training`) and exporting (`exporting`).
+"""

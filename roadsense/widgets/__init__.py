@@ -1,1 +1,4 @@
-"""What notebooks show: the preview of a draw, the replay of an episode, a training while it runs."""
+"""What only Jupyter can show: sliders of a draw, the live view of a training, the player of an episode.
+
+Not here: the pictures themselves (`pictures`, `runs`, `augment`); nothing below imports this folder.
+"""

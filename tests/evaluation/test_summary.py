@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from roadsense.evaluation.summary import kind_of, order_policies, summarise, write_markdown
+from roadsense.evaluation.policies import order_policies, record_of
+from roadsense.evaluation.summary import summarise, write_markdown
 from tests.evaluation.made_up import crashes, made_up
 
 
@@ -69,12 +70,12 @@ def test_an_interval_over_scenarios_does_not_shrink_with_more_of_the_same_episod
     assert width(500) == pytest.approx(width(50), rel=0.3)
 
 
-def test_policies_have_their_place_and_kind() -> None:
-    table = pd.concat([made_up(name, 2) for name in ("unassisted", "no_augmentation", "perfect_driver", "policy")])
-    assert order_policies(table) == ["policy", "no_augmentation", "unassisted", "perfect_driver"]
+def test_policies_have_their_order_and_kind() -> None:
+    names = order_policies(["unassisted", "no_augmentation", "perfect_driver", "policy", "unassisted"])
+    assert names == ["policy", "no_augmentation", "unassisted", "perfect_driver"]
     kinds = ["judged", "another run", "null policy", "upper bound"]
-    assert [kind_of(name) for name in order_policies(table)] == kinds
-    assert kind_of("heard_drac_rule") == "baseline"
+    assert [record_of(name).kind for name in names] == kinds
+    assert record_of("heard_drac_rule").kind == "rule"
 
 
 def test_the_table_for_people() -> None:

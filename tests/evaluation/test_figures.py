@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from roadsense.errors import InputError
-from roadsense.pictures import style as plots
+from roadsense.evaluation import figures as plots
 
 POLICIES = ("policy", "unassisted", "perfect_driver")
 

@@ -1,0 +1,62 @@
+"""The policies of an evaluation: each one's name, label, kind and look, in the order in which they are shown."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from roadsense.episodes.plan import BOUND, MUTED, POLICY
+from roadsense.pictures.style import BLUE, BROWN, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY
+
+JUDGED, NULL, RULE, UPPER_BOUND, ANOTHER_RUN = "judged", "null policy", "rule", "upper bound", "another run"
+
+
+@dataclass(frozen=True)
+class PolicyRecord:
+    """A policy of an evaluation.
+
+    Attributes:
+        name: its name in tables and plans.
+        label: its name in sentences and charts.
+        kind: `JUDGED`, `NULL` (hears nothing or does nothing with it), `RULE`, `UPPER_BOUND` or `ANOTHER_RUN`.
+        colour: of its lines and points.
+        line: its line style for Matplotlib; null policies and the bound have broken lines, the driver alone excepted.
+    """
+
+    name: str
+    label: str
+    kind: str
+    colour: str
+    line: str = "-"
+
+
+RECORDS = (
+    PolicyRecord(POLICY, "policy", JUDGED, BLUE),
+    PolicyRecord(MUTED, "policy, radio muted", NULL, SKY, "--"),
+    PolicyRecord("unassisted", "driver alone", NULL, INK),
+    PolicyRecord("always_brake", "always brakes", NULL, GREY, "--"),
+    PolicyRecord("heard_braking_rule", "rule: heard braking", RULE, ORANGE),
+    PolicyRecord("heard_drac_rule", "rule: heard DRAC", RULE, RED, "-."),
+    PolicyRecord("heard_prediction_rule", "rule: prediction", RULE, PURPLE, "-."),
+    PolicyRecord("cautious_rule", "rule: cautious", RULE, BROWN),
+    PolicyRecord(BOUND, "perfect driver", UPPER_BOUND, GREEN, ":"),
+)
+_BY_NAME = {record.name: record for record in RECORDS}
+POLICIES = tuple(_BY_NAME)
+NULL_POLICIES = tuple(record.name for record in RECORDS if record.kind == NULL)
+"""Whatever these reach as well is not the judged policy's doing."""
+RULES = tuple(record.name for record in RECORDS if record.kind == RULE)
+
+
+def record_of(name: str) -> PolicyRecord:
+    """Returns a policy's record; a name that is not in `RECORDS` is another run."""
+    return _BY_NAME.get(name, PolicyRecord(name, name, ANOTHER_RUN, PURPLE))
+
+
+def label_policy(name: str) -> str:
+    """Returns a policy's name for sentences and charts."""
+    return record_of(name).label
+
+
+def order_policies(names: Iterable[str]) -> list[str]:
+    """Returns the policies, each once: the judged one, other runs, then those of `RECORDS` in their order."""
+    present = dict.fromkeys(names)
+    return sorted(present, key=lambda name: POLICIES.index(name) if name in _BY_NAME else 0.5)
