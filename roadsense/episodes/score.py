@@ -52,7 +52,7 @@ def score_episodes(columns: Mapping[str, ArrayLike]) -> Score:
     """Returns the score over episodes in which SUMO did not fail.
 
     Args:
-        columns: the values of each of `SCORED`, one per episode; a table has them.
+        columns: the values of each of `SCORED`, one per episode.
     """
     unsafe = is_unsafe(columns["collision"], columns["min_ttc_s"])
     calm_s, braked_s = (float(np.sum(columns[name])) for name in ("calm_s", "false_braking_s"))

@@ -17,7 +17,7 @@ import pandas as pd
 from roadsense.envs.config import EnvConfig
 from roadsense.episodes.plan import Plan
 from roadsense.episodes.run import Worker, run_plans
-from roadsense.episodes.score import score_episodes
+from roadsense.episodes.score import SCORED, score_episodes
 from roadsense.errors import InputError
 from roadsense.policies.rules import HeardBrakingRule, HeardDracRule, HeardPredictionRule, Policy
 from roadsense.scenarios.scenario import find_scenarios
@@ -102,7 +102,7 @@ def list_settings() -> Iterator[tuple[str, str, str, Policy]]:
 
 
 def _figures(rows: pd.DataFrame) -> dict[str, float]:
-    score = score_episodes(rows)
+    score = score_episodes({name: rows[name] for name in SCORED})
     return {
         "episodes": score.n_episodes, "collisions": int(rows["collision"].sum()), "unsafe": score.n_unsafe,
         "unsafe_rate_low": score.unsafe.low, "unsafe_rate_high": score.unsafe.high,
