@@ -3,7 +3,7 @@
 from roadsense.envs.assist import apply_brake_mps2, arbitrate_mps2
 from roadsense.envs.draw import EpisodeDraw
 from roadsense.envs.driver import Driver, road_mps2
-from roadsense.envs.hazard_stage import HazardStage
+from roadsense.envs.hazard_control import HazardControl
 from roadsense.envs.sumo.connection import (
     SPEED_MODE_DRIVER_DECIDES,
     SPEED_MODE_HARD_BRAKING,
@@ -77,7 +77,7 @@ class Convoy:
         self._step_length_s = connection.step_length_s
         self._driver = Driver(draw.driver, self._step_length_s, draw.gap_errors)
         self._applied_mps2 = self._command_mps = 0.0
-        self.hazard = HazardStage(connection, scenario.convoy_ids, draw.hazard)
+        self.hazard = HazardControl(connection, scenario.convoy_ids, draw.hazard)
         self.states: list[State | None] = []
         self.leader = NO_LEADER
         self.driver_mps2 = self.assist_mps2 = self.jerk_mps3 = 0.0

@@ -1,4 +1,4 @@
-"""The environment: the order of calls, and the specification."""
+"""The environment under Gymnasium's interface, and its specification."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,20 +9,15 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from roadsense.envs import metrics
 from roadsense.envs.assist import assist_deceleration_mps2
 from roadsense.envs.config import EnvConfig
-from roadsense.envs.convoy import Convoy, start_convoy
 from roadsense.envs.draw import check_options, draw_episode
-from roadsense.envs.observation import MAX_PEERS, Observation, observation_space, observe
-from roadsense.envs.outcome import EpisodeNotes, EpisodeRecord, Outcome, work_out
-from roadsense.envs.radio.equipped import EquippedTraffic
-from roadsense.envs.reward import TERMS, Situation, reward_terms, weigh
-from roadsense.envs.step_info import Snapshot, describe_step, take_snapshot
+from roadsense.envs.episode import Episode
+from roadsense.envs.observation import N_VALUES, Observation, Row, observation_space, split_observation
+from roadsense.envs.step_info import Snapshot
 from roadsense.envs.sumo.connection import SumoConnection
-from roadsense.envs.world import NO_FOLLOWER, State
 from roadsense.errors import InputError, SimulationError
-from roadsense.scenarios.scenario import EGO_ID, find_scenarios, open_scenario
+from roadsense.scenarios.scenario import find_scenarios, open_scenario
 
 
 class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
@@ -47,8 +42,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     radio are the driver's business.
 
     ## The ego's driver
-    A person: `roadsense.envs.driver`, with a reaction time of 0.8 to 1.6 s to the leader, drawn per episode. SUMO's
-    safe-speed check is off for the ego unless `EnvConfig.sumo_checks`.
+    A model of a person: `roadsense.envs.driver`, with a reaction time of 0.8 to 1.6 s to the leader, drawn per episode.
+    SUMO's safe-speed check is off for the ego unless `EnvConfig.sumo_checks`.
 
     ## Reward
     Terms from 0 to 1, weighted by `RewardWeights`: collision (-50), danger (-2), early braking (+0.15),
@@ -112,8 +107,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         human = render_mode == "human"
         backend = "traci" if human else self.config.backend
         self._connection = SumoConnection(self.config.step_length_s, backend, gui=human)
-        self._convoy: Convoy | None = None
-        self._weights = tuple(getattr(self.config.weights, name) for name in TERMS)
+        self._episode: Episode | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -125,26 +119,9 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
             ScenarioError: if the scenario is missing, broken or not safe.
             SimulationError: if SUMO refuses it or the convoy finds no room.
         """
-        super().reset(seed=seed)
-        options = options or {}
-        check_options(options)
-        index = int(self.np_random.integers(len(self.scenario_paths)))
-        scenario = open_scenario(options.get("scenario") or self.scenario_paths[index])
-        draw = draw_episode(self.np_random, self.config, scenario, options)
-        self._convoy = None
-        convoy, ego = start_convoy(self._connection, scenario, draw, self.config.sumo_checks)
-        self._convoy, self._channel = convoy, draw.channel
-        n_places = len(draw.channel.messages) - len(scenario.convoy_ids) + 1
-        whose = scenario.convoy_ids, self.config.penetration
-        self._others = EquippedTraffic(self._connection, *whose, draw.salt, n_places) if n_places > 0 else None
-        self._step, self._record = 0, EpisodeRecord()
-        self._senders = scenario.convoy_ids[1 : MAX_PEERS + 1]
-        self._notes = EpisodeNotes(scenario.name, self.config.step_length_s, self.config.watch_behind)
-        return self._observe(convoy, ego), {
-            "scenario": scenario.name,
-            **draw.describe(),
-            "sumo_seed": convoy.sumo_seed,
-        }
+        row = np.empty(N_VALUES, np.float32)
+        info = self.reset_into(row, seed, options)
+        return split_observation(row), info
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Advances by one step; see the class.
@@ -153,27 +130,34 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
             InputError: if the action is not one number from 0 to 1.
             SimulationError: if no episode is running.
         """
-        convoy = self._convoy
-        if convoy is None:
+        row = np.empty(N_VALUES, np.float32)
+        reward, terminated, truncated, info = self.step_into(row, action)
+        return split_observation(row), reward, terminated, truncated, info
+
+    def reset_into(self, row: Row, seed: int | None = None, options: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Starts an episode as `reset` does, and writes the observation into a row of `N_VALUES` float32 numbers."""
+        super().reset(seed=seed)
+        options = options or {}
+        check_options(options)
+        index = int(self.np_random.integers(len(self.scenario_paths)))
+        scenario = open_scenario(options.get("scenario") or self.scenario_paths[index])
+        draw = draw_episode(self.np_random, self.config, scenario, options)
+        self._episode = None
+        self._episode = Episode(self._connection, scenario, draw, self.config, row)
+        return {"scenario": scenario.name, **draw.describe(), "sumo_seed": self._episode.sumo_seed}
+
+    def step_into(self, row: Row, action: NDArray[np.float32]) -> tuple[float, bool, bool, dict[str, Any]]:
+        """Advances by one step as `step` does, and writes the observation into a row of `N_VALUES` float32 numbers."""
+        episode = self._episode
+        if episode is None or episode.is_over:
             raise SimulationError("No episode is running. Call reset() before step().")
-        assist_mps2 = assist_deceleration_mps2(_checked(action))
-        try:
-            convoy.drive(assist_mps2)
-            self._advance_hazard(convoy)
-            self._connection.step()
-            ego = convoy.sense()
-            if ego is None:
-                return self._end_early({})
-            self._step += 1
-            self._observe(convoy, ego)
-        except SimulationError as error:
-            return self._end_early({"error": str(error)})
-        reward, info = self._judge(convoy)
-        terminated, truncated = convoy.collided, self._step >= self.config.n_steps
-        if terminated or truncated:
-            self._convoy = None
-            info["outcome"] = self._work_out().as_row()
-        return self._observation, reward, terminated, truncated, info
+        reward = episode.advance(assist_deceleration_mps2(_checked(action)), row)
+        info = episode.describe_step() if self.config.step_info else {}
+        if episode.is_over:
+            info["outcome"] = episode.work_out().as_row()
+            if episode.error:
+                info["error"] = episode.error
+        return reward, episode.terminated, episode.truncated, info
 
     def render(self) -> None:
         """Does nothing: SUMO's window shows every step by itself."""
@@ -183,60 +167,30 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
 
         To be called after `reset`, and after each `step` whose info holds the figures of the step: also after one that
         ended the episode, as long as nothing is reset.
+
+        Raises:
+            SimulationError: if no episode was started.
         """
-        others = self._others.places if self._others else []
-        return take_snapshot(self._connection, self._channel, [*self._senders, *others], self._step)
+        return self._started_episode().take_snapshot()
 
     def describe_vehicle(self, vehicle_id: str) -> tuple[str, float, float]:
-        """Returns the type, length and width in m of a vehicle that is on the road."""
+        """Returns the type, length and width in m of a vehicle that is on the road.
+
+        Raises:
+            SimulationError: if no episode was started.
+        """
+        self._started_episode()
         return self._connection.describe_vehicle(vehicle_id)
 
     def close(self) -> None:
         """Ends the simulation. May be called again."""
-        self._convoy = None
+        self._episode = None
         self._connection.close()
 
-    def _observe(self, convoy: Convoy, ego: State) -> Observation:
-        channel, senders = self._channel, convoy.states[1 : MAX_PEERS + 1]
-        if self._others:
-            senders = senders + self._others.read_states(ego, channel)
-        channel.exchange(self._step, senders, ego[:2])
-        pedals_mps2 = (convoy.driver_mps2, convoy.assist_mps2)
-        self._observation = observe(ego, pedals_mps2, channel, self._step)
-        return self._observation
-
-    def _advance_hazard(self, convoy: Convoy) -> None:
-        time_s = self._step * self.config.step_length_s
-        kind = convoy.advance_hazard(time_s)
-        if kind:
-            self._notes.hazard_kind, self._notes.hazard_onset_s = kind, time_s
-
-    def _judge(self, convoy: Convoy) -> tuple[float, dict[str, Any]]:
-        """Returns the step's reward and info, and notes the step down."""
-        gap_m, leader_mps, leader_mps2 = convoy.leader
-        required_mps2 = metrics.required_deceleration_mps2(gap_m, convoy.speed_mps, (leader_mps, leader_mps2))
-        situation = Situation(
-            convoy.collided, required_mps2, convoy.assist_mps2, convoy.hazard.active, convoy.jerk_mps3,
-            gap_m, convoy.speed_mps, convoy.acceleration_mps2, self._channel.silence_s(0, self._step),
-        )  # fmt: skip
-        terms = reward_terms(situation)
-        reward = weigh(terms, self._weights)
-        self._notes.reward += reward
-        self._notes.sumo_interventions = convoy.sumo_interventions
-        self._record.add(
-            gap_m, convoy.speed_mps, leader_mps, convoy.acceleration_mps2, convoy.assist_mps2, required_mps2,
-            convoy.jerk_mps3, convoy.collided, situation.hazard_active, *terms,
-            *(self._connection.find_follower(EGO_ID) if self.config.watch_behind else NO_FOLLOWER),
-        )  # fmt: skip
-        return reward, describe_step(convoy, situation, terms) if self.config.step_info else {}
-
-    def _work_out(self) -> Outcome:
-        self._notes.messages_heard, self._notes.messages_lost = self._channel.count_messages(self._step + 1)
-        return work_out(self._notes, self._record.columns())
-
-    def _end_early(self, info: dict[str, Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        self._convoy = None
-        return self._observation, 0.0, False, True, {**info, "outcome": self._work_out().as_row()}
+    def _started_episode(self) -> Episode:
+        if self._episode is None:
+            raise SimulationError("No episode was started. Call reset() first.")
+        return self._episode
 
 
 def _checked(action: NDArray[np.float32]) -> float:

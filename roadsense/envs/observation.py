@@ -1,11 +1,12 @@
 """What the ego knows, as arrays scaled by fixed physical constants. Pure.
 
-Fixed scales and no statistics: the exported policy needs nothing beside its weights, and empty peer slots stay zero.
+Fixed scales and no statistics: an exported policy needs nothing but its weights, and unused places of `peers` are 0.
 """
 
 import math
+from collections.abc import Callable
 from struct import Struct
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 from gymnasium import spaces
@@ -15,7 +16,7 @@ from roadsense.envs.radio.channel import V2vChannel
 from roadsense.envs.world import State
 
 OBSERVATION_VERSION = 2
-"""Grows by one whenever shape, scale or meaning of an observation changes; a policy of another one can't be used."""
+"""Grows by one whenever shape, scale or meaning of an observation changes; a policy of another version is refused."""
 
 MAX_PEERS = 8
 BOUND = 5.0
@@ -37,11 +38,18 @@ PEER_SCALE = np.array([FORWARD_M, LEFT_M, RELATIVE_SPEED_MPS, ACCELERATION_MPS2,
 
 _N_EGO, _N_PEER = len(EGO_FIELDS), len(PEER_FIELDS)
 _MASK_START = _N_EGO + MAX_PEERS * _N_PEER
-_NOBODY: Any = np.zeros(_MASK_START + MAX_PEERS, np.float32)
+N_VALUES = _MASK_START + MAX_PEERS
+"""Values of an observation: the ego's, then those of each peer, then the mask."""
 _NO_PEER = (0.0,) * _N_PEER
-# Measured: packing the few numbers into a copy takes half the time of an array of a list of all 60.
-_PACK = [(Struct(f"{_N_EGO + n * _N_PEER}f").pack_into, Struct(f"{n}f").pack_into) for n in range(MAX_PEERS + 1)]
-"""What writes the values and the mask of so many peers into an array."""
+# Measured: packing the few numbers takes half the time of an array of a list of all 60.
+_PACK: list[tuple[Callable[..., None], Callable[..., None]]] = [
+    (Struct(f"{_N_EGO + n * _N_PEER}f").pack_into, Struct(f"{n}f").pack_into) for n in range(MAX_PEERS + 1)
+]
+"""By number of peers: the functions that write their values and their mask into a row."""
+
+
+Row = NDArray[np.float32]
+"""An observation as one array of `N_VALUES`, with leading batch axes where there are any."""
 
 
 class Observation(TypedDict):
@@ -61,11 +69,21 @@ def observation_space() -> spaces.Dict:
     )
 
 
-def observe(ego: State, pedals_mps2: tuple[float, float], channel: V2vChannel, step: int) -> Observation:
-    """Returns what the ego knows at a step.
+def split_observation(rows: Row) -> Observation:
+    """Returns views of observations that lie in rows of `N_VALUES`, with any leading axes."""
+    return {
+        "ego": rows[..., :_N_EGO],
+        "peers": rows[..., _N_EGO:_MASK_START].reshape(*rows.shape[:-1], MAX_PEERS, _N_PEER),
+        "peer_mask": rows[..., _MASK_START:],
+    }
+
+
+def observe(row: Row, ego: State, pedals_mps2: tuple[float, float], channel: V2vChannel, step: int) -> None:
+    """Writes what the ego knows at a step into a row.
 
     Args:
-        ego: its own state, from its own sensors.
+        row: (`N_VALUES`,) float32 array that is written.
+        ego: the ego's state, from its own sensors.
         pedals_mps2: what the driver (acceleration) and the assist (deceleration, from 0) ask for.
         channel: the radio, with up to `MAX_PEERS` peers.
         step: step of the episode.
@@ -98,19 +116,9 @@ def observe(ego: State, pedals_mps2: tuple[float, float], channel: V2vChannel, s
             (step - sent_step) * seconds / AGE_S,
         )
         mask.append(1.0)
-    return _pack(values, mask)
-
-
-def _pack(values: list[float], mask: list[float]) -> Observation:
-    """Returns the observation of the ego's values and some peers', as views of one new array."""
-    flat = _NOBODY.copy()
-    if max(values) > BOUND or min(values) < -BOUND:  # hardly ever
+    if max(values) > BOUND or min(values) < -BOUND:  # rare
         values = [min(max(value, -BOUND), BOUND) for value in values]
     pack_values, pack_mask = _PACK[len(mask)]
-    pack_values(flat, 0, *values)
-    pack_mask(flat, 4 * _MASK_START, *mask)
-    return {
-        "ego": flat[:_N_EGO],
-        "peers": flat[_N_EGO:_MASK_START].reshape(MAX_PEERS, _N_PEER),
-        "peer_mask": flat[_MASK_START:],
-    }
+    row.fill(0.0)
+    pack_values(row, 0, *values)
+    pack_mask(row, 4 * _MASK_START, *mask)

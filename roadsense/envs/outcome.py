@@ -1,7 +1,7 @@
-"""What an episode came to, in numbers: one row of an evaluation. Pure.
+"""The outcome of an episode in numbers: one row of an evaluation. Pure.
 
-While the episode runs its steps are only noted down, as a flat list of numbers; everything is worked out at its end,
-over arrays. Worked out step by step it took 5 us a step.
+While the episode runs, its steps are only recorded; everything is computed at its end, over arrays, which is faster
+than a sum for each figure in every step.
 """
 
 import math
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs import metrics
-from roadsense.envs.reward import COMFORT_MPS2, TERMS
+from roadsense.envs.reward import COMFORT_MPS2, TERMS, RewardTerms, Situation
+from roadsense.envs.world import NO_FOLLOWER, Follower
 
 REACTION_MPS2 = 1.0
 """A car that brakes this hard has reacted; an assist that asks for this much brakes."""
@@ -32,22 +33,21 @@ STRUCK_FROM_BEHIND_GAP_M = 0.5
 
 Columns = Mapping[str, NDArray[np.float64]]
 
-STEP_FIELDS = (
-    "gap_m", "speed_mps", "leader_speed_mps", "acceleration_mps2", "assist_mps2", "required_mps2", "jerk_mps3",
-    "collision", "hazard_active", *TERMS, "follower_gap_m", "follower_speed_mps",
-)  # fmt: skip
-"""What is noted of a step: figures of `ConvoyEnv`'s info at its end, and the reward's terms."""
+STEP_FIELDS = (*Situation._fields, *RewardTerms._fields, *(f"follower_{name}" for name in Follower._fields))
+"""What is recorded of a step: what it is judged by at its end, the reward's terms, and the car behind."""
 
 
 class EpisodeRecord:
-    """The steps of an episode, noted down."""
+    """The steps of an episode, recorded as one flat list of numbers."""
 
     def __init__(self) -> None:
         self._values: list[float] = []
 
-    def add(self, *values: float) -> None:
-        """Notes a step: the values of `STEP_FIELDS` in order."""
-        self._values += values
+    def add(self, situation: Situation, terms: RewardTerms, follower: Follower = NO_FOLLOWER) -> None:
+        """Records a step."""
+        self._values += situation
+        self._values += terms
+        self._values += follower
 
     def columns(self) -> dict[str, NDArray[np.float64]]:
         """Returns the values of each of `STEP_FIELDS`, shape (n_steps,)."""
@@ -165,7 +165,7 @@ def work_out(notes: EpisodeNotes, steps: Columns) -> Outcome:
         notes: what is known beside the steps.
         steps: the columns of `STEP_FIELDS`, shape (n_steps,) each.
     """
-    known: dict[str, Any] = {name: value for name, value in vars(notes).items() if name not in _SETTINGS}
+    known: dict[str, Any] = {name: value for name, value in asdict(notes).items() if name not in _SETTINGS}
     known["hazard"] = not math.isnan(notes.hazard_onset_s)
     n_steps = len(steps["gap_m"])
     if not n_steps:

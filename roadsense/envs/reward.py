@@ -1,6 +1,5 @@
 """The reward: named terms, each from 0 to 1, and one weighted sum. Pure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from operator import mul
 from typing import NamedTuple
@@ -34,11 +33,12 @@ class Situation(NamedTuple):
         required_mps2: least deceleration that keeps the ego off its leader, from 0.
         assist_mps2: deceleration the assist asked for, from 0.
         hazard_active: whether a car ahead is braking hard now; then braking early is right.
-        jerk_mps3: of the ego over the step.
+        jerk_mps3: jerk of the ego over the step.
         gap_m: bumper to bumper to the vehicle ahead.
-        speed_mps: of the ego.
-        acceleration_mps2: of the ego.
-        silence_s: how old the newest message from the convoy's next car is; 0 if none is remembered.
+        speed_mps: speed of the ego.
+        acceleration_mps2: acceleration of the ego.
+        silence_s: age of the newest message from the convoy's next car; 0 if none is remembered.
+        leader_speed_mps: speed of the vehicle ahead.
     """
 
     collision: bool
@@ -50,19 +50,35 @@ class Situation(NamedTuple):
     speed_mps: float
     acceleration_mps2: float
     silence_s: float
+    leader_speed_mps: float
+
+
+class RewardTerms(NamedTuple):
+    """The terms of a step's reward before their weights, each from 0 to 1; `RewardWeights` says what they are."""
+
+    collision: float
+    danger: float
+    early_braking: float
+    needless_braking: float
+    jerk: float
+    blind_following: float
+
+
+TERMS = RewardTerms._fields
+"""Names of the terms, in order."""
 
 
 @dataclass(frozen=True)
 class RewardWeights:
-    """What each term counts in the sum; a penalty has a negative weight.
+    """Weight of each term in the sum; a penalty has a negative weight.
 
     Attributes:
-        collision: of the one step of a collision.
-        danger: of how far the required deceleration is beyond comfort.
-        early_braking: of assist braking while it is required.
-        needless_braking: of assist braking beyond what is needed, while no hazard is active.
-        jerk: of harsh changes of acceleration.
-        blind_following: of driving on close to a leader that is not heard.
+        collision: weight of a collision, at most 0; it counts in one step.
+        danger: weight of a required deceleration beyond comfort, at most 0.
+        early_braking: weight of assist braking while braking is required, at least 0.
+        needless_braking: weight of assist braking beyond what is needed while no hazard is active, at most 0.
+        jerk: weight of harsh changes of acceleration, at most 0.
+        blind_following: weight of driving close behind a leader that is not heard, at most 0.
 
     Raises:
         InputError: for a weight of the wrong sign.
@@ -130,24 +146,20 @@ def blind_following(situation: Situation) -> float:
     return min(max(shortage, 0.0), 1.0) * min(max(driving_on, 0.0), 1.0)
 
 
-def reward_terms(situation: Situation) -> tuple[float, ...]:
-    """Returns the terms in the order of `TERMS`, each from 0 to 1 and before its weight."""
+def reward_terms(situation: Situation) -> RewardTerms:
+    """Returns the terms of a step's reward."""
     if not situation.assist_mps2 and situation.required_mps2 <= COMFORT_MPS2 and not situation.collision:
-        return 0.0, 0.0, 0.0, 0.0, jerk(situation), blind_following(situation)  # most steps
-    return (
-        float(situation.collision),
-        danger(situation),
-        early_braking(situation),
-        needless_braking(situation),
-        jerk(situation),
-        blind_following(situation),
+        return RewardTerms(0.0, 0.0, 0.0, 0.0, jerk(situation), blind_following(situation))  # most steps
+    return RewardTerms(
+        collision=float(situation.collision),
+        danger=danger(situation),
+        early_braking=early_braking(situation),
+        needless_braking=needless_braking(situation),
+        jerk=jerk(situation),
+        blind_following=blind_following(situation),
     )
 
 
-def weigh(terms: Sequence[float], weights: Sequence[float]) -> float:
-    """Returns the weighted sum of the terms; both in the order of `TERMS`."""
+def weigh(terms: RewardTerms, weights: RewardTerms) -> float:
+    """Returns the weighted sum of the terms."""
     return sum(map(mul, terms, weights))
-
-
-TERMS = tuple(field.name for field in fields(RewardWeights))
-"""Names of the terms, in order."""

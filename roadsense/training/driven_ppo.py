@@ -1,4 +1,4 @@
-"""PPO whose workers hold the policy and drive by themselves; the learner values what they did in one batch."""
+"""PPO whose workers hold the policy and drive by themselves; the learner evaluates their steps in one batch."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -13,20 +13,20 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from roadsense.policies.actor import read_actor
 from roadsense.training.vec.pool import Drive, Infos
-from roadsense.training.vec.shared import MAX_ROWS
+from roadsense.training.vec.shared import MAX_ROWS, by_key
 
 PART_S = 2.0
-"""The callback is told, and may stop everything, about this often: slow machines drive fewer rows at a time."""
+"""How often the callback is called, and may stop the training: slow machines drive fewer rows at a time."""
 FIRST_ROWS = 16
 
 
 class DrivenPPO(PPO):
     """PPO of Stable-Baselines3, collecting with `ConvoyVecEnv.drive` in place of a step at a time.
 
-    What is learned is what PPO learns: actions are drawn from the policy as it is, their log-probabilities and the
-    values are the network's, an episode that was cut is continued by the value of what was seen last. The noise of the
-    actions is drawn here, from torch's generator, so nothing random lies in the workers but their environments.
-    Callbacks are called for every row of steps, as in PPO, but only when some rows are driven: up to `MAX_ROWS`, or as
+    It learns what PPO learns: actions are drawn from the current policy, their log-probabilities and the values are
+    those of the network, and after an episode that was cut the value of the last observation is added. The noise of the
+    actions is drawn here, from torch's generator, so the only random parts of a worker are those of its environment.
+    Callbacks are called for every row of steps, as in PPO, but after several rows are driven: up to `MAX_ROWS`, or as
     many as take `PART_S`.
     """
 
@@ -36,13 +36,13 @@ class DrivenPPO(PPO):
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
     ) -> bool:
-        """Collects a rollout; returns False if a callback gave it up.
+        """Collects a rollout; returns False if a callback stopped it.
 
         Args:
             env: a `ConvoyVecEnv`.
-            callback: told of the rollout, and of each row of it.
-            rollout_buffer: filled.
-            n_rollout_steps: rows.
+            callback: called at the start and end of the rollout, and for each row of it.
+            rollout_buffer: buffer that is filled.
+            n_rollout_steps: number of rows.
         """
         workers: Any = env
         self.policy.set_training_mode(False)
@@ -53,39 +53,39 @@ class DrivenPPO(PPO):
             begin_s = time.monotonic()
             drives.append(workers.drive(noise[first : first + self._n_rows], actor))
             first += len(drives[-1].dones)
-            if not self._show(drives[-1], callback):
+            if not self._call_back(drives[-1], callback):
                 return False
             self._pace(len(drives[-1].dones), time.monotonic() - begin_s)
-        # All in one batch: so the speed, which parts the rollout, leaves no trace in the numbers.
+        # All in one batch, so the numbers do not depend on the parts, whose size depends on the speed.
         self._fill(_join(drives), rollout_buffer)
         callback.on_rollout_end()
         return True
 
     def _pace(self, n_rows: int, elapsed_s: float) -> None:
-        """Chooses how many rows are driven without a look at the callback: it may have been asked to stop."""
+        """Chooses how many rows are driven before the callback, which may stop the training, is called again."""
         self._n_rows = int(np.clip(n_rows * PART_S / max(elapsed_s, 1e-3), FIRST_ROWS, MAX_ROWS))
 
     def _draw_noise(self, n_rows: int) -> np.ndarray:
         with torch.no_grad():
             return (torch.randn(n_rows, self.n_envs, 1) * self.policy.log_std.exp()).numpy()
 
-    def _show(self, drive: Drive, callback: BaseCallback) -> bool:
-        """Tells the callback of every row; returns False as soon as it does."""
-        quiet: dict[str, Any] = {}
+    def _call_back(self, drive: Drive, callback: BaseCallback) -> bool:
+        """Calls the callback for every row; returns False as soon as it does."""
+        empty: dict[str, Any] = {}
         clipped = np.clip(drive.actions, self.action_space.low, self.action_space.high)
         for row, dones in enumerate(drive.dones):
             self.num_timesteps += self.n_envs
-            infos = [drive.infos.get((row, worker), quiet) for worker in range(self.n_envs)]
-            told = {"actions": drive.actions[row], "clipped_actions": clipped[row], "rewards": drive.rewards[row]}
-            callback.update_locals({**told, "dones": dones, "infos": infos})
+            infos = [drive.infos.get((row, worker), empty) for worker in range(self.n_envs)]
+            row_locals = {"actions": drive.actions[row], "clipped_actions": clipped[row], "rewards": drive.rewards[row]}
+            callback.update_locals({**row_locals, "dones": dones, "infos": infos})
             if not callback.on_step():
                 return False
         return True
 
     def _fill(self, drive: Drive, buffer: RolloutBuffer) -> None:
         """Fills the buffer with a rollout, its values, log-probabilities and advantages."""
-        seen = {key: array[:-1] for key, array in drive.observations.items()}
-        self._last_obs = {key: array[-1] for key, array in drive.observations.items()}
+        seen = by_key(drive.observation_rows[:-1])
+        self._last_obs = by_key(drive.observation_rows[-1])
         with torch.no_grad():
             flat = {key: value.flatten(0, 1) for key, value in _as_tensors(seen).items()}
             values, log_probs, _ = self.policy.evaluate_actions(flat, torch.tensor(drive.actions).flatten(0, 1))
@@ -102,9 +102,9 @@ class DrivenPPO(PPO):
         buffer.compute_returns_and_advantage(last_values, self._last_episode_starts)
 
     def _value_cut_ends(self, drive: Drive) -> np.ndarray:
-        """Returns, where an episode was cut, the value of what was seen last, elsewhere 0; shape (n_rows, n)."""
+        """Returns the value of the last observation where an episode was cut, elsewhere 0; shape (n_rows, n)."""
         values = np.zeros(drive.dones.shape, np.float32)
-        # Sorted: the place in a batch may change the last bit.
+        # Sorted: the position in a batch may change the last bit.
         cut = sorted(place for place, info in drive.infos.items() if drive.dones[place] and info["TimeLimit.truncated"])
         if cut:
             last = [drive.infos[place]["terminal_observation"] for place in cut]
@@ -115,23 +115,20 @@ class DrivenPPO(PPO):
 
 
 def _as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """Returns copies, which torch aligns: where an array happens to lie may change the last bit of a product."""
+    """Returns copies, which torch aligns: the alignment of an array may change the last bit of a product."""
     return {key: torch.tensor(array) for key, array in arrays.items()}
 
 
 def _join(drives: Sequence[Drive]) -> Drive:
-    """Returns what was driven in parts as one."""
-    last = drives[-1].observations
-    observations = {
-        key: np.concatenate([*(drive.observations[key][:-1] for drive in drives), last[key][-1:]]) for key in last
-    }
+    """Joins the parts of a rollout."""
     infos: Infos = {}
     first = 0
     for drive in drives:
         infos |= {(first + row, worker): info for (row, worker), info in drive.infos.items()}
         first += len(drive.dones)
+    last_row = drives[-1].observation_rows[-1:]
     return Drive(
-        observations,
+        np.concatenate([*(drive.observation_rows[:-1] for drive in drives), last_row]),
         np.concatenate([drive.actions for drive in drives]),
         np.concatenate([drive.rewards for drive in drives]),
         np.concatenate([drive.dones for drive in drives]),

@@ -103,9 +103,10 @@ def test_an_action_that_is_none_is_refused(env, action):
         env.step(action)
 
 
-def test_stepping_without_a_reset_names_the_reset(env):
-    with pytest.raises(SimulationError, match="reset"):
-        env.step(NO_BRAKING)
+def test_stepping_or_looking_without_a_reset_names_the_reset(env):
+    for look in (lambda: env.step(NO_BRAKING), env.snapshot, lambda: env.describe_vehicle("V001")):
+        with pytest.raises(SimulationError, match="reset"):
+            look()
     env.reset(seed=0)
     env.close()
     env.close()
@@ -238,7 +239,10 @@ def test_a_child_killed_in_an_episode_truncates_it_and_the_next_reset_works():
     with ConvoyEnv(BASES, config=EnvConfig(n_steps=50, backend="traci")) as env:
         env.reset(seed=0)
         env.step(NO_BRAKING)
-        os.kill(env._connection._backend.pid, signal.SIGKILL)
+        (child,) = (
+            pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()
+        )
+        os.kill(int(child), signal.SIGKILL)
         _, _, terminated, truncated, info = env.step(NO_BRAKING)
         assert (terminated, truncated) == (False, True)
         assert "ended with -9" in info["error"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from roadsense.envs.hazard import GAP_BUCKETS_M, KINDS, Hazard, HazardRanges, draw_hazard
-from roadsense.envs.hazard_course import CUT_IN_SHARE, GAP_PATIENCE_S, STOPPING_S, HazardCourse
+from roadsense.envs.hazard_profile import CUT_IN_SHARE, GAP_PATIENCE_S, STOPPING_S, HazardProfile
 from roadsense.errors import InputError
 
 STEP_S = 0.1
@@ -16,7 +16,7 @@ HAZARD = Hazard(car=0, onset_s=5.0, deceleration_mps2=6.0, final_speed_share=0.2
 
 def play(hazard, speed_mps=20.0, n_steps=200, step_s=STEP_S, free_speed=None, gap_m=lambda time_s: 20.0):
     """Drives a car that obeys; returns the speed before each step and what was commanded there."""
-    course = HazardCourse(hazard, step_s)
+    course = HazardProfile(hazard, step_s)
     speeds, commands, active = [], [], []
     for step in range(n_steps):
         speed_mps = free_speed(step * step_s) if free_speed and not course.started else speed_mps
@@ -88,7 +88,7 @@ def test_without_a_hazard_nothing_is_ever_commanded():
 
 
 def test_a_car_that_has_left_the_road_is_not_commanded():
-    course = HazardCourse(HAZARD, STEP_S)
+    course = HazardProfile(HAZARD, STEP_S)
     assert course.begin(20.0)
     assert course.advance(20.0) is not None
     assert course.advance(None) is None
@@ -112,7 +112,7 @@ def test_a_car_that_cuts_in_brakes_half_as_hard():
 
 
 def test_a_standing_vehicle_stands_until_the_convoy_had_time_to_stop():
-    course = HazardCourse(replace(HAZARD, kind="stopped"), STEP_S)
+    course = HazardProfile(replace(HAZARD, kind="stopped"), STEP_S)
     assert course.begin(20.0)
     n_steps = 0
     while course.advance(0.0) is not None:

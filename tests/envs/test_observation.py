@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadsense.envs.observation import PEER_SCALE, observation_space, observe
+from roadsense.envs.observation import PEER_SCALE, observation_space
 from roadsense.envs.radio.channel import V2vChannel
 from roadsense.envs.radio.presets import PRESETS
-from tests.envs.radio import exchange
+from tests.envs.channel_arrays import exchange, observed
 
 STEP_S = 0.1
 
@@ -27,7 +27,7 @@ def hear(states, n_silent_steps=0):
 
 def see(states, ego=(0, 0, 0, 0, 0), pedals=(0.0, 0.0), n_silent_steps=0):
     channel, step = hear(states, n_silent_steps)
-    return observe(tuple(map(float, ego)), pedals, channel, step)
+    return observed(tuple(map(float, ego)), pedals, channel, step)
 
 
 @pytest.mark.parametrize("heading_deg", [0, 30, 90, 135, 180, 270, -45, 400])

@@ -5,11 +5,12 @@ import math
 import pytest
 
 from roadsense.envs.outcome import STEP_FIELDS, EpisodeNotes, EpisodeRecord, work_out
-from roadsense.envs.reward import TERMS
+from roadsense.envs.reward import TERMS, RewardTerms, Situation
+from roadsense.envs.world import Follower
 
 QUIET = {
     "gap_m": 25.0, "required_mps2": 0.0, "jerk_mps3": 0.0, "speed_mps": 20.0, "leader_speed_mps": 20.0,
-    "acceleration_mps2": 0.0, "assist_mps2": 0.0, "collision": False, "hazard_active": False,
+    "acceleration_mps2": 0.0, "assist_mps2": 0.0, "silence_s": 0.0, "collision": False, "hazard_active": False,
     "follower_gap_m": math.inf, "follower_speed_mps": 0.0, **dict.fromkeys(TERMS, 0.0),
 }  # fmt: skip
 
@@ -19,7 +20,10 @@ def play(steps, hazard_at_step=None, **notes):
     record = EpisodeRecord()
     for changes in steps:
         assert set(changes) <= set(STEP_FIELDS)
-        record.add(*((QUIET | changes)[name] for name in STEP_FIELDS))
+        values = QUIET | dict.fromkeys(TERMS, 0.0) | changes
+        situation = Situation(**{name: values[name] for name in Situation._fields})
+        follower = Follower(values["follower_gap_m"], values["follower_speed_mps"])
+        record.add(situation, RewardTerms(**{name: values[name] for name in TERMS}), follower)
     hazard = {} if hazard_at_step is None else {"hazard_kind": "brake", "hazard_onset_s": hazard_at_step * 0.1}
     return work_out(EpisodeNotes("somewhere", 0.1, **hazard, **notes), record.columns())
 

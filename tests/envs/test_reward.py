@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.envs.reward import TERMS, RewardWeights, Situation, reward_terms, weigh
+from roadsense.envs.reward import TERMS, RewardTerms, RewardWeights, Situation, reward_terms, weigh
 from roadsense.errors import InputError
 
 CALM = Situation(
@@ -22,6 +22,7 @@ CALM = Situation(
     speed_mps=20.0,
     acceleration_mps2=0.0,
     silence_s=0.1,
+    leader_speed_mps=20.0,
 )
 BLIND = CALM._replace(silence_s=0.5)
 situations = st.builds(
@@ -35,6 +36,7 @@ situations = st.builds(
     speed_mps=st.floats(0, 60),
     acceleration_mps2=st.floats(-12, 5),
     silence_s=st.floats(0, 2),
+    leader_speed_mps=st.floats(0, 60) | st.just(math.inf),
 )
 
 
@@ -43,12 +45,12 @@ def term(name, **changes):
 
 
 def by_name(situation):
-    return dict(zip(TERMS, reward_terms(situation), strict=True))
+    return reward_terms(situation)._asdict()
 
 
 def reward(situation, weights=None):
     weights = weights or RewardWeights()
-    return weigh(reward_terms(situation), [getattr(weights, name) for name in TERMS])
+    return weigh(reward_terms(situation), RewardTerms(*(getattr(weights, name) for name in TERMS)))
 
 
 def test_a_calm_step_has_no_terms():

@@ -22,7 +22,7 @@ from roadsense.evaluation.plans import (
 )
 from roadsense.scenarios.dataset import Dataset
 from roadsense.scenarios.scenario import find_scenarios
-from tests.envs.radio import exchange, heard_step
+from tests.envs.channel_arrays import exchange, heard_step
 
 WHO = ("policy", "unassisted")
 

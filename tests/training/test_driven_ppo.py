@@ -1,5 +1,6 @@
 """PPO with workers that drive by themselves: the same steps, the same numbers to learn from, deaths in the middle."""
 
+import copy
 import os
 import signal
 import threading
@@ -16,6 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from roadsense.envs.config import EnvConfig
 from roadsense.errors import InputError, SimulationError
 from roadsense.policies.actor import read_actor
+from roadsense.policies.actor_policy import ActorPolicy
 from roadsense.training.algorithms import build_model
 from roadsense.training.driven_ppo import FIRST_ROWS, _join
 from roadsense.training.train_config import TrainConfig
@@ -43,6 +45,13 @@ def make_env():
 def make_model(env, **changes):
     settings = {"n_workers": env.num_envs, "rollout_steps": 100, "batch_size": 50, "n_units": 8, "net_width": 16}
     return build_model(env, TrainConfig(**{**settings, **changes}))
+
+
+def keep_drives(env):
+    """Keeps what an environment returns from each drive in the list that is returned."""
+    kept, drive_itself = [], env.drive
+    env.drive = lambda *arguments: kept.append(drive_itself(*arguments)) or kept[-1]
+    return kept
 
 
 def draw(n_rows, n_workers=N, seed=0):
@@ -116,11 +125,9 @@ class Recorded(VecEnv):
 def test_it_learns_from_the_numbers_that_ppo_of_sb3_makes_of_the_same_steps(make_env):
     env = make_env()
     model = make_model(env, rollout_steps=150)
-    kept = []
-    drive_itself = env.drive
-    env.drive = lambda *arguments: kept.append(drive_itself(*arguments)) or kept[-1]
-    model._setup_learn(150 * N)
-    assert model.collect_rollouts(env, SilentCallback(model), model.rollout_buffer, 150)
+    weights = copy.deepcopy(model.policy.state_dict())
+    kept = keep_drives(env)
+    model.learn(150 * N)
     drive = _join(kept)
     assert len(kept) > 1
     assert drive.dones.sum() >= 6
@@ -135,7 +142,7 @@ def test_it_learns_from_the_numbers_that_ppo_of_sb3_makes_of_the_same_steps(make
     )
     theirs.gamma, theirs.rollout_buffer.gamma = model.gamma, model.gamma
     theirs.rollout_buffer.gae_lambda = model.gae_lambda
-    theirs.policy.load_state_dict(model.policy.state_dict())
+    theirs.policy.load_state_dict(weights)
     acts = iter(torch.from_numpy(drive.actions))
 
     def forward(observations):
@@ -144,24 +151,22 @@ def test_it_learns_from_the_numbers_that_ppo_of_sb3_makes_of_the_same_steps(make
         return actions, values, log_probs
 
     theirs.policy.forward = forward
-    theirs._setup_learn(150 * N)
-    theirs.collect_rollouts(theirs.env, SilentCallback(theirs), theirs.rollout_buffer, 150)
+    theirs.learn(150 * N)
     for name in ("actions", "rewards", "episode_starts", "values", "log_probs", "advantages", "returns"):
         ours, wanted = getattr(model.rollout_buffer, name), getattr(theirs.rollout_buffer, name)
         np.testing.assert_allclose(ours, wanted, atol=2e-4, rtol=1e-5, err_msg=name)
     for key, wanted in theirs.rollout_buffer.observations.items():
-        np.testing.assert_array_equal(model.rollout_buffer.observations[key], wanted)
+        np.testing.assert_array_equal(model.rollout_buffer.observations[key], wanted, err_msg=key)
     assert model.num_timesteps == theirs.num_timesteps
     np.testing.assert_array_equal(model._last_episode_starts, theirs._last_episode_starts)
 
 
-class SilentCallback(BaseCallback):
-    """Notes the rows it is told of, and gives up at one of them."""
+class RowCallback(BaseCallback):
+    """Records the rows it is called for, and stops the training at one of them."""
 
-    def __init__(self, model, last_row=None):
+    def __init__(self, last_row=None):
         super().__init__()
         self.rows, self._last_row = [], last_row
-        self.init_callback(model)
 
     def _on_step(self):
         self.rows.append((self.num_timesteps, self.locals["clipped_actions"].copy(), self.locals["dones"].copy()))
@@ -170,8 +175,16 @@ class SilentCallback(BaseCallback):
 
 def test_actions_spread_as_the_policy_says_and_differ_between_workers(make_env):
     env = make_env(config=EnvConfig(n_steps=500, step_info=False))
-    model = make_model(env, log_std_init=-2.0)
-    noise = model._draw_noise(MAX_ROWS)
+    model = make_model(env, log_std_init=-2.0, rollout_steps=MAX_ROWS)
+    actor, kept = read_actor(model), keep_drives(env)
+    model.learn(MAX_ROWS * N)
+    drive = _join(kept)
+    env.restart(0)
+    means = [
+        ActorPolicy(actor)({key: value[place] for key, value in drive.observations.items()})
+        for place in np.ndindex(MAX_ROWS, N)
+    ]
+    noise = drive.actions - np.reshape(means, (MAX_ROWS, N, 1))
     assert noise.std() == pytest.approx(np.exp(-2.0), rel=0.1)
     assert abs(np.corrcoef(noise[:, 0, 0], noise[:, 1, 0])[0, 1]) < 0.2
 
@@ -180,13 +193,12 @@ def test_long_rollouts_are_driven_in_parts_and_given_up_at_any_row(make_env):
     env = make_env()
     n_rows = MAX_ROWS + 40
     model = make_model(env, rollout_steps=n_rows, batch_size=48)
-    model._setup_learn(n_rows * N)
-    told = SilentCallback(model)
-    assert model.collect_rollouts(env, told, model.rollout_buffer, n_rows)
-    assert [row[0] for row in told.rows] == [N * (row + 1) for row in range(n_rows)]
-    clipped = np.clip(model.rollout_buffer.actions, 0, 1)
-    np.testing.assert_array_equal([row[1] for row in told.rows], clipped)
-    assert not model.collect_rollouts(env, SilentCallback(model, 7), model.rollout_buffer, n_rows)
+    whole, kept = RowCallback(), keep_drives(env)
+    model.learn(n_rows * N, whole)
+    assert [row[0] for row in whole.rows] == [N * (row + 1) for row in range(n_rows)]
+    clipped = np.clip(np.concatenate([drive.actions for drive in kept]), 0, 1)
+    np.testing.assert_array_equal([row[1] for row in whole.rows], clipped)
+    model.learn(n_rows * N, RowCallback(7), reset_num_timesteps=False)
     assert model.num_timesteps == N * (n_rows + 7)
 
 

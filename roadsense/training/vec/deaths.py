@@ -1,4 +1,4 @@
-"""The reports on workers that died, or whose simulation failed: what happened, where, and how to see it again."""
+"""Reports on workers that died, or whose simulation failed: what happened, where, and how to replay it."""
 
 import shlex
 from collections.abc import Callable, Sequence
@@ -15,16 +15,16 @@ N_LAST_ACTIONS = 50
 
 @dataclass(frozen=True)
 class WorkerDeath:
-    """How a worker's episode came to an end that is not its own.
+    """Why and where a worker died, or its simulation failed.
 
     Attributes:
-        worker: its index.
-        reason: the traceback, the signal, what SUMO said, or that it was stuck.
+        worker: index of the worker.
+        reason: the traceback, the signal, SUMO's message, or that it was stuck.
         scenario: path of the `.sumocfg` it drove; None if none was drawn.
-        generator: state of the generator the episode was drawn from, which is its seed; None if there was no episode.
+        generator: state of the random generator before the episode was drawn; None if there was no episode.
         n_steps: steps begun in the episode.
-        last_actions: the last of them, up to 50.
-        command: a line that repeats the episode; empty if there was none.
+        last_actions: actions of the last of them, up to 50.
+        command: a command line that replays the episode; empty if there was none.
     """
 
     worker: int
@@ -41,13 +41,13 @@ class WorkerDeath:
 
 
 class DeathRegister:
-    """Counts the dead and writes the reports.
+    """Counts deaths and describes them.
 
     Args:
-        scenario_paths: that the workers draw from.
+        scenario_paths: `.sumocfg` files that the workers draw from.
         config: settings of their environments.
         on_death: called with every report.
-        max_deaths: how many are borne.
+        max_deaths: most deaths before the training ends.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class DeathRegister:
         """Reports a death.
 
         Args:
-            worker: index of the dead.
-            reason: what ended it.
-            episode: what it drove.
+            worker: index of the worker.
+            reason: why it died.
+            episode: the episode it drove.
 
         Raises:
-            SimulationError: if there are more than can be borne.
+            SimulationError: if there are more than `max_deaths`.
         """
         death = self._describe(worker, reason, episode)
         self.deaths.append(death)
@@ -79,8 +79,8 @@ class DeathRegister:
         if len(self.deaths) > self._max_deaths:
             lines = "\n".join(str(death) for death in self.deaths)
             raise SimulationError(
-                f"Expected at most {self._max_deaths} dead workers, got {len(self.deaths)}. Repeat the last with\n"
-                f"{death.command or '(nothing to repeat)'}\nand see to the reasons:\n{lines}"
+                f"Expected at most {self._max_deaths} dead workers, got {len(self.deaths)}. Replay the last with\n"
+                f"{death.command or '(no episode to replay)'}\nand look at the reasons:\n{lines}"
             )
 
     def _describe(self, worker: int, reason: str, episode: DrivenEpisode) -> WorkerDeath:

@@ -1,4 +1,4 @@
-"""Many environments at once, in worker processes that are fast, never hang, and say why when they die."""
+"""Many environments at once, in worker processes that are fast, never hang, and report why they died."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,33 +15,33 @@ from roadsense.envs.observation import observation_space
 from roadsense.errors import InputError, SimulationError
 from roadsense.policies.actor import Actor
 from roadsense.training.vec.deaths import DeathRegister, WorkerDeath
-from roadsense.training.vec.pool import Crew, Drive, Order
-from roadsense.training.vec.shared import MAX_ROWS, SharedArrays
+from roadsense.training.vec.pool import Drive, Order, WorkerPool
+from roadsense.training.vec.shared import MAX_ROWS, SharedArrays, by_key
 
 
 class ConvoyVecEnv(VecEnv):
     """`ConvoyEnv` in worker processes, for Stable-Baselines3: the same episodes as in its `SubprocVecEnv`, faster.
 
-    `step` is one step of every worker. `drive` is many, with a policy in the workers, and much faster: nobody waits for
-    another after each of them. Observations, rewards, actions and ends lie in shared memory; infos are sent when there
-    is something in them, so switch off `EnvConfig.step_info`. Workers import nothing that learns.
+    `step` is one step of every worker. `drive` is many, with a policy in the workers, and much faster: no worker waits
+    for another after each step. Observations, rewards, actions and ends are in shared memory; an info is sent only if
+    it is not empty, so switch off `EnvConfig.step_info`. Workers import nothing that learns.
 
-    At the end of an episode `info` also holds `scenario_index` and `scenario`. A worker that dies, or is silent for
+    At the end of an episode `info` also holds `scenario_index` and `scenario`. A worker that dies, or sends nothing for
     `roadsense.training.vec.pipe.ANSWER_LIMIT_S` and is killed, is replaced: its episode ends truncated with the last
-    observation, reward 0, no `outcome` and `info["error"]`. An episode that SUMO gave up, which ends the same way but
-    has its worker and its outcome, is reported and counted too. Every wait has that limit, for each worker.
+    observation, reward 0, no `outcome` and `info["error"]`. An episode in which SUMO failed ends the same way, but has
+    its outcome; it is reported and counted too. Every wait for a worker has that limit.
 
     Args:
         scenario_paths: paths of `.sumocfg` files; each worker draws from all of them.
         config: settings of the environments.
-        n_workers: processes, one SUMO each.
-        seed: of the first episodes, as `seed()` would set it.
+        n_workers: number of processes, each with one SUMO.
+        seed: seed of the first episodes, as `seed()` sets it.
         on_death: called with a report on every worker that dies.
-        max_deaths: more than these stop everything.
+        max_deaths: more deaths than these end the training.
 
     Raises:
         InputError: for no scenario, no worker, or a negative `max_deaths`.
-        SimulationError: also of later calls, when more than `max_deaths` workers have died; it holds the reasons.
+        SimulationError: in later calls, when more than `max_deaths` workers have died; it holds the reasons.
     """
 
     def __init__(
@@ -61,12 +61,11 @@ class ConvoyVecEnv(VecEnv):
         self.scenario_paths = tuple(Path(path).resolve() for path in scenario_paths)
         self.config = config
         self._register = DeathRegister(self.scenario_paths, config, on_death, max_deaths)
-        space = observation_space()
-        self._shared = SharedArrays(space, n_workers, config.n_steps)
-        self._crew = Crew(self._shared, self._register, n_workers, seed)
+        self._shared = SharedArrays(n_workers, config.n_steps)
+        self._pool = WorkerPool(self._shared, self._register, n_workers, seed)
         self._stepping: Order | None = None
-        super().__init__(n_workers, space, spaces.Box(0.0, 1.0, (1,), np.float32))
-        self.reset_infos = self._crew.reset_infos
+        super().__init__(n_workers, observation_space(), spaces.Box(0.0, 1.0, (1,), np.float32))
+        self.reset_infos = self._pool.reset_infos
         self.seed(seed)
 
     @property
@@ -77,35 +76,35 @@ class ConvoyVecEnv(VecEnv):
     @property
     def pids(self) -> list[int]:
         """Process ids of the workers."""
-        return self._crew.pids
+        return self._pool.pids
 
     def hurry_when(self, is_over: Callable[[], bool]) -> None:
-        """Sets what says that there is no more time to wait for a worker, which then counts as stuck."""
-        self._crew.is_over = is_over
+        """Sets what tells that a wait for a worker should end early; the worker then counts as stuck."""
+        self._pool.is_over = is_over
 
     def reset(self) -> dict[str, NDArray[np.float32]]:
         """Starts an episode in each worker, with the seeds and options that were set since the last reset."""
         self._finish_step()
-        self._crew.reset(self._seeds, self._options)
+        self._pool.reset(self._seeds, self._options)
         self._reset_seeds()
         self._reset_options()
         return self._observe()
 
     def restart(self, seed: int) -> dict[str, NDArray[np.float32]]:
-        """Ends all episodes and starts afresh: what follows depends on `seed`, the weights and the actions alone."""
+        """Ends all episodes and starts new ones, which depend on `seed`, the weights and the actions alone."""
         children = np.random.SeedSequence(seed).spawn(self.num_envs)
         self._seeds = [int(child.generate_state(1)[0]) for child in children]
-        self._crew.entropy = (seed, 0)
+        self._pool.entropy = (seed, 0)
         return self.reset()
 
     def set_weights(self, weights: NDArray[np.float64] | None) -> None:
         """Sets the probability of each scenario at later resets.
 
         Args:
-            weights: (n_scenarios,) from 0, with a sum of 1; None for all alike.
+            weights: (n_scenarios,) from 0, with a sum of 1; None for uniform.
 
         Raises:
-            InputError: if they are no probabilities of these scenarios.
+            InputError: if they are not probabilities of these scenarios.
         """
         if weights is not None:
             weights = np.array(weights, np.float64)
@@ -115,30 +114,30 @@ class ConvoyVecEnv(VecEnv):
                     f"Expected {len(self.scenario_paths)} weights from 0 with a sum of 1, got {weights.tolist()}."
                 )
             weights /= weights.sum()
-        self._crew.weights = weights
+        self._pool.weights = weights
         self._ask_all("set_weights", weights)
 
     def step_async(self, actions: NDArray[np.float32]) -> None:
         """Lets every worker begin a step."""
-        self._crew.check()
+        self._pool.check()
         self._stepping = Order(np.asarray(actions, np.float32).reshape(1, -1, 1))
-        self._crew.begin(self._stepping)
+        self._pool.begin(self._stepping)
 
     def step_wait(self) -> VecEnvStepReturn:
         """Waits for the step of every worker; returns observations, rewards, ends and infos."""
         if self._stepping is None:
-            raise SimulationError("No step was begun. Call step_async() before step_wait().")
+            raise SimulationError("No step is running. Call step_async() before step_wait().")
         order, self._stepping = self._stepping, None
-        drive = self._crew.finish(order)
+        drive = self._pool.finish(order)
         infos = [drive.infos.get((0, index), {"TimeLimit.truncated": False}) for index in range(self.num_envs)]
-        return {key: value[1] for key, value in drive.observations.items()}, drive.rewards[0], drive.dones[0], infos
+        return by_key(drive.observation_rows[1]), drive.rewards[0], drive.dones[0], infos
 
     def drive(self, actions: NDArray[np.float32], actor: Actor | None = None) -> Drive:
         """Lets every worker drive many steps by itself.
 
         Args:
             actions: (n_rows, n, 1), up to `MAX_ROWS` rows; cut to 0..1 before they are driven.
-            actor: with one, the actions are its mean for what is seen plus `actions`, which are then the noise.
+            actor: if given, an action is its mean for the observation plus `actions`, which are then the noise.
 
         Raises:
             InputError: for no row, or too many.
@@ -147,12 +146,12 @@ class ConvoyVecEnv(VecEnv):
         if not 1 <= len(actions) <= MAX_ROWS:
             raise InputError(f"Expected 1 to {MAX_ROWS} rows, got {len(actions)}. Drive them one after the other.")
         order = Order(actions, actor)
-        self._crew.begin(order)
-        return self._crew.finish(order)
+        self._pool.begin(order)
+        return self._pool.finish(order)
 
     def close(self) -> None:
         """Ends all workers. May be called again."""
-        self._crew.end()
+        self._pool.end()
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
@@ -169,17 +168,17 @@ class ConvoyVecEnv(VecEnv):
         self._ask_all("set_attr", attr_name, value, indices=indices)
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: VecEnvIndices = None) -> list[bool]:
-        """Returns False for each environment: they are bare."""
+        """Returns False for each environment: none has a wrapper."""
         return [False for _ in self._get_indices(indices)]
 
     def _ask_all(self, name: str, *arguments: Any, indices: VecEnvIndices = None) -> list[Any]:
         self._finish_step()
-        return self._crew.ask(list(self._get_indices(indices)), name, *arguments)
+        return self._pool.ask(list(self._get_indices(indices)), name, *arguments)
 
     def _finish_step(self) -> None:
-        self._crew.check()
+        self._pool.check()
         if self._stepping is not None:
             self.step_wait()
 
-    def _observe(self) -> Any:
-        return self._shared.split(self._shared.observations[:, 0].copy())
+    def _observe(self) -> dict[str, NDArray[np.float32]]:
+        return by_key(self._shared.observations[:, 0].copy())

@@ -1,4 +1,4 @@
-"""The training's end of a worker process: starting it, asking it within a limit of time, ending it."""
+"""A worker process as the training sees it: start it, call it with a time limit, end it."""
 
 import multiprocessing
 import os
@@ -16,42 +16,42 @@ from roadsense.training.vec.shared import SharedArrays
 from roadsense.training.vec.worker import CALL, DIED, DONE, FAILED, STEP, WorkerTask, serve
 
 ANSWER_LIMIT_S = 120.0
-"""A worker that says nothing for this long is stuck; 512 steps take a second or a few, a start as much."""
+"""A worker that sends nothing for this long is stuck. 512 steps, or a start, take a few seconds at most."""
 LOOK_EVERY_S = 1.0
-"""How often whoever waits is asked whether waiting is still wanted."""
+"""How often a wait checks whether it should end."""
 END_LIMIT_S = 5.0
-"""How long a worker may take to end when asked to; then it is killed."""
+"""How long a worker may take to end by itself; then it is killed."""
 _PRELOADED = ["roadsense.training.vec.worker"]
 
 
 class WorkerGone(Exception):
-    """Raised when a worker has died or is stuck; says how."""
+    """Raised when a worker has died or is stuck; says why."""
 
 
 class CallFailed(Exception):
-    """Raised when a worker could not do what it was asked to and is as before; `error` is the one to raise."""
+    """Raised when a call failed and the worker is still fine; `error` is what it raised."""
 
     def __init__(self, error: Exception):
         super().__init__(str(error))
         self.error = error
 
 
-class WorkerLink:
-    """A worker process and the way to it.
+class WorkerPipe:
+    """A worker process and the pipe to it.
 
     Args:
-        shared: arrays that the worker writes its row of.
-        task: what it is to do.
+        shared: arrays that the worker writes its part of.
+        task: what the worker is started with.
     """
 
     def __init__(self, shared: SharedArrays, task: WorkerTask):
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOADED)
-        self._link, far_end = context.Pipe()
+        self._pipe, far_end = context.Pipe()
         with far_end, _without_main_module():
             self.process = context.Process(target=serve, args=(far_end, shared, task), daemon=True)
             self.process.start()
-        self._fd = self._link.fileno()
+        self._fd = self._pipe.fileno()
         _limit_waits(self._fd)
 
     @property
@@ -60,28 +60,28 @@ class WorkerLink:
         return self.process.pid or 0
 
     def step(self) -> None:
-        """Tells the worker that its action is there."""
+        """Lets the worker drive one step; its action is in the shared arrays."""
         try:
             os.write(self._fd, STEP)
         except OSError:
-            pass  # the answer that does not come says more
+            pass  # `answer` will report what happened
 
     def ask(self, name: str, *arguments: Any) -> None:
-        """Tells the worker to do something; `answer` has the result."""
+        """Sends a call to the worker; `answer` returns the result."""
         try:
             os.write(self._fd, CALL)
-            self._link.send((name, arguments))
+            self._pipe.send((name, arguments))
         except OSError:
             pass
 
     def answer(self, is_over: Callable[[], bool] = lambda: False) -> Any:
-        """Waits for the worker; returns what it tells, or None when it is done and has nothing to tell.
+        """Waits for the worker; returns its answer, or None if it is done without one.
 
         Args:
-            is_over: whether there is no more time to wait.
+            is_over: tells whether the wait should end early.
 
         Raises:
-            WorkerGone: if it died or says nothing within `ANSWER_LIMIT_S`; it is dead then.
+            WorkerGone: if the worker died, or was killed as it sent nothing within `ANSWER_LIMIT_S`.
             CallFailed: if a call raised an error.
         """
         try:
@@ -89,7 +89,7 @@ class WorkerLink:
             kind = os.read(self._fd, 1)
             if kind == DONE:
                 return None
-            message: Any = self._link.recv() if kind else None
+            message: Any = self._pipe.recv() if kind else None
         except BlockingIOError as error:
             self.kill()
             raise WorkerGone(f"stuck: {error}, so it was killed") from None
@@ -105,13 +105,13 @@ class WorkerLink:
     def _wait(self, is_over: Callable[[], bool]) -> None:
         """Waits until there is something to read."""
         begin_s = time.monotonic()
-        while not self._link.poll(LOOK_EVERY_S):
+        while not self._pipe.poll(LOOK_EVERY_S):
             waited_s = time.monotonic() - begin_s
             if waited_s >= ANSWER_LIMIT_S or is_over():
                 raise BlockingIOError(f"nothing was heard for {waited_s:.0f} s")
 
     def kill(self, patience_s: float = 0.0) -> None:
-        """Ends the process at once, or after waiting for its own end. May be called again."""
+        """Kills the process, at once or after waiting for its own end. May be called again."""
         if patience_s:
             self.process.join(patience_s)
         if self.process.is_alive():
@@ -119,17 +119,17 @@ class WorkerLink:
             self.process.join(END_LIMIT_S)
 
     def disconnect(self) -> None:
-        """Closes the link, upon which the worker ends. May be called again."""
-        self._link.close()
-        self._fd = -1  # the number may be another file's soon
+        """Closes the pipe, after which the worker ends. May be called again."""
+        self._pipe.close()
+        self._fd = -1  # the number may soon be that of another file
 
 
-def end_workers(links: Sequence[WorkerLink]) -> None:
-    """Ends workers, all at the same time: asks them to, and kills those that do not."""
-    for link in links:
-        link.disconnect()
-    for link in links:
-        link.kill(END_LIMIT_S)
+def end_workers(pipes: Sequence[WorkerPipe]) -> None:
+    """Ends workers, all at the same time; kills those that do not end by themselves."""
+    for pipe in pipes:
+        pipe.disconnect()
+    for pipe in pipes:
+        pipe.kill(END_LIMIT_S)
 
 
 def _limit_waits(descriptor: int) -> None:
@@ -143,11 +143,11 @@ def _limit_waits(descriptor: int) -> None:
 
 def _explain_exit(code: int | None) -> str:
     if code is None:
-        return "its link ended while it was running, so it was killed"
+        return "its pipe was closed while it was running, so it was killed"
     if code >= 0:
-        return f"it ended with exit code {code} and no last words"
+        return f"it ended with exit code {code} and no message"
     name = signal.Signals(-code).name
-    cause = " (by hand, or for want of memory: see dmesg)" if -code == signal.SIGKILL else ""
+    cause = " (by hand, or for lack of memory: see dmesg)" if -code == signal.SIGKILL else ""
     return f"killed by {name}{cause}"
 
 

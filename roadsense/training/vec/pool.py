@@ -1,4 +1,4 @@
-"""The worker processes of `ConvoyVecEnv`: told and heard all at once, and replaced when they die."""
+"""The worker processes of `ConvoyVecEnv`: ordered and read all at once, and replaced when they die."""
 
 from collections.abc import Callable, Sequence
 from multiprocessing import util
@@ -7,23 +7,24 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from roadsense.envs.observation import split_observation
 from roadsense.errors import SimulationError
 from roadsense.policies.actor import Actor
 from roadsense.policies.actor_policy import ActorPolicy
 from roadsense.training.vec.deaths import DeathRegister
-from roadsense.training.vec.pipe import CallFailed, WorkerGone, WorkerLink, end_workers
-from roadsense.training.vec.shared import DrivenEpisode, SharedArrays
-from roadsense.training.vec.worker import News, WorkerTask
+from roadsense.training.vec.pipe import CallFailed, WorkerGone, WorkerPipe, end_workers
+from roadsense.training.vec.shared import DrivenEpisode, SharedArrays, by_key
+from roadsense.training.vec.worker import StepReport, WorkerTask
 
 Infos = dict[tuple[int, int], dict[str, Any]]
-"""Infos of steps by row and worker, where there is something in them."""
+"""Infos of steps by row and worker, where they are not empty."""
 
 
 class Order(NamedTuple):
-    """What all workers are told to drive.
+    """What all workers drive next.
 
     Attributes:
-        actions: (n_rows, n, 1); with an actor, what is added to its mean.
+        actions: (n_rows, n, 1); with an actor, the noise that is added to its mean.
         actor: None to drive the actions as they are.
     """
 
@@ -40,34 +41,39 @@ class Drive(NamedTuple):
     """What all workers drove in some rows of steps.
 
     Attributes:
-        observations: each of shape (n_rows + 1, n, ...): what was seen before each row, and after the last.
+        observation_rows: (n_rows + 1, n, `N_VALUES`), the observation before each step, and after the last.
         actions: (n_rows, n, 1), before they were cut to 0..1.
         rewards: (n_rows, n).
-        dones: (n_rows, n) whether the episode ended with that row.
-        infos: by row and worker, where there is something in them.
+        dones: (n_rows, n), whether the episode ended with the step.
+        infos: info by row and worker, where it is not empty.
     """
 
-    observations: dict[str, NDArray[np.float32]]
+    observation_rows: NDArray[np.float32]
     actions: NDArray[np.float32]
     rewards: NDArray[np.float64]
     dones: NDArray[np.bool_]
     infos: Infos
 
+    @property
+    def observations(self) -> dict[str, NDArray[np.float32]]:
+        """Views of the observations by key, each of shape (n_rows + 1, n, ...)."""
+        return by_key(self.observation_rows)
 
-class Crew:
-    """Worker processes, one for each row of the shared arrays.
+
+class WorkerPool:
+    """Worker processes, one for each index of the shared arrays.
 
     Args:
         shared: arrays that workers write.
-        register: of scenarios, settings and deaths.
-        n_workers: processes.
-        seed: of the episodes of those that replace the dead.
+        register: scenarios, settings, and the reports of deaths.
+        n_workers: number of processes.
+        seed: seed of the episodes in workers that replace dead ones.
 
     Attributes:
-        entropy: the seed, and how many were replaced since it was set.
-        weights: probability of each scenario in those that are started; None for uniform.
-        reset_infos: what each worker's last reset said.
-        is_over: whether there is no more time to wait for a worker; asked every second of waiting.
+        entropy: the seed, and how many workers were replaced since it was set.
+        weights: probability of each scenario in new workers; None for uniform.
+        reset_infos: info of each worker's last reset.
+        is_over: tells whether a wait for a worker should end early; called every second of it.
     """
 
     def __init__(self, shared: SharedArrays, register: DeathRegister, n_workers: int, seed: int):
@@ -76,15 +82,15 @@ class Crew:
         self.weights: NDArray[np.float64] | None = None
         self.is_over: Callable[[], bool] = lambda: False
         self.reset_infos: list[dict[str, Any]] = [{} for _ in range(n_workers)]
-        self._links: list[WorkerLink] = []
-        # Before multiprocessing's own end, which would wait for workers that nobody has told.
-        self._end = util.Finalize(self, end_workers, args=(self._links,), exitpriority=10)
-        self._links += [WorkerLink(shared, self._task(index)) for index in range(n_workers)]
+        self._pipes: list[WorkerPipe] = []
+        # Before multiprocessing's own end, which would wait for workers that were not told to end.
+        self._end = util.Finalize(self, end_workers, args=(self._pipes,), exitpriority=10)
+        self._pipes += [WorkerPipe(shared, self._task(index)) for index in range(n_workers)]
 
     @property
     def pids(self) -> list[int]:
         """Process ids."""
-        return [link.pid for link in self._links]
+        return [pipe.pid for pipe in self._pipes]
 
     def end(self) -> None:
         """Ends all workers. May be called again."""
@@ -97,35 +103,35 @@ class Crew:
 
     def reset(self, seeds: Sequence[int | None], options: Sequence[dict[str, Any]]) -> None:
         """Starts an episode in each worker."""
-        for link, seed, its_options in zip(self._links, seeds, options, strict=True):
-            link.ask("reset", seed, its_options)
-        for index, link in enumerate(self._links):
+        for pipe, seed, its_options in zip(self._pipes, seeds, options, strict=True):
+            pipe.ask("reset", seed, its_options)
+        for index, pipe in enumerate(self._pipes):
             try:
-                self.reset_infos[index] = link.answer(self.is_over)
+                self.reset_infos[index] = pipe.answer(self.is_over)
             except WorkerGone as gone:
                 self._replace(index, str(gone))
 
     def ask(self, indices: Sequence[int], name: str, *arguments: Any) -> list[Any]:
-        """Lets workers do something; returns their answers.
+        """Sends a call to workers; returns their answers.
 
         Raises:
-            SimulationError: if one died of it.
-            Exception: what one raised.
+            SimulationError: if a worker died in it.
+            Exception: what the call raised in a worker.
         """
         for index in indices:
-            self._links[index].ask(name, *arguments)
+            self._pipes[index].ask(name, *arguments)
         answers: list[Any] = []
-        mistake: Exception | None = None
+        failure: Exception | None = None
         for index in indices:
             try:
-                answers.append(self._links[index].answer(self.is_over))
+                answers.append(self._pipes[index].answer(self.is_over))
             except WorkerGone as gone:
                 self._replace(index, str(gone))
-                mistake = SimulationError(f"Worker {index} died in {name}: {gone}")
+                failure = SimulationError(f"Worker {index} died in {name}: {gone}")
             except CallFailed as failed:
-                mistake = failed.error
-        if mistake:
-            raise mistake
+                failure = failed.error
+        if failure:
+            raise failure
         return answers
 
     def begin(self, order: Order) -> None:
@@ -133,79 +139,79 @@ class Crew:
         self._shared.actions[:, : order.n_rows] = order.actions.swapaxes(0, 1)
         self._shared.n_rows[:] = 0
         is_step = order.n_rows == 1 and order.actor is None
-        for link in self._links:
+        for pipe in self._pipes:
             if is_step:
-                link.step()
+                pipe.step()
             else:
-                link.ask("drive", 0, order.n_rows, order.actor)
+                pipe.ask("drive", 0, order.n_rows, order.actor)
 
     def finish(self, order: Order) -> Drive:
-        """Waits until all workers, or those in their place, have driven."""
+        """Waits until all workers, or their replacements, have driven."""
         infos: Infos = {}
-        # The last was told last, so few of the others still have to be waited for after it.
-        for index in range(len(self._links) - 1, -1, -1):
-            while not self._hear(index, order, infos):
+        # The last one began last: when it is done, most others are.
+        for index in range(len(self._pipes) - 1, -1, -1):
+            while not self._handle_message(index, order, infos):
                 pass
         shared = self._shared
-        observations = shared.split(_by_row(shared.observations, order.n_rows + 1))
-        shared.observations[:, 0] = shared.observations[:, order.n_rows]
         n_rows = order.n_rows
+        observation_rows = _by_row(shared.observations, n_rows + 1)
+        shared.observations[:, 0] = shared.observations[:, n_rows]
         return Drive(
-            observations,
+            observation_rows,
             _by_row(shared.actions, n_rows),
             _by_row(shared.rewards, n_rows),
             _by_row(shared.dones, n_rows),
             infos,
         )
 
-    def _hear(self, index: int, order: Order, infos: Infos) -> bool:
-        """Takes in the next message of a worker, or its death; returns whether it is done."""
+    def _handle_message(self, index: int, order: Order, infos: Infos) -> bool:
+        """Handles the next message of a worker, or its death; returns whether it is done."""
         try:
-            news: News | None = self._links[index].answer(self.is_over)
+            report: StepReport | None = self._pipes[index].answer(self.is_over)
         except WorkerGone as gone:
             row = min(int(self._shared.n_rows[index]), order.n_rows - 1)
-            infos[row, index] = self._bury(index, row, order, str(gone))
-            self._links[index].ask("drive", row + 1, order.n_rows, order.actor)
+            infos[row, index] = self._end_episode_of_dead(index, row, order, str(gone))
+            self._pipes[index].ask("drive", row + 1, order.n_rows, order.actor)
             return False
-        if news is None:
+        if report is None:
             return True
-        infos[news.row, index] = news.info
-        if news.failed is not None:
-            self._report(index, news.info["error"], news.failed)
-        if news.reset_info is not None:
-            self.reset_infos[index] = news.reset_info
+        infos[report.row, index] = report.info
+        if report.failed is not None:
+            self._report_death(index, report.info["error"], report.failed)
+        if report.reset_info is not None:
+            self.reset_infos[index] = report.reset_info
         return False
 
-    def _bury(self, index: int, row: int, order: Order, reason: str) -> dict[str, Any]:
-        """Replaces a worker that died in a row, ends its episode there, and returns the info of that."""
+    def _end_episode_of_dead(self, index: int, row: int, order: Order, reason: str) -> dict[str, Any]:
+        """Replaces a worker that died in a row, ends its episode there, and returns the info of that step."""
         shared = self._shared
-        seen = shared.split(shared.observations[index, row].copy())
+        seen = split_observation(shared.observations[index, row].copy())
         self._replace(index, reason, row + 1)
         shared.rewards[index, row], shared.dones[index, row], shared.n_rows[index] = 0.0, True, row + 1
         if order.actor is not None:
-            # Whether it has added the mean before it died isn't known.
+            # Whether it had added the mean before it died is unknown.
             shared.actions[index, row] = order.actions[row, index] + ActorPolicy(order.actor)(seen)
         return {"error": reason, "TimeLimit.truncated": True, "terminal_observation": seen}
 
     def _replace(self, index: int, reason: str, row: int = 0) -> None:
-        """Reports a dead worker and puts another in its place, which has begun an episode at a row."""
+        """Reports a dead worker and starts another, which begins an episode at a row."""
         shared = self._shared
         while True:
-            self._report(index, reason, shared.driven_episode(index))
+            self._report_death(index, reason, shared.driven_episode(index))
             shared.scenarios[index], shared.n_steps[index] = -1, 0
-            self._links[index].disconnect()
-            self._links[index] = WorkerLink(shared, self._task(index))
+            self._pipes[index].disconnect()
+            self._pipes[index] = WorkerPipe(shared, self._task(index))
             self.entropy = (self.entropy[0], self.entropy[1] + 1)
             seed = np.random.SeedSequence((self.entropy[0], index, self.entropy[1])).generate_state(1)[0]
-            self._links[index].ask("reset", int(seed), {}, row)
+            self._pipes[index].ask("reset", int(seed), {}, row)
             try:
-                self.reset_infos[index] = self._links[index].answer(self.is_over)
+                self.reset_infos[index] = self._pipes[index].answer(self.is_over)
             except WorkerGone as gone:
                 reason = str(gone)
             else:
                 return
 
-    def _report(self, index: int, reason: str, episode: DrivenEpisode) -> None:
+    def _report_death(self, index: int, reason: str, episode: DrivenEpisode) -> None:
         try:
             self._register.report(index, reason, episode)
         except SimulationError:

@@ -1,12 +1,12 @@
-"""A worker process of `ConvoyVecEnv`: one environment, driven for a step or many, that says why when it dies.
+"""A worker process of `ConvoyVecEnv`: one environment, driven for one step or many; it reports why it ends.
 
-It imports SUMO and nothing that learns. What passes in every step lies in shared memory; a byte says that it is there.
+It imports SUMO and nothing that learns. The data of every step is in shared memory; one byte in the pipe announces it.
 """
 
 import os
 import signal
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.envs.observation import Observation
+from roadsense.envs.observation import split_observation
 from roadsense.errors import RoadSenseError
 from roadsense.policies.actor import Actor
 from roadsense.policies.actor_policy import ActorPolicy
@@ -29,12 +29,12 @@ from roadsense.utils.generator_state import generator_from_words, generator_word
 from roadsense.utils.worker_processes import end_with_program
 
 STEP, CALL = b"s", b"c"
-"""To a worker: step, or do what the message that follows says."""
-DONE, TOLD, FAILED, DIED = b"d", b"t", b"f", b"x"
-"""From a worker: done, with nothing to answer; a message follows; a call failed, with its error; last words follow."""
+"""To a worker: drive one step, or do the call in the message that follows."""
+DONE, ANSWER, FAILED, DIED = b"d", b"t", b"f", b"x"
+"""From a worker: done, without an answer; an answer follows; the error of a call follows; a traceback follows."""
 
 _MISTAKES = (RoadSenseError, AttributeError, TypeError, ValueError)
-"""What a call may raise without the worker being broken."""
+"""Errors of a call after which the worker is still fine."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class WorkerTask:
     """What a worker is started with.
 
     Attributes:
-        index: its row of the shared arrays.
-        scenario_paths: of the scenarios to draw from.
+        index: its index in the shared arrays.
+        scenario_paths: `.sumocfg` files to draw from.
         config: settings of the environment.
         weights: probability of each scenario; None for uniform.
     """
@@ -54,21 +54,21 @@ class WorkerTask:
     weights: NDArray[np.float64] | None = None
 
 
-def serve(link: Connection, shared: SharedArrays, task: WorkerTask) -> None:
-    """Runs a worker until its link ends."""
-    # Ctrl-C and the end of a job are for the process that trains: it still needs its workers to end in order.
+def serve(pipe: Connection, shared: SharedArrays, task: WorkerTask) -> None:
+    """Runs a worker until its pipe is closed."""
+    # Ctrl-C and the end of a job are for the process that trains, which needs its workers for an orderly end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     end_with_program()
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError), _LastWords(link):
-        _Worker(link, shared, task).run()
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError), _SendTraceback(pipe):
+        _Worker(pipe, shared, task).run()
 
 
-class _LastWords:
-    """Sends the traceback of whatever ends the worker."""
+class _SendTraceback:
+    """Sends the traceback of an error that ends the worker."""
 
-    def __init__(self, link: Connection):
-        self._link = link
+    def __init__(self, pipe: Connection):
+        self._pipe = pipe
 
     def __enter__(self) -> None:
         pass
@@ -78,19 +78,19 @@ class _LastWords:
     ) -> bool:
         if kind is None or issubclass(kind, EOFError | BrokenPipeError | ConnectionResetError):
             return False
-        os.write(self._link.fileno(), DIED)
-        self._link.send("".join(traceback.format_exception(kind, error, trace)))
+        os.write(self._pipe.fileno(), DIED)
+        self._pipe.send("".join(traceback.format_exception(kind, error, trace)))
         return True
 
 
-class News(NamedTuple):
-    """What a worker tells of a row, beside the numbers of every row.
+class StepReport(NamedTuple):
+    """What a worker reports of a step beside the shared arrays.
 
     Attributes:
-        row: whose step had something to tell.
-        info: of that step.
-        reset_info: of the episode begun after it; None if the last one goes on.
-        failed: the episode that SUMO gave up; None if it did not.
+        row: row of the step.
+        info: info of the step.
+        reset_info: info of the reset after it; None if the episode continues.
+        failed: the episode in which SUMO failed; None if it did not.
     """
 
     row: int
@@ -100,29 +100,34 @@ class News(NamedTuple):
 
 
 class _Worker:
-    def __init__(self, link: Connection, shared: SharedArrays, task: WorkerTask):
-        self._link, self._fd, self._shared, self._index = link, link.fileno(), shared, task.index
+    def __init__(self, pipe: Connection, shared: SharedArrays, task: WorkerTask):
+        self._pipe, self._fd, self._shared, self._index = pipe, pipe.fileno(), shared, task.index
         self._weights = task.weights
         self._env = ConvoyEnv(task.scenario_paths, config=task.config)
-        # Of its own rows. Views that are made once save a microsecond each in every step.
+        # Views of this worker's part. To make one takes a microsecond, so they are made once.
         self._actions, self._rewards, self._dones, self._episode_actions = (
             array[task.index]
             for array in (shared.actions[:, :, 0], shared.rewards, shared.dones, shared.episode_actions)
         )
-        self._observations: list[Any] = [shared.split(row) for row in shared.observations[task.index]]
+        self._rows = list(shared.observations[task.index])
+        self._observations = [split_observation(row) for row in self._rows]
+        self._calls: dict[str, Callable[..., Any]] = {
+            call.__name__: call
+            for call in (self.reset, self.drive, self.set_weights, self.env_method, self.get_attr, self.set_attr)
+        }
 
     def run(self) -> None:
-        """Does what it is told until the link ends."""
+        """Answers orders until the pipe is closed."""
         while order := os.read(self._fd, 1):
             if order == STEP:
                 self._step(0)
                 os.write(self._fd, DONE)
             else:
-                self._answer(*self._link.recv())
+                self._answer(*self._pipe.recv())
         self._env.close()
 
     def drive(self, first: int, end: int, actor: Actor | None) -> None:
-        """Drives rows, by the actions in them or, with an actor, by its mean and what the row holds beside it."""
+        """Drives rows by their actions; with an actor, these are noise that is added to its mean."""
         policy = ActorPolicy(actor) if actor else None
         for row in range(first, end):
             if policy:
@@ -135,23 +140,22 @@ class _Worker:
         action = self._episode_actions[n_steps : n_steps + 1]
         action[0] = min(max(self._actions.item(row), 0.0), 1.0)
         shared.n_steps[index] = n_steps + 1
-        observation, reward, terminated, truncated, info = self._env.step(action)
+        next_row = self._rows[row + 1]
+        reward, terminated, truncated, info = self._env.step_into(next_row, action)
         done = terminated or truncated
         self._rewards[row], self._dones[row] = reward, done
         if done:
             failed = shared.driven_episode(index) if "error" in info else None
             info |= {"TimeLimit.truncated": truncated and not terminated, **self._name_scenario()}
-            info["terminal_observation"] = observation  # the environment makes new arrays for the next one
-            self._tell(News(row, info, self.reset(None, {}, row + 1), failed))
-        else:
-            self._put_observation(row + 1, observation)
-            if info:
-                self._tell(News(row, info | {"TimeLimit.truncated": False}))
-        # Last: a row that is counted is whole.
+            info["terminal_observation"] = split_observation(next_row.copy())  # the reset writes into the same row
+            self._send(StepReport(row, info, self.reset(None, {}, row + 1), failed))
+        elif info:
+            self._send(StepReport(row, info | {"TimeLimit.truncated": False}))
+        # Last: a row that is counted is complete.
         shared.n_rows[index] = row + 1
 
     def reset(self, seed: int | None, options: dict[str, Any], row: int = 0) -> dict[str, Any]:
-        """Starts an episode at a row, having noted down what repeats it; returns its info."""
+        """Starts an episode at a row and records what a replay of it needs; returns its info."""
         shared, env = self._shared, self._env
         if seed is not None:
             env.np_random = seeding.np_random(seed)[0]
@@ -162,14 +166,7 @@ class _Worker:
                 options = {**options, "scenario": env.scenario_paths[scenario]}
         shared.n_steps[self._index], shared.scenarios[self._index] = 0, scenario
         shared.states[self._index] = generator_words(env.np_random)
-        observation, info = env.reset(options=options)
-        self._put_observation(row, observation)
-        return info
-
-    def _put_observation(self, row: int, observation: Observation) -> None:
-        view, values = self._observations[row], dict(observation)
-        for key, place in view.items():
-            place[:] = values[key]
+        return env.reset_into(self._rows[row], options=options)
 
     def set_weights(self, weights: NDArray[np.float64] | None) -> None:
         """Changes the probability of each scenario at later resets."""
@@ -191,7 +188,7 @@ class _Worker:
         env, n_scenarios = self._env, len(self._env.scenario_paths)
         if self._weights is not None:
             return int(env.np_random.choice(n_scenarios, p=self._weights))
-        # The environment draws it itself, and will draw the same.
+        # The environment will draw the same from a generator in this state.
         return int(generator_from_words(generator_words(env.np_random)).integers(n_scenarios))
 
     def _name_scenario(self) -> dict[str, Any]:
@@ -201,18 +198,18 @@ class _Worker:
 
     def _answer(self, name: str, arguments: Sequence[Any]) -> None:
         try:
-            answer = getattr(self, name)(*arguments)
+            answer = self._calls[name](*arguments)
         except _MISTAKES as error:
-            if name in ("reset", "drive"):  # without an episode there is no going on
+            if name in ("reset", "drive"):  # without an episode the worker cannot continue
                 raise
             os.write(self._fd, FAILED)
-            self._link.send(error)
+            self._pipe.send(error)
         else:
             if answer is None:
                 os.write(self._fd, DONE)
             else:
-                self._tell(answer)
+                self._send(answer)
 
-    def _tell(self, answer: Any) -> None:
-        os.write(self._fd, TOLD)
-        self._link.send(answer)
+    def _send(self, answer: Any) -> None:
+        os.write(self._fd, ANSWER)
+        self._pipe.send(answer)

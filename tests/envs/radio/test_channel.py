@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roadsense.envs.observation import observe
 from roadsense.envs.radio.channel import V2vChannel
 from roadsense.envs.radio.presets import ESP_NOW, PRESETS, V2vPreset, get_preset, preset_to_json, randomise
 from roadsense.errors import InputError
-from tests.envs.radio import exchange, heard, heard_step
+from tests.envs.channel_arrays import exchange, heard, heard_step, observed
 
 STEP_S = 0.1
 ORIGIN = np.zeros(2)
@@ -202,7 +201,7 @@ def test_a_peer_that_leaves_is_remembered_for_two_seconds_and_then_forgotten():
     ages = {}
     for step in range(40):
         exchange(channel, step, present if step <= 8 else gone, ORIGIN)
-        seen = observe((0.0,) * 5, (0.0, 0.0), channel, step)
+        seen = observed((0.0,) * 5, (0.0, 0.0), channel, step)
         if step >= 8:
             ages[step - 8] = seen["peer_mask"][0]
     assert [ages[age] for age in (0, 4, 20)] == [1, 1, 1]
@@ -220,7 +219,7 @@ def test_the_age_of_a_message_is_the_time_since_it_was_sent():
     channel = V2vChannel(preset, 1, 20, STEP_S, np.random.default_rng(0))
     for step in range(10):
         exchange(channel, step, at_distance(20.0), ORIGIN)
-    seen = observe((0.0,) * 5, (0.0, 0.0), channel, 9)
+    seen = observed((0.0,) * 5, (0.0, 0.0), channel, 9)
     assert seen["peers"][0, 5] == pytest.approx(0.3)
 
 

@@ -8,11 +8,14 @@ import pytest
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.observation import FORWARD_M, LEFT_M
+from roadsense.envs.radio.equipped import EquippedTraffic
+from roadsense.envs.sumo.connection import SumoConnection
 from roadsense.errors import InputError
+from roadsense.scenarios.scenario import open_scenario
 
 HIGHWAY = Path(__file__).parents[3] / "scenarios" / "base" / "highway_fast" / "scenario.sumocfg"
 NO_BRAKING = np.zeros(1, np.float32)
-N_CONVOY_PEERS = 5
+N_CONVOY_PEERS = len(open_scenario(HIGHWAY).convoy_ids) - 1
 
 
 def heard(penetration, seed=0, n_steps=200, **config):
@@ -20,7 +23,6 @@ def heard(penetration, seed=0, n_steps=200, **config):
     settings = EnvConfig(n_steps=n_steps, v2v="ideal", v2v_randomised=False, penetration=penetration, **config)
     with ConvoyEnv([HIGHWAY], config=settings) as env:
         env.reset(seed=seed, options={"hazard": False})
-        assert len(env._convoy.states) == N_CONVOY_PEERS + 1
         seen = [env.step(NO_BRAKING)[0] for _ in range(n_steps)]
     return np.array([one["peer_mask"] for one in seen]), np.array([one["peers"] for one in seen])
 
@@ -41,10 +43,9 @@ def test_with_it_other_cars_fill_the_places_that_are_left():
 
 def test_half_the_penetration_is_about_half_the_cars():
     equipped = 0
-    with ConvoyEnv([HIGHWAY], config=EnvConfig(penetration=0.5)) as env:
-        for seed in range(5):
-            env.reset(seed=seed)
-            equipped += sum(env._others.is_equipped(f"car.{number}") for number in range(200))
+    for salt in range(5):
+        traffic = EquippedTraffic(SumoConnection(), (), 0.5, salt, 3)
+        equipped += sum(traffic.is_equipped(f"car.{number}") for number in range(200))
     assert abs(equipped - 500) < 4 * np.sqrt(1000 * 0.25)
 
 

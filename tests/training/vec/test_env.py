@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import SubprocVecEnv, VecMonitor
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.errors import InputError, SimulationError
-from roadsense.training.vec import pipe as vec_link
+from roadsense.training.vec import pipe
 from roadsense.training.vec.env import ConvoyVecEnv
 from tests.worker_faults import DivideByZero, ExitAfter
 
@@ -227,7 +227,7 @@ def test_a_worker_killed_is_replaced_and_reported(make_env):
 def test_a_worker_that_exits_is_replaced(make_env):
     env = make_env()
     env.reset()
-    env.set_attr("_judge", ExitAfter(4), indices=0)
+    env.set_attr("step_into", ExitAfter(4), indices=0)
     before = drive(env, 3)[-1][0]
     assert_buried(env, 0, env.step(no_braking(env)), before)
     assert "exit code 3" in env.deaths[0].reason
@@ -236,14 +236,14 @@ def test_a_worker_that_exits_is_replaced(make_env):
 def test_a_worker_that_fails_tells_its_traceback(make_env):
     env = make_env()
     before = env.reset()
-    env.set_attr("_judge", DivideByZero(), indices=1)
+    env.set_attr("step_into", DivideByZero(), indices=1)
     assert_buried(env, 1, env.step(no_braking(env)), before)
     assert "ZeroDivisionError" in env.deaths[0].reason
-    assert "convoy_env.py" in env.deaths[0].reason
+    assert "worker_faults.py" in env.deaths[0].reason
 
 
 def test_a_worker_that_is_stuck_is_killed_in_time(make_env, monkeypatch):
-    monkeypatch.setattr(vec_link, "ANSWER_LIMIT_S", 2.5)
+    monkeypatch.setattr(pipe, "ANSWER_LIMIT_S", 2.5)
     env = make_env()
     before = env.reset()
     stuck = pids(env)[0]

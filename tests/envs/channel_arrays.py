@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from roadsense.envs.observation import N_VALUES, observe, split_observation
+
 NEVER = -(10**6)
 
 
@@ -19,3 +21,10 @@ def heard(channel):
 def heard_step(channel):
     """(n_peers,) steps at which they were sent; `NEVER` where nothing was heard."""
     return np.array([message[0] if message else NEVER for message in channel.messages], int)
+
+
+def observed(ego, pedals_mps2, channel, step):
+    """The observation of an ego that hears this channel."""
+    row = np.full(N_VALUES, np.nan, np.float32)
+    observe(row, ego, pedals_mps2, channel, step)
+    return split_observation(row)

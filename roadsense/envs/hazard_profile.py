@@ -17,7 +17,7 @@ STOPPING_S = 10.0
 """What a convoy is given to come to a stop behind a standing vehicle."""
 
 
-class HazardCourse:
+class HazardProfile:
     """A hazard over one episode: waiting, braking, holding, over.
 
     Attributes:

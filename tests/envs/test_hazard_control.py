@@ -9,7 +9,7 @@ from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.driver_profile import PERFECT_DRIVER
 from roadsense.envs.hazard import Hazard
-from roadsense.envs.hazard_stage import CUT_IN_MIN_GAP_M, OBSTACLE_ID
+from roadsense.envs.hazard_control import CUT_IN_MIN_GAP_M, OBSTACLE_ID
 
 BASE_DIR = Path(__file__).parents[2] / "scenarios" / "base"
 HIGHWAY = BASE_DIR / "highway_fast" / "scenario.sumocfg"
@@ -57,7 +57,8 @@ def test_a_hazard_that_does_not_resolve_lasts_to_the_end(env):
 
 def test_a_standing_vehicle_stops_the_convoy_and_is_taken_away(env):
     def obstacle(env):
-        return env._connection.speed_mps(OBSTACLE_ID)
+        state = env.snapshot().states.get(OBSTACLE_ID)
+        return state and state[2]
 
     hazard = Hazard(0, 5.0, 6.0, hold_s=3.0, kind="stopped")
     infos, speeds, outcome = drive(env, hazard, seed=3, watch=obstacle, driver=PERFECT_DRIVER)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from roadsense.envs.hazard import Hazard
-from roadsense.envs.hazard_course import HazardCourse
+from roadsense.envs.hazard_profile import HazardProfile
 from roadsense.envs.sumo.connection import SPEED_MODE_HARD_BRAKING, SumoConnection
 from roadsense.envs.world import Leader, State
 
@@ -16,7 +16,7 @@ CUT_IN_MIN_GAP_M = 4.0
 """Whoever cuts in leaves this much to the ego, and no more than touches the car ahead."""
 
 
-class HazardStage:
+class HazardControl:
     """A hazard over one episode, carried out.
 
     Args:
@@ -28,13 +28,13 @@ class HazardStage:
     def __init__(self, connection: SumoConnection, convoy_ids: Sequence[str], hazard: Hazard | None):
         self._connection = connection
         self._convoy_ids = convoy_ids
-        self._course = HazardCourse(hazard, connection.step_length_s)
+        self._profile = HazardProfile(hazard, connection.step_length_s)
         self._causer = ""
 
     @property
     def active(self) -> bool:
         """Whether it is going on now."""
-        return self._course.active
+        return self._profile.active
 
     def advance(self, time_s: float, states: Sequence[State | None], leader: Leader) -> str:
         """Commands the car that causes the hazard; returns the hazard's kind in the step in which it begins, else "".
@@ -44,18 +44,18 @@ class HazardStage:
             states: of the convoy's cars, the ego first.
             leader: the ego's.
         """
-        course = self._course
-        if course.over:
+        profile = self._profile
+        if profile.over:
             return ""
-        if course.active:
+        if profile.active:
             self._drive_causer()
-        elif course.is_due(time_s, leader.gap_m) and self._begins(states, leader):
+        elif profile.is_due(time_s, leader.gap_m) and self._begins(states, leader):
             self._drive_causer()
-            return course.hazard.kind if course.hazard else ""
+            return profile.hazard.kind if profile.hazard else ""
         return ""
 
     def _begins(self, states: Sequence[State | None], leader: Leader) -> bool:
-        hazard = self._course.hazard
+        hazard = self._profile.hazard
         if hazard is None:
             return False
         if hazard.kind == "brake":
@@ -65,9 +65,9 @@ class HazardStage:
     def _begin_braking(self, hazard: Hazard, states: Sequence[State | None]) -> bool:
         state, self._causer = states[hazard.car + 1], self._convoy_ids[hazard.car + 1]
         if state is None:
-            self._course.over = True
+            self._profile.over = True
             return False
-        begins = self._course.begin(state[2])
+        begins = self._profile.begin(state[2])
         if begins:
             self._connection.set_speed_mode(self._causer, SPEED_MODE_HARD_BRAKING)
         return begins
@@ -75,22 +75,22 @@ class HazardStage:
     def _begin_standing(self, hazard: Hazard, states: Sequence[State | None]) -> bool:
         first, state = self._convoy_ids[-1], states[-1]
         if state is None:
-            self._course.over = True
+            self._profile.over = True
             return False
         speed_mps = state[2]
         ahead_m = speed_mps**2 / (2 * hazard.deceleration_mps2) + OBSTACLE_REACTION_S * speed_mps
         free_m = self._connection.find_leader(first).gap_m
-        if free_m < ahead_m + 2 * CAR_LENGTH_M or not self._course.begin(speed_mps):
+        if free_m < ahead_m + 2 * CAR_LENGTH_M or not self._profile.begin(speed_mps):
             return False
         self._causer = OBSTACLE_ID
-        self._course.started = self._connection.add_standing(OBSTACLE_ID, first, ahead_m + CAR_LENGTH_M)
-        return self._course.started
+        self._profile.started = self._connection.add_standing(OBSTACLE_ID, first, ahead_m + CAR_LENGTH_M)
+        return self._profile.started
 
     def _begin_cutting_in(self, leader: Leader) -> bool:
         ego = self._convoy_ids[0]
         for car, ahead_m in self._connection.find_cars_beside(ego):
             fits = CUT_IN_MIN_GAP_M < ahead_m < leader.gap_m - CAR_LENGTH_M - 1.0
-            if fits and car not in self._convoy_ids and self._course.begin(self._connection.speed_mps(car) or 0.0):
+            if fits and car not in self._convoy_ids and self._profile.begin(self._connection.speed_mps(car) or 0.0):
                 self._causer = car
                 self._connection.force_into_lane_of(car, ego)
                 self._connection.set_speed_mode(car, SPEED_MODE_HARD_BRAKING)
@@ -99,7 +99,7 @@ class HazardStage:
 
     def _drive_causer(self) -> None:
         speed_mps = self._connection.speed_mps(self._causer)
-        command_mps = self._course.advance(speed_mps)
+        command_mps = self._profile.advance(speed_mps)
         if command_mps is not None:
             self._connection.command_speed(self._causer, command_mps)
         elif self._causer == OBSTACLE_ID:

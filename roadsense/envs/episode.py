@@ -1,0 +1,160 @@
+"""One episode, step by step: from what the assist asks for to the reward and the next observation."""
+
+from typing import Any
+
+from roadsense.envs import metrics
+from roadsense.envs.config import EnvConfig
+from roadsense.envs.convoy import start_convoy
+from roadsense.envs.draw import EpisodeDraw
+from roadsense.envs.observation import MAX_PEERS, Row, observe
+from roadsense.envs.outcome import EpisodeNotes, EpisodeRecord, Outcome, work_out
+from roadsense.envs.radio.equipped import EquippedTraffic
+from roadsense.envs.reward import TERMS, RewardTerms, Situation, reward_terms, weigh
+from roadsense.envs.step_info import Snapshot, describe_step, take_snapshot
+from roadsense.envs.sumo.connection import SumoConnection
+from roadsense.envs.world import NO_FOLLOWER, State
+from roadsense.errors import SimulationError
+from roadsense.scenarios.scenario import EGO_ID, Scenario
+
+
+class Episode:
+    """An episode that runs in SUMO, or ran until the simulation was last reloaded.
+
+    Attributes:
+        step: steps driven so far.
+        terminated: whether the ego has collided.
+        truncated: whether the episode ended otherwise: after `n_steps`, at the end of the ego's route, or by an error.
+        error: why SUMO failed; empty if it did not.
+        sumo_seed: seed the simulation was loaded with.
+
+    Args:
+        connection: to SUMO; the scenario is loaded here.
+        scenario: what is driven.
+        draw: everything random of the episode.
+        config: settings of the environment.
+        row: (`N_VALUES`,) float32 array; the first observation is written into it.
+
+    Raises:
+        SimulationError: if SUMO refuses the scenario or the convoy finds no room.
+    """
+
+    def __init__(
+        self,
+        connection: SumoConnection,
+        scenario: Scenario,
+        draw: EpisodeDraw,
+        config: EnvConfig,
+        row: Row,
+    ):
+        self._convoy, ego = start_convoy(connection, scenario, draw, config.sumo_checks)
+        self._connection, self._channel, self._config = connection, draw.channel, config
+        self._n_steps, self._step_length_s = config.n_steps, config.step_length_s
+        self._weights = RewardTerms(*(getattr(config.weights, name) for name in TERMS))
+        convoy_ids = scenario.convoy_ids
+        self._senders = convoy_ids[1 : MAX_PEERS + 1]
+        n_places = len(draw.channel.messages) - len(convoy_ids) + 1
+        others = EquippedTraffic(connection, convoy_ids, config.penetration, draw.salt, max(n_places, 0))
+        self._others = others if n_places > 0 else None
+        self._notes = EpisodeNotes(scenario.name, config.step_length_s, config.watch_behind)
+        self._record = EpisodeRecord()
+        self.step = 0
+        self.terminated = self.truncated = False
+        self.error = ""
+        self.sumo_seed = self._convoy.sumo_seed
+        self._situation: Situation | None = None
+        self._terms: RewardTerms | None = None
+        self._row = row
+        self._observe(ego, row)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the episode has ended."""
+        return self.terminated or self.truncated
+
+    def advance(self, assist_mps2: float, row: Row) -> float:
+        """Drives one step; returns its reward, 0 if SUMO failed or the ego left the road in it.
+
+        Args:
+            assist_mps2: deceleration the assist asks for, from 0.
+            row: (`N_VALUES`,) float32 array; the observation after the step is written into it, or the last one if
+                there is no other.
+        """
+        self._situation = self._terms = None
+        try:
+            is_on_road = self._drive(assist_mps2, row)
+        except SimulationError as error:
+            self.error = str(error)
+            is_on_road = False
+        if not is_on_road:
+            row[:] = self._row
+            self.truncated = True
+            return 0.0
+        self._row = row
+        self.terminated, self.truncated = self._convoy.collided, self.step >= self._n_steps
+        return self._judge()
+
+    def describe_step(self) -> dict[str, Any]:
+        """Returns the figures of the last step as `ConvoyEnv`'s info gives them; empty if it has none."""
+        if self._situation is None or self._terms is None:
+            return {}
+        return describe_step(self._convoy, self._situation, self._terms)
+
+    def take_snapshot(self) -> Snapshot:
+        """Returns the whole road and this step's messages."""
+        others = self._others.places if self._others else []
+        return take_snapshot(self._connection, self._channel, [*self._senders, *others], self.step)
+
+    def work_out(self) -> Outcome:
+        """Returns the outcome of the steps so far."""
+        notes = self._notes
+        notes.messages_heard, notes.messages_lost = self._channel.count_messages(self.step + 1)
+        return work_out(notes, self._record.columns())
+
+    def _drive(self, assist_mps2: float, row: Row) -> bool:
+        """Drives one step and observes; returns whether the ego is still on the road."""
+        convoy, time_s = self._convoy, self.step * self._step_length_s
+        convoy.drive(assist_mps2)
+        kind = convoy.advance_hazard(time_s)
+        if kind:
+            self._notes.hazard_kind, self._notes.hazard_onset_s = kind, time_s
+        self._connection.step()
+        ego = convoy.sense()
+        if ego is None:
+            return False
+        self.step += 1
+        self._observe(ego, row)
+        return True
+
+    def _observe(self, ego: State, row: Row) -> None:
+        convoy, channel, step = self._convoy, self._channel, self.step
+        senders = convoy.states[1 : MAX_PEERS + 1]
+        if self._others is not None:
+            senders = senders + self._others.read_states(ego, channel)
+        channel.exchange(step, senders, ego[:2])
+        observe(row, ego, (convoy.driver_mps2, convoy.assist_mps2), channel, step)
+
+    def _judge(self) -> float:
+        """Records the step; returns its reward."""
+        convoy, notes = self._convoy, self._notes
+        gap_m, leader_mps, leader_mps2 = convoy.leader
+        speed_mps = convoy.speed_mps
+        situation = Situation(
+            collision=convoy.collided,
+            required_mps2=metrics.required_deceleration_mps2(gap_m, speed_mps, (leader_mps, leader_mps2)),
+            assist_mps2=convoy.assist_mps2,
+            hazard_active=convoy.hazard.active,
+            jerk_mps3=convoy.jerk_mps3,
+            gap_m=gap_m,
+            speed_mps=speed_mps,
+            acceleration_mps2=convoy.acceleration_mps2,
+            silence_s=self._channel.silence_s(0, self.step),
+            leader_speed_mps=leader_mps,
+        )
+        terms = reward_terms(situation)
+        reward = weigh(terms, self._weights)
+        notes.reward += reward
+        notes.sumo_interventions = convoy.sumo_interventions
+        follower = self._connection.find_follower(EGO_ID) if self._config.watch_behind else NO_FOLLOWER
+        self._record.add(situation, terms, follower)
+        self._situation, self._terms = situation, terms
+        return reward
