@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadsense.errors import ExportError
-from roadsense.exporting.c_source import POLICY_SOURCE, fill_template
+from roadsense.exporting.c_source import POLICY_SOURCE, SOURCES
 from roadsense.utils.scratch import scratch_folder
 
 TIMEOUT_S = 60.0
@@ -103,12 +103,12 @@ def measure_chip(chip: Chip, folder: Path) -> ChipFigures:
         ExportError: if it does not compile, fails its self-test or acts on NaN there.
     """
     with scratch_folder(".chip.") as scratch:
-        program = _build(chip, folder, scratch / "chip_test.c", "--crt0=hosted", "--oslib=semihost")
+        program = _build(chip, folder, "chip_test", scratch, "--crt0=hosted", "--oslib=semihost")
         said = _run([*chip.emulator, *EMULATOR_FLAGS, "-kernel", str(program)])
         found = {name: int(number) for name, number in (line.split() for line in said.splitlines())}
         if found.pop("n_failures") or found.pop("n_broken_accepted"):
             raise ExportError(f"The plain C policy fails its self-test on an emulated {chip.name}: {said}")
-        sizes = _read_sizes(chip, _build(chip, folder, scratch / "minimal.c"))
+        sizes = _read_sizes(chip, _build(chip, folder, "minimal", scratch))
     return ChipFigures(
         **found, flash_bytes=sizes[".init"] + sizes[".text"] + sizes[".data"], ram_bytes=sizes[".data"] + sizes[".bss"]
     )
@@ -119,8 +119,7 @@ def _has_compiler(chip: Chip) -> bool:
     return compiler is not None and _run([compiler, f"-print-file-name={SPECS}"]).strip() != SPECS
 
 
-def _build(chip: Chip, folder: Path, main: Path, *options: str) -> Path:
-    main.write_text(fill_template(main.name))
+def _build(chip: Chip, folder: Path, name: str, scratch: Path, *options: str) -> Path:
     memory = {
         "__flash": chip.flash_address,
         "__flash_size": FLASH_BYTES,
@@ -129,8 +128,8 @@ def _build(chip: Chip, folder: Path, main: Path, *options: str) -> Path:
         "__stack_size": 0x8000,
     }
     symbols = [f"-Wl,--defsym={name}={value:#x}" for name, value in memory.items()]
-    sources = [str(main), str(folder / POLICY_SOURCE)]
-    program = main.with_suffix(".elf")
+    sources = [str(SOURCES / f"{name}.c"), str(folder / POLICY_SOURCE)]
+    program = scratch / f"{name}.elf"
     command = [f"{chip.prefix}gcc", *chip.flags, *FLAGS, *options, *symbols, f"-I{folder}", *sources, "-o"]
     _run([*command, str(program), "-lm"])
     return program

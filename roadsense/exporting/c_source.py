@@ -1,6 +1,8 @@
 """The policy as plain C99: the network's weights and loops, and the observation's scales. No runtime, no allocation."""
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -8,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs.assist import DEAD_ZONE, FULL_BRAKING_MPS2
+from roadsense.envs.config import EnvConfig
 from roadsense.envs.observation import (
     BOUND,
     EGO_FIELDS,
@@ -25,18 +28,22 @@ from roadsense.policies.actor import Actor
 
 OBSERVATION_HEADER, GOLDEN_HEADER = "observation.h", "golden.h"
 POLICY_HEADER, POLICY_SOURCE = "policy.h", "policy.c"
+SKELETON = "platformio"
+SOURCES = Path(__file__).with_name("c")
+"""Folder of the C sources that are written out, or filled in if they end in `.j2`."""
 C = "c"
 """The plain C policy's name among the variants."""
 
 
 def write_observation_header() -> str:
     """Returns the header, for C and C++, with the observation's shape and scales and what an action means."""
-    return fill_template(
+    return _fill(
         f"{OBSERVATION_HEADER}.j2",
         version=OBSERVATION_VERSION,
         ego_fields=EGO_FIELDS,
         peer_fields=PEER_FIELDS,
         n_peers=MAX_PEERS,
+        step_ms=round(1000 * EnvConfig().step_length_s),
         bound=BOUND,
         ego_scale=EGO_SCALE,
         peer_scale=PEER_SCALE,
@@ -60,7 +67,7 @@ def write_c_policy(actor: Actor, model_sha256: str) -> dict[str, str]:
         raise InputError(f"Expected an action of one number, got one of {actor.low.size}.")
     low, high = actor.low.item(), actor.high.item()
     networks = {"peer": actor.peer_layers, "policy": actor.policy_layers}
-    source = fill_template(
+    source = _fill(
         f"{POLICY_SOURCE}.j2",
         model_sha256=model_sha256,
         networks={name: layers for name, layers in networks.items() if layers},
@@ -75,7 +82,7 @@ def write_c_policy(actor: Actor, model_sha256: str) -> dict[str, str]:
         half_range=np.float32((high - low) / 2),
         middle=np.float32((high + low) / 2),
     )
-    return {POLICY_HEADER: fill_template(POLICY_HEADER), POLICY_SOURCE: source}
+    return {POLICY_HEADER: (SOURCES / POLICY_HEADER).read_text(), POLICY_SOURCE: source}
 
 
 def write_golden_header(
@@ -89,19 +96,17 @@ def write_golden_header(
         tolerances: largest differences that pass, by variant.
     """
     literals = [np.vectorize(write_float, otypes=[object])(values).tolist() for values in observations.values()]
-    return fill_template(
-        f"{GOLDEN_HEADER}.j2", rows=list(zip(*literals, strict=True)), actions=actions, tolerances=tolerances
-    )
+    return _fill(f"{GOLDEN_HEADER}.j2", rows=list(zip(*literals, strict=True)), actions=actions, tolerances=tolerances)
 
 
-def fill_template(name: str, **values: Any) -> str:
-    """Returns a file of the folder `c`, with values in it if it is a template.
+def write_skeleton(folder: Path) -> None:
+    """Copies the firmware around the policy, a PlatformIO project, into a folder `platformio` of the policy's."""
+    shutil.copytree(SOURCES / SKELETON, folder / SKELETON)
 
-    Raises:
-        jinja2.UndefinedError: if a value is missing.
-    """
+
+def _fill(name: str, **values: Any) -> str:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("roadsense.exporting", "c"),
+        loader=jinja2.FileSystemLoader(SOURCES),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,

@@ -10,7 +10,7 @@ import pytest
 from roadsense.envs.observation import BOUND, Observation
 from roadsense.errors import ExportError
 from roadsense.exporting.c_host import CPolicy, find_compiler
-from roadsense.exporting.c_source import OBSERVATION_HEADER, write_c_policy, write_observation_header
+from roadsense.exporting.c_source import OBSERVATION_HEADER, write_c_policy, write_observation_header, write_skeleton
 from roadsense.policies.actor import read_actor
 from roadsense.policies.models import as_model_input
 from tests.exporting.models import MODELS, draw
@@ -110,8 +110,12 @@ def test_random_bits_find_no_fault_of_memory_or_arithmetic(tmp_path):
 @pytest.mark.skipif(shutil.which("cppcheck") is None, reason="no cppcheck on this machine")
 def test_cppcheck_finds_nothing(tmp_path):
     folder = write_sources(tmp_path, MODELS["sac_deep_sets"]())
+    write_skeleton(folder)
     checks = ["--enable=warning,style,performance,portability", "--inconclusive", "--error-exitcode=1", "--quiet"]
-    done = subprocess.run(["cppcheck", "--std=c99", *checks, folder], capture_output=True, text=True, check=False)
+    sources = [folder / "policy.c", *(folder / "platformio" / "src" / name for name in ("firmware.c", "peers.c"))]
+    done = subprocess.run(
+        ["cppcheck", "--std=c99", *checks, f"-I{folder}", *sources], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

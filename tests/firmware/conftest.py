@@ -1,0 +1,33 @@
+"""The skeleton around a policy that spreads its actions, built for this machine."""
+
+import pytest
+
+from roadsense.exporting.c_source import C, write_golden_header, write_skeleton
+from roadsense.policies.actor import read_actor
+from roadsense.policies.models import as_model_input
+from roadsense.policies.numpy_actor import NumpyActor
+from tests.exporting.models import MODELS, draw
+from tests.exporting.test_c_policy import write_sources
+from tests.firmware.host import COMPILER, build_firmware
+
+
+@pytest.fixture(scope="session")
+def policy():
+    return NumpyActor(read_actor(MODELS["ppo_sees_ego"]()))
+
+
+@pytest.fixture(scope="session")
+def export_folder(tmp_path_factory):
+    model, observations = MODELS["ppo_sees_ego"](), draw(20)
+    folder = write_sources(tmp_path_factory.mktemp("firmware"), model)
+    actions, _ = model.predict(as_model_input(model, observations), deterministic=True)
+    (folder / "golden.h").write_text(write_golden_header(observations, {C: actions}, {C: 1e-5}))
+    write_skeleton(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def firmware(export_folder, tmp_path_factory):
+    if COMPILER is None:
+        pytest.skip("no C compiler on this machine")
+    return build_firmware(export_folder, tmp_path_factory.mktemp("program") / "program")
