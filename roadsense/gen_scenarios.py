@@ -3,15 +3,12 @@
 import sys
 
 from roadsense.augment.config import GenConfig
-from roadsense.augment.generate import generate_dataset, prove_shard
+from roadsense.augment.generate import generate_dataset
 from roadsense.utils.command import run_with_options
 
 
 def generate_and_print(config: GenConfig) -> None:
     """Varies base scenarios, keeps the draws that pass the gate as a dataset, and prints where it is."""
-    if config.n_shards > 1:
-        sys.stdout.write(f"{prove_shard(config)}: shard {config.shard} of {config.n_shards}\n")
-        return
     dataset = generate_dataset(config)
     sys.stdout.write(f"{dataset.folder}: {len(dataset.scenarios)} scenarios, digest {dataset.digest}\n")
     if dataset.min_train_distance is not None:

@@ -13,8 +13,7 @@ WIDE_FACTOR = 1.5
 """How much wider than the others' the ranges of the split eval_wide are."""
 
 _LEAST = {"seed": 0, "n_train": 1, "n_eval": 1, "n_eval_wide": 0, "workers": 0, "max_refusals_per_base": 0}
-_LEAST |= {"n_shards": 1, "shard": 0}
-_NO_SETTINGS = ("base_dir", "output_dir", "workers", "ranges_file", "n_shards", "shard", "shards")
+_NO_SETTINGS = ("base_dir", "output_dir", "workers", "ranges_file")
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,6 @@ class GenConfig:
     varied, each counted once, ranges scaled to 1."""
     ranges_file: Path | None = None
     """TOML file with ranges by the names of the options below; an option given here wins over it."""
-    n_shards: int = 1
-    """Machines that prove a share of the draws each. With more than one, `output_dir` becomes such a share."""
-    shard: int = 0
-    """Which of them this is, from 0."""
-    shards: tuple[Path, ...] = ()
-    """Folders of all shares, to make the dataset of; the other settings are those they were made with."""
     ranges: tyro.conf.OmitArgPrefixes[VariationRanges] = field(default_factory=VariationRanges)
     """What is varied, and how far."""
 
@@ -71,11 +64,6 @@ class GenConfig:
             raise InputError(
                 f"min_split_distance: expected 0 to 0.4 (random draws are about 0.4 apart), "
                 f"got {self.min_split_distance}."
-            )
-        if self.shard >= self.n_shards or (self.shards and self.n_shards > 1):
-            raise InputError(
-                f"shard: expected a number below n_shards, and no shards to put together, got {self.shard} of "
-                f"{self.n_shards} and {len(self.shards)} shards."
             )
         object.__setattr__(self, "convoy", tuple(self.convoy))
         if bool(self.ego) != bool(self.convoy):

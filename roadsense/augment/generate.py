@@ -6,22 +6,23 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from roadsense.augment.bases.base import Base, read_bases
 from roadsense.augment.bases.convoy_naming import ConvoyNaming
 from roadsense.augment.bases.offers import add_offers
 from roadsense.augment.config import GenConfig
 from roadsense.augment.validation.proving import fill_dataset
-from roadsense.augment.validation.shards import OUTCOMES, SCENARIOS, Shard, hash_scenario, take_shards, write_shard
-from roadsense.augment.validation.working_folder import clear_strays, hold_working_folder, release
+from roadsense.augment.validation.working_folder import (
+    OUTCOMES,
+    SCENARIOS,
+    clear_strays,
+    hold_working_folder,
+    release,
+)
 from roadsense.errors import DatasetError, GateError, InputError
 from roadsense.scenarios.dataset import SCHEMA_VERSION, Dataset, compute_digest, current_versions, write_manifest
-from roadsense.scenarios.records import ScenarioRecord
 from roadsense.utils.files import refuse_existing
-
-if TYPE_CHECKING:
-    from roadsense.episodes.difficulty import Difficulty
 
 
 def generate_dataset(config: GenConfig) -> Dataset:
@@ -50,26 +51,6 @@ def generate_dataset(config: GenConfig) -> Dataset:
         folder.rename(output_dir)
         release(working)
     return Dataset.open(output_dir)
-
-
-def prove_shard(config: GenConfig) -> Path:
-    """Proves one machine's share of the draws and returns its folder, `output_dir`; `generate_dataset` takes them all.
-
-    Raises:
-        DatasetError: if `output_dir` is already something, or being made by another run.
-        InputError: see `generate_dataset`, as for the other errors.
-    """
-    output_dir = Path(config.output_dir)
-    refuse_existing(output_dir, "the dataset", DatasetError)
-    bases = _read_bases(config)
-    key = _key(config, {base.name: base.hash_files() for base in bases})
-    with hold_working_folder(output_dir, key) as working:
-        _make_folders(working)
-        records, _ = fill_dataset(working, bases, config)
-        difficulty = _measure(working / SCENARIOS, records, config, known={})
-        write_shard(working, Shard(key, config.shard, config.n_shards, difficulty))
-        working.rename(output_dir)
-    return output_dir
 
 
 def _make_folders(working: Path) -> None:
@@ -102,13 +83,13 @@ def _make_dataset(
     working: Path, bases: Sequence[Base], hashes: Mapping[str, Mapping[str, str]], config: GenConfig
 ) -> Path:
     from roadsense.augment.card.dataset_card import write_card
+    from roadsense.episodes.difficulty import measure_difficulty
 
     folder = working / SCENARIOS
     _make_folders(working)
-    known = take_shards(working, config.shards, working.name)
     records, refusals = fill_dataset(working, bases, config)
-    difficulty = _measure(folder, records, config, known)
-    records = [replace(record, difficulty=difficulty[hash_scenario(record)]) for record in records]
+    difficulties = measure_difficulty([folder / record.config for record in records], config.workers)
+    records = [replace(record, difficulty=found) for record, found in zip(records, difficulties, strict=True)]
     dataset = Dataset(
         folder=folder,
         digest=compute_digest(config.settings, records),
@@ -123,15 +104,3 @@ def _make_dataset(
     write_manifest(dataset)
     write_card(folder)
     return folder
-
-
-def _measure(
-    folder: Path, records: Sequence[ScenarioRecord], config: GenConfig, known: Mapping[str, "Difficulty"]
-) -> dict[str, "Difficulty"]:
-    """Returns how hard the scenarios are, by `hash_scenario`; what is known is not driven again."""
-    from roadsense.episodes.difficulty import measure_difficulty
-
-    missing = {hash_scenario(record): folder / record.config for record in records}
-    missing = {key: path for key, path in missing.items() if key not in known}
-    rows = measure_difficulty(list(missing.values()), config.workers) if missing else []
-    return {**known, **dict(zip(missing, rows, strict=True))}

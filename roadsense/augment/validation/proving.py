@@ -12,7 +12,6 @@ import numpy as np
 from roadsense.augment.bases.base import Base
 from roadsense.augment.config import GenConfig
 from roadsense.augment.validation.filling import Filler, FillRules, train_places
-from roadsense.augment.validation.shards import own_slots
 from roadsense.augment.validation.slots import Slot, deal_slots
 from roadsense.scenarios.records import SPLITS, ScenarioRecord
 from roadsense.utils.progress import progress_bar
@@ -21,7 +20,7 @@ from roadsense.utils.progress import progress_bar
 def fill_dataset(
     working: Path, bases: Sequence[Base], config: GenConfig
 ) -> tuple[list[ScenarioRecord], list[dict[str, Any]]]:
-    """Proves a scenario for every slot that is this machine's; returns their records and the draws that were refused.
+    """Proves a scenario for every slot; returns their records and the draws that were refused.
 
     Args:
         working: the working folder.
@@ -31,16 +30,13 @@ def fill_dataset(
     Raises:
         GateError: if too many draws of one base are refused.
     """
-    dealt = _deal(bases, config)
-    slots = {split: own_slots(each, config.shard, config.n_shards) for split, each in dealt.items()}
+    slots = _deal(bases, config)
     rules = FillRules(config.ranges, config.min_split_distance, config.max_refusals_per_base)
     n_all = sum(map(len, slots.values()))
     with _workers(config.workers or os.cpu_count()) as pool, progress_bar(n_all, "proving", "scenario") as bar:
         filler = Filler(working, rules, pool, bar)
         records = filler.fill(slots["train"], trained={})
-        # Of other shards' train draws, the few that are drawn again are not known here: who puts the shards together
-        # holds every held-out draw apart once more, and proves what that changes.
-        trained = train_places(dealt["train"], config.ranges)
+        trained = train_places(slots["train"], config.ranges)
         for split in SPLITS[1:]:
             records += filler.fill(slots[split], trained)
     return records, filler.refusals

@@ -18,6 +18,8 @@ LOCK_PATIENCE_S = 1.0
 """A run that was killed keeps its lock until the program it was just starting has started."""
 
 LOCK_NAME = "lock"
+OUTCOMES, SCENARIOS = "outcomes", "dataset"
+"""Folders in the working folder: what came of each draw, and the scenarios that were accepted."""
 
 
 @contextmanager
