@@ -124,8 +124,6 @@ COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "rehearse": (rehearse, "run a job short, without AWS, with an interruption"),
     "image": (image, "build the image jobs run in; --push sends it to ECR"),
     "doctor": (doctor, "say what is missing for jobs on AWS"),
-    "generate": (partial(_run_part, "generate"), "prove a large dataset on several machines of SageMaker"),
-    "register": (partial(_run_part, "register"), "put a policy into SageMaker's model registry, with its lineage"),
     "sweep": (partial(_run_part, "sweep"), "run variants and seeds of a training as jobs, and tabulate them"),
     "tune": (partial(_run_part, "tune_command"), "search settings by many trainings on SageMaker"),
 }
@@ -186,8 +184,6 @@ def _fetch(config: FetchConfig) -> None:
     fetched = open_target(record.target, record.region).fetch(record.job_id, folder)
     _tell("Every file is as the job left it.")
     sys.stdout.write(f"{fetched}\n")
-    if config.publish:
-        _publish(PublishConfig(fetched, config.publish, config.region))
 
 
 def _publish(config: PublishConfig) -> None:

@@ -96,12 +96,10 @@ class FetchConfig(JobConfig):
     """Settings of `roadsense job fetch`.
 
     Attributes:
-        folder: new folder for the results; by default `runs/<name>`. Of a generation, that is the dataset.
-        publish: `s3://bucket/prefix` the dataset of a generation is sent to, too, as by `roadsense job publish`.
+        folder: new folder for the results; by default `runs/<name>`.
     """
 
     folder: Path | None = None
-    publish: str | None = None
 
 
 @dataclass(frozen=True)

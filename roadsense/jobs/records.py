@@ -1,7 +1,7 @@
 """What this working folder remembers of the jobs it submitted: enough to find each of them again by its name."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from roadsense.utils.files import write_atomically
 
 RECORDS_DIR = Path("runs") / "jobs"
 RECORD_NAME = "job.json"
-NOTEBOOK, GENERATION = "notebook", "generation"
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,6 @@ class JobRecord:
         target: where it runs.
         region: of AWS it was submitted to; None for the configured one.
         output: folder or S3 URL of its results.
-        kind: `notebook`, or `generation` of a dataset.
     """
 
     name: str
@@ -32,12 +30,11 @@ class JobRecord:
     target: str
     region: str | None = None
     output: str = ""
-    kind: str = NOTEBOOK
 
 
-def write_record(spec: JobSpec, job_id: str, kind: str = NOTEBOOK) -> Path:
+def write_record(spec: JobSpec, job_id: str) -> Path:
     """Remembers a job that was just submitted; returns the file."""
-    record = JobRecord(spec.name or "", job_id, spec.target, spec.region, spec.output, kind)
+    record = JobRecord(spec.name or "", job_id, spec.target, spec.region, spec.output)
     path = RECORDS_DIR / record.name / RECORD_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps({**asdict(record), "spec": asdict(spec)}, indent=2) + "\n")
@@ -79,17 +76,14 @@ def read_submitted_spec(record: JobRecord) -> JobSpec:
     """Returns the spec a job was submitted with.
 
     Raises:
-        InputError: if it was not submitted from here, or runs no notebook.
+        InputError: if it was not submitted from here.
     """
     path = RECORDS_DIR / record.name / RECORD_NAME
     if not path.is_file():
         raise InputError(f"Expected a job that was submitted from here, but {record.name} is not remembered.")
-    if record.kind != NOTEBOOK:
-        raise InputError(f"Expected a job that runs a notebook, but {record.name} is the {record.kind} of a dataset.")
     return spec_from_values(json.loads(path.read_text())["spec"], str(path))
 
 
 def _read(path: Path) -> JobRecord:
     values: dict[str, Any] = json.loads(path.read_text())
-    values.pop("spec", None)
-    return JobRecord(**values)
+    return JobRecord(**{each.name: values[each.name] for each in fields(JobRecord) if each.name in values})

@@ -1,4 +1,4 @@
-"""Jobs on SageMaker: training jobs, tuning jobs with their trials, and Processing jobs, each known by its name."""
+"""Jobs on SageMaker: training jobs, and tuning jobs with their trials, each known by its name."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -10,8 +10,7 @@ from roadsense.cloud.session import CloudError, find_owner, find_region, make_cl
 from roadsense.cloud.storage import publish_dataset
 from roadsense.errors import InputError
 from roadsense.jobs.cost import list_price
-from roadsense.jobs.processing import STATES, describe_processing, is_processing, list_processing
-from roadsense.jobs.sagemaker_logs import GROUP, PROCESSING_GROUP, read_lines
+from roadsense.jobs.sagemaker_logs import read_lines
 from roadsense.jobs.sagemaker_plan import SageMakerPlan, plan_training, plan_tuning
 from roadsense.jobs.sagemaker_results import fetch_results
 from roadsense.jobs.sagemaker_send import send
@@ -25,6 +24,13 @@ NOT_STARTED = "9999"
 WAITING_PHASES = ("Starting", "Pending", "LaunchingMLInstances", "PreparingTrainingStack")
 MISSING_CODES, MISSING_WORDS = ("ResourceNotFound", "ValidationException"), ("not found", "could not find")
 """How SageMaker says that there is no such job: by its text alone, behind a code of many meanings."""
+STATES = {
+    "InProgress": JobState.RUNNING,
+    "Stopping": JobState.RUNNING,
+    "Completed": JobState.DONE,
+    "Failed": JobState.FAILED,
+    "Stopped": JobState.STOPPED,
+}
 
 
 class SageMakerTarget:
@@ -56,42 +62,30 @@ class SageMakerTarget:
 
     def status(self, job_id: str) -> JobStatus:
         """Returns what a job is doing, with SageMaker's own word for the phase, and what it has cost."""
-        job, region = self.describe(job_id), find_region(self._region)
-        return describe_processing(job, region) if is_processing(job) else describe_job(job, region)
+        return describe_job(self.describe(job_id), find_region(self._region))
 
     def logs(self, job_id: str, follow: bool, after_look: Callable[[], object] | None = None) -> Iterator[str]:
         """Yields the lines a job printed; with `follow`, those to come until it is over. They come seconds late."""
-        group = PROCESSING_GROUP if is_processing(self.describe(job_id)) else GROUP
+        self.describe(job_id)
         is_over = (lambda: self.status(job_id).state.is_over) if follow else None
-        yield from read_lines(make_client("logs", self._region), job_id, is_over, after_look, group=group)
+        yield from read_lines(make_client("logs", self._region), job_id, is_over, after_look)
 
     def stop(self, job_id: str) -> None:
         """Asks a job to end: it gets two minutes, in which a training keeps a checkpoint and its results."""
         if self.status(job_id).state.is_over:
             return
-        of_processing = is_processing(self.describe(job_id))
         with translate_errors():
-            if of_processing:
-                self._client().stop_processing_job(ProcessingJobName=job_id)
-            else:
-                self._client().stop_training_job(TrainingJobName=job_id)
+            self._client().stop_training_job(TrainingJobName=job_id)
 
     def fetch(self, job_id: str, folder: Path) -> Path:
         """Brings a job's results into a new folder, checked; those of a stopped training are what there is.
-
-        Of a generation that is the dataset, put together of its shards.
 
         Raises:
             InputError: if the folder is there.
             JobError: if the job left nothing yet.
             TransferError: if what arrived is not what the job left.
         """
-        job = self.describe(job_id)
-        if is_processing(job):
-            from roadsense.jobs.generated import fetch_generated  # a second, which a training need not wait for
-
-            return fetch_generated(job, folder, find_region(self._region))
-        return fetch_results(job, folder, self._region)
+        return fetch_results(self.describe(job_id), folder, self._region)
 
     def list_jobs(self, everyone: bool) -> list[JobStatus]:
         """Returns one's own jobs, the newest first, or with `everyone` all that still cost, whoever started them."""
@@ -107,7 +101,7 @@ class SageMakerTarget:
                 SortOrder="Descending",
             )  # fmt: skip
             found = [result["TrainingJob"] for page in pages for result in page["Results"]]
-        jobs = [describe_job(job, region) for job in found] + list_processing(self._client(), region, everyone)
+        jobs = [describe_job(job, region) for job in found]
         return sorted(jobs, key=lambda job: job.started or NOT_STARTED, reverse=True)
 
     def _send(self, plan: SageMakerPlan) -> str:
@@ -121,12 +115,10 @@ class SageMakerTarget:
         return make_client("sagemaker", self._region)
 
     def describe(self, job_id: str) -> dict[str, Any]:
-        """Returns a training job as SageMaker describes it, else a Processing job of that name."""
-        client = self._client()
-        job = _ask_for(lambda: client.describe_training_job(TrainingJobName=job_id))
-        job = job or _ask_for(lambda: client.describe_processing_job(ProcessingJobName=job_id))
+        """Returns a training job as SageMaker describes it."""
+        job = _ask_for(lambda: self._client().describe_training_job(TrainingJobName=job_id))
         if job is None:
-            raise InputError(f"Expected a training or a Processing job, and SageMaker knows none named {job_id!r}.")
+            raise InputError(f"Expected a training job, and SageMaker knows none named {job_id!r}.")
         return job
 
 

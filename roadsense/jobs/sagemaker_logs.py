@@ -7,7 +7,6 @@ from typing import Any
 from roadsense.cloud.session import CloudError, translate_errors
 
 GROUP = "/aws/sagemaker/TrainingJobs"
-PROCESSING_GROUP = "/aws/sagemaker/ProcessingJobs"
 POLL_S = 5.0
 
 
@@ -16,7 +15,6 @@ def read_lines(
     job: str,
     is_over: Callable[[], bool] | None = None,
     after_look: Callable[[], object] | None = None,
-    group: str = GROUP,
 ) -> Iterator[str]:
     """Yields the lines a job printed so far, or until it is over, as they come.
 
@@ -25,14 +23,12 @@ def read_lines(
         job: its name.
         is_over: tells whether it has ended; None to yield only what is there now.
         after_look: called when all lines that are there were yielded, before more are waited for.
-        group: of logs its kind of job has; before the lines of one on several machines stands the machine's name.
     """
     tokens: dict[str, str] = {}
     while True:
         over = is_over is None or is_over()  # asked before reading, so that nothing is missed at the end
-        for stream in _list_streams(logs, job, group):
-            who = f"{_name_machine(stream)}: " if group == PROCESSING_GROUP else ""
-            yield from (who + line for line in _read_stream(logs, group, stream, tokens))
+        for stream in _list_streams(logs, job):
+            yield from _read_stream(logs, stream, tokens)
         if after_look is not None:
             after_look()
         if over:
@@ -40,16 +36,11 @@ def read_lines(
         time.sleep(POLL_S)
 
 
-def _name_machine(stream: str) -> str:
-    """Returns the machine of a stream, `<job>/<machine>-<when>`: `algo-1`."""
-    return "-".join(stream.rsplit("/", 1)[-1].split("-")[:2])
-
-
-def _list_streams(logs: Any, job: str, group: str) -> list[str]:
+def _list_streams(logs: Any, job: str) -> list[str]:
     try:
         with translate_errors():
             pages = logs.get_paginator("describe_log_streams").paginate(
-                logGroupName=group, logStreamNamePrefix=f"{job}/"
+                logGroupName=GROUP, logStreamNamePrefix=f"{job}/"
             )
             return [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
     except CloudError as error:
@@ -58,11 +49,11 @@ def _list_streams(logs: Any, job: str, group: str) -> list[str]:
         raise
 
 
-def _read_stream(logs: Any, group: str, stream: str, tokens: dict[str, str]) -> Iterator[str]:
+def _read_stream(logs: Any, stream: str, tokens: dict[str, str]) -> Iterator[str]:
     while True:
         token = {"nextToken": tokens[stream]} if stream in tokens else {}
         with translate_errors():
-            answer = logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True, **token)
+            answer = logs.get_log_events(logGroupName=GROUP, logStreamName=stream, startFromHead=True, **token)
         yield from (event["message"].rstrip("\n") for event in answer["events"])
         if not answer["events"] or answer["nextForwardToken"] == tokens.get(stream):
             tokens[stream] = answer["nextForwardToken"]

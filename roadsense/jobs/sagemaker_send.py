@@ -16,7 +16,6 @@ FREE_KEYS = ("HyperParameters", "StaticHyperParameters", "Environment")
 RESOURCES: Mapping[str, str] = {
     "CreateTrainingJob": "TrainingJob",
     "CreateHyperParameterTuningJob": "HyperParameterTuningJob",
-    "CreateProcessingJob": "ProcessingJob",
 }
 
 

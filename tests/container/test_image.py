@@ -44,8 +44,6 @@ def test_it_starts_the_runner_as_somebody_and_says_where_it_comes_from(engine):
     assert config["Entrypoint"] == ["python", "-m", "roadsense.jobs.runner"]
     assert config["User"] == "roadsense"
     assert config["Labels"]["org.opencontainers.image.revision"] == read_git_state(ROOT).commit
-    health = config.get("Healthcheck") or image["Healthcheck"]
-    assert health["Test"] == ["CMD", "python", "-m", "roadsense.jobs.health"]
     assert not [name for name in config["Env"] if name.startswith(("AWS_", "PIP_FIND", "PIP_EXTRA"))]
 
 

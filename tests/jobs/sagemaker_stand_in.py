@@ -30,15 +30,13 @@ class Story:
     requests: dict[str, dict[str, Any]] = field(default_factory=dict)
     tuning: dict[str, str] = field(default_factory=dict)
     takes_time: bool = False
-    processing: tuple[str, str, str] = ("Completed", "", "")
-    """What Processing jobs are: (status, exit message, failure reason)."""
 
 
 @contextmanager
 def told(story: Story) -> Iterator[Story]:
     """Within it the stand-in's jobs go through a story."""
     real = {name: getattr(SageMakerResponse, name, None) for name in REPLACED}
-    for name, replacement in (_replacements(story, real) | _processing_replacements(story, real)).items():
+    for name, replacement in _replacements(story, real).items():
         setattr(SageMakerResponse, name, replacement)
     try:
         yield story
@@ -52,7 +50,7 @@ def told(story: Story) -> Iterator[Story]:
 
 REPLACED = (
     "create_training_job", "describe_training_job", "stop_training_job", "stop_hyper_parameter_tuning_job",
-    "list_training_jobs_for_hyper_parameter_tuning_job", "create_processing_job", "describe_processing_job",
+    "list_training_jobs_for_hyper_parameter_tuning_job",
     "create_hyper_parameter_tuning_job",
     "describe_hyper_parameter_tuning_job",
 )  # fmt: skip
@@ -115,26 +113,5 @@ def _replace_tuning(story: Story, real: dict[str, Any]) -> dict[str, Any]:
     def list_training_jobs_for_hyper_parameter_tuning_job(self):
         trials = story.trials.get(self._get_param("HyperParameterTuningJobName"), [])
         return ActionResult({"TrainingJobSummaries": trials})
-
-    return {name: made for name, made in locals().items() if name in REPLACED}
-
-
-def _processing_replacements(story: Story, real: dict[str, Any]) -> dict[str, Any]:
-    def create_processing_job(self):
-        name, jobs = self._get_param("ProcessingJobName"), self.sagemaker_backend.processing_jobs
-        if name in jobs:
-            raise NameInUse("ResourceInUse", f"Processing job names must be unique: {name}")
-        answer = real["create_processing_job"](self)
-        jobs[name].processing_resources = self._get_param("ProcessingResources")
-        jobs[name].environment = self._get_param("Environment")
-        jobs[name].processing_start_time = jobs[name].creation_time
-        jobs[name].processing_job_status = story.processing[0]
-        return answer
-
-    def describe_processing_job(self):
-        job = self.sagemaker_backend.processing_jobs.get(self._get_param("ProcessingJobName"))
-        if job is not None and job.processing_job_status != "Stopped":
-            job.processing_job_status, job.exit_message, job.failure_reason = story.processing
-        return real["describe_processing_job"](self)
 
     return {name: made for name, made in locals().items() if name in REPLACED}
