@@ -36,7 +36,7 @@ static size_t find_slot(const struct roadsense_peers *peers, uint16_t sender, ui
 
 void roadsense_peers_begin(struct roadsense_peers *peers, uint16_t own_id, const uint16_t *convoy_ids,
                            size_t n_convoy) {
-  static const struct roadsense_peers nobody;
+  static const struct roadsense_peers nobody = {0};
   *peers = nobody;
   peers->own_id = own_id;
   peers->n_convoy = n_convoy < ROADSENSE_N_PEERS ? n_convoy : ROADSENSE_N_PEERS;
@@ -90,7 +90,7 @@ static void observe_peer(const struct roadsense_message *message, const struct r
 
 void roadsense_peers_observe(const struct roadsense_peers *peers, const struct roadsense_own *own, float assist_mps2,
                              uint32_t now_ms, struct roadsense_observation *observation) {
-  static const struct roadsense_observation nothing;
+  static const struct roadsense_observation nothing = {{0.0f}, {{0.0f}}, {0.0f}};
   const float ego[ROADSENSE_N_EGO] = {own->speed_mps, own->acceleration_mps2, own->driver_mps2, assist_mps2};
   *observation = nothing;
   for (size_t i = 0; i < ROADSENSE_N_EGO; ++i) {
