@@ -4,8 +4,8 @@ import pytest
 
 from roadsense.exporting.c_source import C, write_golden_header, write_skeleton
 from roadsense.policies.actor import read_actor
+from roadsense.policies.actor_policy import NumpyActor
 from roadsense.policies.models import as_model_input
-from roadsense.policies.numpy_actor import NumpyActor
 from tests.exporting.models import MODELS, draw
 from tests.exporting.test_c_policy import write_sources
 from tests.firmware.host import COMPILER, build_firmware
