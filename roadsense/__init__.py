@@ -1,10 +1,38 @@
-"""RoadSense: from a few hand-made SUMO roads to a proven convoy brake assist on a microcontroller."""
+"""RoadSense: from a few hand-made SUMO roads to a tested convoy brake assist on a microcontroller.
 
-from gymnasium.envs.registration import register, registry
+`import roadsense as rs` has all that notebooks and programs need; each name is imported when it is first used.
+`docs/api.md` says which names are stable.
+"""
 
-from roadsense.errors import RoadSenseError
+from importlib.metadata import version
 
-__all__ = ["RoadSenseError"]
+from roadsense.utils.lazy import import_lazily
 
-if "roadsense/Convoy-v0" not in registry:
-    register("roadsense/Convoy-v0", entry_point="roadsense.envs.convoy_env:ConvoyEnv", disable_env_checker=True)
+_HOMES = {
+    "BASELINES": "roadsense.policies.baselines",
+    "ConvoyEnv": "roadsense.envs.convoy_env",
+    "Dataset": "roadsense.scenarios.dataset",
+    "EnvConfig": "roadsense.envs.config",
+    "EvalConfig": "roadsense.evaluation.config",
+    "ExportConfig": "roadsense.exporting.config",
+    "GenConfig": "roadsense.augment.config",
+    "Job": "roadsense.jobs.job",
+    "JobSpec": "roadsense.jobs.spec",
+    "RoadSenseError": "roadsense.errors",
+    "Scenario": "roadsense.scenarios.scenario",
+    "TrainConfig": "roadsense.training.train_config",
+    "evaluate_policy": "roadsense.evaluate",
+    "export_policy": "roadsense.export",
+    "find_runs": "roadsense.runs.run",
+    "generate_dataset": "roadsense.augment.generate",
+    "load_policy": "roadsense.policies.trained",
+    "make_env": "roadsense.envs.make",
+    "make_vec_env": "roadsense.training.vec.make",
+    "open_run": "roadsense.runs.run",
+    "record_episode": "roadsense.training.live_episode",
+    "show_episode": "roadsense.widgets.player",
+    "train_policy": "roadsense.train_convoy",
+}
+__all__ = sorted(_HOMES)
+__version__ = version("roadsense")
+__getattr__, __dir__ = import_lazily(__name__, _HOMES)

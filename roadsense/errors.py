@@ -5,9 +5,23 @@ Each message says what was expected, what came, and what to do about it.
 
 
 class RoadSenseError(Exception):
-    """Base of all errors a user can cause or has to know about. `exit_code` is what a command ends with."""
+    """Base of all errors that a user can cause or has to know about.
+
+    Attributes:
+        exit_code: what a command ends with.
+
+    Example:
+        >>> import roadsense as rs
+        >>> rs.EnvConfig(penetration=2)
+        Traceback (most recent call last):
+        roadsense.errors.InputError: Expected penetration from 0 to 1, got 2.
+    """
 
     exit_code = 1
+
+    def _render_traceback_(self) -> list[str]:
+        """Returns the lines that a notebook shows: the message alone, as it says what to do."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class InputError(RoadSenseError):

@@ -44,6 +44,14 @@ def evaluate_policy(config: EvalConfig) -> Evaluation:
         ScenarioError: if the dataset folder holds no scenario, or one that cannot be opened.
         InputError: if the `.tflite` cannot be used.
         SimulationError: if a worker process dies.
+
+    Example:
+        >>> import roadsense as rs
+        >>> short = {"episodes_per_scenario": 1, "n_steps": 50, "checks_column": False, "workers": 1, "gallery_size": 0}
+        >>> short |= {"split_episodes": 0, "curve_episodes": 0}
+        >>> evaluation = rs.evaluate_policy(rs.EvalConfig("runs/first", "scenarios/small/eval", **short))
+        >>> evaluation.summary.query("policy == 'policy'")["episodes"].item()
+        2
     """
     config = replace(config, dataset_dir=str(find_dataset(config.dataset_dir)))
     candidates = find_candidates(config)

@@ -63,6 +63,13 @@ def export_policy(config: ExportConfig) -> Export:
             cannot be used.
         ExportError: if the conversion fails, TFLite Micro lacks an operator, or actions differ beyond the bounds.
         SimulationError: if SUMO or a process that drives fails.
+
+    Example:
+        >>> import roadsense as rs
+        >>> quick = {"int8": False, "n_observations": 100, "episodes_per_scenario": 0}
+        >>> export = rs.export_policy(rs.ExportConfig("runs/first", "scenarios/small", **quick))
+        >>> export.path.name
+        'policy.tflite'
     """
     run = open_run(config.run_dir)
     _refuse(run)

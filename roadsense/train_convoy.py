@@ -45,6 +45,13 @@ def train_policy(config: TrainConfig) -> Run:
         DatasetError: if a scenario would be both trained on and held out, or a resumed run finds other scenarios.
         RunError: if the run folder holds something already, or cannot be resumed.
         StoppedError: if it was asked to stop.
+
+    Example:
+        >>> import roadsense as rs
+        >>> tiny = {"total_timesteps": 64, "imitation_timesteps": 0, "n_workers": 1, "rollout_steps": 32}
+        >>> run = rs.train_policy(rs.TrainConfig("scenarios/base", run_dir="runs/tiny", **tiny))
+        >>> run.count_timesteps()
+        64
     """
     runs = _train_all(config)
     return runs[0] if len(runs) == 1 else Run(find_best_folder(runs[0].folder.parent))

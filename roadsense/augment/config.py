@@ -8,6 +8,7 @@ import tyro
 
 from roadsense.augment.draws.ranges import VariationRanges, read_ranges
 from roadsense.errors import InputError
+from roadsense.utils.workspace import resolve
 
 WIDE_FACTOR = 1.5
 """How much wider than the others' the ranges of the split eval_wide are."""
@@ -18,7 +19,14 @@ _NO_SETTINGS = ("base_dir", "output_dir", "workers", "ranges_file")
 
 @dataclass(frozen=True)
 class GenConfig:
-    """What dataset to make. The same seed and base files give the same dataset, byte for byte."""
+    """What dataset to make. The same seed and base files give the same dataset, byte for byte.
+
+    Example:
+        >>> import roadsense as rs
+        >>> config = rs.GenConfig(output_dir="scenarios/large", n_train=800, n_eval=200)
+        >>> config.ranges.sigma
+        (0.0, 0.5)
+    """
 
     base_dir: Path = Path("scenarios/base")
     """Folder of base scenarios: every folder with a .sumocfg below it is one."""
@@ -56,6 +64,8 @@ class GenConfig:
         Raises:
             InputError: naming the setting, what was expected and what came.
         """
+        for name in ("base_dir", "output_dir"):
+            object.__setattr__(self, name, resolve(getattr(self, name)))
         for name, lowest in _LEAST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < lowest:
@@ -69,7 +79,7 @@ class GenConfig:
         if bool(self.ego) != bool(self.convoy):
             raise InputError(f"ego and convoy: expected both or none, got {self.ego!r} and {self.convoy}.")
         if self.ranges_file is not None:
-            object.__setattr__(self, "ranges", read_ranges(Path(self.ranges_file), self.ranges))
+            object.__setattr__(self, "ranges", read_ranges(resolve(self.ranges_file), self.ranges))
 
     @property
     def settings(self) -> dict[str, Any]:

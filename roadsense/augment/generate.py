@@ -36,6 +36,13 @@ def generate_dataset(config: GenConfig) -> Dataset:
         InputError: if there is no base of the name `hold_out_base`, or no other.
         ScenarioError: if there is no base scenario or one is broken.
         GateError: if too many draws of one base are refused.
+
+    Example:
+        >>> import roadsense as rs
+        >>> config = rs.GenConfig(output_dir="scenarios/tiny", n_train=1, n_eval=1, min_split_distance=0.0)
+        >>> dataset = rs.generate_dataset(config)
+        >>> [record.split for record in dataset.scenarios]
+        ['train', 'eval']
     """
     output_dir = Path(config.output_dir)
     refuse_existing(output_dir, "the dataset", DatasetError)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from roadsense.utils.workspace import resolve
+
 
 def find_dataset(folder: str | Path) -> Path:
     """Returns the local folder for a path, or for `s3://.../datasets/<digest>` with a split behind it or without.
@@ -13,7 +15,7 @@ def find_dataset(folder: str | Path) -> Path:
         DatasetError: if there is no dataset at it.
     """
     if not str(folder).startswith("s3://"):
-        return Path(folder)
+        return resolve(folder)
     from roadsense.cloud import storage  # boto3, which nobody needs for a folder
 
     return storage.find_dataset(folder)

@@ -32,6 +32,11 @@ class EnvConfig:
         hazards: what a hazard is drawn from.
         drivers: what the ego's driver is drawn from.
         weights: of the reward's terms.
+
+    Example:
+        >>> import roadsense as rs
+        >>> rs.EnvConfig(v2v="muted", n_steps=200).n_steps
+        200
     """
 
     step_length_s: float = 0.1

@@ -78,6 +78,16 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         InputError: if neither or both sources of scenarios are given, or for another render mode or backend.
         ScenarioError: if `scenario_dir` holds none.
 
+    ## Example
+        >>> import roadsense as rs
+        >>> with rs.ConvoyEnv(scenario_dir="scenarios/base", config=rs.EnvConfig(n_steps=20)) as env:
+        ...     observation, info = env.reset(seed=1)
+        ...     truncated = False
+        ...     while not truncated:
+        ...         observation, reward, terminated, truncated, info = env.step(env.action_space.low)
+        >>> info["outcome"]["collision"]
+        False
+
     ## Versions
     v0: first. Observations: 1 forgot messages after 0.5 s, the scale of their age; 2 after 2 s, scale 1 s.
     """

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from roadsense.errors import InputError
 from roadsense.utils.files import write_atomically
+from roadsense.utils.workspace import resolve
 
 SCHEMA_VERSION = 1
 SUFFIX = ".npz"
@@ -130,7 +131,7 @@ def load_trajectory(path: str | Path) -> Trajectory:
     Raises:
         InputError: if it is not there, is no trajectory, or is of another version.
     """
-    path = _checked(path)
+    path = _checked(resolve(path))
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive)

@@ -6,6 +6,7 @@ from pathlib import Path
 from roadsense.envs.config import EnvConfig
 from roadsense.errors import InputError
 from roadsense.policies.trained import TFLITE_SUFFIX
+from roadsense.utils.workspace import resolve
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,12 @@ class EvalConfig:
         curve_episodes: episodes at each loss and latency of the radio, for the degradation curves; 0 for none.
         gallery_size: how many of the worst episodes are recorded.
         claimed_rate: the collision rate below which the policy is wanted to be, above 0 and below 1.
+
+    Example:
+        >>> import roadsense as rs
+        >>> config = rs.EvalConfig("runs/first", "scenarios/small/eval", v2v="scenario")
+        >>> config.episodes_per_scenario
+        15
     """
 
     run_dir: str
@@ -64,6 +71,9 @@ class EvalConfig:
             raise InputError(f"claimed_rate: expected above 0 and below 1, got {self.claimed_rate}.")
         if self.policy is not None and Path(self.policy).suffix != TFLITE_SUFFIX:
             raise InputError(f"policy: expected a {TFLITE_SUFFIX} file, got {self.policy!r}.")
+        for name in ("run_dir", "policy"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, str(resolve(getattr(self, name))))
         object.__setattr__(self, "beside", tuple(self.beside))  # a list, from a notebook or a file
         self.env_config()
 

@@ -20,6 +20,7 @@ from roadsense.evaluation.policies import NULL_POLICIES
 from roadsense.evaluation.schema import read_episodes
 from roadsense.evaluation.summary import complete, summarise
 from roadsense.evaluation.verdicts import Verdict, find_verdicts
+from roadsense.utils.workspace import resolve
 
 EPISODES_NAME, CONFIG_NAME, ORIGIN_NAME = "episodes.parquet", "config.json", "origin.json"
 
@@ -112,7 +113,7 @@ def open_evaluation(folder: str | Path) -> Evaluation:
     Raises:
         RunError: if the folder holds none, or one of another version.
     """
-    folder = Path(folder)
+    folder = resolve(folder)
     episodes = read_episodes(folder / EPISODES_NAME)
     try:
         settings = json.loads((folder / CONFIG_NAME).read_text())

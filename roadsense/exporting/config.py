@@ -10,6 +10,7 @@ from roadsense.errors import InputError
 from roadsense.exporting.card import Card
 from roadsense.exporting.closed_loop import Comparison
 from roadsense.exporting.parity import FLOAT32, INT8, Bounds
+from roadsense.utils.workspace import resolve
 
 POLICY_NAMES = {FLOAT32: "policy.tflite", INT8: "policy_int8.tflite"}
 LEAST = {"n_observations": 1, "n_calibration": 1, "episodes_per_scenario": 0, "workers": 0, "seed": 0}
@@ -37,6 +38,11 @@ class ExportConfig:
             the card says so. The episodes are those of `roadsense evaluate`.
         workers: worker processes that drive; 0 for one a core. The results don't depend on it.
         seed: of everything random.
+
+    Example:
+        >>> import roadsense as rs
+        >>> rs.ExportConfig("runs/first", int8=False).bounds()["float32"].max
+        1e-05
     """
 
     run_dir: str
@@ -55,6 +61,8 @@ class ExportConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.calibration is not None:
+            object.__setattr__(self, "calibration", str(resolve(self.calibration)))
         for name, least in LEAST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:

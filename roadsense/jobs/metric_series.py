@@ -102,8 +102,7 @@ def plot_series(series: MetricSeries) -> Any:
     Returns:
         The figure, or None before there is anything to draw.
     """
-    from roadsense.runs.learning_plots import LEARNING_PANELS, plot_learning
-    from roadsense.runs.seed_plots import plot_learning_of_seeds
+    from roadsense.runs.figures import LEARNING_PANELS, plot_learning, plot_learning_of_seeds
 
     table = series.table()
     if not set(LEARNING_PANELS) & set(table.columns):

@@ -55,6 +55,12 @@ class JobSpec:
         region: of AWS; by default the configured one.
         role: instance profile's name (EC2), or execution role's ARN (SageMaker).
         tags: your own, beside those every job gets.
+
+    Example:
+        >>> import roadsense as rs
+        >>> spec = rs.JobSpec("01_train", {"seed": 1}, target="ec2", output="s3://bucket/prefix", max_hours=4)
+        >>> spec.is_cloud
+        True
     """
 
     notebook: str

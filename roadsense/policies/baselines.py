@@ -2,6 +2,12 @@
 
 The rules' settings are the best of a search on train scenarios (`roadsense tune-baselines`, table in
 `docs/baselines.md`). The training's head start imitates the cautious rule: what is learned has to be better than it.
+
+Example:
+    >>> import roadsense as rs
+    >>> observation = rs.ConvoyEnv(scenario_dir="scenarios/base").observation_space.sample()
+    >>> rs.BASELINES["unassisted"]({name: values[None] for name, values in observation.items()}).item()
+    0.0
 """
 
 from roadsense.policies.cautious_rule import CautiousRule

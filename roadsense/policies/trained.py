@@ -15,6 +15,7 @@ from roadsense.policies.actor_policy import NumpyActor
 from roadsense.policies.models import as_model_input, load_model
 from roadsense.policies.rules import Policy
 from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.utils.workspace import resolve
 
 TFLITE_SUFFIX = ".tflite"
 
@@ -38,7 +39,7 @@ class Sb3Policy:
         return load_policy, (self._path,)
 
 
-def load_policy(path: Path) -> Policy:
+def load_policy(path: str | Path) -> Policy:
     """Returns the policy in a file: deterministic, on one core.
 
     It acts as `predict(..., deterministic=True)` does. A network of the usual parts runs without torch, any other in
@@ -50,7 +51,15 @@ def load_policy(path: Path) -> Policy:
     Raises:
         RunError: if a zip cannot be read, or takes other observations than the environment gives.
         InputError: the same for a `.tflite`; or if a weight is NaN or infinite.
+
+    Example:
+        >>> import roadsense as rs
+        >>> policy = rs.load_policy("runs/first/model.zip")
+        >>> observation = rs.ConvoyEnv(scenario_dir="scenarios/base").observation_space.sample()
+        >>> policy({name: values[None] for name, values in observation.items()}).shape
+        (1, 1)
     """
+    path = resolve(path)
     if path.suffix == TFLITE_SUFFIX:
         return TflitePolicy(path)
     import torch

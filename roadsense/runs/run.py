@@ -21,6 +21,7 @@ from roadsense.errors import RunError
 from roadsense.runs.state import RunState, read_state
 from roadsense.utils.files import refuse_existing, write_atomically
 from roadsense.utils.git_state import read_git_state
+from roadsense.utils.workspace import resolve
 
 COMMIT_VARIABLE = "ROADSENSE_GIT_COMMIT"
 """Set in an image, which holds no checkout: the commit it was built from."""
@@ -133,7 +134,7 @@ def create_run(folder: str | Path, config: Any, facts: Mapping[str, Any]) -> Run
     Raises:
         RunError: if the folder holds something.
     """
-    folder = Path(folder)
+    folder = resolve(folder)
     refuse_existing(folder, "the run", RunError)
     if not is_dataclass(config) or isinstance(config, type):
         raise TypeError(f"Expected a dataclass, got {config!r}.")
@@ -144,17 +145,25 @@ def create_run(folder: str | Path, config: Any, facts: Mapping[str, Any]) -> Run
     return run
 
 
-def open_run(folder: str | Path, trained: bool = True) -> Run:
+def open_run(folder: str | Path | None = None, trained: bool = True) -> Run:
     """Opens a run folder, from any process.
 
     Args:
-        folder: of the run.
+        folder: folder of the run; None for the newest trained run below `runs`.
         trained: whether it has to hold a trained policy; without, a run that is being trained is opened as well.
 
     Raises:
         RunError: if it is no run, or holds no policy.
+
+    Example:
+        >>> import roadsense as rs
+        >>> run = rs.open_run("runs/first")
+        >>> run.read_config()["algorithm"]
+        'ppo'
     """
-    run = Run(Path(folder))
+    if folder is None:
+        return _open_newest_run()
+    run = Run(resolve(folder))
     if not trained and not run.config_path.is_file():
         raise RunError(f"Expected the folder of a run with {run.config_path.name}, found none in {folder}.")
     if trained and not run.model_path.is_file():
@@ -179,20 +188,21 @@ def refuse_other_observation(run: Run) -> None:
 
 
 def find_runs(folder: str | Path = "runs") -> list[Run]:
-    """Returns the runs at any depth below a folder, the oldest first."""
-    paths = sorted(Path(folder).rglob("manifest.json"), key=lambda path: path.stat().st_mtime)
+    """Returns the runs at any depth below a folder, the oldest first.
+
+    Example:
+        >>> import roadsense as rs
+        >>> [run.folder.name for run in rs.find_runs()]
+        ['first']
+    """
+    paths = sorted(resolve(folder).rglob("manifest.json"), key=lambda path: path.stat().st_mtime)
     return [Run(path.parent) for path in paths if (path.parent / "config.json").is_file()]
 
 
-def open_newest_run(folder: str | Path = "runs") -> Run:
-    """Opens the newest trained run below a folder.
-
-    Raises:
-        RunError: if there is none.
-    """
-    trained = [run for run in find_runs(folder) if run.model_path.is_file()]
+def _open_newest_run() -> Run:
+    trained = [run for run in find_runs() if run.model_path.is_file()]
     if not trained:
-        raise RunError(f"Expected a trained run below {folder}, found none. Train one with `roadsense train`.")
+        raise RunError(f"Expected a trained run below {resolve('runs')}, found none. Train one with `roadsense train`.")
     return trained[-1]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from roadsense.errors import DatasetError
 from roadsense.scenarios.records import SPLITS, ScenarioRecord, read_record, take
 from roadsense.utils.files import hash_file, write_atomically
+from roadsense.utils.workspace import resolve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +40,14 @@ class Dataset:
         notes: by base, what it can't offer for variation, one sentence each.
         ranges_toml: text of the file the ranges were read from; None without one.
         versions: of roadsense, SUMO and Python.
+
+    Example:
+        >>> import roadsense as rs
+        >>> dataset = rs.Dataset.open("scenarios/small")
+        >>> len(dataset.scenario_paths("train"))
+        4
+        >>> dataset.verify()
+        []
     """
 
     folder: Path
@@ -58,7 +67,7 @@ class Dataset:
         Raises:
             DatasetError: if the folder, the manifest or something in it is missing or of the wrong kind.
         """
-        path = Path(folder) / MANIFEST_NAME
+        path = resolve(folder) / MANIFEST_NAME
         if not path.is_file():
             raise DatasetError(
                 f"Expected a dataset with a {MANIFEST_NAME} in {folder}, found none. "

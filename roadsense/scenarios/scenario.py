@@ -11,6 +11,7 @@ from roadsense.errors import ScenarioError
 from roadsense.scenarios.checks import CONFIG_ROOTS, INPUTS, check_network, check_options, named_files, read_xml
 from roadsense.scenarios.flows import read_seconds
 from roadsense.scenarios.route_files import read_route_files, single_vehicles
+from roadsense.utils.workspace import resolve
 
 EGO_ID = "V001"
 """The last car of the convoy; the cars ahead of it are V002, V003, ... going forward."""
@@ -70,6 +71,14 @@ class Scenario:
         convoy_ids: the cars of the convoy from the last to the first, so `convoy_ids[0]` is the ego.
         convoy_depart_s: when the ego is to be inserted.
         v2v: the radio preset it asks for, by `<param key="v2v" value="..."/>` under the ego's vehicle; None without.
+
+    Example:
+        >>> import roadsense as rs
+        >>> scenarios = rs.Scenario.find("scenarios/base")
+        >>> scenarios[0].ego_id
+        'V001'
+        >>> rs.Scenario.open(scenarios[0].config_path) == scenarios[0]
+        True
     """
 
     name: str
@@ -80,6 +89,24 @@ class Scenario:
     convoy_ids: tuple[str, ...]
     convoy_depart_s: float
     v2v: str | None = None
+
+    @classmethod
+    def open(cls, config_path: str | Path) -> "Scenario":
+        """Opens and checks the scenario of a `.sumocfg`; see `open_scenario`.
+
+        Raises:
+            ScenarioError: naming the file and the reason.
+        """
+        return open_scenario(config_path)
+
+    @classmethod
+    def find(cls, folder: str | Path) -> list["Scenario"]:
+        """Opens every scenario at any depth below a folder, sorted by path.
+
+        Raises:
+            ScenarioError: if there is none, or one cannot be opened.
+        """
+        return [open_scenario(path) for path in find_scenarios(folder)]
 
     @property
     def ego_id(self) -> str:
@@ -102,7 +129,7 @@ def open_scenario(config_path: str | Path) -> Scenario:
     Raises:
         ScenarioError: naming the file and the reason.
     """
-    path = Path(config_path).resolve()
+    path = resolve(config_path).resolve()
     files = sorted(path.parent.iterdir()) if path.is_file() else []
     stats = [(file.name, file.lstat()) for file in files]  # of links themselves: one may lead nowhere
     return _open_once(path, tuple((name, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))
@@ -158,7 +185,7 @@ def find_scenarios(folder: str | Path) -> list[Path]:
     Raises:
         ScenarioError: if the folder is not there or holds none.
     """
-    folder = Path(folder)
+    folder = resolve(folder)
     if not folder.is_dir():
         raise ScenarioError(f"Expected a folder of scenarios, but {folder} is not there. Check the path.")
     paths = sorted(folder.rglob("*.sumocfg"))

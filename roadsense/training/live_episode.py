@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from roadsense.cloud.place import find_dataset
 from roadsense.envs.config import EnvConfig
 from roadsense.episodes.plan import MUTED, POLICY, Plan
 from roadsense.episodes.record import record_trajectory, take_trajectory
@@ -11,19 +12,21 @@ from roadsense.errors import InputError
 from roadsense.policies.baselines import BASELINES
 from roadsense.policies.trained import load_policy
 from roadsense.runs.run import Run
+from roadsense.scenarios.scenario import find_scenarios
 from roadsense.training.train_config import TrainConfig
 from roadsense.utils.worker_processes import ignore_interrupts, start_pool
 
 
-def drive_episode(
-    run: Run, scenario_path: str | Path, seed: int = 0, policy: str = POLICY, hazard: bool = True
+def record_episode(
+    run: Run, scenario: str | Path | None = None, seed: int = 0, policy: str = POLICY, hazard: bool = True
 ) -> Trajectory:
-    """Drives one episode as a run was trained, in a worker process, and returns all of it.
+    """Drives one episode as a run was trained, in a worker process, and returns its trajectory.
 
     Args:
-        run: whose policy and settings are taken.
-        scenario_path: the scenario's `.sumocfg`.
-        seed: of the episode.
+        run: the run whose policy and settings are used.
+        scenario: path of a `.sumocfg`, or a folder of scenarios of which the first is driven; None for the folder the
+            run was trained on.
+        seed: seed of the episode.
         policy: `policy`, or one of the baselines of the evaluation.
         hazard: whether a car ahead is made to brake hard.
 
@@ -31,11 +34,19 @@ def drive_episode(
         InputError: if the policy cannot be loaded, or there is none of this name.
         ScenarioError: if the scenario cannot be opened.
         SimulationError: if SUMO refuses the episode, fails in it or crashes.
+
+    Example:
+        >>> import roadsense as rs
+        >>> episode = rs.record_episode(rs.open_run("runs/first"), "scenarios/small/train", seed=1)
+        >>> episode.facts["policy"]
+        'policy'
     """
     saved = run.read_config()
+    path = find_dataset(scenario or saved["dataset_dir"])
+    path = find_scenarios(path)[0] if path.is_dir() else path
     known = {name: value for name, value in saved.items() if name in TrainConfig.__dataclass_fields__}
     config = replace(TrainConfig(**known).env_config(), step_info=True)
-    plan = Plan(policy, Path(scenario_path).resolve(), seed, hazard)
+    plan = Plan(policy, path.resolve(), seed, hazard)
     with start_pool(1, [__name__], ignore_interrupts) as pool:
         return take_trajectory(pool.submit(_record, plan, run.model_path, config))
 

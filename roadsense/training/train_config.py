@@ -97,6 +97,12 @@ class TrainConfig:
         max_deaths: worker processes that may die before the training ends with the reasons.
         resume: a stopped or broken run to go on with; its own settings hold, and no others may be given.
         allow_other_dataset: go on even if `dataset_dir` holds other scenarios than the run began with.
+
+    Example:
+        >>> import roadsense as rs
+        >>> config = rs.TrainConfig("scenarios/small/train", run_dir="runs/long", preset="overnight")
+        >>> config.total_timesteps
+        50000000
     """
 
     dataset_dir: str = "scenarios/dataset_v1/train"

@@ -46,5 +46,11 @@ def show_episode(episode: Trajectory | str | Path) -> EpisodePlayer:
 
     Raises:
         InputError: if there is none at the path.
+
+    Example:
+        >>> import roadsense as rs
+        >>> episode = rs.record_episode(rs.open_run("runs/first"), "scenarios/small/train", seed=1)
+        >>> rs.show_episode(episode).trajectory.n_rows > 100
+        True
     """
     return EpisodePlayer(episode if isinstance(episode, Trajectory) else load_trajectory(episode))

@@ -18,7 +18,7 @@ import pandas as pd
 from IPython.display import display
 
 from roadsense.runs.experiment import find_current_folder, is_experiment, is_trained, list_seed_folders
-from roadsense.runs.learning_plots import plot_learning
+from roadsense.runs.figures import plot_learning
 from roadsense.runs.progress import (
     RunProgress,
     ask_for_checkpoint,
@@ -27,7 +27,9 @@ from roadsense.runs.progress import (
     read_progress,
 )
 from roadsense.runs.run import Run, open_run
+from roadsense.training.train_config import TrainConfig, name_run
 from roadsense.utils.progress import is_headless
+from roadsense.utils.workspace import resolve
 
 REFRESH_S, REDRAW_S = 1.0, 4.0
 """Seconds between two looks at the folder, and between two paintings of the curves at least: painting takes time that
@@ -39,16 +41,23 @@ DPI = 80
 class TrainingView:
     """What a notebook shows of a training: the last value of a cell, or around the training itself.
 
-        with TrainingView(config.run_dir):
-            run = train_policy(config)
+        with TrainingView(config) as view:
+            run = train_policy(view.config)
 
     Args:
-        run_dir: folder of the run, or of an experiment, whose latest run is shown; it need not be there yet.
+        training: settings of a training that is about to begin, or the folder of a run, or of an experiment, whose
+            latest run is shown; the folder need not exist yet.
         usd_per_hour: what its machine costs, where it bills; None: what the job's environment says.
+
+    Attributes:
+        config: the settings with a name for the run folder; None for a folder.
     """
 
-    def __init__(self, run_dir: str | Path, usd_per_hour: float | None = None):
-        self._folder, self._run, self._usd_per_hour = Path(run_dir), Run(Path(run_dir)), usd_per_hour
+    def __init__(self, training: TrainConfig | str | Path, usd_per_hour: float | None = None):
+        self.config = name_run(training) if isinstance(training, TrainConfig) else None
+        folder = (self.config.resume or self.config.run_dir or "") if self.config else str(training)
+        self._folder = resolve(folder)
+        self._run, self._usd_per_hour = Run(self._folder), usd_per_hour
         self._bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="100%", max_width="860px"))
         self._figures, self._news = widgets.HTML(), widgets.HTML()
         self._curves = widgets.Image(format="png", layout=widgets.Layout(width="100%", max_width="860px"))

@@ -8,7 +8,7 @@ import pytest
 
 from roadsense.errors import InputError
 from roadsense.pictures.style import ORANGE
-from roadsense.runs.learning_plots import plot_learning
+from roadsense.runs.figures import plot_learning
 
 
 def metrics() -> pd.DataFrame:

@@ -11,7 +11,7 @@ from roadsense.envs.observation import OBSERVATION_VERSION
 from roadsense.errors import RunError
 from roadsense.evaluation.candidates import find_candidates
 from roadsense.evaluation.config import EvalConfig
-from roadsense.runs.run import Run, create_run, find_runs, open_newest_run, open_run, refuse_other_observation
+from roadsense.runs.run import Run, create_run, find_runs, open_run, refuse_other_observation
 from roadsense.train_convoy import TrainConfig, train_policy
 
 
@@ -53,7 +53,7 @@ def test_an_empty_folder_is_taken(tmp_path):
 def test_a_run_is_never_overwritten(tmp_path):
     make(tmp_path / "run")
     before = everything(tmp_path)
-    with pytest.raises(RunError, match="--run_dir"):
+    with pytest.raises(RunError, match="Name another one"):
         create_run(tmp_path / "run", Settings(total_timesteps=1), {})
     assert everything(tmp_path) == before
 
@@ -95,18 +95,30 @@ def test_runs_are_found_at_any_depth_the_oldest_first(tmp_path):
     assert found == ["sweep/seed_1", "b", "a"]
 
 
-def test_the_newest_run_is_the_newest_trained_one(tmp_path):
-    make(tmp_path / "z_old", written_at_s=1000)
-    make(tmp_path / "a_new", written_at_s=2000)
-    make(tmp_path / "unfinished", trained=False, written_at_s=3000)
-    assert open_newest_run(tmp_path).folder == tmp_path / "a_new"
+def test_the_newest_run_is_the_newest_trained_one(tmp_path, monkeypatch):
+    make(tmp_path / "runs" / "z_old", written_at_s=1000)
+    make(tmp_path / "runs" / "a_new", written_at_s=2000)
+    make(tmp_path / "runs" / "unfinished", trained=False, written_at_s=3000)
+    monkeypatch.chdir(tmp_path)
+    assert open_run().folder == Path("runs/a_new")
 
 
-def test_without_a_trained_run_the_way_to_one_is_named(tmp_path):
-    make(tmp_path / "unfinished", trained=False)
-    for folder in (tmp_path, tmp_path / "nowhere"):
+def test_paths_are_those_of_the_workspace_from_every_folder_in_it(tmp_path, monkeypatch):
+    make(tmp_path / "runs" / "first")
+    for name in ("scenarios", "notebooks"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert open_run("runs/first").folder == tmp_path / "runs" / "first"
+    assert [run.folder.name for run in find_runs()] == ["first"]
+    assert open_run().folder == tmp_path / "runs" / "first"
+
+
+def test_without_a_trained_run_the_way_to_one_is_named(tmp_path, monkeypatch):
+    make(tmp_path / "runs" / "unfinished", trained=False)
+    for folder in (tmp_path, tmp_path / "runs" / "unfinished"):
+        monkeypatch.chdir(folder)
         with pytest.raises(RunError, match="roadsense train"):
-            open_newest_run(folder)
+            open_run()
 
 
 def test_metrics_are_read_while_there_are_none_and_when_there_are_some(tmp_path):

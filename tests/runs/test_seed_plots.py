@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from roadsense.errors import InputError
-from roadsense.runs.seed_plots import plot_learning_of_seeds
+from roadsense.runs.figures import plot_learning_of_seeds
 
 
 def metrics():

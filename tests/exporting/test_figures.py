@@ -6,7 +6,7 @@ import pytest
 
 from roadsense.errors import InputError
 from roadsense.exporting.closed_loop import FIGURES, Comparison
-from roadsense.exporting.plots import plot_driving, plot_latency, plot_parity, plot_sizes
+from roadsense.exporting.figures import plot_driving, plot_latency, plot_parity, plot_sizes
 from roadsense.pictures.style import RED
 from roadsense.utils.statistics import Interval
 

@@ -1,0 +1,65 @@
+"""The figures and tables of notebook 00: roads, effects of the variations, and what a dataset covers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from roadsense.augment.card import dataset_tables, plots
+from roadsense.augment.config import GenConfig
+from roadsense.augment.preview.effects import measure_effects
+from roadsense.pictures.road import plot_scenario
+from roadsense.scenarios.dataset import Dataset
+from roadsense.scenarios.scenario import find_scenarios
+
+
+def plot_roads(base_dir: str | Path, time_s: float = 30.0) -> list[Figure]:
+    """Draws each base road with its cars after so many seconds of simulation.
+
+    Raises:
+        ScenarioError: if there is no base scenario or one is broken.
+    """
+    return [plot_scenario(path, time_s) for path in find_scenarios(base_dir)]
+
+
+def plot_effects(config: GenConfig, variations: Sequence[str], base: str | None = None) -> Figure:
+    """Simulates a base road at both ends of each variation, the others in the middle, and draws what changes.
+
+    Args:
+        config: settings with the base folder and the ranges.
+        variations: fields of `VariationRanges`.
+        base: name of the base road; None for the first.
+
+    Raises:
+        ScenarioError: if there is no such base.
+    """
+    folder = config.base_dir / base if base else find_scenarios(config.base_dir)[0].parent
+    return plots.plot_effects(measure_effects(folder, variations, config.ranges))
+
+
+def plot_coverage(dataset: Dataset) -> Figure:
+    """Draws every drawn value of a dataset, train and held-out."""
+    return plots.plot_draws(dataset_tables.tabulate_draws(dataset))
+
+
+def plot_difficulty(dataset: Dataset) -> Figure:
+    """Draws the smallest time to collision of one standard driver in every scenario of a dataset."""
+    return plots.plot_difficulty(dataset_tables.tabulate_difficulty(dataset))
+
+
+def count_scenarios(dataset: Dataset) -> pd.DataFrame:
+    """Returns the number of scenarios by split, density word and driver word, a column for each base road."""
+    counts = dataset.table().set_index(["split", "density", "driver", "base"])["scenarios"]
+    return counts.unstack("base", fill_value=0)
+
+
+def count_refusals(dataset: Dataset) -> pd.DataFrame:
+    """Returns the number of rejected draws by base road and reason; empty if every draw passed."""
+    return dataset_tables.tabulate_refusals(dataset)
+
+
+def summarise_proofs(dataset: Dataset) -> pd.DataFrame:
+    """Returns, by base road, the smallest, median and largest value of what the gate measured."""
+    measured = ["n_collisions", "n_inserted", "ego_mean_speed_mps", "max_spacing_m"]
+    return dataset.proofs().groupby("base")[measured].agg(["min", "median", "max"])

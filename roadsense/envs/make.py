@@ -1,0 +1,42 @@
+"""The environment by a call, for code that brings its own learning."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from roadsense.envs.config import EnvConfig
+from roadsense.envs.convoy_env import ConvoyEnv
+from roadsense.scenarios.scenario import find_scenarios
+
+
+def make_env(
+    scenarios: str | Path | Sequence[str | Path], config: EnvConfig | None = None, render_mode: str | None = None
+) -> ConvoyEnv:
+    """Returns a `ConvoyEnv` over scenarios. A process holds one at a time, because libsumo holds one simulation.
+
+    Args:
+        scenarios: a folder, below which every `.sumocfg` is used, or the paths of `.sumocfg` files.
+        config: settings of the environment.
+        render_mode: `human` shows every step in SUMO's window.
+
+    Raises:
+        InputError: for another render mode.
+        ScenarioError: if the folder holds no scenario.
+
+    Example:
+        >>> import roadsense as rs
+        >>> with rs.make_env("scenarios/base") as env:
+        ...     observation, info = env.reset(seed=1, options={"hazard": True})
+        ...     observation, reward, terminated, truncated, info = env.step(env.action_space.high)
+        >>> observation["peers"].shape
+        (8, 6)
+    """
+    return ConvoyEnv(list_paths(scenarios), config=config, render_mode=render_mode)
+
+
+def list_paths(scenarios: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Returns the `.sumocfg` below a folder, or those of a list.
+
+    Raises:
+        ScenarioError: if the folder holds none.
+    """
+    return find_scenarios(scenarios) if isinstance(scenarios, str | Path) else [Path(path) for path in scenarios]
