@@ -65,7 +65,7 @@ FLOORS = (
     "widgets",
     "jobs",
     "gen_scenarios train_convoy evaluate export replay",
-    "demo doctor",
+    "demo doctor new_project",
     "cli",
 )
 """From the ground up. A room imports from the floors below its own, never from its own floor or from above."""

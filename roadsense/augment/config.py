@@ -8,6 +8,7 @@ import tyro
 
 from roadsense.augment.draws.ranges import VariationRanges, read_ranges
 from roadsense.errors import InputError
+from roadsense.utils.project_files import find_file
 from roadsense.utils.workspace import resolve
 
 WIDE_FACTOR = 1.5
@@ -64,8 +65,8 @@ class GenConfig:
         Raises:
             InputError: naming the setting, what was expected and what came.
         """
-        for name in ("base_dir", "output_dir"):
-            object.__setattr__(self, name, resolve(getattr(self, name)))
+        object.__setattr__(self, "base_dir", find_file(self.base_dir))
+        object.__setattr__(self, "output_dir", resolve(self.output_dir))
         for name, lowest in _LEAST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < lowest:
