@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs RoadSense's packages into a virtual environment, in the versions of requirements.lock.
 #
-# usage: install/install.sh [--packages-only] VENV [EXTRA ...]
+# usage: install/install.sh [--packages-only | --wheel FILE] VENV [EXTRA ...]
 #
 #   VENV             the environment; it is made if it isn't there
 #   EXTRA            extras of pyproject.toml, for instance train, export, notebooks, dev
 #   --packages-only  without RoadSense itself
+#   --wheel          RoadSense from a wheel, not from this folder
 #
 # Environment:
 #   PYTHON           the Python to take; by default python3.11, else python3.12, else python3.13
@@ -84,19 +85,24 @@ link_libraries() {
   done
 }
 
-whole=yes
-if [ "${1:-}" = --packages-only ]; then whole=no; shift; fi
+what=project
+case ${1:-} in
+  --packages-only) what=packages; shift ;;
+  --wheel) what=$(realpath "$2"); shift 2 ;;
+esac
 [ $# -gt 0 ] || fail "Expected a folder for the environment, got none. usage: install/install.sh VENV [EXTRA ...]"
 venv=$1; shift
-extras=()
-for extra in "$@"; do extras+=(--extra "$extra"); done
+extras=$(IFS=,; echo "$*")
 
 make_environment
 prepare_uv
 torch_options=()
-case " $* " in *" train "* | *" dev "*) find_torch ;; esac
-uv_install "${torch_options[@]}" "${extras[@]}" --requirement "$project/pyproject.toml" setuptools
+case ,$extras, in *,train,* | *,dev,*) find_torch ;; esac
+case $what in
+  *.whl) uv_install "${torch_options[@]}" "roadsense[$extras] @ file://$what" ;;
+  *) uv_install "${torch_options[@]}" "${@/#/--extra=}" --requirement "$project/pyproject.toml" setuptools ;;
+esac
 link_libraries
 "$venv/bin/python" -c 'import libsumo' 2>/dev/null ||
   fail "SUMO lacks libraries of the system; on Debian and Ubuntu: apt-get install $system_libraries"
-if [ $whole = yes ]; then uv_install --no-deps --no-build-isolation --editable "$project"; fi
+if [ "$what" = project ]; then uv_install --no-deps --no-build-isolation --editable "$project"; fi

@@ -290,6 +290,14 @@ def test_three_pythons_are_served():
     assert [v for v in ("3.10", "3.11", "3.12", "3.13", "3.14") if served.contains(v)] == ["3.11", "3.12", "3.13"]
 
 
+def test_every_file_of_the_package_gets_into_the_wheel():
+    everywhere, here = (pyproject()["tool"]["setuptools"]["package-data"][name] for name in ("*", "roadsense"))
+    files = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*") if path.is_file() and not path.is_symlink()]
+    data = [path for path in files if path.suffix not in (".py", ".pyc", ".so")]
+    assert len(data) > 10
+    assert [path for path in data if not any(map(path.match, [*everywhere, *here]))] == []
+
+
 def test_conda_installs_the_lock_and_pins_nothing_itself():
     lines = (ROOT / "environment.yml").read_text().splitlines()
     entries = [line.strip()[2:] for line in lines if line.strip().startswith("- ")]
