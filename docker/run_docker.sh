@@ -96,7 +96,6 @@ start() { # start TARGET [engine's options ...] -- [entrypoint and its arguments
   [ "$(id -u)" = 0 ] && chown "$user" "$runs"
   is_podman && [ "$(id -u)" != 0 ] && options+=(--userns=keep-id)
   [ -t 0 ] && [ -t 1 ] && options+=(--tty)
-  [ "$target" = lab ] || options+=(--no-healthcheck) # the image's own is that of a job
   local mounts
   mounts=("$(mount "$scenarios" scenarios ROADSENSE_SCENARIOS)") || exit
   mounts+=("$(mount "$runs" runs ROADSENSE_RUNS)") || exit

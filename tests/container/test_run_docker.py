@@ -83,7 +83,6 @@ def test_jupyterlab_is_reached_from_this_machine_alone_and_keeps_its_token(ask, 
     assert [word for word in arguments if word.startswith("--network")] == ["--network=bridge"]
     lab = behind_image(arguments, "roadsense:lab")
     assert "--port=9999" in lab
-    assert "--no-healthcheck" not in arguments
     assert not [word for word in lab if "token" in word or "password" in word]
 
 
