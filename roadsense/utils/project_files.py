@@ -15,7 +15,7 @@ def find_file(path: str | Path) -> Path:
     """Returns a path of the workspace, or, if nothing is there, the package's own file or folder of that name.
 
     Args:
-        path: such as `scenarios/base` or `notebooks/01_train.ipynb`; that of the workspace is returned if neither has it.
+        path: such as `scenarios/base`; that of the workspace is returned if neither has it.
     """
     found, own = resolve(path), project_folder() / path
     return own if own.exists() and not found.exists() else found
