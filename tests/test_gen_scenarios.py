@@ -18,8 +18,8 @@ from roadsense.augment.rebuild import rebuild_differences
 from roadsense.cli import main
 from roadsense.errors import DatasetError, GateError, InputError, RoadSenseError, ScenarioError
 from roadsense.scenarios.dataset import Dataset
-from roadsense.scenarios.records import ScenarioRecord
-from roadsense.scenarios.scenario import ScenarioName, open_scenario
+from roadsense.scenarios.records import ScenarioName, ScenarioRecord
+from roadsense.scenarios.scenario import open_scenario
 from roadsense.scenarios.sumo_program import run_sumo
 from tests.conftest import CONFIG, FLOWS, convoy, write_base
 

@@ -1,1 +1,1 @@
-"""What makes a dataset of a few base scenarios: reading, drawing, writing, filling, telling."""
+"""Augmentation: a few base scenarios in, a dataset out. The dataset itself is read and checked in `scenarios`."""

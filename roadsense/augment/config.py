@@ -1,18 +1,22 @@
-"""What dataset to make: the settings of a generation."""
+"""Settings of a generation: which dataset to make."""
 
+import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tyro
 
+from roadsense.augment.bases.convoy_naming import ConvoyNaming
 from roadsense.augment.draws.ranges import VariationRanges, read_ranges
 from roadsense.errors import InputError
-from roadsense.utils.project_files import find_file
-from roadsense.utils.workspace import resolve
 
 WIDE_FACTOR = 1.5
-"""How much wider than the others' the ranges of the split eval_wide are."""
+"""Factor on the widths of all ranges for the split eval_wide."""
+
+CHOSEN = "chosen"
+"""The setting of a dataset that lists scenarios added by hand: split, base and values by the scenario's name."""
 
 _LEAST = {"seed": 0, "n_train": 1, "n_eval": 1, "n_eval_wide": 0, "workers": 0, "max_refusals_per_base": 0}
 _NO_SETTINGS = ("base_dir", "output_dir", "workers", "ranges_file")
@@ -20,42 +24,35 @@ _NO_SETTINGS = ("base_dir", "output_dir", "workers", "ranges_file")
 
 @dataclass(frozen=True)
 class GenConfig:
-    """What dataset to make. The same seed and base files give the same dataset, byte for byte.
-
-    Example:
-        >>> import roadsense as rs
-        >>> config = rs.GenConfig(output_dir="scenarios/large", n_train=800, n_eval=200)
-        >>> config.ranges.sigma
-        (0.0, 0.5)
-    """
+    """Which dataset to make. The same seed and base files give the same dataset, byte for byte."""
 
     base_dir: Path = Path("scenarios/base")
     """Folder of base scenarios: every folder with a .sumocfg below it is one."""
     output_dir: Path = Path("scenarios/dataset_v1")
-    """Folder to make; must not exist, or be empty. A run that was ended goes on if it is started again."""
+    """Folder to make; must be new or empty. A run that was ended resumes if it is started again."""
     seed: int = 0
-    """Seed of every draw."""
+    """Seed of all random draws, 0 or more."""
     n_train: int = 80
-    """Scenarios to train on, dealt evenly to the bases."""
+    """Number of train scenarios, dealt evenly to the bases."""
     n_eval: int = 20
-    """Held-out scenarios, dealt evenly to the bases."""
+    """Number of held-out scenarios, dealt evenly to the bases."""
     n_eval_wide: int = 0
-    """Further held-out scenarios, in eval_wide, from ranges 1.5 times as wide."""
+    """Number of further held-out scenarios, in eval_wide, from ranges 1.5 times as wide."""
     hold_out_base: str | None = None
-    """Name of a base that gives all held-out scenarios, and none to train on."""
+    """Name of a base that gives all held-out scenarios and no train scenarios."""
     ego: str | None = None
     """Id of the ego in the bases, where it isn't V001; with `convoy`."""
     convoy: tuple[str, ...] = ()
-    """Ids of the cars ahead of it, going forward."""
+    """Ids of the cars ahead of the ego, going forward."""
     workers: int = 0
-    """Proofs run at the same time; 0: one for each core. The dataset doesn't depend on it."""
+    """Scenarios simulated at the same time; 0: one for each core. The dataset doesn't depend on it."""
     max_refusals_per_base: int = 50
-    """Draws of one base that may fail their proof before the whole is given up."""
+    """Draws of one base that the gate may reject before the generation fails."""
     min_split_distance: float = 0.15
     """Least distance of a held-out draw to the train draws of its base: root mean square over the levels of what is
     varied, each counted once, ranges scaled to 1."""
     ranges_file: Path | None = None
-    """TOML file with ranges by the names of the options below; an option given here wins over it."""
+    """TOML file with ranges, by the names of the options below; an option given here wins over the file."""
     ranges: tyro.conf.OmitArgPrefixes[VariationRanges] = field(default_factory=VariationRanges)
     """What is varied, and how far."""
 
@@ -65,8 +62,6 @@ class GenConfig:
         Raises:
             InputError: naming the setting, what was expected and what came.
         """
-        object.__setattr__(self, "base_dir", find_file(self.base_dir))
-        object.__setattr__(self, "output_dir", resolve(self.output_dir))
         for name, lowest in _LEAST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < lowest:
@@ -80,13 +75,33 @@ class GenConfig:
         if bool(self.ego) != bool(self.convoy):
             raise InputError(f"ego and convoy: expected both or none, got {self.ego!r} and {self.convoy}.")
         if self.ranges_file is not None:
-            object.__setattr__(self, "ranges", read_ranges(resolve(self.ranges_file), self.ranges))
+            object.__setattr__(self, "ranges", read_ranges(Path(self.ranges_file), self.ranges))
+
+    @classmethod
+    def from_settings(
+        cls, settings: Mapping[str, Any], base_dir: Path, output_dir: Path, workers: int = 0
+    ) -> "GenConfig":
+        """Returns the config of a dataset with these settings, without the scenarios added by hand."""
+        own = {name: value for name, value in settings.items() if name != CHOSEN}
+        return cls(base_dir, output_dir, workers=workers, **{**own, "ranges": VariationRanges(**own["ranges"])})
+
+    @classmethod
+    def read_default(cls, arguments: Sequence[str] | None) -> "GenConfig":
+        """Returns the config with the ranges of the file a command line names: its options are read on top of it."""
+        first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        first.add_argument("--ranges_file", "--ranges-file", type=Path)
+        return cls(ranges_file=first.parse_known_args(arguments)[0].ranges_file)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that decides over the dataset besides the base files."""
+        """All that decides what the dataset is, besides the base files."""
         return {name: value for name, value in asdict(self).items() if name not in _NO_SETTINGS}
 
+    @property
+    def naming(self) -> ConvoyNaming | None:
+        """The convoy's cars in the bases; None: V001, V002, ..."""
+        return ConvoyNaming(self.ego, self.convoy) if self.ego else None
+
     def split_ranges(self, split: str) -> VariationRanges:
-        """Returns the ranges that a split's draws come from."""
+        """Returns the ranges of a split's draws."""
         return self.ranges.widened(WIDE_FACTOR) if split == "eval_wide" else self.ranges

@@ -1,4 +1,4 @@
-"""Base scenarios -> dataset: draw, write, simulate, split."""
+"""Base scenarios in, dataset out."""
 
 import hashlib
 import json
@@ -9,40 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from roadsense.augment.bases.base import Base, read_bases
-from roadsense.augment.bases.convoy_naming import ConvoyNaming
-from roadsense.augment.bases.offers import add_offers
 from roadsense.augment.config import GenConfig
-from roadsense.augment.validation.proving import fill_dataset
-from roadsense.augment.validation.working_folder import (
-    OUTCOMES,
-    SCENARIOS,
-    clear_strays,
-    hold_working_folder,
-    release,
-)
+from roadsense.augment.validation.generation import generate_scenarios
+from roadsense.augment.validation.working_folder import OUTCOMES, SCENARIOS, clear_strays, hold_working_folder, release
 from roadsense.errors import DatasetError, GateError, InputError
 from roadsense.scenarios.dataset import SCHEMA_VERSION, Dataset, compute_digest, current_versions, write_manifest
 from roadsense.utils.files import refuse_existing
 
 
 def generate_dataset(config: GenConfig) -> Dataset:
-    """Makes a dataset and returns it. It appears in `output_dir` when it is complete, and not before.
+    """Makes a dataset and returns it; `output_dir` appears when the dataset is complete.
 
-    A run that was ended, in whichever way, goes on from its last proven scenario if it is started again with the same
-    settings and base files, and ends in the same dataset.
+    A run that was ended resumes after its last accepted scenario if it is started again with the same settings and
+    base files, and gives the same dataset.
 
     Raises:
-        DatasetError: if `output_dir` is already something, or being made by another run.
-        InputError: if there is no base of the name `hold_out_base`, or no other.
+        DatasetError: if `output_dir` holds something, or another run is making it.
+        InputError: if `hold_out_base` names no base, or the only one.
         ScenarioError: if there is no base scenario or one is broken.
-        GateError: if too many draws of one base are refused.
-
-    Example:
-        >>> import roadsense as rs
-        >>> config = rs.GenConfig(output_dir="scenarios/tiny", n_train=1, n_eval=1, min_split_distance=0.0)
-        >>> dataset = rs.generate_dataset(config)
-        >>> [record.split for record in dataset.scenarios]
-        ['train', 'eval']
+        GateError: if too many draws of one base are rejected.
     """
     output_dir = Path(config.output_dir)
     refuse_existing(output_dir, "the dataset", DatasetError)
@@ -67,7 +52,7 @@ def _make_folders(working: Path) -> None:
 
 
 def _key(config: GenConfig, hashes: Mapping[str, Any]) -> str:
-    # Of Python, releases of one minor version make the same dataset: an image's and a laptop's need not be the same.
+    # All releases of one minor version of Python make the same dataset.
     versions = {**current_versions(), "python": "{}.{}".format(*sys.version_info)}
     content = [SCHEMA_VERSION, versions, config.settings, hashes]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
@@ -75,8 +60,7 @@ def _key(config: GenConfig, hashes: Mapping[str, Any]) -> str:
 
 def _read_bases(config: GenConfig) -> list[Base]:
     widest = config.split_ranges("eval_wide") if config.n_eval_wide else config.ranges
-    naming = ConvoyNaming(config.ego, config.convoy) if config.ego else None
-    bases = [add_offers(base, config.ranges) for base in read_bases(Path(config.base_dir), widest, naming)]
+    bases = read_bases(Path(config.base_dir), widest, config.naming)
     names = [base.name for base in bases]
     if config.hold_out_base is not None and (config.hold_out_base not in names or len(names) < 2):
         raise InputError(f"hold_out_base: expected one of several bases, {names}; got {config.hold_out_base!r}.")
@@ -94,7 +78,7 @@ def _make_dataset(
 
     folder = working / SCENARIOS
     _make_folders(working)
-    records, refusals = fill_dataset(working, bases, config)
+    records, refusals = generate_scenarios(working, bases, config)
     difficulties = measure_difficulty([folder / record.config for record in records], config.workers)
     records = [replace(record, difficulty=found) for record, found in zip(records, difficulties, strict=True)]
     dataset = Dataset(

@@ -1,28 +1,25 @@
-"""The proof that a dataset is what its settings and base scenarios give: it is made again and compared."""
+"""The check that a dataset is what its settings and base scenarios give: it is made again and compared."""
 
 from pathlib import Path
 
-from roadsense.augment.config import GenConfig
-from roadsense.augment.draws.ranges import VariationRanges
+from roadsense.augment.config import CHOSEN, GenConfig
 from roadsense.augment.generate import generate_dataset
-from roadsense.augment.validation.additions import CHOSEN, add_again
+from roadsense.augment.validation.additions import add_again
 from roadsense.scenarios.dataset import Dataset
 from roadsense.utils.scratch import scratch_folder
 
 
 def rebuild_differences(dataset: Dataset, base_dir: Path, workers: int = 0) -> list[str]:
-    """Makes a dataset again from its base scenarios and returns in what it differs, one line each.
+    """Makes a dataset again from its base scenarios and returns the differences, one line each.
 
     Args:
-        dataset: the dataset to prove; its files aren't read, `Dataset.verify` does that.
+        dataset: the dataset to check; its files aren't read, `Dataset.verify` does that.
         base_dir: the base scenarios.
-        workers: proofs run at the same time; 0: one for each core.
+        workers: scenarios simulated at the same time; 0: one for each core.
     """
-    settings = {**dataset.settings, "ranges": VariationRanges(**dataset.settings["ranges"])}
-    chosen = settings.pop(CHOSEN, {})
     with scratch_folder("roadsense_rebuild_") as outer:
-        again = generate_dataset(GenConfig(base_dir, outer / "again", workers=workers, **settings))
-        again = add_again(again, base_dir, chosen)
+        again = generate_dataset(GenConfig.from_settings(dataset.settings, base_dir, outer / "again", workers))
+        again = add_again(again, base_dir, dataset.settings.get(CHOSEN, {}))
     old, new = _hashes(dataset), _hashes(again)
     differences = [f"not rebuilt: {name}" for name in sorted(old.keys() - new)]
     differences += [f"new when rebuilt: {name}" for name in sorted(new.keys() - old)]

@@ -19,7 +19,7 @@ from roadsense.errors import InputError, ScenarioError, SimulationError
 from roadsense.policies.baselines import BASELINES
 from roadsense.policies.rules import Policy
 from roadsense.policies.trained import load_policy
-from roadsense.scenarios.scenario import ScenarioName
+from roadsense.scenarios.records import ScenarioName
 from roadsense.utils.progress import progress_bar
 from roadsense.utils.worker_processes import map_in_workers
 

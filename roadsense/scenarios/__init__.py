@@ -1,1 +1,1 @@
-"""Scenarios and datasets on disk: read, checked and hashed. Nothing is simulated here."""
+"""Scenarios and datasets on disk: read, checked and hashed. They are made in `augment` and simulated in `envs`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from sumolib.miscutils import parseTime
 
 from roadsense.errors import ScenarioError
+from roadsense.scenarios.flows import EXPONENTIAL
 from roadsense.utils.safe_xml import MAX_FILE_BYTES, locate, read_xml, scan_xml
 
 __all__ = [
@@ -75,7 +76,6 @@ LIMITS = {
 FLOW_ATTRIBUTES = {"number", "period", "probability"}
 """Attributes that mean something else outside a flow."""
 
-_EXPONENTIAL = re.compile(r"exp\((.+)\)")
 _NOT_FINITE = re.compile(r"(?:^|[\s,(])[-+]?(?:nan|inf|infinity)(?=$|[\s,()])", re.IGNORECASE)
 _FREE_TEXT = {"id", "name", "type", "key", "value", "from", "to", "edge", "edges", "lane", "lanes", "route", "via"}
 _WATCHED = frozenset(LIMITS) | FILE_ATTRIBUTES
@@ -165,7 +165,7 @@ def _refuse_file(where: str, tag: str, attributes: dict[str, str]) -> None:
 def _check_limits(where: str, name: str, text: str, limits: tuple[float, float]) -> None:
     if text.strip().isalpha() and text.strip().lower() not in ("nan", "inf", "infinity"):
         return  # a word, as `triggered`: SUMO knows which it takes
-    exponential = _EXPONENTIAL.fullmatch(text)
+    exponential = EXPONENTIAL.fullmatch(text)
     try:
         number = 1.0 / float(exponential[1]) if exponential else float(parseTime(text))
     except (ValueError, ZeroDivisionError, IndexError, TypeError):

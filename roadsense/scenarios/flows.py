@@ -12,7 +12,8 @@ from roadsense.errors import ScenarioError
 HOUR_S = 3600.0
 _DECIMALS = 4
 _SMALL_DECIMALS = 6  # rates by the second are small numbers
-_EXPONENTIAL = re.compile(r"exp\((.+)\)")
+EXPONENTIAL = re.compile(r"exp\((.+)\)")
+"""A period of random vehicles: `exp(rate per second)`."""
 
 
 def read_seconds(element: ET.Element, attribute: str) -> float:
@@ -80,7 +81,7 @@ def format_scaled_rate(flow: ET.Element, factor: float) -> str:
     """Returns the value of a flow's rate attribute that asks for `factor` times as many vehicles."""
     attribute = find_rate_attribute(flow)
     text = flow.attrib[attribute]
-    exponential = _EXPONENTIAL.fullmatch(text)
+    exponential = EXPONENTIAL.fullmatch(text)
     if exponential:
         return f"exp({round(float(exponential[1]) * factor, _SMALL_DECIMALS)})"
     if attribute == "number":
@@ -107,12 +108,12 @@ def count_until(flow: ET.Element, until_s: float) -> float:
 
 def is_random(flow: ET.Element) -> bool:
     """Tells whether a flow's vehicles come by chance, and their number is an average."""
-    return "probability" in flow.attrib or bool(_EXPONENTIAL.fullmatch(flow.get("period", "")))
+    return "probability" in flow.attrib or bool(EXPONENTIAL.fullmatch(flow.get("period", "")))
 
 
 def _read_period_rate(flow: ET.Element) -> float:
     text = flow.attrib["period"]
-    exponential = _EXPONENTIAL.fullmatch(text)
+    exponential = EXPONENTIAL.fullmatch(text)
     return float(exponential[1]) * HOUR_S if exponential else HOUR_S / float(text)
 
 

@@ -1,15 +1,57 @@
 """What a dataset's manifest holds of one scenario, and how it is read back."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from roadsense.errors import DatasetError, ScenarioError
-from roadsense.scenarios.scenario import CONFIG_NAME, ScenarioName
 
 SPLITS = ("train", "eval", "eval_wide")
 """The folders of a dataset: to train on, held out, and held out with wider ranges (may be empty)."""
+
+
+CONFIG_NAME = "scenario.sumocfg"
+"""Name of a generated scenario's configuration."""
+
+DENSITY_WORDS = ("sparse", "medium", "dense")
+DRIVER_WORDS = ("cautious", "normal", "aggressive")
+_NUMBER = "[0-9]{3}|[1-9][0-9]{3,}"
+_NAME = re.compile(rf"scenario_({_NUMBER})_(\w+)_({'|'.join(DENSITY_WORDS)})_({'|'.join(DRIVER_WORDS)})")
+
+
+@dataclass(frozen=True)
+class ScenarioName:
+    """The parts of a scenario folder's name, as in `scenario_001_highway_dense_aggressive`.
+
+    Attributes:
+        number: position in the dataset, from 1.
+        base: name of the base scenario it was drawn from.
+        density: one of `DENSITY_WORDS`.
+        driver: one of `DRIVER_WORDS`.
+    """
+
+    number: int
+    base: str
+    density: str
+    driver: str
+
+    def __str__(self) -> str:
+        return f"scenario_{self.number:03d}_{self.base}_{self.density}_{self.driver}"
+
+    @classmethod
+    def parse(cls, text: str) -> "ScenarioName":
+        """Returns the parts of a folder name; the inverse of `str`.
+
+        Raises:
+            ScenarioError: if `text` is not of the form `str` gives.
+        """
+        match = _NAME.fullmatch(text)
+        if not match:
+            raise ScenarioError(f"Expected a name like scenario_001_highway_fast_dense_normal, got {text!r}.")
+        number, base, density, driver = match.groups()
+        return cls(int(number), base, density, driver)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A scenario: a folder that SUMO can run, its name, and how it is opened."""
+"""A scenario: a folder that SUMO can run, and how it is opened."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -15,47 +15,7 @@ from roadsense.utils.workspace import resolve
 
 EGO_ID = "V001"
 """The last car of the convoy; the cars ahead of it are V002, V003, ... going forward."""
-
-CONFIG_NAME = "scenario.sumocfg"
-"""How the configuration of a generated scenario is called."""
 CONVOY_ID = re.compile(r"V\d{3}")
-DENSITY_WORDS = ("sparse", "medium", "dense")
-DRIVER_WORDS = ("cautious", "normal", "aggressive")
-_NUMBER = "[0-9]{3}|[1-9][0-9]{3,}"
-_NAME = re.compile(rf"scenario_({_NUMBER})_(\w+)_({'|'.join(DENSITY_WORDS)})_({'|'.join(DRIVER_WORDS)})")
-
-
-@dataclass(frozen=True)
-class ScenarioName:
-    """The parts of a scenario folder's name, as in `scenario_001_highway_dense_aggressive`.
-
-    Attributes:
-        number: position in the dataset, from 1.
-        base: name of the base scenario it was drawn from.
-        density: one of `DENSITY_WORDS`.
-        driver: one of `DRIVER_WORDS`.
-    """
-
-    number: int
-    base: str
-    density: str
-    driver: str
-
-    def __str__(self) -> str:
-        return f"scenario_{self.number:03d}_{self.base}_{self.density}_{self.driver}"
-
-    @classmethod
-    def parse(cls, text: str) -> "ScenarioName":
-        """Returns the parts of a folder name; the inverse of `str`.
-
-        Raises:
-            ScenarioError: if `text` is not of the form `str` gives.
-        """
-        match = _NAME.fullmatch(text)
-        if not match:
-            raise ScenarioError(f"Expected a name like scenario_001_highway_fast_dense_normal, got {text!r}.")
-        number, base, density, driver = match.groups()
-        return cls(int(number), base, density, driver)
 
 
 @dataclass(frozen=True)
@@ -177,6 +137,17 @@ def describe_scenario(path: Path, inputs: Inputs, roots: Iterable[ET.Element]) -
     preset = cars[EGO_ID].find("param[@key='v2v']")
     v2v = None if preset is None else preset.get("value")
     return Scenario(path.parent.name, path, *inputs, convoy, depart_s, v2v)
+
+
+def convoy_cars(roots: Iterable[ET.Element], scenario: Scenario) -> list[ET.Element]:
+    """Returns the convoy's cars in these trees, from the ego to the first."""
+    found = {car.get("id"): car for root in roots for car in single_vehicles(root)}
+    return [found[name] for name in scenario.convoy_ids]
+
+
+def background_vehicles(root: ET.Element, scenario: Scenario) -> list[ET.Element]:
+    """Returns the vehicles and trips of a route file that are not in the convoy."""
+    return [car for car in single_vehicles(root) if car.get("id") not in scenario.convoy_ids]
 
 
 def find_scenarios(folder: str | Path) -> list[Path]:

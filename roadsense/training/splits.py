@@ -8,7 +8,8 @@ from pathlib import Path
 from roadsense.cloud.place import find_dataset
 from roadsense.errors import DatasetError, InputError, ScenarioError
 from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
-from roadsense.scenarios.scenario import ScenarioName, find_scenarios, open_scenario
+from roadsense.scenarios.records import ScenarioName
+from roadsense.scenarios.scenario import find_scenarios, open_scenario
 from roadsense.utils.files import hash_file
 
 TRAIN, EVAL = "train", "eval"

@@ -37,11 +37,18 @@ def run_with_options(
 
     Args:
         action: what the command does; the first paragraph of its docstring is shown by `--help`.
-        kind: class of its settings; each field is an option.
+        kind: class of its settings; each field is an option. Its `read_default`, if it has one, gives the defaults for
+            a command line, as from a file that is named there.
         prog: name of the command, as `roadsense train`.
         arguments: words of the command line behind that name; None for those of this process.
     """
     import tyro
 
     description = inspect.cleandoc(action.__doc__ or "").partition("\n\n")[0]
-    return run_command(lambda: action(tyro.cli(kind, args=arguments, prog=prog, description=description)))
+
+    def read_settings() -> Settings:
+        read_default = getattr(kind, "read_default", None)
+        defaults = {"default": read_default(arguments)} if read_default else {}
+        return tyro.cli(kind, args=arguments, prog=prog, description=description, **defaults)
+
+    return run_command(lambda: action(read_settings()))

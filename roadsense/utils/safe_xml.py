@@ -1,4 +1,4 @@
-"""XML from anywhere, read without trusting it: plain or gzip'd, bounded, and without document type or entities.
+"""XML from anywhere, read without trusting it: plain or gzip'd, bounded, without document type or entities.
 
 Tags and attributes keep the prefixes they are written with, as SUMO reads them: a default namespace hides no element.
 """
@@ -22,7 +22,7 @@ MAX_ATTRIBUTE_CHARS = 2**20
 ENCODINGS = ("utf-8", "us-ascii", "ascii", "iso-8859-1", "utf-16")
 """Those that this reader and SUMO's decode alike."""
 
-_GZIP_MAGIC = b"\x1f\x8b"  # SUMO goes by it too, whatever the file is called
+_GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK_BYTES = 2**16
 
 RootTag = str | tuple[str, ...] | None
@@ -106,7 +106,7 @@ class _Scanner:
         try:
             if not self.path.is_file():
                 raise ScenarioError(f"{self.path}: expected a file, found none. Check the path.")
-            with _open_plain(self.path) as file:
+            with open_unpacked(self.path) as file:
                 self._feed(file)
         except expat.ExpatError as error:
             raise self._error(f"not well-formed XML ({error}). Mend or regenerate the file.", error.lineno) from error
@@ -156,11 +156,27 @@ class _Scanner:
         return ScenarioError(f"{self.path}:{line or self.parser.CurrentLineNumber}: {reason}")
 
 
-def _open_plain(path: Path) -> BinaryIO:
-    # An open file that reads unpacked bytes.
+def open_unpacked(path: Path) -> BinaryIO:
+    """Opens a file, plain or gzip'd, to read its unpacked bytes.
+
+    Raises:
+        ScenarioError: if it is too large.
+    """
     n_bytes = path.stat().st_size
     if n_bytes > MAX_FILE_BYTES:
         raise ScenarioError(f"{path}: {n_bytes} bytes; at most {MAX_FILE_BYTES} are opened.")
+    return gzip.open(path) if is_gzip(path) else path.open("rb")  # type: ignore[return-value] # a GzipFile reads alike
+
+
+def is_gzip(path: Path) -> bool:
+    """Tells whether a file is gzip'd, by its content as SUMO does, whatever its name."""
     with path.open("rb") as file:
-        packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-    return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value] # a GzipFile reads alike
+        return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+
+
+def write_xml(root: ET.Element, path: Path) -> None:
+    """Writes a tree, indented; gzip'd if the name ends in `.gz`. The same tree gives the same bytes."""
+    ET.indent(root, "    ")
+    content = ET.tostring(root, encoding="UTF-8", xml_declaration=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)

@@ -14,7 +14,7 @@ from roadsense.augment.config import GenConfig
 from roadsense.augment.draws.variations import VariationRanges, draw_variations
 from roadsense.augment.generate import generate_dataset
 from roadsense.augment.rebuild import rebuild_differences
-from roadsense.augment.validation.gate import prove
+from roadsense.augment.validation.gate import run_gate
 from roadsense.augment.validation.scenario_files import write_scenario
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.pictures.road import RoadMap, plot_scenario
@@ -184,7 +184,7 @@ def write_draws(base: Base, folder: Path, n: int = 2, most: int = 6) -> list[Pat
     refusals = []
     for number, draw in enumerate(draws):
         write_scenario(base, draw, folder / str(number))
-        report = prove(folder / str(number) / "scenario.sumocfg")
+        report = run_gate(folder / str(number) / "scenario.sumocfg")
         refusals += report.refusals
         passed += [] if report.refusals else [folder / str(number) / "scenario.sumocfg"]
         if len(passed) == n:
@@ -199,7 +199,8 @@ def test_a_base_of_this_form_gives_scenarios_that_pass_the_gate_and_can_be_drive
     base = make_base(form)
     paths = write_draws(base, tmp_path / "out")
     for path in paths:
-        assert open_scenario(path).convoy_ids == ("V001", "V002", "V003")
+        ids = open_scenario(path).convoy_ids
+        assert ids == tuple(f"V{number:03d}" for number in range(1, len(ids) + 1))
         assert abs(open_scenario(path).convoy_depart_s - base.scenario.convoy_depart_s) <= 3.0
         assert "rror" not in run_sumo(path, ("--end", str(base.scenario.convoy_depart_s + 5)))
     assert len(RoadMap.read(open_scenario(paths[0]).network_path).surfaces) >= 3
@@ -215,7 +216,7 @@ def test_a_warning_of_a_traffic_lights_program_is_counted_and_blamed_on_no_draw(
 ) -> None:
     (path,) = write_draws(make_base(TOWN), tmp_path / "out", n=1)
     assert "Unsafe green phase" in run_sumo(path, ("--end", "1"))
-    assert prove(path).n_warnings >= 1
+    assert run_gate(path).n_warnings >= 1
 
 
 def test_a_dataset_of_gzipped_bases_is_made_rebuilt_and_drawn(tmp_path: Path, network: Path) -> None:

@@ -19,7 +19,7 @@ from roadsense.scenarios.scenario import open_scenario
 from roadsense.utils.files import hash_file
 from tests.conftest import CONFIG, FLOWS, TYPES, convoy, write_base
 
-RANGES = VariationRanges()
+RANGES = VariationRanges(heavy_share=(1.0, 1.0), convoy_size=(3, 3))
 
 
 def read_base(folder: Path, naming: ConvoyNaming | None = None) -> Base:
@@ -167,6 +167,7 @@ def test_a_convoy_that_sumo_places_or_whose_type_it_draws_is_said(tmp_path: Path
         "V002 has the departPos 'random', which is no distance",
         "V001 has the vTypeDistribution 'any'",
         "departPos='random' of V002 is SUMO's choice, by its seed, and not varied.",
+        "The convoy's distances aren't varied and it gets no further car",
     ]
     assert base.traffic.convoy_types == {"ego", "convoy_car"}
     assert base.traffic.ego_types == {"ego"}

@@ -1,7 +1,7 @@
 """Ranges: by name, from a list or a TOML file, wider on request, and refused by name when they make no sense."""
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from roadsense.augment.config import GenConfig
 from roadsense.augment.draws.ranges import LIMITS, VariationRanges, read_ranges
 from roadsense.errors import InputError
+from roadsense.utils.command import run_with_options
 
 RANGES = VariationRanges()
 
@@ -76,6 +77,33 @@ def test_a_file_gives_ranges_and_an_option_wins_over_it(tmp_path: Path) -> None:
     assert config.ranges == VariationRanges(density=(0.5, 1.0), tau=(1.0, 1.5), wet_share=1, v2v=("esp_now",))
     assert config.settings["ranges"]["density"] == (0.5, 1.0)
     assert "ranges_file" not in config.settings
+
+
+def read_command(words: list[str]) -> GenConfig:
+    read: list[GenConfig] = []
+    assert run_with_options(read.append, GenConfig, "roadsense gen-scenarios", words) == 0
+    return read[0]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: GenConfig(ranges_file=path, ranges=VariationRanges(tau=VariationRanges.tau)),
+        lambda path: replace(GenConfig(ranges=VariationRanges(tau=VariationRanges.tau)), ranges_file=path),
+        lambda path: read_command(["--ranges_file", str(path), "--tau", *map(str, VariationRanges.tau)]),
+        lambda path: read_command([f"--ranges-file={path}", "--tau", *map(str, VariationRanges.tau)]),
+    ],
+)
+def test_a_range_that_is_given_at_its_default_wins_over_the_file(tmp_path: Path, make) -> None:
+    path = write(tmp_path, "tau = [1.0, 1.1]\ndensity = [0.5, 1.0]\n")
+    assert make(path).ranges.tau == VariationRanges.tau
+
+
+def test_options_leave_the_other_ranges_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "tau = [1.0, 1.1]\ndensity = [0.5, 1.0]\n")
+    config = read_command(["--ranges_file", str(path), "--tau", "0.9", "1.3"])
+    assert config.ranges == VariationRanges(density=(0.5, 1.0))
+    assert read_command(["--ranges_file", str(path)]).ranges == VariationRanges(density=(0.5, 1.0), tau=(1.0, 1.1))
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadsense.augment.draws.ranges import VariationRanges
-from roadsense.augment.draws.strata import deal_strata
+from roadsense.augment.draws.stratified_sampling import deal_strata
 from roadsense.augment.draws.traffic import FOLLOWING, LEVELS, Traffic, mix_factors
 from roadsense.augment.draws.variations import Variation, draw_variations, nearest_distance, redraw
-from roadsense.scenarios.scenario import DENSITY_WORDS, DRIVER_WORDS
+from roadsense.scenarios.records import DENSITY_WORDS, DRIVER_WORDS
 
 TRAFFIC = Traffic(
     headways_s={"busy": 4.0, "calm": 60.0, "single": math.inf},
@@ -144,11 +144,11 @@ def test_same_seed_same_draws_and_other_seed_other_draws() -> None:
 def test_redraw_keeps_the_words_and_their_parts_and_changes_the_rest() -> None:
     rng = np.random.default_rng(1)
     strata = deal_strata([8], rng)[0]
-    for one, (density, driver) in zip(draw_variations(8, TRAFFIC, RANGES, rng, strata), strata, strict=True):
-        again = redraw((density, driver), TRAFFIC, RANGES, rng)
+    for one, own in zip(draw_variations(8, TRAFFIC, RANGES, rng, strata), strata, strict=True):
+        again = redraw(own, TRAFFIC, RANGES, rng)
         assert (again.density_word, again.driver_word) == (one.density_word, one.driver_word)
-        assert within(again.density_level, density)
-        assert within(again.driver_level, driver)
+        assert within(again.density_level, own.density)
+        assert within(again.driver_level, own.driver)
         assert nearest_distance(again.place(RANGES), one.place(RANGES)[None]) > 0.1
 
 

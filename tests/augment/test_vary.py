@@ -12,24 +12,23 @@ import numpy as np
 import pytest
 
 from roadsense.augment.bases.base import Base, read_bases
-from roadsense.augment.bases.offers import add_offers
 from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.traffic import LEVELS
 from roadsense.augment.draws.variations import TypeDraw, Variation, draw_variations
-from roadsense.augment.edits.friction import scale_friction, speed_share
-from roadsense.augment.edits.network_files import read_edge_length_m, write_wet_network
+from roadsense.augment.edits.network_files import read_edge_length_m, scale_friction, speed_share, write_wet_network
 from roadsense.augment.edits.vary_types import FRICTION_PARAMS, heavy_mix_share, read_mix, vary_types
 from roadsense.augment.edits.vehicle_defaults import HEAVY_CLASSES, following_defaults
-from roadsense.augment.validation.gate import prove
+from roadsense.augment.validation.gate import run_gate
 from roadsense.augment.validation.scenario_files import write_scenario
-from roadsense.scenarios.scenario import CONFIG_NAME, open_scenario
+from roadsense.scenarios.records import CONFIG_NAME
+from roadsense.scenarios.scenario import open_scenario
 from roadsense.scenarios.sumo_program import run_sumo
 from tests.conftest import FLOWS, convoy, write_base
 
 
 def base_of(folder: Path, network: Path, traffic: str) -> Base:
     write_base(folder / "bases" / "road", network, traffic)
-    return add_offers(read_bases(folder / "bases", VariationRanges())[0], VariationRanges())
+    return read_bases(folder / "bases", VariationRanges())[0]
 
 
 def drawn(base: Base, **levels: float) -> Variation:
@@ -120,7 +119,7 @@ def test_longer_and_shorter_convoys_drive_in_order_with_the_ego_in_its_place(
     assert len([edit for edit in edits if edit.attribute == "id"]) == abs(size - 4)
     ego = ET.parse(tmp_path / "out" / "routes.rou.xml").find("vehicle[@id='V001']")
     assert ego.get("departPos") == "300"
-    report = prove(scenario.config_path)
+    report = run_gate(scenario.config_path)
     assert report.in_order
     assert report.insertion_delay_s < 0.2
 

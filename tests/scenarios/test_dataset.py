@@ -1,6 +1,8 @@
 """The manifest read back, refused when it is not one, and held against the files."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,3 +147,9 @@ def test_proofs_are_a_table_of_all_scenarios(small_dataset: Dataset) -> None:
     proofs = small_dataset.proofs()
     assert list(proofs["name"]) == [record.name for record in small_dataset.scenarios]
     assert (proofs["n_collisions"] == 0).all()
+
+
+def test_opening_a_manifest_loads_no_simulator_and_no_scipy() -> None:
+    code = "import sys, roadsense.scenarios.dataset; print(sorted({'scipy', 'sumolib', 'numpy'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from roadsense.augment.validation import gate
-from roadsense.augment.validation.gate import GateReport, prove
+from roadsense.augment.validation.gate import GateReport, run_gate
 from roadsense.errors import RoadSenseError, ScenarioError
 from roadsense.scenarios.scenario import open_scenario
 from roadsense.utils.safe_xml import MAX_ATTRIBUTE_CHARS, MAX_DEPTH, read_xml
@@ -290,7 +290,7 @@ def test_a_hostile_scenario_is_refused_by_file_and_line(watched: Path, change: C
 def test_what_passes_the_checks_is_stopped_in_a_process_of_its_own(watched: Path, change: Change, reason: str) -> None:
     change(watched)
     before = snapshot(watched)
-    assert re.search(reason, " ".join(prove(watched / SETTINGS).refusals))
+    assert re.search(reason, " ".join(run_gate(watched / SETTINGS).refusals))
     assert snapshot(watched) == before
 
 
@@ -352,7 +352,7 @@ HARMLESS: dict[str, Change] = {
 def test_what_is_harmless_stays_allowed_and_runs(watched: Path, change: Change) -> None:
     change(watched)
     before = snapshot(watched)
-    assert prove(watched / SETTINGS).refusals == ()
+    assert run_gate(watched / SETTINGS).refusals == ()
     assert snapshot(watched) == before
 
 
@@ -455,6 +455,6 @@ def test_a_mutated_scenario_ends_in_a_report_or_a_named_error(
             path.write_text(mutate(path.read_text(), draw) if path.stat().st_size > 9 else "")
         before = snapshot(Path(outer))
         with contextlib.suppress(RoadSenseError):
-            assert isinstance(prove(folder / SETTINGS), GateReport)
+            assert isinstance(run_gate(folder / SETTINGS), GateReport)
         assert snapshot(Path(outer)) == before
         monkeypatch.undo()

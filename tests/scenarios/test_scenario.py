@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadsense.errors import ScenarioError
-from roadsense.scenarios.scenario import DENSITY_WORDS, DRIVER_WORDS, ScenarioName, find_scenarios, open_scenario
+from roadsense.scenarios.records import DENSITY_WORDS, DRIVER_WORDS, ScenarioName
+from roadsense.scenarios.scenario import find_scenarios, open_scenario
 from tests.conftest import CONFIG, FLOWS, convoy, write_base
 
 NAMES = st.builds(

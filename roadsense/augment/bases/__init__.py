@@ -1,1 +1,1 @@
-"""Base scenarios: read, checked, and what each allows to vary."""
+"""Base scenarios: read, checked, and what of each can be varied. Nothing is drawn or written here."""

@@ -1,4 +1,4 @@
-"""Base scenarios: anybody's, read and found fit for variation."""
+"""Base scenarios: read and checked for variation."""
 
 import copy
 import math
@@ -11,22 +11,30 @@ from pathlib import Path
 from roadsense.augment.bases.convoy_naming import ConvoyNaming, rename_convoy
 from roadsense.augment.bases.files import read_base_config, read_base_routes
 from roadsense.augment.bases.notes import list_notes
+from roadsense.augment.bases.supported import add_supported_variations
 from roadsense.augment.draws.variations import Traffic, VariationRanges
 from roadsense.errors import ScenarioError
 from roadsense.scenarios.flows import HOUR_S, read_rate_vph, read_seconds, why_uncountable
-from roadsense.scenarios.route_files import define_default_type, single_vehicles, type_of
-from roadsense.scenarios.scenario import Scenario, check_inputs, describe_scenario, find_scenarios
+from roadsense.scenarios.route_files import define_default_type, type_of
+from roadsense.scenarios.scenario import (
+    Scenario,
+    background_vehicles,
+    check_inputs,
+    convoy_cars,
+    describe_scenario,
+    find_scenarios,
+)
 from roadsense.utils.files import hash_file
 
 
 @dataclass(frozen=True)
 class Base:
-    """A base scenario, read and found fit for variation.
+    """A base scenario that was read and can be varied.
 
     Attributes:
         name: name of its folder.
         scenario: its files; the convoy's ids are those it has in the scenarios to be written: V001, V002, ...
-        traffic: what it offers for variation.
+        traffic: what of it can be varied.
         notes: what can't be varied or is left out, and why; one sentence each.
         routes: its route files as read, by path from its folder; `read_routes` gives copies.
         config: its configuration as read; `read_config` gives copies.
@@ -42,13 +50,13 @@ class Base:
     def read_routes(self) -> list[tuple[Path, ET.Element]]:
         """Returns each route file's path from the base's folder, and a tree of it to change.
 
-        Additional files are among them where they hold vehicles, flows or types, or lost a detector. The trees
-        keep the comments; the convoy is V001 (the ego), V002, ... in them.
+        Additional files that hold vehicles, flows or types, or that lost a detector, are among them. The trees keep
+        the comments; the convoy's cars are V001 (the ego), V002, ... in them.
         """
         return [(path, copy.deepcopy(root)) for path, root in self.routes]
 
     def read_config(self) -> ET.Element:
-        """Returns a tree of the configuration to change, less the options that a scenario may not set."""
+        """Returns a tree of the configuration to change, without the options that a scenario may not set."""
         return copy.deepcopy(self.config)
 
     def hash_files(self) -> dict[str, str]:
@@ -64,7 +72,7 @@ def read_bases(base_dir: Path, ranges: VariationRanges, naming: ConvoyNaming | N
 
     Args:
         base_dir: the folder.
-        ranges: what is to be varied, and how far.
+        ranges: what is to be varied.
         naming: which cars are the convoy, in every base; None: those called V001, V002, ...
 
     Raises:
@@ -83,11 +91,6 @@ def read_bases(base_dir: Path, ranges: VariationRanges, naming: ConvoyNaming | N
     return sorted(bases, key=lambda base: base.name)
 
 
-def vehicles(root: ET.Element, scenario: Scenario, in_convoy: bool) -> list[ET.Element]:
-    """Returns the vehicles and trips of a route file that are in the convoy, or those that are not."""
-    return [car for car in single_vehicles(root) if (car.get("id") in scenario.convoy_ids) == in_convoy]
-
-
 def _read_base(config_path: Path, ranges: VariationRanges, naming: ConvoyNaming | None) -> Base:
     config, options = read_base_config(config_path)
     inputs = check_inputs(config_path, config)
@@ -96,16 +99,17 @@ def _read_base(config_path: Path, ranges: VariationRanges, naming: ConvoyNaming 
     if naming:
         rename_convoy(config_path, roots, naming)
     scenario = describe_scenario(config_path, inputs, roots)
-    notes = list_notes(scenario, roots, options, detectors)
+    notes = [*list_notes(scenario, roots, options, detectors)]
     if define_default_type(roots):
-        notes += (f"{files[0][0].name} gets SUMO's default vType written out, for the vehicles that name none.",)
+        notes.append(f"{files[0][0].name} gets SUMO's default vType written out, for the vehicles that name none.")
     _check_departure(scenario, roots, ranges)
     routes = tuple((path.relative_to(config_path.parent), root) for path, root in files)
-    return Base(scenario.name, scenario, _read_traffic(scenario, roots), notes, routes, config)
+    traffic, more = add_supported_variations(_read_traffic(scenario, roots), scenario, roots, ranges)
+    return Base(scenario.name, scenario, traffic, (*notes, *more), routes, config)
 
 
 def _check_departure(scenario: Scenario, roots: Sequence[ET.Element], ranges: VariationRanges) -> None:
-    depart_s = min(read_seconds(car, "depart") for root in roots for car in vehicles(root, scenario, True))
+    depart_s = min(read_seconds(car, "depart") for car in convoy_cars(roots, scenario))
     if depart_s + ranges.convoy_shift_s[0] < 0:
         raise ScenarioError(
             f"{scenario.route_paths[0]}: expected the convoy to depart at "
@@ -116,11 +120,11 @@ def _check_departure(scenario: Scenario, roots: Sequence[ET.Element], ranges: Va
 
 def _read_traffic(scenario: Scenario, roots: Sequence[ET.Element]) -> Traffic:
     flows = [flow for root in roots for flow in root.findall("flow") if not why_uncountable(flow)]
-    singles = [car for root in roots for car in vehicles(root, scenario, False) if not why_uncountable(car)]
+    singles = [car for root in roots for car in background_vehicles(root, scenario) if not why_uncountable(car)]
     headways_s = {flow.get("id", ""): HOUR_S / read_rate_vph(flow) for flow in flows}
     types = {kind.get("id", "") for root in roots for kind in root.iter("vType")}
     kinds = {name: {name} for name in types} | _distributions(roots)
-    convoy = {car.get("id", ""): type_of(car) for root in roots for car in vehicles(root, scenario, True)}
+    convoy = {car.get("id", ""): type_of(car) for car in convoy_cars(roots, scenario)}
     unknown = sorted(set(convoy.values()) - set(kinds))
     if unknown:
         raise ScenarioError(

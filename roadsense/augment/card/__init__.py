@@ -1,1 +1,1 @@
-"""What a dataset says of itself: README, tables and pictures."""
+"""What a dataset says about itself: README, tables and figures, made from its manifest. Not the draws of a preview."""

@@ -13,12 +13,11 @@ from roadsense.augment.card.dataset_tables import tabulate_difficulty, tabulate_
 from roadsense.augment.card.plots import plot_draws
 from roadsense.augment.draws.variations import VariationRanges
 from roadsense.episodes.difficulty import STANDARD_DRIVER, STANDARD_HAZARD
-from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
-from roadsense.scenarios.scenario import DENSITY_WORDS, DRIVER_WORDS
+from roadsense.scenarios.dataset import CARD_NAMES, MANIFEST_NAME, Dataset
+from roadsense.scenarios.records import DENSITY_WORDS, DRIVER_WORDS
 from roadsense.utils.files import write_atomically
 from roadsense.utils.markdown import markdown_table
 
-CARD_NAMES = ("README.md", "coverage.png")
 PICTURE_DPI = 110
 
 USE = """## Verify and load it

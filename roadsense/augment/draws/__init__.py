@@ -1,1 +1,1 @@
-"""What is varied and over which ranges: draws of every level, as data."""
+"""Ranges and the random draws from them, stratified, as numbers. No files and no SUMO here."""

@@ -1,11 +1,11 @@
-"""Over which range everything is varied: fields with names, from the command line, a notebook or a TOML file."""
+"""The range of everything that is varied: from the command line, a notebook or a TOML file."""
 
 import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from roadsense.envs.radio.presets import PRESETS
 from roadsense.errors import InputError
@@ -29,13 +29,15 @@ LIMITS: Mapping[str, Range] = {
     "convoy_speed_dev": (0.0, 0.5),
     "background_shift_s": (0.0, 3600.0),
 }
-"""The widest that each range may be."""
+"""Widest allowed range of each."""
 
 
 @dataclass(frozen=True)
 class VariationRanges:
     """Lowest and highest value of everything that is varied."""
 
+    given: ClassVar[frozenset[str]] = frozenset()
+    """Names of the ranges that were given to this object; the others have their defaults."""
     density: Range = (0.7, 1.3)
     """Factor on each flow's rate; the word sparse, medium or dense is the third of this range."""
     sigma: Range = (0.0, 0.5)
@@ -45,9 +47,9 @@ class VariationRanges:
     speed_dev: Range = (0.05, 0.15)
     """Standard deviation of speedFactor within a background type."""
     convoy_speed_dev: Range = (0.0, 0.03)
-    """The same within the convoy, whose cars share one mean: a wider one tears the convoy apart."""
+    """The same within the convoy, whose cars share one mean: a wider one pulls the convoy apart."""
     speed_cut: float = 0.2
-    """speedFactor is cut off this far below and above its mean."""
+    """speedFactor is cut off this far below and above its mean, 0 to 2."""
     background_shift_s: Range = (0.0, 10.0)
     """Seconds by which a flow begins later, at most its own mean headway; the same for single vehicles."""
     convoy_shift_s: Range = (-3.0, 3.0)
@@ -65,18 +67,25 @@ class VariationRanges:
     friction: Range = (0.7, 1.0)
     """Friction of a wet road, 1 is dry: in SUMO it lowers how fast vehicles drive, not how hard they can brake."""
     wet_share: float = 0.3
-    """Share of the scenarios whose road is wet; the others' friction is left alone."""
+    """Share of the scenarios with a wet road, 0 to 1; the others' friction is left alone."""
     convoy_size: tuple[int, int] = (3, 6)
     """Cars of the convoy: some are dropped from its front or added there, as far as the base allows."""
     convoy_spacing: Range = (0.9, 1.2)
     """Factor on the distances between the convoy's cars at departure; the ego's place stays."""
     v2v: tuple[str, ...] = ("ideal", "esp_now", "bursty", "blocked_antenna")
-    """Names of the radios dealt to the scenarios; none: nothing is said about the radio."""
+    """Names of the radios dealt to the scenarios; none: the scenarios name no radio."""
     level_spread: float = 0.25
-    """How far single flows and types may lie from the scenario's level, as a share of the range."""
+    """Largest distance of a flow or type from the scenario's level, as a share of the range, 0 to 0.5."""
+
+    def __new__(cls, *values: Any, **named: Any) -> "VariationRanges":
+        """Remembers which ranges were given and which have their defaults."""
+        ranges = super().__new__(cls)
+        names = [field.name for field in fields(cls)]
+        object.__setattr__(ranges, "given", frozenset(named) | set(names[: len(values)]))
+        return ranges
 
     def __post_init__(self) -> None:
-        """Refuses ranges that SUMO or the words could make nothing of.
+        """Refuses ranges that no scenario can have.
 
         Raises:
             InputError: naming the range, what was expected and what came.
@@ -99,7 +108,7 @@ class VariationRanges:
             )
 
     def widened(self, factor: float) -> "VariationRanges":
-        """Returns ranges wider by a factor around their middles, within `LIMITS`; a range of one value stays."""
+        """Returns ranges wider by a factor around their middles, within `LIMITS`."""
         wide: dict[str, Any] = {}
         for name, (lowest, highest) in LIMITS.items():
             low, high = getattr(self, name)
@@ -112,10 +121,10 @@ class VariationRanges:
 
 
 def read_ranges(path: Path, given: VariationRanges) -> VariationRanges:
-    """Returns the ranges of a TOML file; one that `given` has other than by default wins over the file's.
+    """Returns the ranges of a TOML file; a range that was given to `given` wins over the file's, whatever its value.
 
     Raises:
-        InputError: if there is no such file, it is no TOML, or a key or value in it is not one of a range.
+        InputError: if the file is missing or not TOML, or a key or value in it is not that of a range.
     """
     names = sorted(field.name for field in fields(VariationRanges))
     try:
@@ -125,8 +134,7 @@ def read_ranges(path: Path, given: VariationRanges) -> VariationRanges:
     unknown = sorted(found.keys() - set(names))
     if unknown:
         raise InputError(f"{path}: expected keys of {', '.join(names)}; got {', '.join(unknown)}. Correct the key.")
-    default = VariationRanges()
-    own = {name: getattr(given, name) for name in names if getattr(given, name) != getattr(default, name)}
+    own = {name: getattr(given, name) for name in given.given}
     try:
         return VariationRanges(**(found | own))
     except InputError as error:

@@ -1,4 +1,4 @@
-"""What a base scenario offers for variation. No files and no SUMO here."""
+"""What of a base scenario can be varied. Without files or SUMO."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,15 +8,18 @@ from roadsense.augment.draws.ranges import VariationRanges
 FOLLOWING = ("tau", "accel", "decel", "min_gap")
 LEVELS = ("density", "speed_mean", "sigma", *FOLLOWING, "convoy_shift_s", "heavy_share", "friction", "convoy_size",
           "convoy_spacing")  # fmt: skip
-"""What a scenario has one level of: flows and types lie around the levels of theirs."""
+"""What a scenario has one level of; the values of its flows and types lie around these levels."""
 
+RADIO = "v2v"
 SHARE_DECIMALS = 6
-_CONVOY_DIMS = 2
+
+Coordinate = tuple[str, ...]
+"""Name of one number that is drawn: a level, the radio, or a value of a flow or of a type."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What a base scenario offers for variation.
+    """What of a base scenario can be varied.
 
     Attributes:
         headways_s: mean seconds between two vehicles of each flow; infinite for a single background vehicle.
@@ -25,8 +28,8 @@ class Traffic:
         ego_types: those that only the ego has; how it follows is left alone.
         heavy_flows: ids of the flows of trucks and buses.
         has_mixes: whether a vTypeDistribution holds heavy and other types.
-        most_spacing: by each number of cars the convoy may have, the largest factor on its distances that its edge
-            has room for; None where the distances can't be varied. Empty: neither number nor distances can.
+        most_spacing: by each possible number of cars in the convoy, the largest factor on its distances that fits on
+            its edge; None where the distances can't be varied. Empty: neither number nor distances can.
     """
 
     headways_s: Mapping[str, float]
@@ -38,11 +41,14 @@ class Traffic:
     most_spacing: Mapping[int, float | None] = field(default_factory=dict)
 
     @property
-    def n_dims(self) -> int:
-        """Length of a draw's point: the levels, the radio, the convoy's speeds, then flows and types."""
-        n_background = len(self.types) - len(self.convoy_types)
-        n_members = 2 * len(self.headways_s) + (1 + len(FOLLOWING)) * len(self.types) + 2 * n_background
-        return len(LEVELS) + 1 + _CONVOY_DIMS + n_members
+    def coordinates(self) -> list[Coordinate]:
+        """Names of all that is drawn, in a fixed order: another order gives other datasets for the same seed."""
+        names: list[Coordinate] = [(level,) for level in (*LEVELS, RADIO)]
+        names += [("convoy", "speed_mean"), ("convoy", "speed_dev")]
+        for kind in self.types:
+            own = () if kind in self.convoy_types else ("speed_mean", "speed_dev")
+            names += [("type", kind, value) for value in ("sigma", *FOLLOWING, *own)]
+        return names + [("flow", flow, value) for flow in self.headways_s for value in ("density", "shift_s")]
 
     @property
     def heavy_rate_share(self) -> float:
@@ -51,8 +57,8 @@ class Traffic:
         total = sum(rates.values())
         return sum(rates[name] for name in sorted(self.heavy_flows)) / total if total else 0.0
 
-    def offers(self, level: str) -> bool:
-        """Tells whether the base has what a level is of."""
+    def supports(self, level: str) -> bool:
+        """Tells whether the base has what this level varies."""
         if level == "heavy_share":
             return self.has_mixes or 0.0 < self.heavy_rate_share < 1.0
         if level == "convoy_size":
@@ -63,7 +69,7 @@ class Traffic:
 
 
 def convoy_sizes(traffic: Traffic, ranges: VariationRanges) -> list[int]:
-    """Returns the numbers of cars within the range that the convoy may have, or the nearest to it, if there is none."""
+    """Returns the possible numbers of cars in the convoy within the range; if there is none, the nearest to it."""
     low, high = ranges.convoy_size
     within = [size for size in sorted(traffic.most_spacing) if low <= size <= high]
     return within or [min(traffic.most_spacing, key=lambda size: max(low - size, size - high))]

@@ -1,6 +1,6 @@
-"""One draw of everything that is varied, and how far two draws are apart. No files and no SUMO here."""
+"""One draw of everything that is varied, and the distance of two draws. Without files or SUMO."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +8,9 @@ import numpy as np
 from scipy.stats import qmc
 
 from roadsense.augment.draws.ranges import LIMITS, Range, VariationRanges
-from roadsense.augment.draws.strata import Strata, deal_strata
-from roadsense.augment.draws.traffic import FOLLOWING, LEVELS, Traffic, convoy_sizes, mix_factors
-from roadsense.scenarios.scenario import DENSITY_WORDS, DRIVER_WORDS
+from roadsense.augment.draws.stratified_sampling import Strata, deal_strata
+from roadsense.augment.draws.traffic import FOLLOWING, LEVELS, RADIO, Coordinate, Traffic, convoy_sizes, mix_factors
+from roadsense.scenarios.records import DENSITY_WORDS, DRIVER_WORDS
 
 DECIMALS = 4
 SECONDS_DECIMALS = 2
@@ -19,12 +19,12 @@ _LAST = np.nextafter(1.0, 0.0)
 
 @dataclass(frozen=True)
 class FlowDraw:
-    """A flow's drawn factor on its rate, by how many seconds it begins later, and its part in the vehicle mix.
+    """What is drawn for a flow.
 
     Attributes:
-        density: drawn factor on its rate.
-        shift_s: seconds by which it begins later.
-        share: further factor on its rate that changes the share of heavy vehicles, not the rate of all flows.
+        density: factor on its rate.
+        shift_s: delay of its begin in s.
+        share: further factor on its rate, which changes the share of heavy vehicles but not the rate of all flows.
     """
 
     density: float
@@ -34,12 +34,12 @@ class FlowDraw:
 
 @dataclass(frozen=True)
 class TypeDraw:
-    """A type's drawn imperfection, speedFactor, and factors on how it follows; None: left alone.
+    """What is drawn for a vehicle type; None: left alone.
 
     Attributes:
-        sigma: imperfection.
+        sigma: imperfection, 0 to 1.
         speed_mean: mean of its speedFactor.
-        speed_dev: standard deviation of it.
+        speed_dev: standard deviation of its speedFactor.
         tau: factor on its time headway.
         accel: factor on its acceleration.
         decel: factor on its deceleration.
@@ -62,11 +62,11 @@ class Variation:
     Attributes:
         density_level: 0 (sparsest) to 1 (densest), within the drawn range.
         driver_level: 0 (most cautious) to 1 (most aggressive), within the drawn range.
-        levels: the scenario's value of each of `LEVELS` that its base offers.
-        speed_cut: how far every speedFactor may lie from its mean; not drawn.
+        levels: the scenario's value of each of `LEVELS` that its base supports.
+        speed_cut: largest distance of a speedFactor from its mean; not drawn.
         flows: by id of the flow or single background vehicle.
         types: by id of the vehicle type.
-        v2v: name of the scenario's radio; None: nothing is said.
+        v2v: name of the scenario's radio; None: it names none.
         sumo_seed: SUMO's own seed.
     """
 
@@ -90,13 +90,13 @@ class Variation:
         return DRIVER_WORDS[int(self.driver_level * 3)]
 
     def place(self, ranges: VariationRanges) -> np.ndarray:
-        """Returns its levels divided by the widths of these ranges; those of a range of one value are left out."""
+        """Returns its levels divided by the widths of their ranges, without those whose range is one value."""
         widths = {name: getattr(ranges, name)[1] - getattr(ranges, name)[0] for name in self.levels}
         return np.array([self.levels[name] / width for name, width in widths.items() if width > 0.0])
 
 
 def nearest_distance(place: np.ndarray, others: np.ndarray) -> float:
-    """Returns the root mean square difference over the levels to the nearest of other places of the same base."""
+    """Returns the root mean square difference over the levels to the nearest of other places, a row each."""
     if not len(place):
         return 0.0
     return float(np.sqrt(np.mean(np.square(others - place), axis=1)).min())
@@ -108,38 +108,39 @@ def draw_variations(
     """Returns n draws by Latin hypercube: each level has one draw in each n-th of its range.
 
     Args:
-        n: how many.
-        traffic: what the base offers.
-        ranges: what the values are drawn from.
-        rng: source of all that is drawn.
-        strata: where each draw's density and driver level lie; None: dealt here, so that words come evenly.
+        n: number of draws.
+        traffic: what of the base can be varied.
+        ranges: ranges of the values.
+        rng: source of all random draws.
+        strata: part of the density and driver range of each draw; None: dealt here, so that words come evenly.
     """
     dealt = deal_strata([n], rng)[0] if strata is None else strata
-    points = qmc.LatinHypercube(d=traffic.n_dims, rng=rng).random(n)
+    points = qmc.LatinHypercube(d=len(traffic.coordinates), rng=rng).random(n)
     return [_at(point, own, traffic, ranges, rng) for point, own in zip(points, dealt, strict=True)]
 
 
 def redraw(strata: Strata, traffic: Traffic, ranges: VariationRanges, rng: np.random.Generator) -> Variation:
-    """Returns another draw in these strata of the density and the driver level."""
-    return _at(rng.random(traffic.n_dims), strata, traffic, ranges, rng)
+    """Returns another draw from the same part of the density and the driver range."""
+    return _at(rng.random(len(traffic.coordinates)), strata, traffic, ranges, rng)
 
 
 def draw_at(
     units: Mapping[str, float], traffic: Traffic, ranges: VariationRanges, rng: np.random.Generator
 ) -> Variation:
-    """Returns the draw whose levels lie at chosen places; all else is drawn.
+    """Returns a draw with chosen levels; the rest is random.
 
     Args:
-        units: by name of a level, and `v2v`: where on its range it lies, 0 to 1. What isn't named is drawn.
-        traffic: what the base offers.
-        ranges: what the values are drawn from.
-        rng: source of all that is drawn.
+        units: by name of a level, or `v2v`: its place on its range, 0 to 1. Levels not named are random.
+        traffic: what of the base can be varied.
+        ranges: ranges of the values.
+        rng: source of all random draws.
     """
-    point = rng.random(traffic.n_dims)
-    for place, name in enumerate((*LEVELS, "v2v")):
-        point[place] = units.get(name, point[place])
-    density, speed = (float(point[place]) for place in (0, 1))
-    return _at(point, ((density, density), (speed, speed)), traffic, ranges, rng)
+    point = rng.random(len(traffic.coordinates))
+    names = traffic.coordinates
+    for name, unit in units.items():
+        point[names.index((name,))] = unit
+    density, speed = (float(point[names.index((name,))]) for name in ("density", "speed_mean"))
+    return _at(point, Strata((density, density), (speed, speed)), traffic, ranges, rng)
 
 
 def restore_variation(values: Mapping[str, Any]) -> Variation:
@@ -149,72 +150,75 @@ def restore_variation(values: Mapping[str, Any]) -> Variation:
     return Variation(**{**values, "flows": flows, "types": types})
 
 
+Units = Mapping[Coordinate, float]
+"""Place of each drawn value on its range, 0 to 1 without 1."""
+
+
 def _at(
     point: np.ndarray, strata: Strata, traffic: Traffic, ranges: VariationRanges, rng: np.random.Generator
 ) -> Variation:
-    for i, (low, high) in enumerate(strata):
-        point[i] = min(low + (high - low) * rng.random(), np.nextafter(high, 0.0))
-    units = iter(np.minimum(point, _LAST).tolist())
-    level_units = {name: next(units) for name in LEVELS}
-    radio = next(units)
-    levels = _levels(level_units, traffic, ranges)
+    units = dict(zip(traffic.coordinates, np.minimum(point, _LAST).tolist(), strict=True))
+    for name, (low, high) in {"density": strata.density, "speed_mean": strata.driver}.items():
+        units[(name,)] = float(min(low + (high - low) * rng.random(), np.nextafter(high, 0.0), _LAST))
+    levels = _levels(units, traffic, ranges)
     return Variation(
-        density_level=level_units["density"],
-        driver_level=level_units["speed_mean"],
+        density_level=units[("density",)],
+        driver_level=units[("speed_mean",)],
         levels=levels,
         speed_cut=ranges.speed_cut,
-        types=_type_draws(level_units, traffic, ranges, units),
-        flows=_flow_draws(level_units["density"], levels.get("heavy_share", 1.0), traffic, ranges, units),
-        v2v=ranges.v2v[int(radio * len(ranges.v2v))] if ranges.v2v else None,
+        flows=_flow_draws(units, levels.get("heavy_share", 1.0), traffic, ranges),
+        types=_type_draws(units, traffic, ranges),
+        v2v=ranges.v2v[int(units[(RADIO,)] * len(ranges.v2v))] if ranges.v2v else None,
         sumo_seed=int(rng.integers(2**31 - 1)),
     )
 
 
-def _levels(units: Mapping[str, float], traffic: Traffic, ranges: VariationRanges) -> dict[str, float]:
-    levels = {name: _scale(unit, getattr(ranges, name)) for name, unit in units.items() if traffic.offers(name)}
+def _levels(units: Units, traffic: Traffic, ranges: VariationRanges) -> dict[str, float]:
+    levels = {name: _scale(units[(name,)], getattr(ranges, name)) for name in LEVELS if traffic.supports(name)}
     levels["convoy_shift_s"] = round(levels["convoy_shift_s"], SECONDS_DECIMALS)
-    dry = units["friction"] >= ranges.wet_share
-    levels["friction"] = LIMITS["friction"][1] if dry else _scale(units["friction"] / ranges.wet_share, ranges.friction)
+    wetness, share = units[("friction",)], ranges.wet_share
+    levels["friction"] = LIMITS["friction"][1] if wetness >= share else _scale(wetness / share, ranges.friction)
     if traffic.most_spacing:
         sizes = convoy_sizes(traffic, ranges)
-        size = sizes[int(units["convoy_size"] * len(sizes))]
+        size = sizes[int(units[("convoy_size",)] * len(sizes))]
         levels["convoy_size"] = size
         most, (low, high) = traffic.most_spacing[size], ranges.convoy_spacing
         if most is not None:
-            levels["convoy_spacing"] = _scale(units["convoy_spacing"], (min(low, most), min(high, most)))
+            levels["convoy_spacing"] = _scale(units[("convoy_spacing",)], (min(low, most), min(high, most)))
     return levels
 
 
-def _flow_draws(
-    level: float, heavy_share: float, traffic: Traffic, ranges: VariationRanges, units: Iterator[float]
-) -> dict[str, FlowDraw]:
+def _flow_draws(units: Units, heavy_share: float, traffic: Traffic, ranges: VariationRanges) -> dict[str, FlowDraw]:
     heavy, light = mix_factors(traffic.heavy_rate_share, heavy_share)
     draws = {}
     for name, headway_s in traffic.headways_s.items():
-        density = _scale(_near(level, next(units), ranges.level_spread), ranges.density)
-        share = heavy if name in traffic.heavy_flows else light
+        unit = _near(units[("density",)], units[("flow", name, "density")], ranges.level_spread)
+        density, share = _scale(unit, ranges.density), heavy if name in traffic.heavy_flows else light
         low, high = ranges.background_shift_s
         latest = max(low, min(high, headway_s / (density * share)))
-        draws[name] = FlowDraw(density, round(_scale(next(units), (low, latest)), SECONDS_DECIMALS), share)
+        shift_s = round(_scale(units[("flow", name, "shift_s")], (low, latest)), SECONDS_DECIMALS)
+        draws[name] = FlowDraw(density, shift_s, share)
     return draws
 
 
-def _type_draws(
-    level_units: Mapping[str, float], traffic: Traffic, ranges: VariationRanges, units: Iterator[float]
-) -> dict[str, TypeDraw]:
-    def _around(name: str) -> float:
-        return _scale(_near(level_units[name], next(units), ranges.level_spread), getattr(ranges, name))
+def _type_draws(units: Units, traffic: Traffic, ranges: VariationRanges) -> dict[str, TypeDraw]:
+    def _around(level: str, own: Coordinate) -> float:
+        return _scale(_near(units[(level,)], units[own], ranges.level_spread), getattr(ranges, level))
 
-    convoy_mean, convoy_dev = _around("speed_mean"), _scale(next(units), ranges.convoy_speed_dev)
+    convoy = (
+        _around("speed_mean", ("convoy", "speed_mean")),
+        _scale(units[("convoy", "speed_dev")], ranges.convoy_speed_dev),
+    )
     draws = {}
     for name in traffic.types:
-        drawn = {key: _around(key) for key in ("sigma", *FOLLOWING)}
+        drawn = {key: _around(key, ("type", name, key)) for key in ("sigma", *FOLLOWING)}
         own = dict.fromkeys(drawn) if name in traffic.ego_types else drawn
         if name in traffic.convoy_types:
-            draws[name] = TypeDraw(speed_mean=convoy_mean, speed_dev=convoy_dev, **own)
+            mean, dev = convoy
         else:
-            mean = _around("speed_mean")
-            draws[name] = TypeDraw(speed_mean=mean, speed_dev=_scale(next(units), ranges.speed_dev), **own)
+            mean = _around("speed_mean", ("type", name, "speed_mean"))
+            dev = _scale(units[("type", name, "speed_dev")], ranges.speed_dev)
+        draws[name] = TypeDraw(speed_mean=mean, speed_dev=dev, **own)
     return draws
 
 

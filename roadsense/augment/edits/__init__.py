@@ -1,1 +1,1 @@
-"""Draws written into the files of a scenario, one edit a function."""
+"""A draw's values written into the elements of a scenario's files, one edit a function. Nothing is drawn here."""

@@ -1,7 +1,9 @@
 """A draw, written into vehicle types: imperfection, speeds, car following, friction, and their mix."""
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from roadsense.augment.draws.traffic import SHARE_DECIMALS, mix_factors
 from roadsense.augment.draws.variations import DECIMALS, TypeDraw, Variation
@@ -14,6 +16,17 @@ MIN_TAU_S = 0.1
 _ATTRIBUTES = {"tau": "tau", "accel": "accel", "decel": "decel", "min_gap": "minGap"}
 FRICTION_PARAMS = {"has.friction.device": "true", "device.friction.stdDev": "0"}
 """Without the device SUMO heeds no friction; its noise is left out, so that all vehicles meet the same road."""
+
+_NORMC = re.compile(r"normc\(([^)]*)\)")
+
+
+class SpeedFactor(NamedTuple):
+    """Distribution of a type's speedFactor: a normal one, cut off at its ends. Defaults: SUMO's own."""
+
+    mean: float = 1.0
+    dev: float = 0.1
+    low: float = 0.2
+    high: float = 2.0
 
 
 def vary_types(root: ET.Element, variation: Variation) -> list[Edit]:
@@ -41,6 +54,17 @@ def format_speed_factor(draw: TypeDraw, cut: float) -> str:
     """Returns a type's speedFactor as SUMO reads it: `normc(mean,dev,min,max)`."""
     low, high = round(draw.speed_mean - cut, DECIMALS), round(draw.speed_mean + cut, DECIMALS)
     return f"normc({draw.speed_mean},{draw.speed_dev},{low},{high})"
+
+
+def read_speed_factor(text: str | None, deviation: str | None) -> SpeedFactor:
+    """Returns a type's speedFactor; SUMO's own for a distribution other than `normc` and a number."""
+    match = _NORMC.fullmatch(text or "")
+    if match:
+        return SpeedFactor(*map(float, match[1].split(",")))
+    try:
+        return SpeedFactor(float(text or 1.0), float(deviation or 0.1))
+    except ValueError:  # another of SUMO's distributions
+        return SpeedFactor()
 
 
 def read_mix(mix: ET.Element, kinds: Mapping[str, ET.Element]) -> dict[str, float]:

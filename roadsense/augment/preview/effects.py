@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from roadsense.augment.bases.base import read_bases
-from roadsense.augment.bases.offers import add_offers
 from roadsense.augment.draws.variations import VariationRanges, draw_variations
 from roadsense.augment.validation.scenario_files import write_scenario
 from roadsense.errors import InputError
 from roadsense.scenarios.checks import read_xml
-from roadsense.scenarios.scenario import CONFIG_NAME, open_scenario
+from roadsense.scenarios.records import CONFIG_NAME
+from roadsense.scenarios.scenario import open_scenario
 from roadsense.scenarios.sumo_program import run_sumo
 from roadsense.utils.scratch import scratch_folder
 
@@ -92,7 +92,6 @@ def _middle(low: float, high: float) -> float:
 def _simulate(base_dir: Path, pinned: VariationRanges) -> pd.DataFrame:
     pinned = replace(pinned, wet_share=1.0)  # or a pinned friction would come by chance
     (base,) = read_bases(base_dir, pinned)
-    base = add_offers(base, pinned)
     (variation,) = draw_variations(1, base.traffic, pinned, np.random.default_rng(SEED))
     with scratch_folder("roadsense_effects_") as outer:
         folder, trace = outer / "scenario", outer / "fcd.xml"

@@ -4,7 +4,6 @@ Every vehicle departs as its route file says and drives at its desired speed: th
 most its type's maxSpeed. Lights, gaps and lane changes are left to the simulation.
 """
 
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,15 +15,14 @@ import sumolib
 
 from roadsense.augment.bases.base import Base
 from roadsense.augment.draws.variations import Variation
-from roadsense.augment.edits.friction import speed_share
-from roadsense.augment.edits.vary_types import read_mix
+from roadsense.augment.edits.network_files import speed_share
+from roadsense.augment.edits.vary_types import is_heavy, read_mix, read_speed_factor
 from roadsense.augment.validation.scenario_files import vary_routes
 from roadsense.pictures.vehicles import CAR_LENGTH_M, CAR_WIDTH_M, DrawnVehicle
 from roadsense.scenarios.flows import HOUR_S, read_rate_vph, read_seconds, why_uncountable
 from roadsense.scenarios.route_files import single_vehicles, type_of
 
 HEAVY_LENGTH_M, HEAVY_WIDTH_M, HEAVY_SPEED_MPS = 12.0, 2.5, 36.1
-_NORMC = re.compile(r"normc\(([^)]*)\)")
 
 
 @dataclass(frozen=True)
@@ -159,18 +157,16 @@ class _Driven:
         return str(self._rng.choice(list(mix), p=weights / weights.sum()))
 
     def _speed_factor(self, kind: ET.Element | None) -> float:
-        text = "" if kind is None else kind.get("speedFactor", "")
-        match = _NORMC.fullmatch(text)
-        if not match:
+        if kind is None or kind.get("speedFactor") is None:
             return 1.0
-        mean, dev, low, high = map(float, match[1].split(","))
-        return float(np.clip(self._rng.normal(mean, dev), low, high))
+        factor = read_speed_factor(kind.get("speedFactor"), kind.get("speedDev"))
+        return float(np.clip(self._rng.normal(factor.mean, factor.dev), factor.low, factor.high))
 
     def _drive(
         self, element: ET.Element, edges: Sequence[sumolib.net.edge.Edge], kind: ET.Element | None, factor: float,
         left_s: float,
     ) -> tuple[float, float, float, float] | None:  # fmt: skip
-        top_mps = HEAVY_SPEED_MPS if _is_long(kind) else np.inf
+        top_mps = HEAVY_SPEED_MPS if is_heavy(kind) else np.inf
         if kind is not None:
             top_mps = float(kind.get("maxSpeed", top_mps))
         place_m, lane = _number(element.get("departPos")), int(_number(element.get("departLane")))
@@ -196,14 +192,10 @@ def _spot(shape: Sequence[tuple[float, ...]], at_m: float) -> tuple[float, float
 
 
 def _draw(name: str, spot: tuple[float, float, float, float], kind: ET.Element | None) -> DrawnVehicle:
-    length_m, width_m = (HEAVY_LENGTH_M, HEAVY_WIDTH_M) if _is_long(kind) else (CAR_LENGTH_M, CAR_WIDTH_M)
+    length_m, width_m = (HEAVY_LENGTH_M, HEAVY_WIDTH_M) if is_heavy(kind) else (CAR_LENGTH_M, CAR_WIDTH_M)
     if kind is not None:
         length_m, width_m = float(kind.get("length", length_m)), float(kind.get("width", width_m))
     return DrawnVehicle(name, *spot, length_m=length_m, width_m=width_m)
-
-
-def _is_long(kind: ET.Element | None) -> bool:
-    return kind is not None and kind.get("vClass") in ("truck", "trailer", "bus", "coach")
 
 
 def _number(text: str | None) -> float:

@@ -9,8 +9,6 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from roadsense.augment.bases.base import Base, read_bases
-from roadsense.augment.bases.convoy_naming import ConvoyNaming
-from roadsense.augment.bases.offers import add_offers
 from roadsense.augment.config import GenConfig
 from roadsense.augment.draws.chosen_draw import ChosenDraw, draw_chosen, fit_to_ranges
 from roadsense.augment.draws.variations import Variation
@@ -41,9 +39,8 @@ class DrawPreview:
 
     def __init__(self, config: GenConfig):
         self.config = config
-        naming = ConvoyNaming(config.ego, config.convoy) if config.ego else None
-        bases = read_bases(Path(config.base_dir), config.ranges, naming)
-        self.bases: dict[str, Base] = {base.name: add_offers(base, config.ranges) for base in bases}
+        bases = read_bases(Path(config.base_dir), config.ranges, config.naming)
+        self.bases: dict[str, Base] = {base.name: base for base in bases}
         self._pool: ProcessPoolExecutor | None = None
         self._picture = lru_cache(maxsize=8)(self._make_picture)
         self._network = lru_cache(maxsize=8)(self._read_network)

@@ -1,7 +1,6 @@
 """The picture of a chosen draw: its road and cars, and its flows and desired speeds beside the base's."""
 
 import io
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from PIL import Image
 from roadsense.augment.bases.base import Base
 from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.variations import Variation
+from roadsense.augment.edits.vary_types import SpeedFactor, read_speed_factor
 from roadsense.augment.preview.expected_traffic import ExpectedTraffic
 from roadsense.pictures.road import OVERVIEW_CAR_IN, ZOOM_CAR_SCALE, RoadMap
 from roadsense.pictures.style import BLUE, GREEN, GREY, INK, PURPLE, SKY, clean_axes
@@ -39,8 +39,6 @@ VALUES = {
 }  # fmt: skip
 LEAST_DEVIATION = 0.004
 """A type whose drivers all want the same speed is drawn this wide."""
-
-_NORMC = re.compile(r"normc\(([^)]*)\)")
 
 
 @dataclass(frozen=True)
@@ -200,7 +198,7 @@ def _frame_speeds(axes: Axes, base: Base) -> list[str]:
     names = sorted(base.traffic.types, key=lambda name: (name not in base.traffic.convoy_types, name))[:MAX_TYPES]
     clean_axes(axes)
     for place, name in enumerate(names):
-        then = _bell(*_read_speed_factor(kinds[name].get("speedFactor"), kinds[name].get("speedDev")))
+        then = _bell(read_speed_factor(kinds[name].get("speedFactor"), kinds[name].get("speedDev")))
         axes.plot(FACTORS, place - 0.8 * then, color=INK, linewidth=1.0, linestyle=(0, (2, 2)), zorder=4)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.tick_params(axis="y", length=0)
@@ -213,24 +211,13 @@ def _frame_speeds(axes: Axes, base: Base) -> list[str]:
 def _draw_speeds(axes: Axes, rows: Sequence[str], draw: DrawnDraw, colours: Mapping[str, str]) -> None:
     for place, name in enumerate(rows):
         own, cut = draw.variation.types[name], draw.variation.speed_cut
-        now = _bell(own.speed_mean, own.speed_dev, (own.speed_mean - cut, own.speed_mean + cut))
+        now = _bell(SpeedFactor(own.speed_mean, own.speed_dev, own.speed_mean - cut, own.speed_mean + cut))
         fill = axes.fill_between(FACTORS, place, place - 0.8 * now, facecolor=colours[name], zorder=3)
         fill.set(edgecolor=TAG if colours[name] == CONVOY else INK, linewidth=0.8, alpha=0.85)
 
 
-def _bell(mean: float, deviation: float, ends: tuple[float, float]) -> np.ndarray:
+def _bell(factor: SpeedFactor) -> np.ndarray:
     # Scaled to a height of 1: what matters is where it lies and how wide it is.
-    bell = np.exp(-0.5 * np.square((FACTORS - mean) / max(deviation, LEAST_DEVIATION)))
-    bell[(FACTORS < ends[0]) | (FACTORS > ends[1])] = 0.0
+    bell = np.exp(-0.5 * np.square((FACTORS - factor.mean) / max(factor.dev, LEAST_DEVIATION)))
+    bell[(FACTORS < factor.low) | (FACTORS > factor.high)] = 0.0
     return bell
-
-
-def _read_speed_factor(text: str | None, deviation: str | None) -> tuple[float, float, tuple[float, float]]:
-    match = _NORMC.fullmatch(text or "")
-    if match:
-        mean, dev, low, high = map(float, match[1].split(","))
-        return mean, dev, (low, high)
-    try:
-        return float(text or 1.0), float(deviation or 0.1), (0.2, 2.0)
-    except ValueError:  # another of SUMO's distributions
-        return 1.0, 0.1, (0.2, 2.0)

@@ -8,7 +8,7 @@ from roadsense.episodes.plan import Plan
 from roadsense.episodes.record import record_trajectory
 from roadsense.episodes.trajectory import Trajectory
 from roadsense.policies.baselines import BASELINES
-from roadsense.scenarios.scenario import CONFIG_NAME
+from roadsense.scenarios.records import CONFIG_NAME
 from roadsense.utils.scratch import scratch_folder
 
 STEPS_PER_S = 10

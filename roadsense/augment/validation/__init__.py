@@ -1,1 +1,1 @@
-"""Generate, simulate, accept or draw again: until every place of a dataset is filled."""
+"""From draws to accepted scenarios: entries, files, the gate, resuming, and scenarios added by hand."""

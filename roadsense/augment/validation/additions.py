@@ -1,4 +1,4 @@
-"""A chosen draw, added to a dataset that is there: through the gate, apart from the other splits, with its values.
+"""A chosen draw, added to an existing dataset: through the gate, and apart from the other splits.
 
 The manifest keeps each choice under `settings.chosen`, so that the dataset with it can be made again, byte for byte.
 """
@@ -12,28 +12,22 @@ from typing import Any
 import numpy as np
 
 from roadsense.augment.bases.base import Base, read_bases
-from roadsense.augment.bases.convoy_naming import ConvoyNaming
-from roadsense.augment.bases.offers import add_offers
+from roadsense.augment.config import CHOSEN, GenConfig
 from roadsense.augment.draws.chosen_draw import ChosenDraw, draw_chosen
-from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.variations import Variation, nearest_distance, restore_variation
-from roadsense.augment.validation.gate import prove
-from roadsense.augment.validation.scenario_files import write_scenario
+from roadsense.augment.validation.entries import name_scenario
+from roadsense.augment.validation.generation import make_record, make_scenario
 from roadsense.augment.validation.working_folder import hold_working_folder, release
 from roadsense.errors import DatasetError, GateError, InputError
 from roadsense.scenarios.dataset import Dataset, compute_digest, current_versions, write_manifest
-from roadsense.scenarios.records import ScenarioRecord
-from roadsense.scenarios.scenario import CONFIG_NAME, ScenarioName
-from roadsense.utils.files import hash_file
+from roadsense.scenarios.records import CONFIG_NAME, ScenarioName, ScenarioRecord
 
 ADDABLE = ("train", "eval")
-CHOSEN = "chosen"
-"""The setting that lists the choices: split, base and values by the scenario's name."""
 
 
 @dataclass(frozen=True)
 class Addition:
-    """What is to be added.
+    """A draw to add.
 
     Attributes:
         base: name of the base scenario.
@@ -46,43 +40,42 @@ class Addition:
     split: str = "train"
 
     def __post_init__(self) -> None:
-        """Refuses a split that is none.
+        """Refuses an unknown split.
 
         Raises:
-            InputError: saying which there are.
+            InputError: naming the splits.
         """
         if self.split not in ADDABLE:
             raise InputError(f"split: expected one of {', '.join(ADDABLE)}, got {self.split!r}.")
 
 
 def add_scenario(folder: str | Path, base_dir: str | Path, addition: Addition) -> tuple[Dataset, ScenarioRecord]:
-    """Adds one chosen draw to a dataset, proven like all the others, and returns the dataset and the new record.
+    """Adds a chosen draw to a dataset if the gate accepts it, and returns the dataset and the new record.
 
-    The manifest, the digest and the card are written anew; the scenarios that are there stay as they are.
+    The manifest, the digest and the card are written again; the other scenarios don't change.
 
     Args:
-        folder: of the dataset.
+        folder: the dataset's folder.
         base_dir: the base scenarios it was made from.
-        addition: what is to be added.
+        addition: the draw.
 
     Raises:
-        DatasetError: if there is no dataset, its files aren't as its manifest says, another run is making it, or the
-            base isn't the one it was made from.
+        DatasetError: if there is no dataset, another run is making it, or the base isn't the one it was made from.
         InputError: if a value lies outside the dataset's ranges, or the draw is too near to one of another split.
-        GateError: if the draw fails its proof; nothing is added then.
+        GateError: if the gate rejects the draw; nothing is added then.
     """
     from roadsense.augment.card.dataset_card import write_card
 
     dataset = Dataset.open(folder)
     with hold_working_folder(dataset.folder, "addition") as working:
-        dataset = Dataset.open(folder)  # as the last one who had it left it
-        base = _find_base(dataset, Path(base_dir), addition.base)
-        variation = draw_chosen(addition.chosen, base.traffic, read_settings_ranges(dataset))
+        dataset = Dataset.open(folder)  # after the last one who held it
+        config = GenConfig.from_settings(dataset.settings, Path(base_dir), dataset.folder)
+        base = _find_base(dataset, config, addition.base)
+        variation = draw_chosen(addition.chosen, base.traffic, config.ranges)
         number = max(ScenarioName.parse(record.name).number for record in dataset.scenarios) + 1
-        name = str(ScenarioName(number, base.name, variation.density_word, variation.driver_word))
-        others = _keep_apart(dataset, base, variation, addition.split)
-        record = _make(working / name, name, base, variation, addition.split)
-        record = replace(record, train_distance=_train_distance(dataset, base, variation, addition.split))
+        name = name_scenario(number, base, variation)
+        others = _keep_apart(dataset, config, base, variation, addition.split)
+        record = _make(working / name, base, variation, addition.split, _distance(dataset, config, base, variation))
         _move(working / name, dataset.folder / addition.split / name)
         grown = _grow(replace(dataset, scenarios=others), record, addition)
         write_manifest(grown)
@@ -92,38 +85,32 @@ def add_scenario(folder: str | Path, base_dir: str | Path, addition: Addition) -
 
 
 def add_again(dataset: Dataset, base_dir: Path, chosen: Mapping[str, Mapping[str, Any]]) -> Dataset:
-    """Adds to a dataset what another one's setting `chosen` lists, in its order; for the proof by rebuilding."""
+    """Adds to a dataset what another one's setting `chosen` lists, in its order."""
     for entry in chosen.values():
         addition = Addition(entry["base"], ChosenDraw(**entry["values"]), entry["split"])
         dataset, _ = add_scenario(dataset.folder, base_dir, addition)
     return dataset
 
 
-def read_settings_ranges(dataset: Dataset) -> VariationRanges:
-    """Returns the ranges a dataset's draws come from."""
-    return VariationRanges(**dataset.settings["ranges"])
-
-
-def _find_base(dataset: Dataset, base_dir: Path, name: str) -> Base:
-    settings, ranges = dataset.settings, read_settings_ranges(dataset)
-    naming = ConvoyNaming(settings["ego"], tuple(settings["convoy"])) if settings.get("ego") else None
-    bases = {base.name: base for base in read_bases(base_dir, ranges, naming)}
+def _find_base(dataset: Dataset, config: GenConfig, name: str) -> Base:
+    bases = {base.name: base for base in read_bases(config.base_dir, config.ranges, config.naming)}
     if name not in bases or name not in dataset.bases:
         both = sorted(bases.keys() & dataset.bases.keys())
         raise DatasetError(f"{dataset.folder}: expected a base of {both}, got {name!r}. Choose one the dataset has.")
     if bases[name].hash_files() != dataset.bases[name]:
-        raise DatasetError(f"{dataset.folder}: {base_dir}/{name} has changed since. Generate the dataset again.")
-    return add_offers(bases[name], ranges)
+        raise DatasetError(f"{dataset.folder}: {config.base_dir}/{name} has changed since. Generate the dataset again.")
+    return bases[name]
 
 
-def _keep_apart(dataset: Dataset, base: Base, variation: Variation, split: str) -> tuple[ScenarioRecord, ...]:
+def _keep_apart(
+    dataset: Dataset, config: GenConfig, base: Base, variation: Variation, split: str
+) -> tuple[ScenarioRecord, ...]:
     # Returns the records with their distances to a new train draw; refuses one that lies too near.
-    ranges, least = read_settings_ranges(dataset), dataset.settings["min_split_distance"]
-    place = variation.place(ranges)[None, :]
+    least, place = config.min_split_distance, variation.place(config.ranges)[None, :]
     records = []
     for record in dataset.scenarios:
         if record.base == base.name and (record.split == "train") != (split == "train"):
-            distance = nearest_distance(restore_variation(record.variation).place(ranges), place)
+            distance = nearest_distance(restore_variation(record.variation).place(config.ranges), place)
             if distance < least:
                 raise InputError(
                     f"Expected a draw at least {least:g} away from those of other splits, {record.name} "
@@ -135,43 +122,28 @@ def _keep_apart(dataset: Dataset, base: Base, variation: Variation, split: str) 
     return tuple(records)
 
 
-def _train_distance(dataset: Dataset, base: Base, variation: Variation, split: str) -> float | None:
-    ranges = read_settings_ranges(dataset)
+def _distance(dataset: Dataset, config: GenConfig, base: Base, variation: Variation) -> float | None:
     trained = [record for record in dataset.scenarios if record.split == "train" and record.base == base.name]
-    if split == "train" or not trained:
-        return None
-    others = np.array([restore_variation(record.variation).place(ranges) for record in trained])
-    return nearest_distance(variation.place(ranges), others)
+    others = [restore_variation(record.variation).place(config.ranges) for record in trained]
+    return nearest_distance(variation.place(config.ranges), np.array(others)) if others else None
 
 
-def _make(folder: Path, name: str, base: Base, variation: Variation, split: str) -> ScenarioRecord:
+def _make(folder: Path, base: Base, variation: Variation, split: str, distance: float | None) -> ScenarioRecord:
     from roadsense.episodes.difficulty import measure_difficulty
 
     shutil.rmtree(folder, ignore_errors=True)
-    edits = write_scenario(base, variation, folder)
-    gate = asdict(prove(folder / CONFIG_NAME))
-    refusals = [reason.replace(f"{folder.resolve()}/", "") for reason in gate.pop("refusals")]
-    if refusals:
+    outcome = make_scenario(base, variation, folder, f"{split}/{folder.name}")
+    if outcome["refusals"]:
         shutil.rmtree(folder)
-        raise GateError(f"{name} isn't added, its proof failed: {'; '.join(refusals)}. Choose other values.")
+        reasons = "; ".join(outcome["refusals"])
+        raise GateError(f"{folder.name} isn't added, the gate rejected it: {reasons}. Choose other values.")
     (difficulty,) = measure_difficulty([folder / CONFIG_NAME], workers=1)
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return ScenarioRecord(
-        name=name,
-        split=split,
-        base=base.name,
-        density=variation.density_word,
-        driver=variation.driver_word,
-        variation=asdict(variation),
-        edits=[asdict(edit) for edit in edits],
-        gate=gate,
-        files={f"{split}/{name}/{path.relative_to(folder).as_posix()}": hash_file(path) for path in files},
-        difficulty=difficulty,
-    )
+    record = make_record(folder.name, split, base, variation, outcome, None if split == "train" else distance)
+    return replace(record, difficulty=difficulty)
 
 
 def _move(made: Path, target: Path) -> None:
-    # What an addition that was killed here has left is not in the manifest, and its number was given anew.
+    # What a killed addition has left here is not in the manifest, and its number was given again.
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(exist_ok=True)
     made.rename(target)

@@ -97,7 +97,7 @@ class _Run:
     summary: list[ET.Element]
 
 
-def prove(config_path: str | Path) -> GateReport:
+def run_gate(config_path: str | Path) -> GateReport:
     """Runs a scenario in SUMO and returns what was measured and why it is refused, if it is.
 
     Raises:

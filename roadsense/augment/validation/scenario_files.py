@@ -5,18 +5,17 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 
-from roadsense.augment.bases.base import Base, vehicles
-from roadsense.augment.bases.offers import convoy_cars
+from roadsense.augment.bases.base import Base
 from roadsense.augment.draws.variations import FlowDraw, Variation
 from roadsense.augment.edits.edits import Edit, set_attribute, shift_seconds
-from roadsense.augment.edits.friction import speed_share
-from roadsense.augment.edits.network_files import write_wet_network
+from roadsense.augment.edits.network_files import speed_share, write_wet_network
 from roadsense.augment.edits.vary_convoy import vary_convoy
 from roadsense.augment.edits.vary_types import vary_types
 from roadsense.scenarios.flows import find_rate_attribute, format_scaled_rate
+from roadsense.scenarios.records import CONFIG_NAME
 from roadsense.scenarios.route_files import sort_by_departure
-from roadsense.scenarios.scenario import CONFIG_NAME
-from roadsense.utils.xml_files import write_xml
+from roadsense.scenarios.scenario import background_vehicles, convoy_cars
+from roadsense.utils.safe_xml import write_xml
 
 _SPEED_DECIMALS = 2
 
@@ -45,7 +44,7 @@ def vary_routes(base: Base, variation: Variation) -> tuple[list[tuple[Path, ET.E
     roots = [root for _, root in routes]
     for root in roots:
         edits += _vary_background(root, base, variation)
-    edits += vary_convoy(roots, convoy_cars(roots, base), variation)
+    edits += vary_convoy(roots, convoy_cars(roots, base.scenario), variation)
     edits += _slow_departures(roots, variation.levels["friction"])
     return routes, edits
 
@@ -56,7 +55,7 @@ def _vary_background(root: ET.Element, base: Base, variation: Variation) -> list
         if flow.get("id", "") in variation.flows:
             edits += _vary_flow(flow, variation.flows[flow.get("id", "")])
     edits += vary_types(root, variation)
-    for vehicle in vehicles(root, base.scenario, in_convoy=False):
+    for vehicle in background_vehicles(root, base.scenario):
         if vehicle.get("id", "") in variation.flows:
             edits.append(shift_seconds(vehicle, "depart", variation.flows[vehicle.get("id", "")].shift_s))
     return edits

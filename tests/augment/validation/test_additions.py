@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from roadsense.augment.bases.base import read_bases
-from roadsense.augment.bases.offers import add_offers
 from roadsense.augment.draws.chosen_draw import draw_chosen, fit_to_ranges
 from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.variations import nearest_distance, restore_variation
 from roadsense.augment.rebuild import rebuild_differences
-from roadsense.augment.validation.additions import Addition, add_scenario, read_settings_ranges
+from roadsense.augment.validation.additions import Addition, add_scenario
 from roadsense.errors import DatasetError, GateError, InputError
 from roadsense.scenarios.dataset import Dataset
 from roadsense.scenarios.scenario import open_scenario
@@ -21,8 +20,7 @@ from roadsense.scenarios.scenario import open_scenario
 
 @pytest.fixture
 def base(tiny_bases):
-    ranges = VariationRanges()
-    return next(add_offers(one, ranges) for one in read_bases(tiny_bases, ranges) if one.name == "fast_road")
+    return next(one for one in read_bases(tiny_bases, VariationRanges()) if one.name == "fast_road")
 
 
 def fitting(base, **values):
@@ -84,7 +82,7 @@ def test_what_a_manifest_holds_is_the_draw_again(small_dataset):
 
 def far_draw(dataset, base, split):
     """A choice that is far enough from the draws of the other splits."""
-    ranges = read_settings_ranges(dataset)
+    ranges = VariationRanges(**dataset.settings["ranges"])
     others = [r for r in dataset.scenarios if r.base == base.name and (r.split == "train") != (split == "train")]
     places = np.array([restore_variation(record.variation).place(ranges) for record in others])
     for seed in range(50):
@@ -120,7 +118,9 @@ def test_a_draw_that_is_too_near_to_a_held_out_one_is_not_added(dataset_copy, ti
     dataset = Dataset.open(dataset_copy)
     held = next(record for record in dataset.scenarios if record.split == "eval" and record.base == base.name)
     levels = {name: value for name, value in held.variation["levels"].items()}
-    chosen = fit_to_ranges({**levels, "v2v": held.variation["v2v"]}, base.traffic, read_settings_ranges(dataset))
+    chosen = fit_to_ranges(
+        {**levels, "v2v": held.variation["v2v"]}, base.traffic, VariationRanges(**dataset.settings["ranges"])
+    )
     with pytest.raises(InputError, match=held.name):
         add_scenario(dataset_copy, tiny_bases, Addition(base.name, chosen, "train"))
     assert Dataset.open(dataset_copy).digest == dataset.digest

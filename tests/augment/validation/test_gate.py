@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from roadsense.augment.validation.gate import HORIZON_S, prove
+from roadsense.augment.validation.gate import HORIZON_S, run_gate
 from tests.conftest import FLOWS, convoy, write_base
 
 Build = Callable[[str], Path]
@@ -18,7 +18,7 @@ def build(tmp_path: Path, network: Path) -> Build:
 
 
 def test_a_good_scenario_passes_and_is_measured(build: Build) -> None:
-    report = prove(build(FLOWS + convoy()))
+    report = run_gate(build(FLOWS + convoy()))
     assert report.refusals == ()
     assert (report.n_warnings, report.n_collisions, report.n_emergency_braking) == (0, 0, 0)
     assert report.insertion_delay_s == 0.0
@@ -33,13 +33,13 @@ def test_a_good_scenario_passes_and_is_measured(build: Build) -> None:
 
 def test_the_same_scenario_gives_the_same_report(build: Build) -> None:
     path = build(FLOWS + convoy())
-    assert prove(path) == prove(path)
+    assert run_gate(path) == run_gate(path)
 
 
 def test_nothing_is_written_into_the_scenario(build: Build) -> None:
     path = build(FLOWS + convoy())
     before = {file: file.read_bytes() for file in path.parent.iterdir()}
-    prove(path)
+    run_gate(path)
     assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
 
 
@@ -80,12 +80,12 @@ REFUSED = {
 
 @pytest.mark.parametrize(("traffic", "reason"), REFUSED.values(), ids=REFUSED)
 def test_a_bad_scenario_is_refused_with_the_reason(build: Build, traffic: str, reason: str) -> None:
-    refusals = "; ".join(prove(build(traffic)).refusals)
+    refusals = "; ".join(run_gate(build(traffic)).refusals)
     assert re.search(reason, refusals), refusals
 
 
 def test_emergency_braking_of_the_convoy_is_refused(build: Build) -> None:
-    report = prove(build(WALLS + convoy(speed="22").replace("departSpeed", 'insertionChecks="none" departSpeed')))
+    report = run_gate(build(WALLS + convoy(speed="22").replace("departSpeed", 'insertionChecks="none" departSpeed')))
     assert report.n_emergency_braking > 0
     assert any("emergency braking of V003" in reason for reason in report.refusals)
 
@@ -94,5 +94,5 @@ def test_a_crash_of_sumo_is_a_refusal_and_no_crash_of_ours(build: Build) -> None
     path = build(FLOWS + convoy())
     network = path.parent / "network.net.xml"
     network.write_text(network.read_text().replace("<lane ", "<nolane "))
-    (reason,) = prove(path).refusals
+    (reason,) = run_gate(path).refusals
     assert reason.startswith("SUMO ended with an error")

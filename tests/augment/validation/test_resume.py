@@ -92,7 +92,7 @@ def test_an_end_by_an_error_is_continued_too(
     assert not config.output_dir.exists()
     proven = outcomes(config)
     assert len(proven) >= 3
-    monkeypatch.setattr("roadsense.augment.validation.filling.prove", stop)  # nothing is left to prove
+    monkeypatch.setattr("roadsense.augment.validation.generation.run_gate", stop)  # nothing is left to prove
     assert generate_dataset(config).verify() == []
 
 

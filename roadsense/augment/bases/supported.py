@@ -1,11 +1,10 @@
-"""What a base scenario offers beyond flows and types: heavy vehicles, and room for its convoy."""
+"""Supported variations of a base beyond its flows and types: heavy vehicles, and its convoy's size and spacing."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from roadsense.augment.bases.base import Base, vehicles
 from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.traffic import Traffic, convoy_sizes
 from roadsense.augment.edits.network_files import read_edge_length_m
@@ -13,35 +12,32 @@ from roadsense.augment.edits.vary_convoy import measure_room, read_positions
 from roadsense.augment.edits.vary_types import heavy_mix_share, is_heavy
 from roadsense.errors import ScenarioError
 from roadsense.scenarios.flows import read_seconds
+from roadsense.scenarios.scenario import Scenario, convoy_cars
 
 
-def add_offers(base: Base, ranges: VariationRanges) -> Base:
-    """Returns a base with all that it offers for variation beyond flows and types, and with notes on what it doesn't.
+def add_supported_variations(
+    traffic: Traffic, scenario: Scenario, roots: Sequence[ET.Element], ranges: VariationRanges
+) -> tuple[Traffic, list[str]]:
+    """Returns what of a base can be varied beyond flows and types, and notes on what can't.
 
     Args:
-        base: as read; its traffic names flows and types.
-        ranges: what is to be varied; only what is asked for and can't be given is noted.
+        traffic: its flows and types.
+        scenario: the base's files.
+        roots: trees of its route files.
+        ranges: what is to be varied; the notes name only what is in them and can't be varied.
     """
-    roots = [root for _, root in base.read_routes()]
     kinds = {kind.get("id", ""): kind for root in roots for kind in root.iter("vType")}
     mixes = [mix for root in roots for mix in root.iter("vTypeDistribution")]
     flows = [flow for root in roots for flow in root.findall("flow")]
     heavy = {flow.get("id", "") for flow in flows if is_heavy(kinds.get(flow.get("type", "")))}
-    room, why = _convoy_room(convoy_cars(roots, base), roots, base.scenario.network_path)
-    traffic = replace(
-        base.traffic,
-        heavy_flows=frozenset(heavy & base.traffic.headways_s.keys()),
+    room, why = _convoy_room(convoy_cars(roots, scenario), roots, scenario.network_path)
+    supported = replace(
+        traffic,
+        heavy_flows=frozenset(heavy & traffic.headways_s.keys()),
         has_mixes=any(0.0 < heavy_mix_share(mix, kinds) < 1.0 for mix in mixes),
         most_spacing=room,
     )
-    notes = (*base.notes, *_note_limits(traffic, ranges), *([why] if why else []))
-    return replace(base, traffic=traffic, notes=notes)
-
-
-def convoy_cars(roots: Sequence[ET.Element], base: Base) -> list[ET.Element]:
-    """Returns the convoy's cars from the ego to the first."""
-    found = {car.get("id"): car for root in roots for car in vehicles(root, base.scenario, in_convoy=True)}
-    return [found[name] for name in base.scenario.convoy_ids]
+    return supported, [*_note_limits(supported, ranges), *([why] if why else [])]
 
 
 def _convoy_room(
@@ -85,7 +81,7 @@ def _first_edge(car: ET.Element, roots: Sequence[ET.Element]) -> str | None:
 
 def _note_limits(traffic: Traffic, ranges: VariationRanges) -> list[str]:
     notes = []
-    if not traffic.offers("heavy_share") and ranges.heavy_share != (1.0, 1.0):
+    if not traffic.supports("heavy_share") and ranges.heavy_share != (1.0, 1.0):
         notes.append("The share of heavy vehicles isn't varied: there are no flows of trucks or buses beside others.")
     low, high = ranges.convoy_size
     sizes = convoy_sizes(traffic, ranges)

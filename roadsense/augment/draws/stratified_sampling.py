@@ -1,39 +1,41 @@
-"""Which part of the density and of the driver range each scenario is to come from, so that words come evenly. Pure."""
+"""Stratified sampling: each scenario's part of the density and the driver range, so that words come evenly."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 N_WORDS = 3
-Strata = tuple[tuple[float, float], tuple[float, float]]
-"""Where on its range, 0 to 1, a scenario's density level and its driver level are to lie."""
 
-Cell = tuple[int, int]
-"""Places of a density word and of a driver word among theirs."""
+
+class Strata(NamedTuple):
+    """The part of its range, within 0 to 1, that a scenario's density level and driver level come from."""
+
+    density: tuple[float, float]
+    driver: tuple[float, float]
 
 
 def deal_strata(counts: Sequence[int], rng: np.random.Generator) -> list[list[Strata]]:
     """Returns strata for each base's scenarios, in random order.
 
-    Within a base, each pair of words comes equally often within one; each density word and each driver word comes
-    equally often within one in every base, and over all bases together; each pair comes as often as the others over all
-    bases, within two. Within a word, the draws share its third
-    of the range in equal parts.
+    Numbers of scenarios differ by at most one between word pairs of a base, and between density words and between
+    driver words of a base and of all bases; by at most two between word pairs of all bases. The draws of a word share
+    its third of the range in equal parts.
 
     Args:
         counts: how many scenarios each base gives.
-        rng: decides which words come once more than others, and the order.
+        rng: source of which words come once more than others, and of the order.
     """
     table = np.zeros((N_WORDS, N_WORDS), int)
     dealt = []
     for n in counts:
         cells = _deal_cells(n, table, rng)
         density, driver = (_deal_parts([cell[axis] for cell in cells], rng) for axis in (0, 1))
-        dealt.append(list(zip(density, driver, strict=True)))
+        dealt.append([Strata(*parts) for parts in zip(density, driver, strict=True)])
     return dealt
 
 
-def _deal_cells(n: int, table: np.ndarray, rng: np.random.Generator) -> list[Cell]:
+def _deal_cells(n: int, table: np.ndarray, rng: np.random.Generator) -> list[tuple[int, int]]:
     # Three cells on a diagonal of the table of word pairs hold each word once. A base gets the whole table, whole
     # diagonals and a part of another, chosen so that the table over all bases so far stays even.
     n_tables, rest = divmod(n, N_WORDS**2)

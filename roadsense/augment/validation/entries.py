@@ -1,0 +1,71 @@
+"""Entries of a dataset: its scenarios' numbers, dealt to the bases, each with its draw."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from roadsense.augment.bases.base import Base
+from roadsense.augment.draws.ranges import VariationRanges
+from roadsense.augment.draws.stratified_sampling import Strata, deal_strata
+from roadsense.augment.draws.variations import Variation, draw_variations, redraw
+from roadsense.scenarios.records import ScenarioName
+
+
+@dataclass
+class Entry:
+    """An entry of a dataset.
+
+    Attributes:
+        number: number of the scenario, from 1.
+        split: its split.
+        base: its base scenario.
+        strata: part of the density and driver range its draws come from.
+        ranges: ranges its draws come from.
+        variation: the current draw.
+        rng: source of further draws.
+        n_redraws: number of further draws so far.
+    """
+
+    number: int
+    split: str
+    base: Base
+    strata: Strata
+    ranges: VariationRanges
+    variation: Variation
+    rng: np.random.Generator
+    n_redraws: int = 0
+
+    @property
+    def name(self) -> str:
+        """Name of the scenario's folder; it stays the same when the entry is drawn again."""
+        return name_scenario(self.number, self.base, self.variation)
+
+    def redraw(self) -> None:
+        """Draws again."""
+        self.variation = redraw(self.strata, self.base.traffic, self.ranges, self.rng)
+        self.n_redraws += 1
+
+
+def name_scenario(number: int, base: Base, variation: Variation) -> str:
+    """Returns the name of a scenario's folder."""
+    return str(ScenarioName(number, base.name, variation.density_word, variation.driver_word))
+
+
+def deal_entries(
+    split: str, numbers: range, bases: Sequence[Base], stream: np.random.SeedSequence, ranges: VariationRanges
+) -> list[Entry]:
+    """Returns the entries of a split, in the order of their numbers, dealt to the bases in turn.
+
+    Each base has its own random stream and stratified sample, and each of its entries a stream for further draws.
+    """
+    words, *streams = stream.spawn(1 + len(bases))
+    own = [numbers[place :: len(bases)] for place in range(len(bases))]
+    strata = deal_strata([len(theirs) for theirs in own], np.random.default_rng(words))
+    entries = []
+    for base, theirs, parts, own_stream in zip(bases, own, strata, streams, strict=True):
+        sample, *redraws = map(np.random.default_rng, own_stream.spawn(1 + len(theirs)))
+        draws = draw_variations(len(parts), base.traffic, ranges, sample, parts)
+        for number, part, draw, rng in zip(theirs, parts, draws, redraws, strict=True):
+            entries.append(Entry(number, split, base, part, ranges, draw, rng))
+    return sorted(entries, key=lambda entry: entry.number)

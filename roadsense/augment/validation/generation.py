@@ -1,0 +1,193 @@
+"""Generate until accepted: draw, keep apart, write and run through the gate, until every entry has a scenario.
+
+The gate's outcome for each draw is kept under its entry's number, so that a run that was ended resumes from there.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from roadsense.augment.bases.base import Base
+from roadsense.augment.config import GenConfig
+from roadsense.augment.draws.ranges import VariationRanges
+from roadsense.augment.draws.variations import Variation, nearest_distance
+from roadsense.augment.validation.entries import Entry, deal_entries
+from roadsense.augment.validation.gate import run_gate
+from roadsense.augment.validation.scenario_files import write_scenario
+from roadsense.augment.validation.working_folder import OUTCOMES, SCENARIOS
+from roadsense.errors import GateError
+from roadsense.scenarios.records import CONFIG_NAME, SPLITS, ScenarioRecord
+from roadsense.utils.files import hash_file, write_atomically
+from roadsense.utils.progress import progress_bar
+
+Outcome = dict[str, Any]
+"""What the gate found of a draw, as JSON: `refusals` (reasons, empty if accepted), `gate`, `edits` and `files`."""
+
+
+def generate_scenarios(
+    working: Path, bases: Sequence[Base], config: GenConfig
+) -> tuple[list[ScenarioRecord], list[dict[str, Any]]]:
+    """Makes a scenario for every entry; returns their records and the rejected draws.
+
+    Args:
+        working: the working folder.
+        bases: the base scenarios.
+        config: what dataset to make.
+
+    Raises:
+        GateError: if too many draws of one base are rejected.
+    """
+    entries = _deal(bases, config)
+    n_all = sum(map(len, entries.values()))
+    with _workers(config.workers or os.cpu_count()) as pool, progress_bar(n_all, "generating", "scenario") as bar:
+        generation = _Generation(working, config, pool, bar)
+        records = generation.run(entries["train"], trained={})
+        trained = _train_places(entries["train"], config.ranges)
+        for split in SPLITS[1:]:
+            records += generation.run(entries[split], trained)
+    return records, generation.rejected
+
+
+def make_scenario(base: Base, variation: Variation, folder: Path, place: str) -> Outcome:
+    """Writes a draw into a new folder and runs it through the gate.
+
+    Args:
+        base: the base scenario.
+        variation: the draw.
+        folder: the folder to write.
+        place: path of the scenario from the dataset's folder.
+    """
+    edits = write_scenario(base, variation, folder)
+    gate = asdict(run_gate(folder / CONFIG_NAME))
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        "refusals": [reason.replace(f"{folder.resolve()}/", "") for reason in gate.pop("refusals")],
+        "gate": gate,
+        "edits": [asdict(edit) for edit in edits],
+        "files": {f"{place}/{path.relative_to(folder).as_posix()}": hash_file(path) for path in files},
+    }
+
+
+def make_record(
+    name: str, split: str, base: Base, variation: Variation, outcome: Outcome, distance: float | None
+) -> ScenarioRecord:
+    """Returns the record of an accepted draw."""
+    return ScenarioRecord(
+        name=name,
+        split=split,
+        base=base.name,
+        density=variation.density_word,
+        driver=variation.driver_word,
+        variation=asdict(variation),
+        edits=outcome["edits"],
+        gate=outcome["gate"],
+        files=outcome["files"],
+        train_distance=distance,
+    )
+
+
+@dataclass
+class _Generation:
+    working: Path
+    config: GenConfig
+    pool: ThreadPoolExecutor
+    bar: tqdm
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(self, entries: Sequence[Entry], trained: Mapping[str, np.ndarray]) -> list[ScenarioRecord]:
+        # In rounds, each read in the order of the entries: the result doesn't depend on which gate ends first.
+        records = {}
+        pending = list(entries)
+        while pending:
+            distances = {entry.number: self._keep_apart(entry, trained) for entry in pending}
+            again = []
+            for entry, outcome in zip(pending, self.pool.map(self._make, pending), strict=True):
+                if outcome["refusals"]:
+                    self._redraw(entry, outcome["refusals"])
+                    again.append(entry)
+                else:
+                    records[entry.number] = make_record(
+                        entry.name, entry.split, entry.base, entry.variation, outcome, distances[entry.number]
+                    )
+                    self.bar.update()
+            pending = again
+        return [records[number] for number in sorted(records)]
+
+    def _make(self, entry: Entry) -> Outcome:
+        # The folder is moved before its outcome is written: with an outcome, it is complete.
+        kept = self.working / OUTCOMES / f"{entry.number}_{entry.n_redraws}.json"
+        if kept.is_file():
+            outcome: Outcome = json.loads(kept.read_text(encoding="utf-8"))
+            return outcome
+        place = f"{entry.split}/{entry.name}"
+        making, folder = self.working / "making" / entry.name, self.working / SCENARIOS / place
+        for leftover in (making, folder):
+            shutil.rmtree(leftover, ignore_errors=True)
+        outcome = make_scenario(entry.base, entry.variation, making, place)
+        if outcome["refusals"]:
+            shutil.rmtree(making)
+        else:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            making.rename(folder)
+        write_atomically(kept, json.dumps(outcome))
+        return outcome
+
+    def _keep_apart(self, entry: Entry, trained: Mapping[str, np.ndarray]) -> float | None:
+        least, others = self.config.min_split_distance, trained.get(entry.base.name)
+        while others is not None:
+            distance = nearest_distance(entry.variation.place(self.config.ranges), others)
+            if distance >= least:
+                return distance
+            self._redraw(entry, [f"a train draw is nearer than {least:g}"])
+        return None
+
+    def _redraw(self, entry: Entry, reasons: list[str]) -> None:
+        name, most = entry.base.name, self.config.max_refusals_per_base
+        self.rejected.append({"name": entry.name, "split": entry.split, "base": name, "reasons": reasons})
+        own = [row["reasons"] for row in self.rejected if row["base"] == name]
+        if len(own) > most:
+            found = list(dict.fromkeys(reason for row in own for reason in row))
+            raise GateError(
+                f"{name}: {len(own)} draws rejected, at most {most} may be. Correct the base, narrow the ranges, lower "
+                f"min_split_distance, or raise max_refusals_per_base. Reasons: {'; '.join(found[:5])}"
+            )
+        entry.redraw()
+
+
+def _train_places(entries: Sequence[Entry], ranges: VariationRanges) -> dict[str, np.ndarray]:
+    # By base, the places of its train draws, a row each.
+    places: dict[str, list[np.ndarray]] = {}
+    for entry in entries:
+        places.setdefault(entry.base.name, []).append(entry.variation.place(ranges))
+    return {name: np.array(own) for name, own in places.items()}
+
+
+def _deal(bases: Sequence[Base], config: GenConfig) -> dict[str, list[Entry]]:
+    counts = {"train": config.n_train, "eval": config.n_eval, "eval_wide": config.n_eval_wide}
+    streams = np.random.SeedSequence(config.seed).spawn(len(SPLITS))
+    entries, first = {}, 1
+    for split, stream in zip(SPLITS, streams, strict=True):
+        held_out = config.hold_out_base
+        own = [one for one in bases if held_out is None or (one.name == held_out) == (split != "train")]
+        numbers = range(first, first + counts[split])
+        entries[split] = deal_entries(split, numbers, own, stream, config.split_ranges(split))
+        first += counts[split]
+    return entries
+
+
+@contextmanager
+def _workers(n: int | None) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(n)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
