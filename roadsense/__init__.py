@@ -6,7 +6,10 @@
 
 from importlib.metadata import version
 
+from roadsense.utils.compiled import choose_code
 from roadsense.utils.lazy import import_lazily
+
+choose_code()
 
 _HOMES = {
     "BASELINES": "roadsense.policies.baselines",

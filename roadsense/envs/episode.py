@@ -49,7 +49,7 @@ class Episode:
         self._convoy, ego = start_convoy(connection, scenario, draw, config.sumo_checks)
         self._connection, self._channel, self._config = connection, draw.channel, config
         self._n_steps, self._step_length_s = config.n_steps, config.step_length_s
-        self._weights = RewardTerms(*(getattr(config.weights, name) for name in TERMS))
+        self._weights = RewardTerms(*[getattr(config.weights, name) for name in TERMS])
         convoy_ids = scenario.convoy_ids
         self._senders = convoy_ids[1 : MAX_PEERS + 1]
         n_places = len(draw.channel.messages) - len(convoy_ids) + 1

@@ -120,7 +120,7 @@ def draw_hazard(
         final_speed_share=rng.uniform(0.0, ranges.final_speed_max_share),
         hold_s=rng.uniform(ranges.hold_min_s, ranges.hold_max_s),
         kind=_choose_kind(kind_chance, ranges),
-        resolves=stay_chance >= ranges.stays_share,
+        resolves=bool(stay_chance >= ranges.stays_share),
         gap_m=bucket if gap_chance < ranges.by_gap_share else None,
     )
     if ranges.leader_share and rng.uniform() < ranges.leader_share:

@@ -36,7 +36,7 @@ class HazardProfile:
         self.over = hazard is None
         self._step_length_s = step_length_s
         self._final_mps = self._slowing_mps = 0.0
-        self._hold_steps: float = 0
+        self._hold_steps = 0.0
 
     @property
     def active(self) -> bool:
@@ -68,7 +68,7 @@ class HazardProfile:
         share = CUT_IN_SHARE if hazard.kind == "cut_in" else 1.0
         self._slowing_mps = share * hazard.deceleration_mps2 * self._step_length_s
         hold_s = hazard.hold_s + STOPPING_S * stands
-        self._hold_steps = round(hold_s / self._step_length_s) if hazard.resolves else math.inf
+        self._hold_steps = float(round(hold_s / self._step_length_s)) if hazard.resolves else math.inf
         return True
 
     def advance(self, speed_mps: float | None) -> float | None:

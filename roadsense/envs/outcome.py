@@ -33,7 +33,7 @@ STRUCK_FROM_BEHIND_GAP_M = 0.5
 
 Columns = Mapping[str, NDArray[np.float64]]
 
-STEP_FIELDS = (*Situation._fields, *RewardTerms._fields, *(f"follower_{name}" for name in Follower._fields))
+STEP_FIELDS = (*Situation._fields, *RewardTerms._fields, *[f"follower_{name}" for name in Follower._fields])
 """What is recorded of a step: what it is judged by at its end, the reward's terms, and the car behind."""
 
 

@@ -1,0 +1,90 @@
+"""Which modules are compiled to C where a compiler is found, and which code an import runs: compiled or Python.
+
+`setup.py` compiles `MODULES` with mypyc and records the hashes of their sources. Once a source has changed, old
+compiled code is never run: all of these modules run as plain Python until the package is installed again. The
+environment variable `ROADSENSE_PURE=1` has the same effect, for debugging and for comparisons. Both give the same
+results to the last bit.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+PURE_VARIABLE = "ROADSENSE_PURE"
+PACKAGE = Path(__file__).parents[1]
+RECORD = PACKAGE / "compiled.json"
+"""Written by the build: SHA-256 of each compiled source."""
+
+MODULES = (
+    "roadsense.envs.assist",
+    "roadsense.envs.convoy",
+    "roadsense.envs.driver",
+    "roadsense.envs.episode",
+    "roadsense.envs.hazard_control",
+    "roadsense.envs.hazard_profile",
+    "roadsense.envs.metrics",
+    "roadsense.envs.observation",
+    "roadsense.envs.outcome",
+    "roadsense.envs.radio.channel",
+    "roadsense.envs.radio.equipped",
+    "roadsense.envs.reward",
+    "roadsense.envs.step_info",
+    "roadsense.envs.sumo.connection",
+    "roadsense.envs.sumo.road",
+    "roadsense.envs.world",
+)
+"""The modules that run in every step of the environment."""
+
+
+def source_of(module: str) -> Path:
+    """Returns the source file of a module of the package."""
+    return PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py")
+
+
+def hash_sources() -> dict[str, str]:
+    """Returns the SHA-256 of each source in `MODULES`."""
+    return {module: hashlib.sha256(source_of(module).read_bytes()).hexdigest() for module in MODULES}
+
+
+def why_plain_python() -> str:
+    """Returns why `MODULES` run as plain Python; empty if they run compiled."""
+    if os.environ.get(PURE_VARIABLE, "0") not in ("", "0"):
+        return f"{PURE_VARIABLE} is set"
+    try:
+        recorded = json.loads(RECORD.read_text())
+    except (OSError, ValueError):
+        return "nothing was compiled when it was installed"
+    return (
+        ""
+        if recorded == hash_sources()
+        else "sources have changed since they were compiled: run `pip install --no-deps -e .` again"
+    )
+
+
+class _SourceFinder(MetaPathFinder):
+    """Finds the sources of `MODULES` even where compiled files lie beside them."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Returns the spec of a module in `MODULES`."""
+        return spec_from_file_location(fullname, source_of(fullname)) if fullname in MODULES else None
+
+
+def choose_code() -> None:
+    """Lets later imports of `MODULES` find the compiled files, or the sources if those must not be used."""
+    if why_plain_python():
+        sys.meta_path.insert(0, _SourceFinder())
+
+
+def is_compiled() -> bool:
+    """Tells whether this process runs compiled modules."""
+    spec = find_spec(MODULES[-1])
+    return spec is not None and not str(spec.origin).endswith(".py")
