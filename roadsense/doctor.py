@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadsense.errors import RoadSenseError
+from roadsense.utils.compiled import is_compiled, why_plain_python
 from roadsense.utils.scratch import scratch_folder
 
 MIN_CORES, MIN_MEMORY_GB, MIN_DISK_GB = 2, 4.0, 5.0
@@ -59,8 +60,8 @@ class IncompleteError(RoadSenseError):
 def examine(config: DoctorConfig) -> list[Finding]:
     """Returns what was found of everything RoadSense uses, in the order in which it is needed."""
     checks: tuple[Callable[[], Finding], ...] = (
-        check_python, check_sumo, check_cores, check_memory, lambda: check_disk(config.folder), check_learning,
-        check_lab, check_browser, check_export, check_engine, check_aws,
+        check_python, check_sumo, check_compiled, check_cores, check_memory, lambda: check_disk(config.folder),
+        check_learning, check_lab, check_browser, check_export, check_engine, check_aws,
     )  # fmt: skip
     return [check() for check in checks]
 
@@ -88,6 +89,15 @@ def check_sumo() -> Finding:
     reason = "it did not end" if done is None else (done.stderr.strip().splitlines() or ["no reason"])[-1]
     packages = "libx11-6 libxext6 libxrender1 libgl1 libatomic1"
     return Finding("SUMO", MISSING, f"it does not start ({reason}). On Debian: apt-get install {packages}")
+
+
+def check_compiled() -> Finding:
+    """Returns whether the step of the environment runs compiled."""
+    reason = why_plain_python()
+    if is_compiled():
+        return Finding("compiled step", OK, "the environment runs compiled code")
+    reason = reason or "the compiled files are for another Python"
+    return Finding("compiled step", NOTE, f"the environment runs as plain Python and is slower: {reason}.")
 
 
 def check_cores() -> Finding:
