@@ -5,6 +5,7 @@ The module of a command is imported when the command is called, so making a data
 
 import difflib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Annotated, Any, NamedTuple
 import tyro
 
 from roadsense.errors import InputError
-from roadsense.utils.command import run_command, run_with_options
+from roadsense.utils.command import DEBUG_VARIABLE, run_command, run_with_options
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,9 @@ COMMANDS: dict[str, Command] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program; returns its exit code: 0 done, 1 failed, 2 wrong input."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--debug" in words:
+        words.remove("--debug")
+        os.environ[DEBUG_VARIABLE] = "1"
     name = words[0].replace("_", "-") if words else "--help"
     if name in ("-h", "--help"):
         sys.stdout.write(_usage())

@@ -42,6 +42,15 @@ class RunError(InputError):
     """Raised when a run folder is missing, incomplete or would be overwritten."""
 
 
+class MachineError(RoadSenseError):
+    """Raised when the machine fails the work: disk full, no permission, out of memory, too slow.
+
+    The same command may succeed later, or on another machine; the data is not at fault.
+    """
+
+    exit_code = 3
+
+
 class SimulationError(RoadSenseError):
     """Raised when SUMO refuses a scenario or stops in the middle of one."""
 

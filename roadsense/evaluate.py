@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from roadsense.cloud.place import find_dataset
 from roadsense.envs.radio.presets import get_preset
+from roadsense.episodes.journal import name_journal
 from roadsense.episodes.plan import POLICY
 from roadsense.episodes.run import run_plans
 from roadsense.evaluation.candidates import Candidates, find_candidates
@@ -23,9 +25,10 @@ from roadsense.evaluation.summary import write_markdown
 from roadsense.evaluation.tables import make_table
 from roadsense.evaluation.writing import write_evaluation
 from roadsense.runs.run import describe_origin
-from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
+from roadsense.scenarios.dataset import check_scenarios
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.command import run_with_options
+from roadsense.utils.files import check_writable
 
 __all__ = ["EvalConfig", "Evaluation", "evaluate_and_print", "evaluate_policy", "open_evaluation", "plan_episodes"]
 
@@ -33,6 +36,7 @@ __all__ = ["EvalConfig", "Evaluation", "evaluate_and_print", "evaluate_policy", 
 def evaluate_policy(config: EvalConfig) -> Evaluation:
     """Drives every scenario with every policy on the same seeds and writes what came of it.
 
+    Rows are noted as episodes end: the same call continues an evaluation that was broken off.
     It is written into the run's `evaluation` folder, all at once at the end. If that holds something already, it is
     kept, and the next free one of `evaluation_2`, `evaluation_3`, ... is made.
 
@@ -43,7 +47,8 @@ def evaluate_policy(config: EvalConfig) -> Evaluation:
         RunError: if the run or its policy cannot be opened.
         ScenarioError: if the dataset folder holds no scenario, or one that cannot be opened.
         InputError: if the `.tflite` cannot be used.
-        SimulationError: if a worker process dies.
+        DatasetError: if a scenario is not what its dataset's manifest says.
+        MachineError: if the run folder cannot be written to, or an episode ends several worker processes.
 
     Example:
         >>> import roadsense as rs
@@ -56,13 +61,20 @@ def evaluate_policy(config: EvalConfig) -> Evaluation:
     config = replace(config, dataset_dir=str(find_dataset(config.dataset_dir)))
     candidates = find_candidates(config)
     planned = plan_episodes(find_scenarios(config.dataset_dir), config, candidates)
+    plans = [one.plan for one in planned]
+    digest = check_scenarios({plan.config_path for plan in plans})
     worker = candidates.make_worker(config)
     n_workers = config.workers or os.cpu_count() or 1
-    rows = run_plans([one.plan for one in planned], worker, n_workers)
+    facts = plans, config.env_config(), candidates.hashes(), digest, version("roadsense")
+    journal_path = name_journal(Path(config.run_dir), facts)
+    check_writable(Path(config.run_dir))
+    rows = run_plans(plans, worker, n_workers, journal_path)
     episodes = make_table(planned, rows, config.sumo_checks)
-    found = conclude(Path(config.run_dir), config, _describe_origin(config, candidates, episodes), episodes)
+    found = conclude(Path(config.run_dir), config, _describe_origin(candidates, episodes, digest), episodes)
     gallery = record_gallery(found, worker, n_workers)
-    return write_evaluation(found, gallery)
+    written = write_evaluation(found, gallery)
+    journal_path.unlink()
+    return written
 
 
 def plan_episodes(
@@ -91,16 +103,14 @@ def plan_episodes(
     return [*held_out, *splits, *curves, *(with_checks(held_out) if column else [])]
 
 
-def _describe_origin(config: EvalConfig, candidates: Candidates, episodes: pd.DataFrame) -> dict[str, Any]:
-    folder = Path(config.dataset_dir).resolve().parent
-    dataset = Dataset.open(folder) if (folder / MANIFEST_NAME).is_file() else None
+def _describe_origin(candidates: Candidates, episodes: pd.DataFrame, dataset_digest: str | None) -> dict[str, Any]:
     return {
         **describe_origin(),
         "policy_files": {
             "policy": str(candidates.policy), **{name: str(path) for name, path in candidates.beside.items()}
         },
         "policy_sha256": candidates.hashes(),
-        "dataset_digest": dataset.digest if dataset else None,
+        "dataset_digest": dataset_digest,
         "n_scenarios": int(episodes["config_path"].nunique()),
     }  # fmt: skip
 

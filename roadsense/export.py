@@ -1,4 +1,4 @@
-"""A trained policy -> TFLite in float32 and int8, shown to act and to drive as the trained one, ready for a firmware.
+"""Exports a trained policy to TFLite in float32 and int8, compares how it acts and drives, and writes firmware files.
 
 TensorFlow runs in a process of its own, `roadsense.exporting.convert`, and nowhere else in the package.
 """
@@ -23,10 +23,9 @@ from roadsense.exporting.card import Card, clean, describe_driving, describe_pol
 from roadsense.exporting.closed_loop import TRAINED, Comparison, compare_driving, drive_all
 from roadsense.exporting.config import POLICY_NAMES, Export, ExportConfig
 from roadsense.exporting.convert import convert_float32, convert_int8
-from roadsense.exporting.evidence import gather_evidence
 from roadsense.exporting.latency import measure_latencies
 from roadsense.exporting.observations import record_observations, take_rows
-from roadsense.exporting.parity import FLOAT32, INT8
+from roadsense.exporting.parity import FLOAT32, INT8, gather_evidence
 from roadsense.exporting.scenarios import Roads, choose_roads
 from roadsense.exporting.write import (
     FIRMWARE_NAME,
@@ -40,6 +39,7 @@ from roadsense.policies.models import load_model
 from roadsense.policies.tflite_file import count_operators
 from roadsense.runs.run import Run, open_run, refuse_other_observation
 from roadsense.utils.command import run_with_options
+from roadsense.utils.files import check_writable, hold
 from roadsense.utils.progress import progress_bar
 from roadsense.utils.scratch import scratch_folder
 from roadsense.utils.side_process import side_processes
@@ -54,7 +54,7 @@ STEPS = ("recording to calibrate", "converting", "recording to compare", "compar
 def export_policy(config: ExportConfig) -> Export:
     """Exports a run's policy to TFLite, with all a firmware needs and a card, into the run's folder `export`.
 
-    The folder appears when all is done and proven, and not before; one that holds something is not touched.
+    The folder appears when every check has passed; a folder that holds something is not touched.
 
     Raises:
         RunError: if the run holds no policy, one that cannot be read or that was trained on another version of the
@@ -77,7 +77,10 @@ def export_policy(config: ExportConfig) -> Export:
     model = load_model(run.model_path)
     actor = read_actor(model)
     given = _read_given(config)
-    with progress_bar(len(STEPS), "exporting", "step") as bar:
+    check_writable(run.folder)
+    busy = f"Another process exports {run.folder}. Wait for it, or stop it."
+    with hold(run.folder / ".export.lock", busy), progress_bar(len(STEPS), "exporting", "step") as bar:
+        _refuse(run)
         return _Exporter(config, run, roads, model, bar).export(actor, given)
 
 
@@ -159,7 +162,9 @@ class _Exporter:
         own = (protocol.episodes_per_scenario, protocol.calm_share, protocol.seed)
         plans = [one.plan for one in plan_held_out(self._roads.driven_paths, *own, (POLICY,))]
         drivers = {TRAINED: self._run.model_path, **paths}
-        episodes = drive_all(plans, drivers, protocol.env_config(), config.workers or os.cpu_count() or 1)
+        episodes = drive_all(
+            plans, drivers, protocol.env_config(), config.workers or os.cpu_count() or 1, self._run.folder
+        )
         rng = np.random.default_rng(config.seed)
         return episodes, [compare_driving(episodes, variant, rng) for variant in paths]
 

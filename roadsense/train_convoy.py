@@ -1,6 +1,6 @@
 """Trains a brake assist on a dataset: settings in, run folder out.
 
-TensorFlow is never imported here, nor in the worker processes; those run SUMO and nothing that learns.
+TensorFlow is never imported here. The worker processes run SUMO and import nothing that learns.
 """
 
 import json
@@ -33,18 +33,18 @@ def train_policy(config: TrainConfig) -> Run:
     """Trains a policy and returns its run folder, with settings, manifest, metrics, checkpoints and model.
 
     With several `seeds` it trains an experiment, a run for each seed, and returns the run with the best score.
-    SIGTERM, Ctrl-C or a file `stop` in the run folder end a training at the next step, or after the gradient steps that
-    have begun, with a checkpoint. `resume` continues a run that was stopped, or whose process died.
+    SIGTERM, SIGHUP, Ctrl-C or a file `stop` in the run folder end a training at the next step, or after the gradient
+    steps that have begun, with a checkpoint. `resume` continues a run that was stopped, or whose process died.
 
     Args:
-        config: settings.
+        config: settings of the training.
 
     Raises:
-        InputError: for settings that cannot be used.
+        InputError: if a setting cannot be used.
         ScenarioError: if the dataset folder holds no scenario, or one that cannot be opened.
         DatasetError: if a scenario would be both trained on and held out, or a resumed run finds other scenarios.
         RunError: if the run folder holds something already, or cannot be resumed.
-        StoppedError: if it was asked to stop.
+        StoppedError: if a stop was requested.
 
     Example:
         >>> import roadsense as rs
@@ -81,9 +81,9 @@ def _train(config: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
 def train_seeds(config: TrainConfig) -> list[Run]:
     """Trains a policy for each of `config.seeds`, one after the other, and returns their runs.
 
-    The experiment's folder holds `experiment.json` and a run for each seed. Resumed, runs that are trained are left as
-    they are, the others go on or begin. Each evaluation on held-out scenarios also tells the experiment's score so
-    far, over the seeds that are trained and the one under way; the last one is over all seeds.
+    The experiment's folder holds `experiment.json` and a run for each seed. A resume leaves
+    trained runs alone and continues or starts the others. Each evaluation on held-out scenarios also logs the
+    experiment's score so far, over the trained seeds and the current one; the last one is over all seeds.
 
     Raises:
         RunError: if the experiment's folder holds something already.

@@ -1,5 +1,6 @@
 """Training, for real and tiny: two workers, a few hundred steps."""
 
+import base64
 import dataclasses
 import json
 import multiprocessing
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from roadsense.runs.run import Run, open_run, read_seeds
 from roadsense.train_convoy import TrainConfig, train_policy, train_seeds
 from roadsense.training.algorithms import learning_rate_at
 from roadsense.training.train_config import PRESETS, restore_config
+from roadsense.utils.command import parse_options
 from tests.small_training import timesteps_of, wait_until
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
@@ -84,7 +87,8 @@ def test_a_training_leaves_nothing_in_the_temporary_folder(tmp_path, monkeypatch
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     train_tiny(tmp_path / "run")
-    assert [path.name for path in (tmp_path / "temporary").iterdir() if "pymp" not in path.name] == []
+    left = [path for path in (tmp_path / "temporary").rglob("*") if path.parent != tmp_path / "temporary"]
+    assert [path.name for path in left if "mp-" not in str(path)] == []
 
 
 def test_a_run_is_never_overwritten(run):
@@ -92,6 +96,14 @@ def test_a_run_is_never_overwritten(run):
     with pytest.raises(RunError, match="holds something"):
         train_tiny(run.folder)
     assert run.model_path.read_bytes() == before
+
+
+def test_a_file_as_run_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
+        assert main(["train", *(f"--{name}={value}" for name, value in TINY.items()), "--run_dir", str(folder)]) == 2
+    assert main(["train", "--seeds", "1", "2", "--run_dir", str(tmp_path / "file")]) == 2
+    assert main(["train", "--resume", str(tmp_path / "file")]) == 2
 
 
 def test_a_folder_without_scenarios_stops_before_anything_is_made(tmp_path):
@@ -129,6 +141,20 @@ def test_a_broken_scenario_stops_before_anything_is_made(tmp_path):
         {"seeds": (-1,)},
         {"stopped_share": 0.7, "cut_in_share": 0.6},
         {"penetration": 2.0},
+        {"gamma": 1.5},
+        {"gamma": float("nan")},
+        {"gae_lambda": 2.0},
+        {"clip_range": -0.2},
+        {"learning_rate": float("inf")},
+        {"entropy_weight": float("nan")},
+        {"log_std_init": float("nan")},
+        {"jerk_weight": float("nan")},
+        {"early_braking_weight": float("inf")},
+        {"n_workers": 100_000},
+        {"n_workers": True},
+        {"seed": 2**32},
+        {"total_timesteps": 1e6},
+        {"gamma": "0.9"},
     ],
     ids=str,
 )
@@ -142,6 +168,40 @@ def test_a_preset_takes_the_place_of_defaults_and_other_values_win():
     assert config.total_timesteps == PRESETS["overnight"]["total_timesteps"] > TrainConfig().total_timesteps
     assert config.net_width == 48
     assert TrainConfig(**dataclasses.asdict(config)) == config
+
+
+def test_a_value_that_equals_the_default_wins_over_the_preset_too(tmp_path):
+    given = {"preset": "overnight", "total_timesteps": TrainConfig().total_timesteps}
+    words = [f"--{name}={value}" for name, value in given.items()]
+    parsed = parse_options(TrainConfig, "roadsense train", [*words, "--no-v2v-randomised"])
+    for config in (TrainConfig(**given), parsed):
+        assert config.total_timesteps == TrainConfig().total_timesteps
+        assert config.n_units == PRESETS["overnight"]["n_units"]
+    assert config.given == {*given, "v2v_randomised"}
+    saved = dataclasses.asdict(config)
+    assert restore_config(saved, tmp_path, TrainConfig(resume=str(tmp_path))).total_timesteps == 1_600_000
+
+
+def test_a_resumed_run_refuses_a_setting_that_equals_the_default(tmp_path):
+    saved = dataclasses.asdict(TrainConfig(total_timesteps=5))
+    asked = parse_options(TrainConfig, "roadsense train", ["--resume", str(tmp_path), "--total-timesteps", "1600000"])
+    with pytest.raises(InputError, match="total_timesteps beside resume"):
+        restore_config(saved, tmp_path, asked)
+
+
+def test_a_saved_policy_opens_without_the_training(run):
+    code = (
+        "import sys; from stable_baselines3 import PPO; model = PPO.load(sys.argv[1], device='cpu');"
+        "print(any(name.startswith('roadsense.training') for name in sys.modules), model.learning_rate)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, run.model_path], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "0.0003"]
+    with zipfile.ZipFile(run.model_path) as archive:
+        data = json.loads(archive.read("data"))
+    assert (data["learning_rate"], data["lr_schedule"], data["clip_range"]) == (3e-4, 3e-4, 0.2)
+    pickles = [base64.b64decode(part[":serialized:"]) for part in data.values() if isinstance(part, dict) and part]
+    assert pickles
+    assert not [pickle for pickle in pickles if b"roadsense.training" in pickle]
 
 
 @pytest.mark.parametrize(("schedule", "half_way"), [("linear", 0.55), ("cosine", 0.55), ("constant", 1.0)])
@@ -173,7 +233,7 @@ def test_a_run_of_another_version_is_not_gone_on_with(change):
     saved = dataclasses.asdict(TrainConfig())
     assert restore_config(saved, Path("run"), TrainConfig(resume="run")).run_dir == "run"
     change(saved)
-    with pytest.raises(InputError, match=r"(leader_share|colour).*Go on with the version it began with"):
+    with pytest.raises(InputError, match=r"(leader_share|colour).*Resume it with the version it began with"):
         restore_config(saved, Path("run"), TrainConfig(resume="run"))
 
 

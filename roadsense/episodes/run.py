@@ -3,8 +3,7 @@
 The plan decides everything in an episode, so the rows don't depend on the number of workers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.episodes.drive import drive
+from roadsense.episodes.journal import Journal
 from roadsense.episodes.plan import BOUND, MUTED, POLICY, Plan, Row, reset_options
 from roadsense.errors import InputError, ScenarioError, SimulationError
 from roadsense.policies.baselines import BASELINES
@@ -21,7 +21,10 @@ from roadsense.policies.rules import Policy
 from roadsense.policies.trained import load_policy
 from roadsense.scenarios.records import ScenarioName
 from roadsense.utils.progress import progress_bar
-from roadsense.utils.worker_processes import map_in_workers
+from roadsense.utils.worker_processes import map_in_workers, run_in_workers
+
+EPISODE_LIMIT_S = 300.0
+"""Longest time of an episode of about 1 s before its process counts as one that stands still."""
 
 
 class Worker:
@@ -100,33 +103,38 @@ def run_episode(env: ConvoyEnv, policy: Policy, plan: Plan) -> Row:
     return {**_describe_plan(plan), **_describe_draw(drawn), **info["outcome"], "error": info.get("error", "")}
 
 
-def run_plans(plans: Sequence[Plan], worker: Worker, n_workers: int) -> list[Row]:
+def run_plans(plans: Sequence[Plan], worker: Worker, n_workers: int, journal_path: Path | None = None) -> list[Row]:
     """Runs episodes in worker processes and returns their rows in the order of the plans.
+
+    A process that dies or stands still is replaced, and its episode driven again.
 
     Args:
         plans: the episodes.
         worker: settings and policies; it must not have an open simulation.
         n_workers: processes, from 1.
+        journal_path: file for the rows as they come, from which the same call continues; None for none.
 
     Raises:
         ScenarioError: if a scenario cannot be opened.
         InputError: if the policy cannot be.
-        SimulationError: if a process dies.
+        MachineError: if an episode ends several processes.
+        RunError: if another process drives the same episodes.
     """
-    with progress_bar(len(plans), "evaluating", "episode") as bar:
-        return list(_collect(map_in_workers(Worker.run, plans, worker, n_workers), plans, bar))
-
-
-def _collect(rows: Iterator[Row], plans: Sequence[Plan], bar: Any) -> Iterator[Row]:
-    try:
-        for row in rows:
+    if journal_path is None:
+        rows = []
+        with progress_bar(len(plans), "evaluating", "episode") as bar:
+            for row in map_in_workers(Worker.run, plans, worker, n_workers, EPISODE_LIMIT_S):
+                rows.append(row)
+                bar.update()
+        return rows
+    with Journal(journal_path) as journal, progress_bar(len(plans), "evaluating", "episode") as bar:
+        bar.update(len(journal.rows))
+        left = [index for index in range(len(plans)) if index not in journal.rows]
+        ended = run_in_workers(Worker.run, [plans[index] for index in left], worker, n_workers, EPISODE_LIMIT_S)
+        for place, row in ended:
+            journal.add(left[place], row)
             bar.update()
-            yield row
-    except BrokenProcessPool as error:
-        raise SimulationError(
-            f"A worker process died, about when {plans[bar.n]} was run: SUMO crashed, or memory ran out. "
-            "Try that scenario alone, or fewer workers."
-        ) from error
+        return [journal.rows[index] for index in range(len(plans))]
 
 
 def _describe_plan(plan: Plan) -> Row:

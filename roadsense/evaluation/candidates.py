@@ -36,8 +36,8 @@ class Candidates:
 
     def make_worker(self, config: EvalConfig) -> Worker:
         """Returns what runs them; policies are loaded here, once, so that worker processes need no torch."""
-        others = {name: load_policy(path) for name, path in self.beside.items()}
-        return Worker(config.env_config(), load_policy(self.policy), others)
+        others = {name: load_policy(path, config.trust) for name, path in self.beside.items()}
+        return Worker(config.env_config(), load_policy(self.policy, config.trust), others)
 
 
 def find_candidates(config: EvalConfig) -> Candidates:

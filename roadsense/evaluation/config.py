@@ -32,6 +32,7 @@ class EvalConfig:
         curve_episodes: episodes at each loss and latency of the radio, for the degradation curves; 0 for none.
         gallery_size: how many of the worst episodes are recorded.
         claimed_rate: the collision rate below which the policy is wanted to be, above 0 and below 1.
+        trust: whether the code in policies that cannot be opened without may run; their SHA-256 are printed.
 
     Example:
         >>> import roadsense as rs
@@ -56,6 +57,7 @@ class EvalConfig:
     curve_episodes: int = 40
     gallery_size: int = 6
     claimed_rate: float = 0.01
+    trust: bool = False
 
     def __post_init__(self) -> None:
         least = {"episodes_per_scenario": 1, "n_steps": 1} | dict.fromkeys(

@@ -15,16 +15,19 @@ from roadsense.evaluation.schema import write_episodes
 from roadsense.evaluation.summary import write_markdown
 from roadsense.pictures.episode import plot_episode
 from roadsense.runs.run import Run
+from roadsense.utils.files import hold
 from roadsense.utils.scratch import scratch_folder
 
 DPI = 120
+LOCK_NAME = ".evaluation.lock"
+"""Held while an evaluation chooses its folder and is written."""
 GALLERY_DIR, REPORT_NAME = "gallery", "report.html"
 
 
 def write_evaluation(evaluation: Evaluation, gallery: Sequence[Exhibit] = ()) -> Evaluation:
     """Writes an evaluation into a new folder of its run and returns it with its place; see `evaluate`."""
     run = Run(Path(evaluation.config.run_dir))
-    with scratch_folder(".evaluation.", run.folder) as outer:
+    with hold(run.folder / LOCK_NAME), scratch_folder(".evaluation.", run.folder) as outer:
         waiting = outer / "evaluation"
         waiting.mkdir()
         final = _free_folder(run.evaluation_dir)

@@ -1,4 +1,4 @@
-"""The observations that int8's scales are taken from: they must hold what matters most, hazards."""
+"""The observations that int8's scales are taken from: they must hold hazards."""
 
 import zipfile
 from pathlib import Path
@@ -15,7 +15,7 @@ MIN_HAZARD_SHARE = 0.05
 
 
 class CalibrationError(InputError):
-    """Raised when a calibration set cannot stand for what the policy meets on the road."""
+    """Raised when a calibration set does not represent what the policy meets on the road."""
 
 
 def check_calibration(observations: Observation, origin: str) -> float:
@@ -23,7 +23,7 @@ def check_calibration(observations: Observation, origin: str) -> float:
 
     Args:
         observations: with a leading batch axis.
-        origin: where they come from, for the message.
+        origin: their source, for the message.
 
     Raises:
         CalibrationError: if there are too few of them, or of all.

@@ -12,11 +12,14 @@ import numpy as np
 import pandas as pd
 
 from roadsense.envs.config import EnvConfig
+from roadsense.episodes.journal import name_journal
 from roadsense.episodes.plan import Plan
 from roadsense.episodes.run import Worker, run_plans
 from roadsense.errors import SimulationError
 from roadsense.evaluation.summary import ANSWER_WITHIN_S, TTC_CAP_S
+from roadsense.exporting.parity import TRAINED
 from roadsense.policies.trained import load_policy
+from roadsense.utils.files import hash_file
 from roadsense.utils.statistics import (
     Interval,
     bootstrap_over_groups,
@@ -25,7 +28,6 @@ from roadsense.utils.statistics import (
     plain_mean,
 )
 
-TRAINED = "trained"
 PAIR = ["config_path", "seed"]
 SIGNIFICANCE = 0.05
 SMALL_RATE = 0.02
@@ -44,14 +46,14 @@ class Comparison:
     """An exported policy beside the trained one, on the same episodes; differences are exported minus trained.
 
     Attributes:
-        variant: which of the exported ones.
-        episodes: pairs in which SUMO did not fail.
-        failed: pairs in which it did.
-        collisions: of the exported one.
-        trained_collisions: of the trained one.
-        only_exported: episodes in which only the exported one collided.
-        only_trained: episodes in which only the trained one did.
-        collision_rate: difference of the rates, with its interval.
+        variant: the exported policy, `float32` or `int8`.
+        episodes: number of pairs without a failure of SUMO.
+        failed: number of pairs with one.
+        collisions: number of collisions of the exported policy.
+        trained_collisions: number of collisions of the trained policy.
+        only_exported: number of episodes in which only the exported policy collided.
+        only_trained: number of episodes in which only the trained policy collided.
+        collision_rate: difference of the collision rates, with its 95 % interval.
         p_value: McNemar's exact test, two-sided.
         figures: difference of the mean of each of `FIGURES`, with its interval.
         brakes: share of the episodes in which the trained one braked at all; without, equality says nothing.
@@ -79,25 +81,28 @@ class Comparison:
             f"the rate differs by {self.collision_rate.value:+.1%} (95 % interval {low:+.1%} to {high:+.1%})."
         )
         vacuous = "" if self.brakes else " The trained policy never braked in them, so this says little."
+        warning = "WARNING: " if self.is_warning() else ""
         if self.verdict == WORSE:
             why = ", ".join(FIGURES[name][0] for name in self.worse_figures()) or "collisions"
-            return f"WARNING: {self.variant} drives worse than the trained policy ({why}). {counts}{vacuous}"
-        if self.only_exported > self.only_trained:
-            return f"WARNING: {self.variant} collides more often, which may be chance. {counts}{vacuous}"
+            return f"{warning}{self.variant} drives worse than the trained policy ({why}). {counts}{vacuous}"
+        if warning:
+            return f"{warning}{self.variant} collides more often, which may be chance. {counts}{vacuous}"
         if self.verdict == AS_GOOD:
             return f"{self.variant} drives as well as the trained policy: {counts}{vacuous}"
         return f"{self.variant} was not shown to drive as well, for want of episodes: {counts}{vacuous}"
 
     def is_warning(self) -> bool:
-        """Returns whether the sentence is a warning."""
-        return self.in_words().startswith("WARNING")
+        """Returns whether the exported policy drives worse or collides more often."""
+        return self.verdict == WORSE or self.only_exported > self.only_trained
 
     def worse_figures(self) -> list[str]:
-        """Returns the figures that are worse by more than does not matter, with all of their interval."""
+        """Returns the figures whose whole interval is above the difference that does not matter."""
         return [name for name, found in self.figures.items() if found.low > FIGURES[name][1]]
 
 
-def drive_all(plans: Sequence[Plan], paths: Mapping[str, Path], env_config: EnvConfig, n_workers: int) -> pd.DataFrame:
+def drive_all(
+    plans: Sequence[Plan], paths: Mapping[str, Path], env_config: EnvConfig, n_workers: int, run_dir: Path
+) -> pd.DataFrame:
     """Drives the same episodes with each policy; returns a row for each, `policy` says which.
 
     Args:
@@ -105,16 +110,22 @@ def drive_all(plans: Sequence[Plan], paths: Mapping[str, Path], env_config: EnvC
         paths: file of each policy, by name.
         env_config: settings of the environment.
         n_workers: processes, from 1.
+        run_dir: folder for the journals, from which a drive that was broken off continues.
 
     Raises:
-        SimulationError: if a process dies, or SUMO fails in every episode.
+        SimulationError: if SUMO fails in every episode.
+        MachineError: if an episode ends several processes.
         InputError: if a policy or scenario cannot be opened.
     """
-    tables = []
+    tables, journals = [], []
     for name, path in paths.items():
         # Loaded here, once: worker processes need no torch.
-        rows = run_plans(plans, Worker(env_config, load_policy(path)), n_workers)
+        journal_path = name_journal(run_dir, (plans, env_config, hash_file(path)))
+        rows = run_plans(plans, Worker(env_config, load_policy(path)), n_workers, journal_path)
+        journals.append(journal_path)
         tables.append(pd.DataFrame(rows).assign(policy=name))
+    for journal_path in journals:
+        journal_path.unlink()
     table = pd.concat(tables, ignore_index=True)
     if (table["error"] != "").all():
         raise SimulationError(f"SUMO failed in each of {len(table)} episodes, at first with: {table['error'].iloc[0]}")

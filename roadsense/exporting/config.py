@@ -1,4 +1,4 @@
-"""Settings of an export, and what one came to."""
+"""Settings and results of an export."""
 
 import math
 from dataclasses import dataclass, field
@@ -30,14 +30,14 @@ class ExportConfig:
         n_calibration: recorded observations that int8's scales are taken from.
         calibration: an `.npz` with `ego`, `peers` and `peer_mask` to take them from instead.
         int8: whether to export int8 as well.
-        tolerance: largest difference of an action that is let through in float32, 0 to 1.
-        int8_rms: root of the mean squared difference that is let through in int8; the default is 0.24 m/s2.
-        int8_p99: 99th percentile of the difference that is let through in int8; the default is 0.8 m/s2.
-        int8_max: largest difference that is let through in int8; the default is 2 m/s2.
+        tolerance: largest difference of an action that is allowed in float32, 0 to 1.
+        int8_rms: root of the mean squared difference that is allowed in int8; the default is 0.24 m/s2.
+        int8_p99: 99th percentile of the difference that is allowed in int8; the default is 0.8 m/s2.
+        int8_max: largest difference that is allowed in int8; the default is 2 m/s2.
         episodes_per_scenario: episodes the trained and each exported policy drive on each scenario; 0 for none, and
             the card says so. The episodes are those of `roadsense evaluate`.
         workers: worker processes that drive; 0 for one a core. The results don't depend on it.
-        seed: of everything random.
+        seed: seed of all random draws.
 
     Example:
         >>> import roadsense as rs
@@ -73,17 +73,17 @@ class ExportConfig:
                 raise InputError(f"{name}: expected a number of at least 0, got {value!r}.")
 
     def bounds(self) -> dict[str, Bounds]:
-        """Returns what is let through, by variant; its keys are the variants to export."""
+        """Returns the largest allowed differences by variant; the keys are the variants to export."""
         exact = {FLOAT32: Bounds(self.tolerance, self.tolerance, self.tolerance)}
         return exact | ({INT8: Bounds(self.int8_rms, self.int8_p99, self.int8_max)} if self.int8 else {})
 
 
 @dataclass(frozen=True)
 class Export:
-    """An exported policy and what was shown of it.
+    """An exported policy and its evidence.
 
     Attributes:
-        folder: where it lies.
+        folder: the export folder.
         card: the model card, as in `model_card.json`.
         actions: a row for each observation: the action of `trained`, `float32` and `int8`.
         episodes: a row for each episode of each policy that was driven; empty if none was.
@@ -98,7 +98,7 @@ class Export:
 
     @property
     def path(self) -> Path:
-        """Of the float32 policy."""
+        """Path of the float32 policy."""
         return self.folder / POLICY_NAMES[FLOAT32]
 
     def sizes(self) -> pd.DataFrame:

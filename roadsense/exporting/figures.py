@@ -1,4 +1,4 @@
-"""What an export came to, as figures: tables in, matplotlib figures out."""
+"""Figures of an export: tables in, matplotlib figures out."""
 
 from collections.abc import Sequence
 
@@ -40,7 +40,7 @@ def plot_parity(actions: pd.DataFrame, bounds: dict[str, float]) -> Figure:
 
     Args:
         actions: a row for each observation: the action of `trained` and of each exported policy.
-        bounds: the largest difference that is let through, by exported policy.
+        bounds: the largest allowed difference, by exported policy.
     """
     expect_columns(actions, [TRAINED, *bounds])
     figure, (axes,) = new_grid(1, width=7.2, height=3.4, n_columns=1)
@@ -84,7 +84,7 @@ def plot_driving(comparisons: Sequence[Comparison]) -> Figure:
     """Draws how each exported policy drove beside the trained one: differences with their 95 % intervals.
 
     Args:
-        comparisons: of an export; without any, the figure says so.
+        comparisons: comparisons of an export; the figure says so if there are none.
     """
     if not comparisons:
         figure, (axes,) = new_grid(1, width=7.2, height=1.2, n_columns=1)

@@ -1,4 +1,4 @@
-"""What a firmware includes: the observation's scales, and each policy's bytes with all that is needed to run them."""
+"""The headers for a firmware: the observation's scales, and each policy's bytes with what is needed to run them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +36,12 @@ constexpr float DecelerationMps2(float action) {
 
 @dataclass(frozen=True)
 class PolicyFile:
-    """An exported file and what was found out about it.
+    """An exported file and its measured properties.
 
     Attributes:
         variant: `float32` or `int8`.
-        path: of the file, final.
-        input_names: in the order of the file.
+        path: path of the final file.
+        input_names: names of the inputs in the order of the file.
         arena: its working memory.
     """
 

@@ -45,7 +45,7 @@ def choose_golden(actions: NDArray[np.float32]) -> NDArray[np.intp]:
     """Returns the rows of `N_GOLDEN` observations, or of all if they are fewer, that spread evenly over the actions.
 
     Args:
-        actions: shape (n, 1), of the trained policy.
+        actions: actions of the trained policy, shape (n, 1).
     """
     order = np.argsort(actions[:, 0], kind="stable")
     places = np.linspace(0, len(order) - 1, min(N_GOLDEN, len(order))).round().astype(np.intp)
@@ -64,8 +64,8 @@ def write_golden_json(
 
     Args:
         observations: with a leading batch axis.
-        actions: of shape (n, 1), by policy.
-        tolerances: of the exported ones.
+        actions: actions of shape (n, 1), by policy.
+        tolerances: largest allowed difference of an action, by exported policy.
     """
     content = {
         "observation_version": OBSERVATION_VERSION,

@@ -1,4 +1,4 @@
-"""How long one action takes, of the trained policy and of the exported files, on this machine and one core."""
+"""The time of one action of the trained policy and of the exported files, on one core of this machine."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -41,10 +41,10 @@ def measure_latencies(
     It sets the number of torch's threads to 1: call it in a process of its own.
 
     Args:
-        model_path: of the trained one.
-        paths: of the exported files, by variant.
-        observations: to act on, in turn.
-        n_calls: calls timed of each.
+        model_path: path of the trained policy.
+        paths: paths of the exported files, by variant.
+        observations: observations to act on, in turn.
+        n_calls: number of timed calls of each.
     """
     import torch
 

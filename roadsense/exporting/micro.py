@@ -32,7 +32,7 @@ MICRO_OPERATORS = {
 """Operators a conversion may lead to, and the method of `MicroMutableOpResolver` that registers each."""
 ARENA_ALIGNMENT = 16
 ARENA_MARGIN_SHARE, ARENA_MARGIN_BYTES = 0.1, 256
-"""What the header's arena has beyond the smallest one that works."""
+"""Added to the smallest arena that works, for the header."""
 ARENA_TIMEOUT_S = 120.0
 
 
@@ -54,7 +54,7 @@ class MicroPolicy:
 
     Args:
         path: the file.
-        input_names: of its inputs, in the order of the file: TFLite Micro knows no names.
+        input_names: names of its inputs in the order of the file; TFLite Micro does not know them.
 
     Raises:
         InputError: if TFLite Micro is not installed, or refuses the file.

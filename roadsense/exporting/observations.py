@@ -30,10 +30,10 @@ def record_observations(
     run it in a process that has no simulation.
 
     Args:
-        policy_path: file of the policy.
+        policy_path: path of the policy.
         scenario_paths: paths of `.sumocfg` files.
-        n_observations: how many are kept, from 1.
-        seed: of everything random; the same seed gives the same observations.
+        n_observations: number of observations to return, from 1.
+        seed: seed of all random draws; the same seed gives the same observations.
 
     Raises:
         InputError: if the policy cannot be loaded.

@@ -1,18 +1,27 @@
-"""How far the exported policy's actions are from the trained one's, and how far they may be.
+"""Parity: how far an exported policy's actions are from the trained one's on recorded observations, and may be.
 
-An action is a share of full braking: 0.01 of it is 0.08 m/s2.
+Each file runs on LiteRT and on TFLite Micro. An action is a share of full braking: 0.01 of it is 0.08 m/s2.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from roadsense.envs.observation import Observation
 from roadsense.errors import ExportError
+from roadsense.exporting.micro import MicroPolicy, refuse_unknown_operators
+from roadsense.policies.models import as_model_input
+from roadsense.policies.tflite_policy import TflitePolicy
 
 FLOAT32, INT8 = "float32", "int8"
 VARIANTS = (FLOAT32, INT8)
+LITERT, MICRO = "LiteRT", "TFLite Micro"
+TRAINED = "trained"
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ def refuse_unequal(variant: str, differences: Mapping[str, Difference], bounds: 
     Args:
         variant: one of `VARIANTS`.
         differences: by the runtime that gave the actions.
-        bounds: what is let through.
+        bounds: largest allowed differences.
         n_observations: on how many observations they were taken.
 
     Raises:
@@ -85,3 +94,87 @@ def refuse_unequal(variant: str, differences: Mapping[str, Difference], bounds: 
 
 def _advise(variant: str) -> str:
     return " Export with --no-int8, or set --int8_rms, --int8_p99 or --int8_max." if variant == INT8 else ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What converted policies do on recorded observations.
+
+    Attributes:
+        observations: with a leading batch axis.
+        trained: actions of the trained policy, shape (n, 1).
+        micro: actions of each exported one on TFLite Micro, by variant.
+        differences: to the trained one's, by variant and runtime.
+        between: differences between the two runtimes, by variant.
+        n_within_bounds: observations on which the trained one's action is not cut to a bound; only there a
+            difference can show.
+    """
+
+    observations: Observation
+    trained: NDArray[np.float32]
+    micro: Mapping[str, NDArray[np.float32]]
+    differences: Mapping[str, Mapping[str, Difference]]
+    between: Mapping[str, Difference]
+    n_within_bounds: int
+
+    def describe(self, bounds: Mapping[str, Bounds]) -> dict[str, Any]:
+        """Returns the part of a card that says so."""
+        return {
+            variant: {
+                "n_observations": len(self.trained),
+                "n_within_bounds": self.n_within_bounds,
+                "bounds": asdict(bounds[variant]),
+                "differences": {runtime: asdict(one) for runtime, one in self.differences[variant].items()},
+                "between_runtimes": asdict(self.between[variant]),
+            }
+            for variant in self.micro
+        }
+
+    def table(self) -> pd.DataFrame:
+        """Returns the action of each policy on each observation."""
+        actions = {TRAINED: self.trained, **self.micro}
+        return pd.DataFrame({name: values[:, 0] for name, values in actions.items()})
+
+
+def gather_evidence(
+    model: Any, paths: Mapping[str, Path], observations: Observation, bounds: Mapping[str, Bounds]
+) -> Evidence:
+    """Runs the trained and the exported policies on the same observations.
+
+    Args:
+        model: the trained policy.
+        paths: paths of the exported files, by variant.
+        observations: with a leading batch axis.
+        bounds: largest allowed differences, by variant.
+
+    Raises:
+        ExportError: if a file has an operator TFLite Micro lacks, or actions differ by more than the bounds.
+    """
+    trained, _ = model.predict(as_model_input(model, observations), deterministic=True)
+    micro, differences, between = {}, {}, {}
+    for variant, path in paths.items():
+        refuse_unknown_operators(path)
+        policy = TflitePolicy(path)
+        actions = policy(observations)
+        micro[variant] = MicroPolicy(path, policy.input_names)(observations)
+        differences[variant] = {
+            LITERT: compare_actions(actions, trained),
+            MICRO: compare_actions(micro[variant], trained),
+        }
+        between[variant] = compare_actions(micro[variant], actions)
+        refuse_unequal(variant, differences[variant], bounds[variant], len(trained))
+    space = model.action_space
+    is_within = (trained > space.low) & (trained < space.high)
+    return Evidence(observations, trained, micro, differences, between, int(is_within.sum()))
+
+
+def refuse_changed(paths: Mapping[str, Path], evidence: Evidence) -> None:
+    """Checks that files act as before, after something was written into them.
+
+    Raises:
+        ExportError: if one does not.
+    """
+    for variant, path in paths.items():
+        policy = MicroPolicy(path, TflitePolicy(path).input_names)
+        if not np.array_equal(policy(evidence.observations), evidence.micro[variant]):
+            raise ExportError(f"{path.name} acts otherwise since its card was written into it. Report this.")

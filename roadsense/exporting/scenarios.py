@@ -7,6 +7,7 @@ from pathlib import Path
 from roadsense.cloud.place import find_dataset
 from roadsense.errors import InputError
 from roadsense.runs.run import Run
+from roadsense.scenarios.dataset import check_scenarios
 from roadsense.scenarios.scenario import find_scenarios, open_scenario
 from roadsense.training.splits import EVAL, TRAIN, hash_scenario
 
@@ -16,9 +17,9 @@ class Roads:
     """Scenarios of an export, by their `.sumocfg`.
 
     Attributes:
-        calibration_paths: int8 is calibrated on them; those the policy was trained on, if nothing else was asked for.
-        driven_paths: parity is shown and the exported policy drives on them; held-out ones, if there are any.
-        held_out: whether none of these was trained on; None if that cannot be said.
+        calibration_paths: scenarios that int8 is calibrated on; by default those the policy was trained on.
+        driven_paths: scenarios of the parity check and of the drive; held-out ones if there are any.
+        held_out: whether none of `driven_paths` was trained on; None if that is not known.
     """
 
     calibration_paths: tuple[Path, ...]
@@ -37,6 +38,7 @@ def choose_roads(run: Run, dataset_dir: str | None, eval_dir: str | None) -> Roa
     Raises:
         InputError: if nothing says where scenarios are.
         ScenarioError: if a folder holds none, or one that cannot be opened.
+        DatasetError: if a scenario is not what its dataset's manifest says.
     """
     config = run.read_config() if run.config_path.is_file() else {}
     trained_on = config.get("dataset_dir")
@@ -49,6 +51,7 @@ def choose_roads(run: Run, dataset_dir: str | None, eval_dir: str | None) -> Roa
     driven_paths = tuple(find_scenarios(find_dataset(held_out_dir))) if held_out_dir else calibration_paths
     for path in {*calibration_paths, *driven_paths}:
         open_scenario(path)
+    check_scenarios({*calibration_paths, *driven_paths})
     return Roads(calibration_paths, driven_paths, _are_held_out(driven_paths, trained_on))
 
 

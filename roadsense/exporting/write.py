@@ -1,4 +1,4 @@
-"""The files of an export, written into a folder that nobody sees until it is complete."""
+"""Writes the files of an export into a folder that is moved into place when it is complete."""
 
 import json
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ import pandas as pd
 
 from roadsense.exporting.card import Card, clean, shorten
 from roadsense.exporting.card_text import write_card
-from roadsense.exporting.evidence import TRAINED, Evidence, refuse_changed
 from roadsense.exporting.firmware import OBSERVATION_HEADER, PolicyFile, write_observation_header, write_policy_header
 from roadsense.exporting.golden import choose_golden, find_tolerance, write_golden_header, write_golden_json
 from roadsense.exporting.micro import align, measure_arena
 from roadsense.exporting.observations import take_rows
+from roadsense.exporting.parity import TRAINED, Evidence, refuse_changed
 from roadsense.policies.tflite_file import embed_card, find_output_step
 from roadsense.policies.tflite_policy import TflitePolicy
-from roadsense.utils.files import hash_file
+from roadsense.utils.files import hash_file, record_sum
 
 CARD_NAME, CARD_TEXT_NAME = "model_card.json", "model_card.md"
 OBSERVATIONS_NAME, EPISODES_NAME = "observations.npz", "episodes.csv"
@@ -24,12 +24,12 @@ FIRMWARE_NAME, GOLDEN_NAME = "firmware", "golden"
 
 
 def finish_policies(paths: Mapping[str, Path], card: Card, evidence: Evidence) -> list[PolicyFile]:
-    """Writes the card into the files, aligns them, and proves that they act as before.
+    """Writes the card into the files, aligns them, and checks that they act as before.
 
     Args:
-        paths: of the files, by variant.
-        card: without what is known of the final files only.
-        evidence: what they did before.
+        paths: paths of the files, by variant.
+        card: the card without the facts of the final files.
+        evidence: their actions before.
 
     Raises:
         ExportError: if they act otherwise, or no arena is found for one.
@@ -40,6 +40,8 @@ def finish_policies(paths: Mapping[str, Path], card: Card, evidence: Evidence) -
         align(path)
         files.append(PolicyFile(variant, path, TflitePolicy(path).input_names, measure_arena(path)))
     refuse_changed(paths, evidence)
+    for path in paths.values():
+        record_sum(path)
     return files
 
 

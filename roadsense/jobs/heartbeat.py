@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from roadsense.runs.experiment import is_experiment, list_run_folders, list_seed_folders
+from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.utils.files import write_atomically
 
 BEAT_EVERY_S = 10.0
@@ -86,9 +87,8 @@ def read_progress(run_dir: Path | None) -> tuple[int | None, int | None]:
 
 
 def _count_timesteps(run_dir: Path) -> int:
-    metrics = run_dir / "metrics.jsonl"
-    whole = metrics.read_text().rpartition("\n")[0] if metrics.is_file() else ""
-    return json.loads(whole.rpartition("\n")[2]).get("timesteps", 0) if whole else 0
+    lines = read_metric_lines(run_dir / "metrics.jsonl")
+    return lines[-1].get("timesteps", 0) if lines else 0
 
 
 def say_now() -> str:

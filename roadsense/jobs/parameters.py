@@ -8,7 +8,7 @@ import importlib
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -145,8 +145,8 @@ def pack_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         return dict(given)
     packed = {name: value for name, value in given.items() if name in own}
     if given.get("preset", "default") != "default":
-        defaults = {field.name: field.default for field in fields(load_config(notebook)) if field.name in own}
-        packed = {name: value for name, value in defaults.items() if value is not None} | packed
+        preset = asdict(load_config(notebook)(preset=given["preset"]))
+        packed = {name: value for name, value in preset.items() if name in own and value is not None} | packed
     further = {name: value for name, value in given.items() if name not in own}
     return packed | {FURTHER: {**packed.get(FURTHER, {}), **further}}
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from roadsense.envs.observation import OBSERVATION_VERSION, Observation, observation_space
 from roadsense.errors import InputError
 from roadsense.policies.tflite_file import read_card
+from roadsense.utils.files import read_checked
 
 ACTION_SHAPE = (1, 1)
 """Shape of the one output: one observation in, one action out."""
@@ -70,7 +71,9 @@ def _open_interpreter(path: Path, reference_kernels: bool) -> Any:
         raise InputError(f"Running {path} needs LiteRT ({error}). Install `roadsense[export]`.") from error
     kernels = OpResolverType.BUILTIN_REF if reference_kernels else OpResolverType.AUTO
     try:
-        interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=kernels)
+        interpreter = Interpreter(
+            model_content=read_checked(path), num_threads=1, experimental_op_resolver_type=kernels
+        )
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{path}: expected a TFLite policy ({error}). Export it again.") from error

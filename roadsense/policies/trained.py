@@ -26,20 +26,21 @@ class Sb3Policy:
     Args:
         path: the zip file.
         model: the model in it.
+        trust: whether opening it runs the code in it, see `load_policy`.
     """
 
-    def __init__(self, path: Path, model: Any):
-        self._path, self._model = path, model
+    def __init__(self, path: Path, model: Any, trust: bool = False):
+        self._path, self._model, self._trust = path, model, trust
 
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns the deterministic action for each observation of a batch, shape (n, 1)."""
         return self._model.predict(as_model_input(self._model, observation), deterministic=True)[0]
 
-    def __reduce__(self) -> tuple[Any, tuple[Path]]:
-        return load_policy, (self._path,)
+    def __reduce__(self) -> tuple[Any, tuple[Path, bool]]:
+        return load_policy, (self._path, self._trust)
 
 
-def load_policy(path: str | Path) -> Policy:
+def load_policy(path: str | Path, trust: bool = False) -> Policy:
     """Returns the policy in a file: deterministic, on one core.
 
     It acts as `predict(..., deterministic=True)` does. A network of the usual parts runs without torch, any other in
@@ -47,10 +48,12 @@ def load_policy(path: str | Path) -> Policy:
 
     Args:
         path: a `.tflite`, or the zip of a PPO, SAC or TQC policy.
+        trust: whether to run the code in a zip that cannot be opened without, see `roadsense.policies.models`.
 
     Raises:
         RunError: if a zip cannot be read, or takes other observations than the environment gives.
-        InputError: the same for a `.tflite`; or if a weight is NaN or infinite.
+        InputError: the same for a `.tflite`; if a weight is NaN or infinite; or if the file was changed since it was
+            made.
 
     Example:
         >>> import roadsense as rs
@@ -65,8 +68,8 @@ def load_policy(path: str | Path) -> Policy:
     import torch
 
     torch.set_num_threads(1)
-    model = load_model(path)
+    model = load_model(path, trust)
     try:
         return NumpyActor(read_actor(model))
     except UnknownNetworkError:
-        return Sb3Policy(path, model)
+        return Sb3Policy(path, model, trust)

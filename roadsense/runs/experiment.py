@@ -1,6 +1,6 @@
 """An experiment: the same training with several seeds, a run for each in one folder, and one score over all of them.
 
-Read from the folder alone, from any process, while it is trained and after.
+Everything is read from the folder, so any process can do it, during the training and after.
 """
 
 import json
@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.state import TRAINED, read_state
 
 EXPERIMENT_NAME = "experiment.json"
@@ -38,7 +39,7 @@ def list_run_folders(folder: Path) -> list[Path]:
 
 
 def find_current_folder(folder: Path) -> Path:
-    """Returns the folder of the run that is trained now: of an experiment its latest one, else the folder itself."""
+    """Returns the folder of the run that is trained now: the latest one of an experiment, else the folder itself."""
     begun = list_run_folders(folder)
     return begun[-1] if begun else folder
 
@@ -51,9 +52,7 @@ def is_trained(folder: Path) -> bool:
 
 def read_last_score(folder: Path) -> float | None:
     """Returns the score of a run's last evaluation on held-out scenarios; None without one."""
-    path = folder / "metrics.jsonl"
-    whole = path.read_text().rpartition("\n")[0] if path.is_file() else ""
-    scores = [json.loads(line).get("eval_score") for line in whole.splitlines()]
+    scores = [line.get("eval_score") for line in read_metric_lines(folder / "metrics.jsonl")]
     known = [float(score) for score in scores if score is not None]
     return known[-1] if known else None
 

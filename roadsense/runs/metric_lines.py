@@ -1,12 +1,15 @@
-"""A training's figures as lines that a program reads from its output: `roadsense_metric eval_score=0.123`.
+"""A training's figures as lines: read from its `metrics.jsonl`, and written for programs that read its output.
 
-They are written where a variable of the environment asks for them, as it does in a job.
+The latter look like `roadsense_metric eval_score=0.123` and are written if an environment variable asks for them, as
+jobs do.
 """
 
+import json
 import math
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 METRIC_VARIABLE = "ROADSENSE_METRIC_LINES"
@@ -18,11 +21,20 @@ PATTERN = r"roadsense_metric {name}=([-+0-9.eE]+)"
 """Regular expression of a figure's line, for `str.format`."""
 
 
-def tell_metrics(figures: Mapping[str, Any]) -> None:
-    """Writes a line for each finite figure worth one to standard output, at once."""
+def read_metric_lines(path: Path) -> list[dict[str, Any]]:
+    """Returns the figures of each line of a `metrics.jsonl`; none if there is no file.
+
+    The last line is left out while it is being written and has no end.
+    """
+    text = path.read_text() if path.is_file() else ""
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def print_metrics(figures: Mapping[str, Any]) -> None:
+    """Writes a line for each finite figure of `FIGURES` and `BEGINNINGS` to standard output and flushes it."""
     if not os.environ.get(METRIC_VARIABLE):
         return
-    told = {name: float(figures[name]) for name in figures if name in FIGURES or name.startswith(BEGINNINGS)}
-    lines = [f"{PREFIX} {name}={value:.9g}\n" for name, value in told.items() if math.isfinite(value)]
+    wanted = {name: float(figures[name]) for name in figures if name in FIGURES or name.startswith(BEGINNINGS)}
+    lines = [f"{PREFIX} {name}={value:.9g}\n" for name, value in wanted.items() if math.isfinite(value)]
     sys.stdout.write("".join(lines))
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""How far a run is, in a few figures read from its folder alone: from any process, while it runs and after."""
+"""The progress of a run in a few figures, read from its folder by any process, while it runs and after."""
 
 import math
 import os
@@ -20,17 +20,17 @@ SECONDS_PER_HOUR = 3600.0
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
-        state: what it is doing.
-        timesteps: environment steps it has learned from.
-        total: steps it is to learn from.
-        latest: the newest value of every figure of its metrics, by name; those that never came are missing.
-        checkpoint_timesteps: steps of its newest checkpoint; None without one.
-        is_checkpoint_wanted: whether a checkpoint is asked for and not yet written.
-        is_stop_wanted: whether it is asked to stop.
-        usd: what its machine has cost; None if nothing is billed.
+        state: state of the run.
+        timesteps: environment steps it has learned from so far.
+        total: environment steps of the whole training.
+        latest: newest value of each figure of its metrics, by name; figures without a value are missing.
+        checkpoint_timesteps: environment steps of its newest checkpoint; None without one.
+        is_checkpoint_wanted: whether a checkpoint is requested and not written yet.
+        is_stop_wanted: whether a stop is requested.
+        usd: cost of its machine so far, US dollars; None if nothing is billed.
     """
 
     state: RunState
@@ -54,12 +54,12 @@ class RunProgress:
 
 
 def read_progress(run: Run, metrics: pd.DataFrame, usd_per_hour: float | None = None) -> RunProgress:
-    """Returns how far a run is.
+    """Returns the progress of a run.
 
     Args:
         run: the run.
         metrics: as `run.read_metrics` gives them.
-        usd_per_hour: what its machine costs; None: what `PRICE_VARIABLE` says, nothing without it.
+        usd_per_hour: price of its machine, US dollars an hour; None for the value of `PRICE_VARIABLE`.
     """
     latest = {str(name): _newest(metrics[name]) for name in metrics}
     latest = {name: value for name, value in latest.items() if not math.isnan(value)}
@@ -78,12 +78,12 @@ def read_progress(run: Run, metrics: pd.DataFrame, usd_per_hour: float | None = 
 
 
 def ask_for_checkpoint(run: Run) -> None:
-    """Asks the training of a run for a checkpoint at the next rollout; it goes on as if nobody had asked."""
+    """Requests a checkpoint at the next rollout; the training continues unchanged."""
     (run.folder / CHECKPOINT_NAME).touch()
 
 
 def ask_to_stop(run: Run) -> None:
-    """Asks the training of a run to stop; it writes a checkpoint and can be resumed."""
+    """Requests a stop; the training writes a checkpoint and can be resumed."""
     (run.folder / STOP_NAME).touch()
 
 
@@ -105,7 +105,7 @@ def _price_here() -> float | None:
 
 
 def describe_progress(progress: RunProgress) -> list[tuple[str, str]]:
-    """Returns the figures that people look at while a training runs, as names and words."""
+    """Returns the progress as rows of a name and a text, for people."""
     latest = progress.latest
     why = f" ({progress.state.reason})" if progress.state.reason else ""
     rows = [("state", progress.state.name + why)]

@@ -4,7 +4,6 @@ A run never overwrites a run. Files appear whole: each is written beside its pla
 """
 
 import importlib.metadata
-import io
 import json
 import os
 import platform
@@ -18,8 +17,9 @@ import pandas as pd
 
 from roadsense.envs.observation import OBSERVATION_VERSION
 from roadsense.errors import RunError
+from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.state import RunState, read_state
-from roadsense.utils.files import refuse_existing, write_atomically
+from roadsense.utils.files import read_json, refuse_existing, write_atomically
 from roadsense.utils.git_state import read_git_state
 from roadsense.utils.workspace import resolve
 
@@ -95,11 +95,11 @@ class Run:
 
     def read_config(self) -> dict[str, Any]:
         """Returns the training's settings."""
-        return json.loads(self.config_path.read_text())
+        return read_json(self.config_path, "the settings of a run", RunError)
 
     def read_manifest(self) -> dict[str, Any]:
         """Returns where the run came from."""
-        return json.loads(self.manifest_path.read_text())
+        return read_json(self.manifest_path, "the manifest of a run", RunError)
 
     def read_observation_version(self) -> int:
         """Returns the version of the observation it was trained on; 1 if that was made before versions were noted."""
@@ -107,11 +107,7 @@ class Run:
 
     def read_metrics(self) -> pd.DataFrame:
         """Returns the training's progress, one row per line logged; empty if there is none yet."""
-        if not self.metrics_path.is_file():
-            return pd.DataFrame()
-        # A line that is just being written has no end yet.
-        whole, _, _ = self.metrics_path.read_text().rpartition("\n")
-        return pd.read_json(io.StringIO(whole), lines=True) if whole else pd.DataFrame()
+        return pd.DataFrame(read_metric_lines(self.metrics_path))
 
     def count_timesteps(self) -> int:
         """Returns the environment steps it has learned from, as far as they were logged."""
@@ -135,7 +131,8 @@ def create_run(folder: str | Path, config: Any, facts: Mapping[str, Any]) -> Run
         RunError: if the folder holds something.
     """
     folder = resolve(folder)
-    refuse_existing(folder, "the run", RunError)
+    if not _is_unborn(folder):
+        refuse_existing(folder, "the run", RunError)
     if not is_dataclass(config) or isinstance(config, type):
         raise TypeError(f"Expected a dataclass, got {config!r}.")
     run = Run(folder)
@@ -143,6 +140,12 @@ def create_run(folder: str | Path, config: Any, facts: Mapping[str, Any]) -> Run
     write_atomically(run.config_path, json.dumps(asdict(config), indent=2, default=str) + "\n")
     write_atomically(run.manifest_path, json.dumps({**describe_origin(), **facts}, indent=2) + "\n")
     return run
+
+
+def _is_unborn(folder: Path) -> bool:
+    """Returns whether a folder holds settings alone: its process died before the manifest was written."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() and not folder.is_symlink() else set()
+    return bool(names) and names <= {"config.json", ".config.json.part", ".manifest.json.part"}
 
 
 def open_run(folder: str | Path | None = None, trained: bool = True) -> Run:

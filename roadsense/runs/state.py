@@ -1,31 +1,34 @@
-"""What a run is doing: running, trained, stopped or failed, seen from any process of the machine.
+"""The state of a run: running, trained, stopped or failed, readable by any process of the machine.
 
-A running training holds a lock on a file of its folder. The lock goes with the process, however that ends, so a run
-that says it is running while nobody holds its lock has died.
+A running training holds a lock on a file in its folder. The system releases the lock when the process ends in any way,
+so a run whose state is running while nobody holds its lock has died.
 """
 
 import fcntl
 import json
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from roadsense.errors import RunError
+from roadsense.errors import MachineError
 from roadsense.runs.stopping import StoppedError
-from roadsense.utils.files import write_atomically
+from roadsense.utils.files import describe_os_error, hold, write_atomically
 
 STATE_NAME, LOCK_NAME = "state.json", ".lock"
+_ROOM_BYTES = 1024
+"""Size of the file: a state that is written over an earlier one needs no more space."""
 RUNNING, TRAINED, STOPPED, FAILED = "running", "trained", "stopped", "failed"
 
 
 @dataclass(frozen=True)
 class RunState:
-    """What a run is doing.
+    """The state of a run.
 
     Attributes:
         name: `running`, `trained`, `stopped` (it can be resumed) or `failed`.
         reason: why it stopped or failed.
-        since: date and time.
+        since: date and time of the last change, local time.
     """
 
     name: str
@@ -38,17 +41,20 @@ def read_state(folder: Path) -> RunState:
     path = folder / STATE_NAME
     if not path.is_file():
         return RunState(TRAINED) if (folder / "model.zip").is_file() else RunState(FAILED, "it never began")
-    state = RunState(**json.loads(path.read_text()))
+    try:
+        state = RunState(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        state = RunState(FAILED, f"{STATE_NAME} is damaged")
     if state.name == RUNNING and not _is_locked(folder):
         return RunState(FAILED, "its process died", state.since)
     return state
 
 
 class RunningMark:
-    """Marks a run as running inside a `with`, and afterwards as what became of it.
+    """Marks a run as running inside a `with`, and afterwards as trained, stopped or failed.
 
     Args:
-        folder: of the run.
+        folder: the run folder.
 
     Raises:
         RunError: on entering, if another process is training it.
@@ -58,21 +64,20 @@ class RunningMark:
         self._folder = folder
 
     def __enter__(self) -> None:
-        self._lock = (self._folder / LOCK_NAME).open("a")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise RunError(
-                f"Expected a run that nobody trains, but {self._folder} is running. Wait for it, or stop it."
-            ) from None
+        busy = f"Expected a run that nobody trains, but {self._folder} is running. Wait for it, or stop it."
+        self._lock = ExitStack()
+        self._lock.enter_context(hold(self._folder / LOCK_NAME, busy))
         _write(self._folder, RunState(RUNNING))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         if kind is None:
             state = RunState(TRAINED)
-        elif issubclass(kind, StoppedError):
+        elif isinstance(error, StoppedError | MachineError):
             state = RunState(STOPPED, str(error))
+        elif isinstance(error, OSError):
+            state = RunState(STOPPED, describe_os_error(error))
+        elif isinstance(error, KeyboardInterrupt):
+            state = RunState(STOPPED, "interrupted")
         else:
             state = RunState(FAILED, f"{kind.__name__}: {error}")
         _write(self._folder, state)
@@ -81,7 +86,16 @@ class RunningMark:
 
 def _write(folder: Path, state: RunState) -> None:
     stamped = RunState(state.name, state.reason, time.strftime("%Y-%m-%d %H:%M:%S"))
-    write_atomically(folder / STATE_NAME, json.dumps(asdict(stamped), indent=2) + "\n")
+    content = (json.dumps(asdict(stamped), indent=2) + "\n").encode()
+    path = folder / STATE_NAME
+    try:
+        write_atomically(path, content.ljust(_ROOM_BYTES))
+    except OSError:
+        if not path.is_file():
+            raise
+        with path.open("r+b") as file:  # on a full disk, over the old state: that takes no new space
+            file.write(content.ljust(_ROOM_BYTES))
+            file.truncate()
 
 
 def _is_locked(folder: Path) -> bool:

@@ -1,6 +1,6 @@
-"""How a training is asked to stop: by a signal, or by a file named `stop` in its run folder.
+"""Requests to stop a training: by a signal, or by a file named `stop` in its run folder.
 
-A file named `checkpoint` asks for a checkpoint and no end; the training removes it when that is written.
+A file named `checkpoint` requests a checkpoint only; the training removes the file when the checkpoint is written.
 """
 
 import math
@@ -15,24 +15,24 @@ from types import FrameType
 from roadsense.errors import RoadSenseError
 
 STOP_NAME, CHECKPOINT_NAME = "stop", "checkpoint"
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 LOOK_EVERY_S = 1.0
-"""The file is looked for this often."""
+"""Time between two looks for the file."""
 PATIENCE_S = 8.0
-"""So long after the request, nothing is waited for any more; a checkpoint is to be there within 20 s."""
+"""Time after the request from which nothing is waited for; the checkpoint has to be written within 20 s."""
 
 
 class StoppedError(RoadSenseError):
-    """Raised when a training was asked to stop, after its checkpoint was written. Not a failure."""
+    """Raised when work was stopped by a request, after its checkpoint was written. Not a failure."""
 
     exit_code = 143
 
 
 class StopRequest:
-    """Whether a training is to stop.
+    """Whether a stop is requested.
 
     Args:
-        folder: the run folder in which a file `stop` says so.
+        folder: the run folder in which a file `stop` requests it.
     """
 
     def __init__(self, folder: Path):
@@ -46,15 +46,15 @@ class StopRequest:
             path.unlink(missing_ok=True)
 
     def is_checkpoint_wanted(self) -> bool:
-        """Returns whether a checkpoint is asked for."""
+        """Returns whether a checkpoint is requested."""
         return self._checkpoint_path.exists()
 
     def clear_checkpoint(self) -> None:
-        """Notes that the checkpoint that was asked for is written."""
+        """Removes the request for a checkpoint."""
         self._checkpoint_path.unlink(missing_ok=True)
 
     def is_made(self) -> bool:
-        """Returns whether it is; cheap enough to be asked at every step."""
+        """Returns whether a stop is requested; cheap enough to be called at every step."""
         if not self.reason and time.monotonic() >= self._next_look_s:
             self._next_look_s = time.monotonic() + LOOK_EVERY_S
             if self._path.exists():
@@ -62,7 +62,7 @@ class StopRequest:
         return bool(self.reason)
 
     def is_pressing(self) -> bool:
-        """Returns whether it was made so long ago that nothing is to be waited for any more."""
+        """Returns whether the request is so old that nothing may be waited for."""
         return self.is_made() and time.monotonic() - self._made_at_s > PATIENCE_S
 
     def _make(self, reason: str) -> None:
@@ -70,14 +70,16 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Takes SIGTERM and SIGINT as the request. The second one ends the process as usual.
+        """Takes `SIGNALS` as the request. The second signal ends the process as usual.
 
         Outside the main thread, where Python allows no handlers, only the file is looked for.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._take) for number in SIGNALS}
+        # A signal that is ignored stays so: `nohup` ignores SIGHUP.
+        heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self._take) for number in heard}
         try:
             yield
         finally:
@@ -86,7 +88,7 @@ class StopRequest:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Inside, the request raises `StoppedError` as it comes: for work that nothing is kept of."""
+        """Inside, the request raises `StoppedError` at once: for work of which nothing is saved."""
         self._raises = True
         if self.reason:
             self._raise()
@@ -98,9 +100,12 @@ class StopRequest:
     def _take(self, number: int, _frame: FrameType | None) -> None:
         self._make(signal.Signals(number).name)
         for each in SIGNALS:
-            signal.signal(each, signal.SIG_DFL if each == signal.SIGTERM else signal.default_int_handler)
+            if signal.getsignal(each) != signal.SIG_IGN:
+                signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL)
         if self._raises:
             self._raise()
 
     def _raise(self) -> None:
-        raise StoppedError(f"Stopped by {self.reason} before the first checkpoint; resumed, it begins anew.")
+        raise StoppedError(
+            f"Stopped by {self.reason} before the first checkpoint; a resume starts it from the beginning."
+        )

@@ -1,6 +1,5 @@
 """Follows a training from any terminal: its metrics as plain lines, until it ends."""
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -11,12 +10,13 @@ from typing import Any
 import tyro
 
 from roadsense.runs.experiment import is_experiment, list_seed_folders
+from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.run import Run, open_run
 from roadsense.runs.state import RUNNING, TRAINED
 
 LOOK_EVERY_S = 0.5
 BEGIN_LIMIT_S = 30.0
-"""So long the next run of an experiment is waited for."""
+"""Time for which the next run of an experiment is waited for."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,16 @@ def follow(run: Run) -> Iterator[dict[str, Any]]:
     n_read = 0
     while True:
         is_running = run.read_state().name == RUNNING
-        text = run.metrics_path.read_text() if run.metrics_path.is_file() else ""
-        lines = text[: text.rfind("\n") + 1].splitlines()
-        for line in lines[n_read:]:
-            yield json.loads(line)
+        lines = read_metric_lines(run.metrics_path)
+        yield from lines[n_read:]
         n_read = len(lines)
         if not is_running:
             return
         time.sleep(LOOK_EVERY_S)
 
 
-def word(figures: dict[str, Any], total: int) -> str:
-    """Returns a line of metrics as people read it."""
+def describe(figures: dict[str, Any], total: int) -> str:
+    """Returns a line of metrics as text for people."""
     parts = [f"{figures['timesteps']:>11,} steps ({figures['timesteps'] / total:.1%})"]
     for name, form in {
         "steps_per_s": "{:,.0f} steps/s",
@@ -69,7 +67,7 @@ def word(figures: dict[str, Any], total: int) -> str:
 
 
 def watch(config: WatchConfig) -> None:
-    """Prints a run's progress until it ends, and then what became of it; of an experiment one run after the other.
+    """Prints a run's progress until it ends, and then its state; in an experiment one run after the other.
 
     Raises:
         RunError: if the folder holds no run.
@@ -88,7 +86,7 @@ def watch(config: WatchConfig) -> None:
 
 
 def _has_begun(folder: Path) -> bool:
-    """Waits for a run whose turn it is, for as long as one takes to begin."""
+    """Waits until a run has begun, for at most `BEGIN_LIMIT_S`; returns whether it has."""
     end_s = time.monotonic() + BEGIN_LIMIT_S
     while not (folder / "config.json").is_file():
         if time.monotonic() > end_s:
@@ -101,7 +99,7 @@ def _watch_run(run: Run, every_s: float) -> None:
     total, next_s = run.read_config()["total_timesteps"], 0.0
     for figures in follow(run):
         if time.monotonic() >= next_s or "eval_score" in figures:
-            sys.stdout.write(word(figures, total) + "\n")
+            sys.stdout.write(describe(figures, total) + "\n")
             sys.stdout.flush()
             next_s = time.monotonic() + every_s
     state = run.read_state()

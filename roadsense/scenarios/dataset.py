@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -125,6 +125,42 @@ class Dataset:
 
         columns = ("name", "split", "base", "density", "driver")
         return pd.DataFrame([{name: getattr(r, name) for name in columns} | dict(r.gate) for r in self.scenarios])
+
+
+def check_scenarios(config_paths: Iterable[Path]) -> str | None:
+    """Checks scenarios against the manifest of the dataset they lie in.
+
+    Args:
+        config_paths: paths of `.sumocfg` files; those that lie in no dataset are not checked.
+
+    Returns:
+        The digest of the dataset, or of the datasets, joined by a comma; None if there is none.
+
+    Raises:
+        DatasetError: if a scenario is not listed, a file of it is missing or changed, or the manifest itself is.
+    """
+    roots: dict[Path, tuple[Dataset, dict[str, ScenarioRecord]]] = {}
+    checked: set[Path] = set()
+    for path in sorted({path.resolve() for path in config_paths}):
+        root = next((one for one in path.parents[1:3] if (one / MANIFEST_NAME).is_file()), None)
+        if root is None:
+            continue
+        if root not in roots:
+            dataset = Dataset.open(root)
+            if compute_digest(dataset.settings, dataset.scenarios) != dataset.digest:
+                raise DatasetError(f"{root / MANIFEST_NAME} was changed: its digest is not that of what it lists.")
+            roots[root] = dataset, {record.config: record for record in dataset.scenarios}
+        record = roots[root][1].get(path.relative_to(root).as_posix())
+        if record is None:
+            raise DatasetError(f"{path} is not listed in {root / MANIFEST_NAME}. Move it out of the dataset.")
+        for name, digest in record.files.items():
+            file = root / name
+            if file not in checked and not (file.is_file() and hash_file(file) == digest):
+                raise DatasetError(
+                    f"{file} is not the file of the dataset's manifest. Restore it, or generate it again."
+                )
+            checked.add(file)
+    return ",".join(dataset.digest for dataset, _ in roots.values()) or None
 
 
 def current_versions() -> dict[str, str]:

@@ -1,7 +1,9 @@
 """Learning algorithms by name, over the Deep Sets network: settings in, untrained model out."""
 
+import io
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sb3_contrib import TQC
@@ -12,6 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from roadsense.policies.deep_sets import DeepSetsExtractor
 from roadsense.training.driven_ppo import DrivenPPO
 from roadsense.training.train_config import TrainConfig
+from roadsense.utils.files import record_sum, write_atomically
 
 LAST_RATE_SHARE = 0.1
 """A learning rate that falls ends at this share of its start."""
@@ -36,7 +39,7 @@ def build_model(env: VecEnv, config: TrainConfig) -> Any:
         config: settings, with the number of workers filled in.
     """
     common: dict[str, Any] = {
-        "learning_rate": lambda left: learning_rate_at(config, left),
+        "learning_rate": config.learning_rate,
         "gamma": config.gamma,
         "seed": config.seed,
         "device": "cpu",
@@ -48,8 +51,27 @@ def build_model(env: VecEnv, config: TrainConfig) -> Any:
     }
     build = _build_ppo if config.algorithm == "ppo" else _build_off_policy
     model = build(env, config, common, network)
+    model.lr_schedule = lambda left: learning_rate_at(config, left)
     model.set_logger(Logger(folder=None, output_formats=[]))
     return model
+
+
+def save_policy(model: Any, path: Path) -> None:
+    """Writes a model as a Stable-Baselines3 zip that opens without this package's training, and notes its SHA-256.
+
+    Schedules are functions of modules, which may move: the zip has plain numbers in their place.
+    """
+    schedules = {name: getattr(model, name) for name in ("lr_schedule", "clip_range") if hasattr(model, name)}
+    content = io.BytesIO()
+    try:
+        for name, schedule in schedules.items():
+            setattr(model, name, float(schedule(1.0)))
+        model.save(content)
+    finally:
+        for name, schedule in schedules.items():
+            setattr(model, name, schedule)
+    write_atomically(path, content.getvalue())
+    record_sum(path)
 
 
 def _build_ppo(env: VecEnv, config: TrainConfig, common: dict[str, Any], network: dict[str, Any]) -> DrivenPPO:

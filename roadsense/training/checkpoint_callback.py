@@ -1,4 +1,4 @@
-"""Keeps a training: checkpoints at their interval, environments that begin anew there, an end on request."""
+"""The callback that writes checkpoints at their interval, restarts the environments there, and stops on request."""
 
 from itertools import pairwise
 from typing import Any, Protocol
@@ -22,36 +22,36 @@ from roadsense.training.train_config import TrainConfig
 from roadsense.training.vec.shared import MAX_ROWS
 
 
-class Part(Protocol):
-    """Something whose state is part of a checkpoint."""
+class Resumable(Protocol):
+    """An object whose state is saved in a checkpoint."""
 
     def state(self) -> dict[str, Any]:
-        """Returns it as tensors, numbers, words, and lists and dictionaries of them."""
+        """Returns the state as tensors, numbers, strings, and lists and dictionaries of them."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Takes it back."""
+        """Sets the object to a state that `state` returned."""
 
 
-class Keeper(BaseCallback):
-    """Writes checkpoints between rollouts and lets the sampler weigh the scenarios.
+class CheckpointCallback(BaseCallback):
+    """Writes checkpoints between rollouts and sets the sampler's weights of the scenarios.
 
-    On request the rollout is given up at the next step. Its steps have taught nothing yet, so what is written is the
-    state at its beginning, with the actions that lead there from the last beginning of the environments.
+    On a stop request the rollout ends at the next step. Nothing was learned from its steps yet, so the checkpoint holds
+    the state at the rollout's start, with all actions since the environments were last restarted.
 
     Args:
-        run: whose checkpoints are written.
-        config: settings.
-        stop: the request to end.
-        sampler: of scenarios.
-        parts: what else is kept, by name.
+        run: the run folder to write to.
+        config: settings of the training.
+        stop: the request to stop.
+        sampler: draws the scenarios.
+        parts: other objects whose state is saved, by name.
     """
 
     def __init__(
-        self, run: Run, config: TrainConfig, stop: StopRequest, sampler: UniformSampler, parts: dict[str, Part]
+        self, run: Run, config: TrainConfig, stop: StopRequest, sampler: UniformSampler, parts: dict[str, Resumable]
     ):
         super().__init__()
         self._folder, self._config, self._stop, self._sampler = run.checkpoint_dir, config, stop, sampler
-        self._parts: dict[str, Part] = {"sampler": sampler, **parts}
+        self._parts: dict[str, Resumable] = {"sampler": sampler, **parts}
         self._number, self._next, self._written = -1, 0, -1
         self._actions: list[np.ndarray] = []
         self._weights: list[tuple[int, list[float]]] = []
@@ -60,7 +60,7 @@ class Keeper(BaseCallback):
         self.is_stopped = False
 
     def restore(self, model: Any, state: State) -> None:
-        """Sets a fresh model, its environments and all parts to a checkpoint."""
+        """Sets a new model, its environments and all parts to a checkpoint."""
         restore_model(model, state["model"])
         model.num_timesteps = self._written = state["timesteps"]
         self._number, self._next = state["number"], state["next"]
@@ -68,13 +68,13 @@ class Keeper(BaseCallback):
             part.restore(state["parts"][name])
         self.init_callback(model)
         if len(state["actions"]):
-            self._repeat(state)
+            self._replay(state)
         else:
             self._begin()
         restore_generators(model, state["generators"])
 
     def write(self) -> None:
-        """Writes the state at the beginning of the rollout that was given up, if it isn't written already."""
+        """Writes the state at the start of the rollout that was stopped, if it is not written yet."""
         taken = self._taken
         if taken["timesteps"] == self._written:
             return
@@ -99,7 +99,7 @@ class Keeper(BaseCallback):
             self._actions.clear()
             self._weights.clear()
         self._taken = self._take()
-        if self._stop.is_checkpoint_wanted():  # written as at a stop: what comes after is as if nobody had asked
+        if self._stop.is_checkpoint_wanted():  # written as at a stop: the training goes on unchanged
             self.write()
             self._stop.clear_checkpoint()
         if is_due:
@@ -147,8 +147,8 @@ class Keeper(BaseCallback):
             self._weights.append((len(self._actions), weights.tolist()))
             self.training_env.set_weights(weights)
 
-    def _repeat(self, state: State) -> None:
-        """Drives the steps since the environments last began anew once more."""
+    def _replay(self, state: State) -> None:
+        """Drives the steps since the environments were last restarted again."""
         env, weights, actions = self.training_env, dict(state["weights"]), state["actions"].numpy()
         if 0 in weights:
             env.set_weights(np.array(weights[0]))
@@ -166,5 +166,5 @@ class Keeper(BaseCallback):
 
 
 def derive_seed(seed: int, number: int) -> int:
-    """Returns the seed from which the environments begin anew at the checkpoint of this number."""
+    """Returns the seed from which the environments restart at the checkpoint of this number."""
     return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])

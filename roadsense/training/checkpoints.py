@@ -1,16 +1,17 @@
-"""Checkpoints: everything a training needs to go on as if it had never stopped.
+"""Checkpoints: everything that a training needs to resume exactly.
 
-SUMO's state cannot be saved faithfully. So every run, broken or not, begins its environments anew at each checkpoint,
-from a seed of its own; and a checkpoint that had to be made between two of those points holds the actions since the
-last one, from which the same steps are driven again. Either way a resumed run equals an unbroken one
+SUMO's state cannot be saved exactly. So every run restarts its environments at each checkpoint, from a seed of its
+own. A checkpoint that is written between two of these restarts holds the actions since the last one, and a resume
+drives these steps again. Either way a resumed run equals one that was never stopped
 (unless a worker process died in between: its episode cannot be driven again).
 
-A file is one zip of tensors, numbers and words, read without running any code of it. It is written beside its place,
-flushed to the disk and renamed; the last two are kept, and a damaged one is passed over.
+A checkpoint is one zip of tensors, numbers and strings; reading it runs no code. It is written under another name,
+flushed to the disk and renamed. The last two are kept.
 """
 
-import os
+import io
 import random
+import sys
 import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
@@ -21,9 +22,12 @@ import torch
 
 from roadsense.errors import RunError
 from roadsense.runs.run import CHECKPOINTS
+from roadsense.utils.files import write_atomically
 
 FORMAT = 1
 N_KEPT = 2
+PARTS = {"timesteps", "number", "next", "model", "generators", "parts", "actions", "weights"}
+"""What every checkpoint has."""
 BUFFER_ARRAYS = ("actions", "rewards", "dones", "timeouts")
 BUFFER_DICTS = ("observations", "next_observations")
 
@@ -34,27 +38,21 @@ def write_checkpoint(folder: Path, state: State) -> Path:
     """Writes a checkpoint and removes those before the last two; returns its path.
 
     Args:
-        folder: of the run's checkpoints.
-        state: tensors, numbers, words, and lists, tuples and dictionaries of them; `timesteps` names the file.
+        folder: folder of the run's checkpoints.
+        state: tensors, numbers, strings, and lists, tuples and dictionaries of them; `timesteps` names the file.
     """
     folder.mkdir(exist_ok=True)
     path = folder / f"checkpoint_{state['timesteps']:012d}.pt"
-    waiting = folder / f".{path.name}.part"
-    try:
-        with waiting.open("wb") as file:
-            torch.save({**state, "format": FORMAT}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(waiting, path)
-    finally:
-        waiting.unlink(missing_ok=True)
+    content = io.BytesIO()  # torch hides the cause when it cannot write to a disk
+    torch.save({**state, "format": FORMAT}, content)
+    write_atomically(path, content.getvalue())
     for old in sorted(folder.glob(CHECKPOINTS))[:-N_KEPT]:
         old.unlink()
     return path
 
 
 def read_newest_checkpoint(folder: Path) -> State:
-    """Returns the newest checkpoint that is whole.
+    """Returns the newest checkpoint that is whole, with a warning on standard error for each that is not.
 
     Raises:
         RunError: if there is none.
@@ -64,8 +62,9 @@ def read_newest_checkpoint(folder: Path) -> State:
         state = _read(path)
         if state is not None:
             return state
+        sys.stderr.write(f"WARNING: {path} is damaged and not used.\n")
     found = f"only damaged ones ({', '.join(path.name for path in paths)})" if paths else "none"
-    raise RunError(f"Expected a checkpoint to go on from in {folder}, found {found}. Begin a new run.")
+    raise RunError(f"Expected a checkpoint to resume from in {folder}, found {found}. Begin a new run.")
 
 
 def _read(path: Path) -> State | None:
@@ -76,9 +75,11 @@ def _read(path: Path) -> State | None:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, UnpicklingError, zipfile.BadZipFile):
         return None
+    if not isinstance(state, dict):
+        return None
     if state.get("format") != FORMAT:
         raise RunError(f"{path}: expected a checkpoint of format {FORMAT}, got {state.get('format')}. Begin a new run.")
-    return state
+    return state if state.keys() >= PARTS else None
 
 
 def take_generators(model: Any) -> State:

@@ -1,17 +1,16 @@
 """Evaluation on held-out scenarios while a training runs, in processes of its own.
 
-Each evaluation drives the same episodes: the same scenarios, seeds, drivers, radios and planned hazards. What it comes
-to depends on the policy alone, not on when it is driven, so the best policy is the same in every repetition.
+Each evaluation drives the same episodes: the same scenarios, seeds, drivers, radios and planned hazards. Its result
+depends on the policy alone, so the best policy is the same whenever a training is repeated.
 
-The score of a policy is what can be promised of it, less what it costs:
+The score of a policy is its safety, less the price of it:
 
     lower bound of the share of episodes without a collision (exact 95 % interval) - share of calm time braked falsely
 
-A policy that always brakes has a score near 0; one that never does has what the driver alone reaches.
+A policy that always brakes has a score near 0; one that never brakes has the score of the driver alone.
 """
 
 import os
-import shutil
 import signal
 from collections import deque
 from collections.abc import Sequence
@@ -26,19 +25,21 @@ from stable_baselines3.common.callbacks import BaseCallback
 from roadsense.envs.config import EnvConfig
 from roadsense.episodes.plan import POLICY, Plan, Row
 from roadsense.episodes.run import Worker
+from roadsense.episodes.score import SCORED, score_episodes
 from roadsense.runs.run import Run
 from roadsense.runs.stopping import StopRequest
+from roadsense.training.algorithms import save_policy
 from roadsense.training.train_config import TrainConfig
-from roadsense.utils.statistics import binomial_interval
+from roadsense.utils.files import record_sum, write_atomically
 from roadsense.utils.worker_processes import start_pool
 
 CALM_EVERY = 5
-"""Every fifth episode is without a hazard, for the false braking."""
+"""Every fifth episode has no hazard, to measure false braking."""
 MAX_WAITING = 2
-"""A training that is this many evaluations ahead waits for the first of them."""
+"""A training waits when this many evaluations have not ended."""
 NICENESS = 5
 SEED_DOMAIN = 0x48454C44
-"""Sets these seeds apart from those of the final evaluation."""
+"""Makes these seeds differ from those of the final evaluation."""
 
 Figures = dict[str, Any]
 
@@ -53,32 +54,31 @@ def plan_heldout(paths: Sequence[Path], config: TrainConfig) -> list[Plan]:
 
 
 def judge(rows: Sequence[Row]) -> Figures:
-    """Returns the figures of an evaluation, by their names in `metrics.jsonl`; the score is in the module's words."""
+    """Returns the figures of an evaluation, by their names in `metrics.jsonl`; the score as above."""
     good = [row for row in rows if not row["error"]]
-    n_collisions = sum(bool(row["collision"]) for row in good)
-    rate, calm_s = binomial_interval(n_collisions, len(good)), sum(row["calm_s"] for row in good)
-    false_share = sum(row["false_braking_s"] for row in good) / calm_s if calm_s else 0.0
+    columns = {name: [row[name] for row in good] for name in SCORED}
+    score = score_episodes(columns | {"min_ttc_s": np.inf})  # here an episode is unsafe if there is a collision
     return {
         "eval_episodes": len(good),
         "eval_failed": len(rows) - len(good),
-        "eval_collisions": n_collisions,
-        "eval_collision_rate": n_collisions / max(len(good), 1),
-        "eval_collision_rate_low": rate.low,
-        "eval_collision_rate_high": rate.high,
-        "eval_false_braking_share": float(false_share),
+        "eval_collisions": score.n_unsafe,
+        "eval_collision_rate": score.n_unsafe / max(len(good), 1),
+        "eval_collision_rate_low": score.unsafe.low,
+        "eval_collision_rate_high": score.unsafe.high,
+        "eval_false_braking_share": score.false_braking_share,
         "eval_min_ttc_median_s": float(np.median([row["min_ttc_s"] for row in good])) if good else 0.0,
-        "eval_score": 1 - rate.high - float(false_share),
+        "eval_score": score.value,
     }
 
 
 class HeldOut(BaseCallback):
-    """Starts evaluations at their interval, takes in their results and keeps the best policy.
+    """Starts evaluations at their interval, collects their results and saves the best policy.
 
     Args:
-        run: in which policies are kept.
-        config: settings.
-        eval_paths: held-out scenarios; without any, nothing is ever evaluated.
-        stop: ends waiting.
+        run: the run folder to write policies to.
+        config: settings of the training.
+        eval_paths: paths of the held-out scenarios; nothing is evaluated if there is none.
+        stop: the request to stop, which ends waiting.
     """
 
     def __init__(self, run: Run, config: TrainConfig, eval_paths: Sequence[Path], stop: StopRequest):
@@ -97,12 +97,12 @@ class HeldOut(BaseCallback):
         return bool(self._waiting)
 
     def state(self) -> dict[str, Any]:
-        """Returns what a checkpoint keeps: results, and which policies are waiting for theirs."""
+        """Returns the state for a checkpoint: results, and the policies whose evaluation has not ended."""
         waiting = [timesteps for timesteps, _ in self._waiting]
         return {"history": list(self._history), "waiting": waiting, "n_logged": self._n_logged, "next": self._next}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Takes back what `state` returned and starts again what was waiting."""
+        """Sets the state that `state` returned and starts the evaluations again that had not ended."""
         self._history, self._n_logged, self._next = list(state["history"]), state["n_logged"], state["next"]
         for timesteps in state["waiting"]:
             self._submit(timesteps)
@@ -116,14 +116,14 @@ class HeldOut(BaseCallback):
         return self._history[self._n_logged - 1]
 
     def finish(self) -> None:
-        """Evaluates the last policy and waits until all are judged, or until the training is asked to stop."""
+        """Evaluates the last policy and waits until all evaluations have ended, or until a stop is requested."""
         known = [timesteps for timesteps, _ in self._waiting] + [old["eval_timesteps"] for old in self._history]
         if self._plans and self.model.num_timesteps not in known:
             self._start()
         self._wait_for(0)
 
     def close(self) -> None:
-        """Ends the processes; what they were driving is lost and started again when resumed."""
+        """Ends the processes; episodes under way are lost and driven again after a resume."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
@@ -138,10 +138,7 @@ class HeldOut(BaseCallback):
 
     def _start(self) -> None:
         self._run.heldout_dir.mkdir(exist_ok=True)
-        path = self._policy_path(self.model.num_timesteps)
-        part = path.with_suffix(".part.zip")
-        self.model.save(part)
-        os.replace(part, path)
+        save_policy(self.model, self._policy_path(self.model.num_timesteps))
         self._submit(self.model.num_timesteps)
 
     def _submit(self, timesteps: int) -> None:
@@ -164,7 +161,7 @@ class HeldOut(BaseCallback):
                 self._renew()
 
     def _renew(self) -> None:
-        """Starts new processes after one has died, for the evaluations that are still waiting."""
+        """Starts new processes after one has died, for the evaluations that have not ended."""
         self.close()
         self._pool, waiting = None, [timesteps for timesteps, _ in self._waiting]
         self._waiting.clear()
@@ -174,9 +171,8 @@ class HeldOut(BaseCallback):
     def _take_in(self, timesteps: int, rows: Sequence[Row]) -> None:
         result = {"eval_timesteps": timesteps, **judge(rows)}
         if result["eval_score"] > max((old["eval_score"] for old in self._history), default=-np.inf):
-            part = self._run.best_model_path.with_suffix(".part.zip")
-            shutil.copyfile(self._policy_path(timesteps), part)
-            os.replace(part, self._run.best_model_path)
+            write_atomically(self._run.best_model_path, self._policy_path(timesteps).read_bytes())
+            record_sum(self._run.best_model_path)
         self._history.append(result)
 
     def _policy_path(self, timesteps: int) -> Path:
@@ -184,12 +180,12 @@ class HeldOut(BaseCallback):
 
 
 def _row_of(future: Future[Row]) -> Row:
-    """Returns an episode's row; without a process left to drive it, one that only says so."""
+    """Returns an episode's row; if its process died, a row with this error alone."""
     return {"error": "its process died"} if isinstance(future.exception(), BrokenProcessPool) else future.result()
 
 
 def _settle() -> None:
-    """Lets the training go first, and leaves Ctrl-C to it."""
+    """Gives the training priority, and leaves Ctrl-C to it."""
     os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

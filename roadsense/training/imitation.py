@@ -1,4 +1,4 @@
-"""A head start: the policy first learns to act as a rule does, and to value what the rule earns."""
+"""A head start by imitation: the policy first learns to act as a rule does, and the value of the rule's actions."""
 
 from dataclasses import dataclass
 
@@ -13,22 +13,22 @@ from roadsense.policies.rules import Policy
 from roadsense.utils.progress import progress_bar
 
 NO_BRAKING = -0.3
-"""What the mean is taught where the rule does not brake: below 0, so that exploring around it rarely brakes."""
+"""Target of the mean action where the rule does not brake: below 0, so that exploration rarely brakes."""
 BATCH_SIZE = 512
 EPOCHS = 15
 LEARNING_RATE = 1e-3
 BRAKING_WEIGHT = 5.0
-"""Steps in which the rule brakes are few; each counts this much more."""
+"""Weight of a step in which the rule brakes, as these are rare; all others have 1."""
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What a teacher did: arrays over all steps of all environments.
+    """What a rule did: arrays over all n steps of all environments.
 
     Attributes:
-        observations: each of shape (n, ...).
-        actions: (n, 1) of the teacher.
-        returns: (n, 1) discounted rewards from there to the end of what was recorded.
+        observations: arrays of shape (n, ...), by name.
+        actions: actions of the rule, shape (n, 1).
+        returns: discounted rewards from the step to the end of the recording, shape (n, 1).
     """
 
     observations: dict[str, NDArray[np.float32]]
@@ -36,24 +36,24 @@ class Demonstration:
     returns: NDArray[np.float32]
 
 
-def demonstrate(env: VecEnv, teacher: Policy, n_steps: int, gamma: float) -> Demonstration:
-    """Records a teacher at work.
+def demonstrate(env: VecEnv, rule: Policy, n_steps: int, gamma: float) -> Demonstration:
+    """Records a rule while it drives.
 
     Args:
-        env: environments to act in; left in the middle of an episode.
-        teacher: who acts.
-        n_steps: steps over all environments, at least one each.
-        gamma: discount per step.
+        env: environments to drive in; they are left in the middle of an episode.
+        rule: the rule to record.
+        n_steps: number of steps over all environments, at least one for each.
+        gamma: discount per step, 0 to 1.
     """
     n_rows = max(1, n_steps // env.num_envs)
     observation = env.reset()
     observations: dict[str, list] = {key: [] for key in observation}
     actions, rewards, dones = [], [], []
-    with progress_bar(n_rows * env.num_envs, "watching the rule", "step") as bar:
+    with progress_bar(n_rows * env.num_envs, "recording the rule", "step") as bar:
         for _ in range(n_rows):
             for key, value in observation.items():
                 observations[key].append(value.copy())
-            actions.append(teacher(observation))
+            actions.append(rule(observation))
             observation, reward, done, _ = env.step(actions[-1])
             rewards.append(reward)
             dones.append(done)
@@ -77,7 +77,7 @@ def imitate(model: PPO, demonstration: Demonstration, rng: np.random.Generator) 
         for rows in np.array_split(rng.permutation(len(target)), max(1, len(target) // BATCH_SIZE)):
             batch = {key: value[rows] for key, value in tensors.items()}
             mean = policy.get_distribution(batch).distribution.mean
-            # Below 0 all means are the same braking: none.
+            # All means below 0 are the same action: no braking.
             off = torch.where((wanted[rows] < 0) & (mean < NO_BRAKING), 0.0, mean - wanted[rows])
             loss = (weights[rows] * off**2).mean() + 1e-3 * functional.mse_loss(
                 policy.predict_values(batch), returns[rows]

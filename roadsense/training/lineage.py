@@ -1,4 +1,4 @@
-"""Where a run's policy comes from: its data, its code, its image, its job; and the commands that make it again."""
+"""Where a run's policy comes from: data, code, image and job; and the commands that make it again."""
 
 import json
 import shlex
@@ -14,7 +14,7 @@ from roadsense.utils.files import hash_file
 
 UNKNOWN = "not recorded"
 PLACES = ("run_dir", "resume", "allow_other_dataset")
-"""Settings that say where a run was written, and not what it is."""
+"""Settings that say where a run is written; they do not change it."""
 
 
 def trace_lineage(run: Run) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""One episode, driven now in a process of its own and recorded: a crash of SUMO's leaves the caller unharmed."""
+"""Drives one episode in a process of its own and records it: a crash of SUMO does not reach the caller."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a training says of itself: a line of figures per interval, and a progress bar."""
+"""The log of a training: a line of figures per interval, and a progress bar."""
 
 import json
 import math
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
-from roadsense.runs.metric_lines import tell_metrics
+from roadsense.runs.metric_lines import print_metrics, read_metric_lines
 from roadsense.utils.files import write_atomically
 from roadsense.utils.progress import progress_bar
 
 WINDOW_EPISODES = 200
-"""Figures of episodes are means over this many of the latest."""
+"""Episode figures are means over this many of the latest episodes."""
 LEARNING_FIGURES = (
     "approx_kl", "clip_fraction", "entropy_loss", "explained_variance", "value_loss", "std", "actor_loss",
     "critic_loss", "ent_coef", "learning_rate",
@@ -30,9 +30,9 @@ class TrainingLog(BaseCallback):
 
     Args:
         path: the file to append to.
-        total_timesteps: steps to learn from.
-        interval: steps between two lines, at least a rollout.
-        take_evaluation: returns the figures of a finished evaluation that wasn't logged yet, or None.
+        total_timesteps: environment steps of the whole training.
+        interval: environment steps between two lines, at least one rollout.
+        take_evaluation: returns the figures of an evaluation that has ended and is not logged yet, or None.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class TrainingLog(BaseCallback):
         self._n_episodes, self._elapsed_before_s, self._next = 0, 0.0, 0
 
     def state(self) -> dict[str, Any]:
-        """Returns what a checkpoint keeps."""
+        """Returns the state for a checkpoint."""
         return {
             "outcomes": [_as_plain(row) for row in self._outcomes],
             "n_episodes": self._n_episodes,
@@ -54,12 +54,12 @@ class TrainingLog(BaseCallback):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Takes back what `state` returned."""
+        """Sets the state that `state` returned."""
         self._outcomes.extend(state["outcomes"])
         self._n_episodes, self._elapsed_before_s, self._next = state["n_episodes"], state["elapsed_s"], state["next"]
 
     def _on_training_start(self) -> None:
-        # PPO learns from whole rollouts, so it ends with the first that reaches the total.
+        # PPO learns from whole rollouts, so it ends with the first one that reaches the total.
         per_update = self.training_env.num_envs * getattr(self.model, "n_steps", 1)
         self._total = math.ceil(self._total / per_update) * per_update
         self._bar = progress_bar(self._total, "training", "step")
@@ -91,7 +91,7 @@ class TrainingLog(BaseCallback):
             self._append({"timesteps": self.num_timesteps, **evaluation})
 
     def figures(self) -> dict[str, Any]:
-        """Returns the figures of now, by name."""
+        """Returns the current figures, by name."""
         now_s = time.monotonic()
         done, line_s = self.num_timesteps - self._started_at, max(now_s - self._line_s, 1e-9)
         left = self._total - self.num_timesteps
@@ -138,15 +138,14 @@ class TrainingLog(BaseCallback):
     def _append(self, figures: dict[str, Any]) -> None:
         with self._path.open("a") as file:
             file.write(json.dumps(figures) + "\n")
-        tell_metrics(figures)
+        print_metrics(figures)
 
 
 def cut_metrics(path: Path, timesteps: int) -> None:
-    """Removes the lines of `metrics.jsonl` beyond a number of steps: what is resumed there writes them again."""
+    """Removes the lines of `metrics.jsonl` beyond a number of steps; the resumed training writes them again."""
     if path.is_file():
-        whole, _, _ = path.read_text().rpartition("\n")
-        kept = [line for line in whole.splitlines() if json.loads(line)["timesteps"] <= timesteps]
-        write_atomically(path, "".join(line + "\n" for line in kept))
+        kept = [line for line in read_metric_lines(path) if line["timesteps"] <= timesteps]
+        write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
 
 
 def measure_memory() -> dict[str, float]:

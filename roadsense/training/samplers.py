@@ -1,4 +1,4 @@
-"""Which scenarios come next: all alike, or those whose value is learned worst more often."""
+"""How the next scenario is drawn: uniformly, or more often where the value function is worst."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,20 +15,20 @@ STALE_SHARE = 0.3
 
 
 class UniformSampler:
-    """Every scenario is as likely as the others."""
+    """Every scenario has the same probability."""
 
     def weights(self) -> NDArray[np.float64] | None:
         """Returns None: no weights."""
         return None
 
     def begin(self) -> None:
-        """Does nothing: there is nothing to forget."""
+        """Does nothing: it has no state."""
 
     def update(self, errors: NDArray[np.float32], ends: Sequence[tuple[int, int, str]]) -> None:
-        """Does nothing: nothing is learned from errors."""
+        """Does nothing: it does not use errors."""
 
     def state(self) -> dict[str, Any]:
-        """Returns what a checkpoint keeps: nothing."""
+        """Returns the state for a checkpoint: it is empty."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -42,8 +42,8 @@ class PlrSampler(UniformSampler):
     episode. Scenarios that were never seen share, evenly, as much probability as their share of the list.
 
     Args:
-        names: of the scenarios, in the order of the weights.
-        n_workers: environments that run side by side.
+        names: names of the scenarios, in the order of the weights.
+        n_workers: number of parallel environments.
 
     Raises:
         InputError: if two scenarios have the same name.
@@ -67,16 +67,16 @@ class PlrSampler(UniformSampler):
         return weights / weights.sum()
 
     def begin(self) -> None:
-        """Forgets the episodes that were under way: all environments begin anew."""
+        """Drops the episodes under way: all environments restart."""
         self._sums[:], self._counts[:] = 0.0, 0.0
 
     def update(self, errors: NDArray[np.float32], ends: Sequence[tuple[int, int, str]]) -> None:
-        """Takes in a rollout.
+        """Updates the scores from a rollout.
 
         Args:
-            errors: of the value, (steps, workers).
-            ends: of the episodes that ended in it: row of the last step, worker, and name of the scenario, empty where
-                the episode broke off and says nothing; by row.
+            errors: errors of the value function, shape (steps, workers).
+            ends: episodes that ended in the rollout, sorted by row: row of the last step, worker, and name of the
+                scenario; the name is empty if the episode was cut short.
         """
         begun = np.zeros(errors.shape[1], dtype=int)
         for row, worker, name in ends:
@@ -92,12 +92,12 @@ class PlrSampler(UniformSampler):
             self._add(errors[begun[worker] :, worker], worker)
 
     def state(self) -> dict[str, Any]:
-        """Returns what a checkpoint keeps, as lists and numbers."""
+        """Returns the state for a checkpoint, as lists and numbers."""
         arrays = {"scores": self._scores, "seen_at": self._seen_at, "sums": self._sums, "counts": self._counts}
         return {**{name: array.tolist() for name, array in arrays.items()}, "n_episodes": self._n_episodes}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Takes back what `state` returned."""
+        """Sets the state that `state` returned."""
         self._scores, self._seen_at = np.array(state["scores"]), np.array(state["seen_at"])
         self._sums, self._counts = np.array(state["sums"]), np.array(state["counts"])
         self._n_episodes = state["n_episodes"]

@@ -1,7 +1,7 @@
-"""Search for good settings: trials as trainings of their own, judged on held-out scenarios, the poor ones ended early.
+"""Search for good settings: each trial is a training, judged on held-out scenarios; poor trials are stopped early.
 
-Everything lies in one folder: Optuna's journal, and a run for each trial. A search that was stopped or killed goes on
-when it is started again: trials that were under way are resumed from their checkpoints.
+Everything is in one folder: Optuna's journal, and a run for each trial. A search that was stopped or killed resumes
+when it is started again: trials under way are resumed from their checkpoints.
 """
 
 import json
@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pandas as pd
@@ -29,15 +30,15 @@ from roadsense.runs.experiment import (
 )
 from roadsense.runs.run import Run
 from roadsense.runs.stopping import STOP_NAME, StoppedError, StopRequest
-from roadsense.training.search_draws import settle_defaults, suggest
-from roadsense.training.search_space import SearchSpace
+from roadsense.training.search_space import Choice, Range, SearchSpace
 from roadsense.training.splits import find_splits
+from roadsense.training.train_config import TrainConfig
 from roadsense.utils.files import write_atomically
 
 JOURNAL_NAME, TRIALS_NAME, BEST_NAME = "journal.log", "trials.csv", "best.json"
 LOOK_EVERY_S = 0.5
 N_WARM_TRIALS = 5
-"""No trial is ended early before this many are done."""
+"""No trial is stopped early before this many have ended."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,20 @@ class SearchConfig:
     """Settings of a search.
 
     Attributes:
-        search_dir: folder of the search; one that is there already is gone on with.
+        search_dir: folder of the search; an existing search is resumed.
         dataset_dir: see `TrainConfig`; held-out scenarios are needed.
         eval_dir: see `TrainConfig`.
-        n_trials: trials in all, those of earlier starts included; the first has the default settings.
-        n_parallel: trials at a time.
-        total_timesteps: of each trial.
-        imitation_timesteps: of each trial's head start.
-        n_evaluations: of each trial, evenly spaced; after each of them it may be ended.
-        eval_episodes: of each evaluation.
-        n_workers: of each trial; 0 for four a core.
-        seed: of the search, and of each training without `seeds`.
+        n_trials: number of trials, those of earlier starts included; the first has the default settings.
+        n_parallel: number of trials that run at a time.
+        total_timesteps: environment steps of each trial.
+        imitation_timesteps: environment steps of each trial's head start.
+        n_evaluations: number of evaluations of each trial, evenly spaced; each may stop the trial.
+        eval_episodes: episodes of each evaluation.
+        n_workers: worker processes of each trial; 0 for four a core.
+        seed: seed of the search, and of each training without `seeds`.
         seeds: each trial trains its settings with all of these, as an experiment, and is judged by the mean of their
             scores. It takes as many times as long.
-        space: what is searched; from Python only.
+        space: ranges of the settings that are searched; from Python only.
     """
 
     search_dir: Path
@@ -83,7 +84,7 @@ class SearchConfig:
 
 @dataclass
 class _Active:
-    """A trial whose training is running; without a process it had come to its end before."""
+    """A trial under way; it has no process if its training ended before this start."""
 
     trial: optuna.Trial
     run: Run
@@ -102,7 +103,7 @@ def search(config: SearchConfig) -> pd.DataFrame:
 
     Raises:
         InputError: without held-out scenarios.
-        StoppedError: if it was asked to stop, by a signal or a file `stop` in its folder.
+        StoppedError: if a stop was requested, by a signal or a file `stop` in its folder.
     """
     if not find_splits(config.dataset_dir, config.eval_dir).eval_paths:
         raise InputError(f"Expected held-out scenarios to judge trials on, found none for {config.dataset_dir}.")
@@ -125,7 +126,7 @@ def search(config: SearchConfig) -> pd.DataFrame:
                 process.terminate()
             for process in processes:
                 process.wait()
-    raise StoppedError(f"Stopped by {stop.reason}. Start the search again to go on.")
+    raise StoppedError(f"Stopped by {stop.reason}. Start the search again to resume it.")
 
 
 def _tell_scope(config: SearchConfig) -> str:
@@ -143,13 +144,13 @@ def _open_study(config: SearchConfig) -> optuna.Study:
     )  # fmt: skip
     if not study.trials:
         study.enqueue_trial(settle_defaults(config.space))
-    # A search that goes on must not draw again what it drew at its start.
+    # A resumed search must not draw the same settings again.
     study.sampler = optuna.samplers.TPESampler(seed=config.seed + len(study.trials))
     return study
 
 
 def _trials(study: optuna.Study, config: SearchConfig) -> Iterator[optuna.Trial]:
-    """Yields the trials that were under way, then new ones."""
+    """Yields the trials under way, then new ones."""
     for frozen in study.get_trials(states=(TrialState.RUNNING,)):
         yield optuna.Trial(study, frozen._trial_id)
     while sum(trial.state != TrialState.WAITING for trial in study.get_trials(deepcopy=False)) < config.n_trials:
@@ -184,7 +185,7 @@ def _start(trial: optuna.Trial, config: SearchConfig) -> _Active:
 
 
 def _follow(active: _Active, study: optuna.Study) -> bool:
-    """Reports a trial's new evaluations, ends it if it is a poor one, and returns whether it is over."""
+    """Reports a trial's new evaluations, stops it if it is poor, and returns whether it has ended."""
     code = active.process.poll() if active.process else 0
     for score in _read_scores(active.run.folder)[active.n_reported :]:
         active.n_reported, active.score = active.n_reported + 1, score
@@ -216,6 +217,34 @@ def _write_results(study: optuna.Study, config: SearchConfig) -> pd.DataFrame:
         best = {"trial": study.best_trial.number, "score": study.best_value, "settings": study.best_params}
         write_atomically(config.search_dir / BEST_NAME, json.dumps(best, indent=2) + "\n")
     return table
+
+
+def suggest(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
+    """Returns a trial's settings by name."""
+    settings: dict[str, Any] = {}
+    for name, searched in space.ranges().items():
+        if isinstance(searched, Choice):
+            settings[name] = trial.suggest_categorical(name, list(searched.values))
+        else:
+            settings[name] = _suggest_number(trial, name, searched)
+    return settings
+
+
+def settle_defaults(space: SearchSpace) -> dict[str, Any]:
+    """Returns the defaults of `TrainConfig`, or what comes next to them in the space: what the first trial has."""
+    defaults = {name: getattr(TrainConfig, name) for name in space.ranges()}
+    for name, searched in space.ranges().items():
+        if isinstance(searched, Range):
+            defaults[name] = min(max(defaults[name], searched.low), searched.high)
+        elif defaults[name] not in searched.values:
+            defaults[name] = searched.values[0]
+    return defaults
+
+
+def _suggest_number(trial: optuna.Trial, name: str, searched: Range) -> float:
+    if searched.whole:
+        return trial.suggest_int(name, round(searched.low), round(searched.high), log=searched.log)
+    return trial.suggest_float(name, searched.low, searched.high, log=searched.log)
 
 
 def search_and_print(config: SearchConfig) -> None:

@@ -1,4 +1,4 @@
-"""Which settings of a training are searched, and in which ranges; for the local search and a tuning job alike."""
+"""The settings of a training that are searched, and their ranges; for the local search and for tuning jobs."""
 
 from dataclasses import dataclass, fields
 
@@ -13,9 +13,9 @@ class Range:
     """Numbers from `low` to `high`.
 
     Attributes:
-        low: smallest.
-        high: largest.
-        log: whether their logarithm is drawn evenly.
+        low: smallest value.
+        high: largest value.
+        log: whether the logarithm is drawn uniformly.
         whole: whether only whole numbers are drawn.
     """
 
@@ -31,10 +31,10 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """Any of some values.
+    """One of several values.
 
     Attributes:
-        values: they.
+        values: the values to choose from.
     """
 
     values: tuple[Value, ...]
@@ -53,19 +53,19 @@ class SearchSpace:
 
     Attributes:
         learning_rate: see `TrainConfig`, as all others.
-        schedule: of the learning rate.
-        rollout_steps: between two updates.
-        batch_size: of a gradient step.
-        n_epochs: over each rollout.
-        gamma: discount.
-        gae_lambda: of the advantages.
-        clip_range: of PPO.
-        entropy_weight: in the loss.
-        log_std_init: of the exploration.
-        n_units: width over peers.
-        net_width: width behind it.
-        hazard_probability: share of episodes with one.
-        stopped_share: of them, with a standing vehicle.
+        schedule: schedule of the learning rate.
+        rollout_steps: steps of each worker between two updates.
+        batch_size: samples in a gradient step.
+        n_epochs: passes over each rollout.
+        gamma: discount per step.
+        gae_lambda: decay of the advantage estimate.
+        clip_range: clip range of PPO.
+        entropy_weight: weight of the entropy in the loss.
+        log_std_init: logarithm of the action's standard deviation at the start.
+        n_units: width of the network over peers.
+        net_width: width of the two hidden layers behind it.
+        hazard_probability: share of episodes with a hazard.
+        stopped_share: share of hazards that are a standing vehicle.
     """
 
     learning_rate: Searched = Range(1e-4, 2e-3, log=True)

@@ -1,4 +1,4 @@
-"""Which scenarios are trained on and which are held out; never one of them for both."""
+"""The scenarios to train on and the held-out ones; no scenario is in both."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from roadsense.cloud.place import find_dataset
 from roadsense.errors import DatasetError, InputError, ScenarioError
-from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
+from roadsense.scenarios.dataset import MANIFEST_NAME, check_scenarios
 from roadsense.scenarios.records import ScenarioName
 from roadsense.scenarios.scenario import find_scenarios, open_scenario
 from roadsense.utils.files import hash_file
@@ -20,10 +20,10 @@ class Splits:
     """The scenarios of a training.
 
     Attributes:
-        train_paths: of the `.sumocfg` files that are trained on.
-        eval_paths: of the held-out ones; empty without.
-        dataset_digest: of the dataset's manifest; None for a folder of loose scenarios.
-        train_digest: SHA-256 over the content of the scenarios that are trained on.
+        train_paths: paths of the `.sumocfg` files to train on.
+        eval_paths: paths of the held-out `.sumocfg` files; empty if there are none.
+        dataset_digest: digest in the dataset's manifest; None for a folder of loose scenarios.
+        train_digest: SHA-256 over the content of the scenarios to train on.
     """
 
     train_paths: tuple[Path, ...]
@@ -40,11 +40,11 @@ def find_splits(
     Args:
         dataset_dir: folder of training scenarios, or a dataset, of which `train` is taken; a path or on S3.
         eval_dir: folder of held-out scenarios; None for `eval` beside the dataset's `train`, if it is there.
-        leave_out_base: base road whose scenarios are not trained on; held-out ones stay.
+        leave_out_base: base road whose scenarios are left out of the training; held-out ones stay.
 
     Raises:
         ScenarioError: if a folder holds no scenario, or one that cannot be opened.
-        DatasetError: if a scenario would be trained on and held out.
+        DatasetError: if a scenario would be trained on and held out, or is not what its dataset's manifest says.
         InputError: if there is no scenario of the base that is left out, or no other.
     """
     folder = find_dataset(dataset_dir)
@@ -61,7 +61,8 @@ def find_splits(
     digests = {path: hash_scenario(path) for path in train_paths}
     _check_apart(digests, eval_paths)
     whole = hashlib.sha256("".join(sorted(digests.values())).encode()).hexdigest()
-    return Splits(train_paths, eval_paths, _find_digest(folder), whole)
+    check_scenarios(eval_paths)
+    return Splits(train_paths, eval_paths, check_scenarios(train_paths), whole)
 
 
 def hash_scenario(config_path: Path) -> str:
@@ -117,10 +118,3 @@ def _leak(path: Path, reason: str) -> DatasetError:
         f"Expected training scenarios that nothing is judged on, but {path} cannot be trained on: {reason}. "
         "Train on the dataset's `train` and name its `eval` as eval_dir."
     )
-
-
-def _find_digest(folder: Path) -> str | None:
-    for candidate in (folder, folder.parent):
-        if (candidate / MANIFEST_NAME).is_file():
-            return Dataset.open(candidate).digest
-    return None

@@ -11,8 +11,11 @@ from roadsense.envs.config import EnvConfig
 from roadsense.envs.hazard import HazardRanges
 from roadsense.envs.reward import RewardWeights
 from roadsense.errors import InputError
+from roadsense.utils.bounds import MAX_SEED, bounded, check_bounds
 
 WORKERS_PER_CORE = 4
+MAX_WORKERS, MAX_WIDTH, MAX_WEIGHT = 512, 4096, 1000.0
+"""Largest number of processes (each takes about 130 MB), width of a layer, and weight of a reward term."""
 ALGORITHMS = ("ppo", "sac", "tqc")
 SCHEDULES = ("linear", "constant", "cosine")
 SAMPLERS = ("uniform", "plr")
@@ -29,15 +32,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "eval_episodes": 300,
     },
 }
-"""Values that take the place of the defaults, by the preset's name."""
+"""Values that replace the defaults, by the preset's name."""
 CHOICES = {"algorithm": ALGORITHMS, "schedule": SCHEDULES, "sampler": SAMPLERS, "preset": tuple(PRESETS)}
-LEAST: Mapping[str, int] = {
-    **dict.fromkeys(("imitation_timesteps", "n_workers", "seed", "eval_interval", "learning_starts", "max_deaths"), 0),
-    **dict.fromkeys(("total_timesteps", "rollout_steps", "batch_size", "n_epochs", "n_units", "net_width"), 1),
-    **dict.fromkeys(("checkpoint_interval", "log_interval", "eval_episodes", "eval_workers"), 1),
-    **dict.fromkeys(("buffer_size", "gradient_steps"), 1),
-}
-"""Smallest value of each whole number."""
 
 
 @dataclass(frozen=True)
@@ -47,24 +43,25 @@ class TrainConfig:
     Attributes:
         dataset_dir: folder; every `.sumocfg` below it is trained on. Of a whole dataset only its `train` is.
         run_dir: new folder for the run; by default one named after the time, in `runs`.
-        preset: `default` or `overnight`; its values take the place of the defaults, and any other value given wins.
+        preset: `default` or `overnight`; its values replace the defaults, and every value that is given wins.
         algorithm: `ppo`, `sac` or `tqc`.
         total_timesteps: environment steps to learn from, after the head start.
-        imitation_timesteps: steps for which the cautious rule is watched and then imitated; 0 for none. PPO only.
+        imitation_timesteps: steps of the cautious rule that are recorded and imitated first; 0 for none. PPO
+            only.
         n_workers: worker processes, one SUMO each; 0 for four a core.
-        seed: of everything random.
+        seed: seed of all random draws.
         seeds: several seeds are one experiment: a run folder for each, `seed_0` and so on, in `run_dir`.
-        learning_rate: of Adam, at the start.
-        schedule: of the learning rate over the whole training: `linear` and `cosine` fall to a tenth, or `constant`.
+        learning_rate: learning rate of Adam at the start.
+        schedule: course of the learning rate over the training: `linear` and `cosine` fall to a tenth, or `constant`.
         rollout_steps: steps of each worker between two updates. PPO only.
         batch_size: samples in a gradient step.
         n_epochs: passes over each rollout. PPO only.
-        gamma: discount per step of 0.1 s.
-        gae_lambda: of generalised advantage estimation. PPO only.
-        clip_range: of PPO.
-        entropy_weight: of the entropy in the loss. PPO only; SAC and TQC tune theirs.
+        gamma: discount per step of 0.1 s, 0 to 1.
+        gae_lambda: decay of generalised advantage estimation, 0 to 1. PPO only.
+        clip_range: clip range of PPO, up to 1.
+        entropy_weight: weight of the entropy in the loss. PPO only; SAC and TQC tune theirs.
         log_std_init: logarithm of the action's standard deviation at the start. PPO only.
-        buffer_size: steps that are remembered. SAC and TQC only.
+        buffer_size: steps in the replay buffer. SAC and TQC only.
         learning_starts: steps before the first update. SAC and TQC only.
         gradient_steps: updates after each step of all workers. SAC and TQC only.
         n_units: width of the network over peers.
@@ -75,9 +72,9 @@ class TrainConfig:
         penetration: share of the other traffic that carries a radio.
         hazard_probability: share of episodes with a hazard. By default the values for hazards make more and harder
             ones than an evaluation has, as a driver alone answers most of those.
-        stopped_share: of them, share in which a standing vehicle is the hazard.
-        cut_in_share: of them, share in which a car cuts in.
-        leader_share: of them, share that the ego's direct leader causes; in the others any car, the leader too.
+        stopped_share: share of hazards that are a standing vehicle.
+        cut_in_share: share of hazards in which a car cuts in.
+        leader_share: share of hazards that the ego's direct leader causes; the others are caused by any car ahead.
         hazard_deceleration_min_mps2: gentlest braking of the car that causes one, from 0; the hardest is 8.
         episode_steps: steps until an episode is cut.
         early_braking_weight: reward for braking while it is required, at least 0, see `roadsense.envs.reward`.
@@ -87,7 +84,7 @@ class TrainConfig:
             longer the gap under a bad radio.
         sampler: `uniform`, or `plr`: scenarios whose value is learned worst come more often. PLR with PPO only.
         log_interval: steps between two lines of metrics, at least one rollout.
-        checkpoint_interval: steps between two checkpoints, at least one rollout. All environments begin anew at each.
+        checkpoint_interval: steps between two checkpoints, at least one rollout. All environments restart at each.
         eval_interval: steps between two evaluations on held-out scenarios, which run beside the training; 0 for none.
         leave_out_base: name of a base road whose scenarios are not trained on, to see what a policy does on a road that
             it never saw.
@@ -95,8 +92,8 @@ class TrainConfig:
         eval_episodes: episodes of an evaluation, spread over its scenarios.
         eval_workers: processes that evaluate.
         max_deaths: worker processes that may die before the training ends with the reasons.
-        resume: a stopped or broken run to go on with; its own settings hold, and no others may be given.
-        allow_other_dataset: go on even if `dataset_dir` holds other scenarios than the run began with.
+        resume: folder of a stopped or failed run to resume; its settings hold, and no others may be given.
+        allow_other_dataset: resume even if `dataset_dir` holds other scenarios than the run began with.
 
     Example:
         >>> import roadsense as rs
@@ -109,72 +106,79 @@ class TrainConfig:
     run_dir: str | None = None
     preset: str = "default"
     algorithm: str = "ppo"
-    total_timesteps: int = 1_600_000
-    imitation_timesteps: int = 150_000
-    n_workers: int = 0
-    seed: int = 0
+    total_timesteps: int = bounded(1_600_000, 1)
+    imitation_timesteps: int = bounded(150_000, 0)
+    n_workers: int = bounded(0, 0, MAX_WORKERS)
+    seed: int = bounded(0, 0, MAX_SEED)
     seeds: tuple[int, ...] = ()
-    learning_rate: float = 3e-4
+    learning_rate: float = bounded(3e-4, 1e-8, 1.0)
     schedule: str = "linear"
-    rollout_steps: int = 512
-    batch_size: int = 1024
-    n_epochs: int = 5
-    gamma: float = 0.98
-    gae_lambda: float = 0.9
-    clip_range: float = 0.2
-    entropy_weight: float = 0.0
-    log_std_init: float = -3.0
-    buffer_size: int = 300_000
-    learning_starts: int = 10_000
-    gradient_steps: int = 1
-    n_units: int = 32
-    net_width: int = 64
+    rollout_steps: int = bounded(512, 1, 1_000_000)
+    batch_size: int = bounded(1024, 1, 10_000_000)
+    n_epochs: int = bounded(5, 1, 1000)
+    gamma: float = bounded(0.98, 0.0, 1.0)
+    gae_lambda: float = bounded(0.9, 0.0, 1.0)
+    clip_range: float = bounded(0.2, 1e-3, 1.0)
+    entropy_weight: float = bounded(0.0, 0.0, 10.0)
+    log_std_init: float = bounded(-3.0, -20.0, 2.0)
+    buffer_size: int = bounded(300_000, 1, 100_000_000)
+    learning_starts: int = bounded(10_000, 0)
+    gradient_steps: int = bounded(1, 1, 1000)
+    n_units: int = bounded(32, 1, MAX_WIDTH)
+    net_width: int = bounded(64, 1, MAX_WIDTH)
     v2v: str = "scenario"
     v2v_randomised: bool = True
-    penetration: float = 0.0
-    hazard_probability: float = 0.85
-    stopped_share: float = 0.05
-    cut_in_share: float = 0.0
-    leader_share: float = 0.6
-    hazard_deceleration_min_mps2: float = 5.0
-    episode_steps: int = 500
-    early_braking_weight: float = RewardWeights.early_braking
-    needless_braking_weight: float = RewardWeights.needless_braking
-    jerk_weight: float = RewardWeights.jerk
-    blind_following_weight: float = RewardWeights.blind_following
+    penetration: float = bounded(0.0, 0.0, 1.0)
+    hazard_probability: float = bounded(0.85, 0.0, 1.0)
+    stopped_share: float = bounded(0.05, 0.0, 1.0)
+    cut_in_share: float = bounded(0.0, 0.0, 1.0)
+    leader_share: float = bounded(0.6, 0.0, 1.0)
+    hazard_deceleration_min_mps2: float = bounded(5.0, 0.0, 8.0)
+    episode_steps: int = bounded(500, 1, 1_000_000)
+    early_braking_weight: float = bounded(RewardWeights.early_braking, 0.0, MAX_WEIGHT)
+    needless_braking_weight: float = bounded(RewardWeights.needless_braking, -MAX_WEIGHT, 0.0)
+    jerk_weight: float = bounded(RewardWeights.jerk, -MAX_WEIGHT, 0.0)
+    blind_following_weight: float = bounded(RewardWeights.blind_following, -MAX_WEIGHT, 0.0)
     sampler: str = "uniform"
-    log_interval: int = 4_000
-    checkpoint_interval: int = 200_000
-    eval_interval: int = 200_000
+    log_interval: int = bounded(4_000, 1)
+    checkpoint_interval: int = bounded(200_000, 1)
+    eval_interval: int = bounded(200_000, 0)
     leave_out_base: str | None = None
     eval_dir: str | None = None
-    eval_episodes: int = 100
-    eval_workers: int = 1
-    max_deaths: int = 10
+    eval_episodes: int = bounded(100, 1, 1_000_000)
+    eval_workers: int = bounded(1, 1, MAX_WORKERS)
+    max_deaths: int = bounded(10, 0)
     resume: str | None = None
     allow_other_dataset: bool = False
+
+    def __new__(cls, *values: Any, **given: Any) -> "TrainConfig":
+        """Notes which settings the caller gave: what is given wins over a preset, whatever its value."""
+        config = super().__new__(cls)
+        in_order = [field.name for field in fields(cls)][: len(values)]
+        object.__setattr__(config, "_given", frozenset({*in_order, *given}))
+        return config
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise InputError(f"Expected {name} of {', '.join(allowed)}, got {getattr(self, name)!r}.")
-        defaults = {field.name: field.default for field in fields(self)}
         for name, value in PRESETS[self.preset].items():
-            if getattr(self, name) == defaults[name]:
+            if name not in self.given:
                 object.__setattr__(self, name, value)
-        for name, least in LEAST.items():
-            if getattr(self, name) < least:
-                raise InputError(f"Expected {name} of at least {least}, got {getattr(self, name)}.")
+        check_bounds(self)
         object.__setattr__(self, "seeds", tuple(self.seeds))  # JSON and notebooks give a list
-        if len(set(self.seeds)) < len(self.seeds) or any(seed < 0 for seed in self.seeds):
-            raise InputError(f"Expected seeds that differ, each of at least 0, got {self.seeds}.")
-        if not self.learning_rate > 0:
-            raise InputError(f"Expected learning_rate above 0, got {self.learning_rate}.")
+        if len(set(self.seeds)) < len(self.seeds) or not all(0 <= seed <= MAX_SEED for seed in self.seeds):
+            raise InputError(f"Expected seeds that differ, each from 0 to {MAX_SEED}, got {self.seeds}.")
         if self.sampler == "plr" and self.algorithm != "ppo":
             raise InputError(
                 f"Expected algorithm ppo with the sampler plr, which scores by its advantages, got {self.algorithm}."
             )
         self.env_config()
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Names of the settings that the caller gave; all of them in a copy made by `dataclasses.replace`."""
+        return getattr(self, "_given", frozenset())
 
     def env_config(self) -> EnvConfig:
         """Returns the environment's settings."""
@@ -201,7 +205,7 @@ class TrainConfig:
 
 
 def name_run(config: TrainConfig) -> TrainConfig:
-    """Returns settings whose run folder has a name, so that it can be looked at before it is there."""
+    """Returns settings with a name for the run folder, so that a view can follow it before it exists."""
     is_named = config.run_dir or config.resume
     return config if is_named else replace(config, run_dir=f"runs/{time.strftime('%Y%m%d-%H%M%S')}")
 
@@ -213,30 +217,28 @@ def complete(config: TrainConfig) -> TrainConfig:
 
 
 def restore_config(saved: Mapping[str, Any], folder: Path, asked: TrainConfig) -> TrainConfig:
-    """Returns the settings a run goes on with: its own, wherever its folder lies now.
+    """Returns the settings of a run to resume: its own, with the place of its folder.
 
     Args:
-        saved: what its `config.json` holds.
-        folder: where it lies.
-        asked: what the caller gave beside `resume`.
+        saved: content of its `config.json`.
+        folder: the run folder.
+        asked: settings with what the caller gave beside `resume`.
 
     Raises:
         InputError: if `asked` holds another setting, or `saved` is of another version: it lacks some, or has others.
     """
-    known = {field.name: field.default for field in fields(TrainConfig)}
-    differing = sorted(set(saved) ^ set(known))
+    differing = sorted(saved.keys() ^ {field.name for field in fields(TrainConfig)})
     if differing:
         raise InputError(
             f"{folder}: expected the settings of this version, {differing} are missing or not known. "
-            "Go on with the version it began with."
+            "Resume it with the version it began with."
         )
     free = {"resume", "allow_other_dataset"} | ({"dataset_dir", "eval_dir"} if asked.allow_other_dataset else set())
-    given = {name: getattr(asked, name) for name in known if getattr(asked, name) != known[name]}
-    wrong = sorted(given.keys() - free)
+    wrong = sorted(asked.given - free)
     if wrong:
         raise InputError(
             f"A resumed run keeps its settings, got {', '.join(wrong)} beside resume. Leave them out, or begin a new "
             "run. (Another dataset_dir needs --allow_other_dataset.)"
         )
-    moved = {name: value for name, value in given.items() if name in ("dataset_dir", "eval_dir")}
+    moved = {name: getattr(asked, name) for name in asked.given & {"dataset_dir", "eval_dir"}}
     return TrainConfig(**{**saved, **moved, "run_dir": str(folder), "resume": None, "allow_other_dataset": False})

@@ -1,1 +1,4 @@
-"""Files, scratch folders, progress, worker processes, safe XML, statistics: what knows nothing of roads."""
+"""Tools without knowledge of roads: files, scratch folders, progress, worker processes, safe XML, bounds, statistics.
+
+Nothing here imports another part of the package than `roadsense.errors`.
+"""

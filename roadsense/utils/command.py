@@ -1,12 +1,18 @@
 """How every command runs: options become settings, an error becomes one line, and the result an exit code."""
 
+import contextlib
 import inspect
+import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from roadsense.errors import RoadSenseError
+from roadsense.errors import MachineError, RoadSenseError
+from roadsense.utils.files import describe_os_error
 
+DEBUG_VARIABLE = "ROADSENSE_DEBUG"
+"""Environment variable that makes a command print the traceback of its error."""
 INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ended, as shells know it."""
 Settings = TypeVar("Settings")
@@ -17,17 +23,37 @@ def run_command(action: Callable[[], object]) -> int:
 
     Returns:
         0, or the number that the action returned; after a `RoadSenseError`, which is printed, its `exit_code`; after
-        Ctrl-C, 130.
+        an error of the machine (disk, permission, path) 3; after Ctrl-C, 130. With the environment variable
+        `ROADSENSE_DEBUG`, which `roadsense --debug` sets, the traceback is printed too.
     """
     try:
         code = action()
-    except RoadSenseError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return INTERRUPTED
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (RoadSenseError, OSError, KeyboardInterrupt) as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            traceback.print_exc()
+        return _end_with(error)
     return code if isinstance(code, int) else 0
+
+
+def _end_with(error: RoadSenseError | OSError | KeyboardInterrupt) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        message, code = "interrupted", INTERRUPTED
+    elif isinstance(error, OSError):
+        message, code = f"error: {describe_os_error(error)}", MachineError.exit_code
+    else:
+        message, code = f"error: {error}", error.exit_code
+    with contextlib.suppress(OSError):  # a full or closed standard error must not hide the exit code
+        sys.stderr.write(f"{escape(message)}\n")
+    return code
+
+
+def escape(text: str) -> str:
+    """Returns a text without control characters, which could move a terminal's cursor or hide what follows."""
+    return "".join(char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in text)
 
 
 def run_with_options(
@@ -42,13 +68,26 @@ def run_with_options(
         prog: name of the command, as `roadsense train`.
         arguments: words of the command line behind that name; None for those of this process.
     """
+    description = inspect.cleandoc(action.__doc__ or "").partition("\n\n")[0]
+    return run_command(lambda: action(parse_options(kind, prog, arguments, description)))
+
+
+def parse_options(
+    kind: type[Settings], prog: str, arguments: Sequence[str] | None = None, description: str = ""
+) -> Settings:
+    """Returns the settings that the command line gives.
+
+    A class whose settings depend on which of them are given, as those of a training with a preset, has a property
+    `given`; it gets only those that are on the command line. See `run_with_options` for the arguments.
+    """
     import tyro
 
-    description = inspect.cleandoc(action.__doc__ or "").partition("\n\n")[0]
-
-    def read_settings() -> Settings:
-        read_default = getattr(kind, "read_default", None)
-        defaults = {"default": read_default(arguments)} if read_default else {}
-        return tyro.cli(kind, args=arguments, prog=prog, description=description, **defaults)
-
-    return run_command(lambda: action(read_settings()))
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    read_default = getattr(kind, "read_default", None)
+    defaults = {"default": read_default(words)} if read_default else {}
+    settings = tyro.cli(kind, args=words, prog=prog, description=description, **defaults)
+    if not hasattr(kind, "given"):
+        return settings
+    options = {word.partition("=")[0].lstrip("-").replace("-", "_") for word in words if word.startswith("--")}
+    named = options | {option.removeprefix("no_") for option in options}
+    return kind(**{name: value for name, value in vars(settings).items() if name in named})

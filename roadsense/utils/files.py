@@ -1,10 +1,41 @@
 """Files: written so that they are whole or not there, hashed, and never overwritten."""
 
+import errno
+import fcntl
 import hashlib
+import json
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from roadsense.errors import InputError
+from roadsense.errors import InputError, MachineError, RunError
+
+SUMS_NAME = "checksums.json"
+"""File beside policies with the SHA-256 of each, by its name, as they were when they were made."""
+_CAUSES = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your quota of disk space is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "permission is denied",
+    errno.EPERM: "permission is denied",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EISDIR: "it is a folder, not a file",
+    errno.ENOENT: "there is no such file or folder",
+    errno.EMFILE: "too many files are open",
+    errno.EIO: "the disk reports an error",
+}
+_REMEDIES = {
+    errno.ENOSPC: "Free some space and run the same command again.",
+    errno.EDQUOT: "Free some space and run the same command again.",
+    errno.EROFS: "Name another folder, or make this one writable.",
+    errno.EACCES: "Name another folder, or change its permissions.",
+    errno.EPERM: "Name another folder, or change its permissions.",
+    errno.EMFILE: "Raise the limit with `ulimit -n`, or use fewer workers.",
+}
 
 
 def refuse_existing(folder: Path, what: str, error: type[InputError] = InputError) -> None:
@@ -29,11 +60,113 @@ def refuse_existing(folder: Path, what: str, error: type[InputError] = InputErro
         raise error(f"Expected a new folder for {what}, but {folder} {reason}. Name another one.")
 
 
+def describe_os_error(error: OSError) -> str:
+    """Returns what failed in words: the path, the cause, the free space and a remedy."""
+    path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+    cause = _CAUSES.get(error.errno or 0, error.strerror or str(error))
+    place = next((one for one in (path, *path.parents) if os.path.exists(one)), None) if path else Path()
+    free = f" ({shutil.disk_usage(place).free / 1e6:.0f} MB free)" if place and error.errno == errno.ENOSPC else ""
+    subject = f"{str(path)!r}: " if path else ""
+    return f"{subject}{cause}{free}. {_REMEDIES.get(error.errno or 0, 'Check the path.' if path else '')}".rstrip()
+
+
+def check_writable(folder: Path) -> None:
+    """Writes and removes a small file in a folder that exists, so that long work does not end at a closed door.
+
+    Raises:
+        MachineError: if that is not possible.
+    """
+    probe = folder / ".roadsense_probe"
+    try:
+        probe.write_bytes(bytes(4096))
+        probe.unlink()
+    except OSError as error:
+        raise MachineError(f"Expected a folder to write to. {describe_os_error(error)}") from error
+
+
+@contextmanager
+def hold(path: Path, busy: str = "") -> Iterator[None]:
+    """Holds a lock on a file inside a `with`; the system releases it when the process ends in any way.
+
+    Args:
+        path: the file, which is made if it is not there and removed at the end.
+        busy: message of the error if another process holds it; empty to wait for it.
+
+    Raises:
+        RunError: if another process holds it.
+    """
+    while True:
+        with path.open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+            except BlockingIOError:
+                raise RunError(busy) from None
+            if not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                continue  # whoever held it has just removed it
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def read_json(path: Path, what: str, error: type[InputError] = InputError) -> Any:
+    """Returns the content of a JSON file.
+
+    Args:
+        path: the file.
+        what: its content, as "the settings of the run": for the message.
+        error: class of the error to raise.
+
+    Raises:
+        InputError: if it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as missing:
+        raise error(f"Expected {what}. {describe_os_error(missing)}") from missing
+    except ValueError as damaged:
+        raise error(f"{path}: expected {what} as JSON, the file is damaged ({damaged}). Restore it.") from damaged
+
+
+def record_sum(path: Path) -> None:
+    """Notes the SHA-256 of a file that was just made, in the file `SUMS_NAME` beside it."""
+    sums = _read_sums(path.parent) | {path.name: hash_file(path)}
+    write_atomically(path.with_name(SUMS_NAME), json.dumps(sums, indent=1) + "\n")
+
+
+def read_checked(path: Path) -> bytes:
+    """Returns a file's content, which is as it was made if its SHA-256 was noted.
+
+    Raises:
+        InputError: if it was changed since.
+    """
+    content = path.read_bytes()
+    noted, found = _read_sums(path.parent).get(path.name), hashlib.sha256(content).hexdigest()
+    if noted not in (None, found):
+        raise InputError(
+            f"{path}: expected the file that was made (sha256 {noted[:12]}), it was changed since ({found[:12]}). "
+            f"Restore it, or delete {SUMS_NAME} beside it if you trust the change."
+        )
+    return content
+
+
+def _read_sums(folder: Path) -> dict[str, str]:
+    path = folder / SUMS_NAME
+    sums = read_json(path, "the sums of policies") if path.is_file() else {}
+    if not isinstance(sums, dict) or not all(isinstance(one, str) for one in sums.values()):
+        raise InputError(f"{path}: expected the SHA-256 of each file by its name. Restore it.")
+    return sums
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file under another name in the same folder and renames it into place."""
+    """Writes a file under another name in the same folder, flushes it to the disk and renames it into place."""
     waiting = path.with_name(f".{path.name}.part")
     try:
-        waiting.write_bytes(content.encode() if isinstance(content, str) else content)
+        with waiting.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(waiting, path)
     finally:
         waiting.unlink(missing_ok=True)

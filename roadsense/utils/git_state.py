@@ -1,4 +1,4 @@
-"""Which state of the code this is."""
+"""The state of the code: commit, and whether it has changes."""
 
 import subprocess
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class GitState:
 
     Attributes:
         commit: hash of the commit; empty outside a checkout.
-        is_clean: whether nothing differs from it; None outside a checkout.
+        is_clean: whether the code has no changes since the commit; None outside a checkout.
     """
 
     commit: str = ""

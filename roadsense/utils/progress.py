@@ -1,8 +1,10 @@
 """Progress with an estimate of the time left, for a terminal, a notebook and a log alike."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from tqdm import tqdm
 
@@ -22,10 +24,28 @@ def progress_bar(total: int, what: str, unit: str) -> tqdm:
         unit: what is counted, singular.
     """
     if sys.stderr.isatty() or _is_watched_notebook():
-        return tqdm(total=total, desc=what, unit=unit, mininterval=TERMINAL_INTERVAL_S, dynamic_ncols=True)
+        return tqdm(
+            total=total, desc=what, unit=unit, mininterval=TERMINAL_INTERVAL_S, dynamic_ncols=True, file=_Errors()
+        )
     return PlainProgress(
         total=total, desc=what, unit=unit, mininterval=HEADLESS_INTERVAL_S, maxinterval=60, bar_format=PLAIN_FORMAT
     )
+
+
+class _Errors:
+    """Standard error as it is at each write. A full disk or a closed terminal behind it does not end the work."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            return sys.stderr.write(text)
+        return 0
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
 
 
 def is_headless() -> bool:
@@ -46,7 +66,7 @@ class PlainProgress(tqdm):
 
         def _print_line(line: str) -> None:
             if line.strip():
-                sys.stderr.write(line.strip() + "\n")
-                sys.stderr.flush()
+                _Errors().write(line.strip() + "\n")
+                _Errors().flush()
 
         return _print_line

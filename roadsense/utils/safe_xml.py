@@ -1,4 +1,4 @@
-"""XML from anywhere, read without trusting it: plain or gzip'd, bounded, without document type or entities.
+"""XML from any source, read without trust (plain or gzip'd, bounded, no document type, no entities), and written.
 
 Tags and attributes keep the prefixes they are written with, as SUMO reads them: a default namespace hides no element.
 """
@@ -14,24 +14,24 @@ from xml.parsers import expat
 from roadsense.errors import ScenarioError
 
 MAX_FILE_BYTES = 100 * 2**20
-"""Of a file, and of what is in it once it is unpacked."""
+"""Largest size of a file, and of its unpacked content."""
 
 MAX_ELEMENTS = 1_000_000
 MAX_DEPTH = 32
 MAX_ATTRIBUTE_CHARS = 2**20
 ENCODINGS = ("utf-8", "us-ascii", "ascii", "iso-8859-1", "utf-16")
-"""Those that this reader and SUMO's decode alike."""
+"""Encodings that this reader and SUMO decode to the same text."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK_BYTES = 2**16
 
 RootTag = str | tuple[str, ...] | None
 OnStart = Callable[[str, dict[str, str], int], object]
-"""Is told an element's tag, its attributes and its line."""
+"""Called with an element's tag, its attributes and its line."""
 
 
 class Element(ET.Element):
-    """An element that knows the line it was read from; 0 if it was not read."""
+    """An element with the line it was read from; 0 if it was not read."""
 
     line = 0
 
@@ -47,7 +47,7 @@ def read_xml(path: Path, root_tag: RootTag, keep_comments: bool = False) -> ET.E
 
     Args:
         path: the file, plain or gzip'd.
-        root_tag: what the root must be, or one of several; None: anything.
+        root_tag: tag of the root, or several allowed ones; None for any.
         keep_comments: whether comments become part of the tree; those before the root become its first children.
 
     Raises:
@@ -80,12 +80,20 @@ def read_xml(path: Path, root_tag: RootTag, keep_comments: bool = False) -> ET.E
 
 
 def scan_xml(path: Path, root_tag: RootTag, on_start: OnStart) -> None:
-    """Calls `on_start` for every element of an XML file in turn and keeps none: for files that may be large.
+    """Calls `on_start` for every element of an XML file and keeps none in memory: for large files.
 
     Raises:
         ScenarioError: as `read_xml`.
     """
     _Scanner(path, root_tag, on_start).run()
+
+
+def write_xml(root: ET.Element, path: Path) -> None:
+    """Writes a tree, indented; gzip'd if the name ends in `.gz`. The same tree gives the same bytes."""
+    ET.indent(root, "    ")
+    content = ET.tostring(root, encoding="UTF-8", xml_declaration=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
 class _Scanner:

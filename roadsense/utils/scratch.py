@@ -1,64 +1,90 @@
-"""Folders for work in progress, that do not stay behind: not even those of a process that was killed."""
+"""Scratch folders for work in progress: removed at the end, and by a later call if the process was killed.
+
+A folder is ours if it holds our mark, whatever its name; without the mark nothing is ever removed.
+"""
 
 import fcntl
+import os
 import shutil
+import stat
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
-LOCK_NAME = ".lock"
-FRESH = "fresh_"
-GRACE_S = 60.0
-"""A folder without a lock, or without its name, may be about to get one for this long."""
+from roadsense.errors import MachineError
+
+MARK_NAME = ".roadsense_scratch"
+_PRIVATE = 0o700
 
 
 @contextmanager
 def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
-    """Makes a folder of its own and removes it at the end, whatever is in it.
+    """Makes a new folder and removes it at the end with all its content.
 
-    It is locked while it is in use, and the system unlocks what belonged to a process that has ended, however that
-    ended. So the next call with the same place and prefix finds what a killed process left, and removes it first.
+    The folder holds a mark, which is locked while the folder is in use. The system releases the lock when the process
+    ends in any way, so the next call with the same parent and prefix removes what a killed process left.
 
     Args:
         prefix: beginning of the folder's name.
-        parent: where it lies; None for the system's place for temporary files.
+        parent: folder to make it in; None for a private one among the system's temporary files.
+
+    Raises:
+        MachineError: if the private folder belongs to somebody else.
     """
-    place = parent or Path(tempfile.gettempdir())
+    place = parent or _private_parent()
     _remove_abandoned(place, prefix)
-    fresh = Path(tempfile.mkdtemp(prefix=f"{FRESH}{prefix}", dir=place))
-    with (fresh / LOCK_NAME).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # It gets its name when it is locked, so that nobody finds it unlocked and takes it for abandoned.
-        folder = fresh.rename(place / fresh.name.removeprefix(FRESH))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+    with _mark(folder):
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _private_parent() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"roadsense-{os.getuid()}"
+    folder.mkdir(mode=_PRIVATE, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != _PRIVATE:
+        raise MachineError(
+            f"Expected a folder of mode 700 that belongs to you, got {folder}. Move it away, or set TMPDIR to another "
+            "folder."
+        )
+    return folder
+
+
+def _mark(folder: Path) -> TextIO:
+    """Writes the mark and returns it open and locked; it appears under its name when it is locked."""
+    waiting = folder / f"{MARK_NAME}.part"
+    mark = waiting.open("w")
+    fcntl.flock(mark, fcntl.LOCK_EX)
+    mark.write(_identity(folder))
+    mark.flush()
+    waiting.rename(folder / MARK_NAME)
+    return mark
+
+
 def _remove_abandoned(place: Path, prefix: str) -> None:
-    for folder in (*place.glob(f"{prefix}*"), *place.glob(f"{FRESH}{prefix}*")):
+    for folder in place.glob(f"{prefix}*"):
         if folder.is_dir() and not folder.is_symlink() and _is_abandoned(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_abandoned(folder: Path) -> bool:
-    if folder.name.startswith(FRESH):
-        return _age_s(folder) > GRACE_S
+    """Returns whether a folder has our mark, made for this very folder and not for a copy of it, that nobody locks."""
     try:
-        with (folder / LOCK_NAME).open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-    except FileNotFoundError:
-        return _age_s(folder) > GRACE_S
-    except OSError:  # in use, or another user's
+        descriptor = os.open(folder / MARK_NAME, os.O_RDWR | os.O_NOFOLLOW)
+    except OSError:  # no mark, or somebody else's
         return False
+    with os.fdopen(descriptor, "r+") as mark:
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return os.fstat(descriptor).st_uid == os.getuid() and mark.read() == _identity(folder)
+        except (OSError, ValueError):  # in use, removed meanwhile, or no text
+            return False
 
 
-def _age_s(folder: Path) -> float:
-    try:
-        return time.time() - folder.stat().st_mtime
-    except FileNotFoundError:  # removed by another process in the meantime
-        return 0.0
+def _identity(folder: Path) -> str:
+    return f"roadsense scratch folder {folder.stat().st_ino}\n"

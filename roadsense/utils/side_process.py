@@ -1,4 +1,4 @@
-"""A process beside the program for one library that is large or noisy: its errors with the last it said."""
+"""A separate process for a large or noisy library; its errors come with the end of its output."""
 
 import multiprocessing
 import os
@@ -19,8 +19,8 @@ class SideProcess:
     """One process, in which functions run one after the other; everything it prints goes to a file.
 
     Args:
-        what: what it does, for messages.
-        log_path: of that file.
+        what: its work as a noun, for messages.
+        log_path: file that its output goes to.
     """
 
     def __init__(self, what: str, log_path: Path):
@@ -36,17 +36,17 @@ class SideProcess:
         """Waits for a result and returns it.
 
         Raises:
-            RoadSenseError: of the function, if it raised one.
-            ExportError: with the last the process said, if it failed in any other way.
+            RoadSenseError: if the function raised one.
+            ExportError: with the end of the output, if it failed in another way.
         """
         error = future.exception()
         if error is None or isinstance(error, RoadSenseError):
             return future.result()
         said = self._log_path.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:] if self._log_path.exists() else ""
-        raise ExportError(f"The {self._what} failed ({error!r}). The last it said:\n{said}") from error
+        raise ExportError(f"The {self._what} failed ({error!r}). The end of its output:\n{said}") from error
 
     def close(self) -> None:
-        """Ends the process; what has not begun is not begun."""
+        """Ends the process; work that has not started is cancelled."""
         self._pool.shutdown(cancel_futures=True)
 
 

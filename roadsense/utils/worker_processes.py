@@ -1,16 +1,28 @@
-"""Worker processes that end with the program that started them, however that ended."""
+"""Worker processes that end when the program that started them ends, even if it is killed."""
 
+import atexit
+import contextlib
 import ctypes
+import math
 import multiprocessing
 import os
 import signal
 import sys
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver
 from typing import Any, TypeVar
 
+from roadsense.errors import MachineError
+from roadsense.utils.scratch import scratch_folder
+
+_OPEN = contextlib.ExitStack()
+N_TRIES = 3
+"""Processes that may be lost over one item."""
+LOOK_EVERY_S = 1.0
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _State = TypeVar("_State")
 _Item = TypeVar("_Item")
@@ -18,23 +30,113 @@ _Result = TypeVar("_Result")
 
 
 def map_in_workers(
-    call: Callable[[_State, _Item], _Result], items: Sequence[_Item], state: _State, n_workers: int
+    call: Callable[[_State, _Item], _Result],
+    items: Sequence[_Item],
+    state: _State,
+    n_workers: int,
+    limit_s: float = math.inf,
 ) -> Iterator[_Result]:
-    """Yields `call(state, item)` for each item, in the order of the items, computed in worker processes.
+    """Yields `call(state, item)` for each item, in the order of the items; see `run_in_workers` for the arguments."""
+    ended: dict[int, _Result] = {}
+    wanted = 0
+    for index, result in run_in_workers(call, items, state, n_workers, limit_s):
+        ended[index] = result
+        while wanted in ended:
+            yield ended.pop(wanted)
+            wanted += 1
 
-    Each process has its own copy of the state and keeps it from item to item: an open simulation, for example.
+
+def run_in_workers(
+    call: Callable[[_State, _Item], _Result],
+    items: Sequence[_Item],
+    state: _State,
+    n_workers: int,
+    limit_s: float = math.inf,
+) -> Iterator[tuple[int, _Result]]:
+    """Yields the index of each item and `call(state, item)` as it ends, computed in worker processes.
+
+    Each process has its own copy of the state and keeps it from item to item: an open simulation, for example. A
+    process that dies or exceeds the time limit is replaced, and its item tried again.
 
     Args:
         call: a module's function; each worker imports it.
         items: second argument of each call.
         state: first argument of each call; it must pickle.
-        n_workers: the most processes, from 1.
+        n_workers: largest number of processes, from 1.
+        limit_s: longest time of a call, seconds.
 
     Raises:
-        BrokenProcessPool: if a process dies.
+        MachineError: if an item ends `N_TRIES` processes.
     """
-    with start_pool(max(1, min(n_workers, len(items))), [call.__module__], _keep_state, (state,)) as pool:
-        yield from pool.map(partial(_call_with_state, call), items)
+    waiting, tries = deque(range(len(items))), Counter[int]()
+    seats = [_Seat(call, state) for _ in range(max(1, min(n_workers, len(items))))]
+    try:
+        while waiting or any(seat.future for seat in seats):
+            for seat in seats:
+                if waiting and not seat.future:
+                    seat.take(waiting.popleft(), items)
+            wait([seat.future for seat in seats if seat.future], LOOK_EVERY_S, FIRST_COMPLETED)
+            for seat in [seat for seat in seats if seat.future]:
+                if not seat.has_ended(limit_s):
+                    continue
+                index, result, is_lost = seat.give()
+                if not is_lost:
+                    yield index, result
+                    continue
+                tries[index] += 1
+                if tries[index] == N_TRIES:
+                    raise MachineError(
+                        f"{N_TRIES} worker processes died or stood still over {items[index]}: SUMO crashed, memory ran "
+                        f"out, or the machine is too slow (limit {limit_s:g} s). Try that one alone, or fewer workers."
+                    )
+                waiting.append(index)
+    finally:
+        for seat in seats:
+            seat.close()
+
+
+class _Seat:
+    """One worker process, the item it works on, and its successor after it died."""
+
+    def __init__(self, call: Callable[[Any, Any], Any], state: Any):
+        self._call, self._state = call, state
+        self.future: Future[Any] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pool = start_pool(1, [self._call.__module__], _keep_state, (self._state,))
+        self._pid = self._pool.submit(os.getpid)
+
+    def take(self, index: int, items: Sequence[Any]) -> None:
+        """Starts the call for an item."""
+        self._index, self._begun_s = index, time.monotonic()
+        self.future = self._pool.submit(_call_with_state, self._call, items[index])
+
+    def has_ended(self, limit_s: float) -> bool:
+        """Returns whether the call has ended, or its process was lost; one that takes too long is killed."""
+        if self.future is not None and not self.future.done() and time.monotonic() - self._begun_s > limit_s:
+            self._kill()
+        return self.future is not None and self.future.done()
+
+    def give(self) -> tuple[int, Any, bool]:
+        """Returns the index of the item, the result, and whether the process was lost instead; then it has another."""
+        future, self.future = self.future, None
+        if future is not None and isinstance(future.exception(), BrokenProcessPool):
+            self.close()
+            self._begin()
+            return self._index, None, True
+        return self._index, future.result() if future is not None else None, False
+
+    def close(self) -> None:
+        """Ends the process, whatever it does."""
+        if self.future is not None and not self.future.done():
+            self._kill()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _kill(self) -> None:
+        if self._pid.done() and self._pid.exception() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid.result(), signal.SIGKILL)
 
 
 def start_pool(
@@ -43,14 +145,23 @@ def start_pool(
     """Returns a pool of workers forked from a clean server, each with room for one simulation of its own.
 
     Args:
-        n_workers: processes, from 1.
-        preload: modules the server imports once for all workers.
-        initializer: called in each worker first.
-        arguments: of it.
+        n_workers: number of processes, from 1.
+        preload: modules that the server imports once for all workers.
+        initializer: function that each worker calls first.
+        arguments: arguments of `initializer`.
     """
+    own_sockets()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
     return ProcessPoolExecutor(n_workers, context, _start, (initializer, arguments))
+
+
+def own_sockets() -> None:
+    """Makes multiprocessing keep its sockets in a scratch folder, which is removed even after a kill."""
+    settings = vars(multiprocessing.current_process())["_config"]
+    if settings.get("tempdir") is None:
+        settings["tempdir"] = str(_OPEN.enter_context(scratch_folder("mp-")))
+        atexit.register(_OPEN.close)
 
 
 def end_with_program() -> None:

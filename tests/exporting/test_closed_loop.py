@@ -117,4 +117,4 @@ def test_failure_in_every_episode_is_an_error(exported, tmp_path):
     plans = [Plan(POLICY, tmp_path / "road" / "scenario.sumocfg", seed, True) for seed in (1, 2)]
     paths = {"trained": exported.run_dir / "model.zip", "int8": exported.folder / "policy_int8.tflite"}
     with pytest.raises(SimulationError, match="SUMO failed in each of 4 episodes, at first with: "):
-        drive_all(plans, paths, EnvConfig(n_steps=20), 1)
+        drive_all(plans, paths, EnvConfig(n_steps=20), 1, tmp_path)

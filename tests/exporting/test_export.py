@@ -26,9 +26,12 @@ from roadsense.utils.files import hash_file
 from tests.exporting.conftest import N_OBSERVATIONS
 from tests.exporting.models import DEEP_SETS, build_ppo
 
+RUN_OF_0_1_0 = Path(__file__).parents[1] / "data" / "run_of_0_1_0"
+"""A run whose policy names modules that lie elsewhere today."""
 BASES = Path(__file__).parents[2] / "scenarios" / "base"
 FILES = {
-    "policy.tflite", "policy_int8.tflite", "model_card.json", "model_card.md", "observations.npz", "episodes.csv",
+    "policy.tflite", "policy_int8.tflite", "checksums.json", "model_card.json", "model_card.md", "observations.npz",
+    "episodes.csv",
     "firmware/observation.h", "firmware/policy_float32.h", "firmware/policy_int8.h", "firmware/golden.h",
     "firmware/golden.json",
 }  # fmt: skip
@@ -63,6 +66,17 @@ def test_the_folder_holds_everything_and_the_command_says_where(exported):
         assert found["size_bytes"] == path.stat().st_size
         assert found["sha256"] == hash_file(path)
         assert f"{path}, {found['size_bytes']} bytes" in exported.out
+
+
+def test_a_policy_of_an_earlier_layout_of_the_package_is_exported(small_dataset, tmp_path):
+    run_dir = shutil.copytree(RUN_OF_0_1_0, tmp_path / "run")
+    export = export_policy(
+        ExportConfig(
+            str(run_dir), str(small_dataset.folder), n_observations=100, int8=False, episodes_per_scenario=0, workers=1
+        )
+    )
+    assert export.path.stat().st_size > 1000
+    assert export.card["parity"]["float32"]["differences"]["TFLite Micro"]["max"] < 1e-5
 
 
 def test_the_goals_of_size_are_met(exported):

@@ -19,7 +19,7 @@ from roadsense.jobs.runner import run_notebook
 from roadsense.jobs.sagemaker import SageMakerTarget
 from roadsense.jobs.sagemaker_metrics import fetch_series
 from roadsense.jobs.sagemaker_notebook import Started, follow
-from roadsense.runs.metric_lines import METRIC_VARIABLE, tell_metrics
+from roadsense.runs.metric_lines import METRIC_VARIABLE, print_metrics
 from roadsense.utils.progress import HEADLESS_VARIABLE
 from tests.jobs.sagemaker_stand_in import Story, told
 from tests.jobs.small_notebooks import printed, write_notebook
@@ -47,7 +47,7 @@ def tell(monkeypatch, capsys):
     monkeypatch.setenv(METRIC_VARIABLE, "1")
 
     def _tell(row):
-        tell_metrics(row)
+        print_metrics(row)
         return capsys.readouterr().out.splitlines()
 
     return _tell

@@ -12,7 +12,7 @@ from roadsense.jobs.sagemaker_request import METRICS, Placement, build_training_
 from roadsense.jobs.sagemaker_send import check_request, to_arguments
 from roadsense.jobs.sagemaker_tuning import TuningConfig, build_ranges, build_tuning_request
 from roadsense.jobs.spec import JobSpec
-from roadsense.runs.metric_lines import METRIC_VARIABLE, tell_metrics
+from roadsense.runs.metric_lines import METRIC_VARIABLE, print_metrics
 from roadsense.training.search_space import Choice, Range, SearchSpace
 
 ROLE = "arn:aws:iam::123456789012:role/service-role/roadsense"
@@ -106,7 +106,7 @@ def test_local_dataset_is_not_sent_as_a_path():
 def test_metric_expressions_read_the_lines_a_training_prints(monkeypatch, capsys):
     monkeypatch.setenv(METRIC_VARIABLE, "1")
     figures = {name: 0.125 * (number + 1) for number, name in enumerate(METRICS)}
-    tell_metrics(figures)
+    print_metrics(figures)
     printed = capsys.readouterr().out
     for definition in build_training_request(SPEC, PLACE)["AlgorithmSpecification"]["MetricDefinitions"]:
         found = re.findall(definition["Regex"], printed)

@@ -14,7 +14,7 @@ from roadsense.errors import DatasetError, InputError, RunError
 from roadsense.runs.progress import ask_for_checkpoint, read_progress
 from roadsense.runs.run import Run
 from roadsense.train_convoy import TrainConfig, train_policy
-from roadsense.training.checkpoints import read_newest_checkpoint, write_checkpoint
+from roadsense.training.checkpoints import PARTS, read_newest_checkpoint, write_checkpoint
 from tests.small_training import (
     BASE_DIR,
     assert_same_weights,
@@ -149,7 +149,7 @@ def test_a_resumed_run_keeps_its_settings_and_its_scenarios(tmp_path):
 
 def test_a_damaged_checkpoint_is_passed_over_and_two_are_kept(tmp_path):
     for timesteps in (100, 200, 300):
-        write_checkpoint(tmp_path, {"timesteps": timesteps, "weights": torch.arange(1000.0)})
+        write_checkpoint(tmp_path, {**dict.fromkeys(PARTS, 0), "timesteps": timesteps, "weights": torch.arange(1000.0)})
     paths = sorted(tmp_path.iterdir())
     assert [path.name[-6:-3] for path in paths] == ["200", "300"]
     content = bytearray(paths[-1].read_bytes())

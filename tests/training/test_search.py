@@ -11,8 +11,7 @@ from roadsense.runs.experiment import read_last_score
 from roadsense.runs.run import Run
 from roadsense.runs.stopping import StoppedError
 from roadsense.training import search as searching
-from roadsense.training.search import SearchConfig, search
-from roadsense.training.search_draws import settle_defaults, suggest
+from roadsense.training.search import SearchConfig, search, settle_defaults, suggest
 from roadsense.training.search_space import Choice, Range, SearchSpace
 from roadsense.training.train_config import TrainConfig
 from tests.small_training import BASE_DIR, wait_until

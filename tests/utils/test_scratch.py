@@ -1,6 +1,7 @@
 """Folders for work in progress: gone at the end, and gone after a kill."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from roadsense.utils.scratch import GRACE_S, scratch_folder
+from roadsense.errors import MachineError
+from roadsense.utils.scratch import MARK_NAME, scratch_folder
 
 HOLD = """
 import sys, time
@@ -62,17 +64,38 @@ def test_what_is_in_use_stays(tmp_path, holder):
         assert (used / "half_done").is_file()
 
 
-def test_folders_of_others_stay(tmp_path):
-    (tmp_path / "workshop").mkdir()
-    (tmp_path / "work_fresh").mkdir()
-    old = tmp_path / "work_old"
-    old.mkdir()
-    long_ago = old.stat().st_mtime - 2 * GRACE_S
-    os.utime(old, (long_ago, long_ago))
-    (tmp_path / "work_link").symlink_to(tmp_path / "workshop")
+def test_folders_without_our_mark_stay_whatever_their_name_and_age(tmp_path, holder):
+    child, left = holder
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    for name in ("work_shop", "work_5.15-sources", "fresh_work_old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "precious").write_text("x")
+        os.utime(tmp_path / name, (1, 1))
+    (tmp_path / "work_5.15-sources" / MARK_NAME).write_text("mine\n")
+    shutil.copytree(left, tmp_path / "work_copy")
+    (tmp_path / "work_link").symlink_to(tmp_path / "work_shop")
     with scratch_folder("work_", tmp_path):
         pass
-    assert {path.name for path in tmp_path.iterdir()} == {"workshop", "work_fresh", "work_link"}
+    assert not left.exists()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"work_shop", "work_5.15-sources", "fresh_work_old", "work_copy", "work_link"}
+    assert (tmp_path / "work_copy" / "half_done").is_file()
+
+
+def test_temporary_files_lie_in_a_private_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with scratch_folder("work_") as folder:
+        assert folder.parent.parent == tmp_path
+        assert folder.parent.stat().st_mode & 0o777 == 0o700
+    parent = folder.parent
+    parent.chmod(0o755)
+    with pytest.raises(MachineError, match="mode 700"), scratch_folder("work_"):
+        pass
+    parent.rmdir()
+    parent.symlink_to(tmp_path)
+    with pytest.raises(MachineError, match="mode 700"), scratch_folder("work_"):
+        pass
 
 
 def test_many_at_once_never_take_each_others_folders(tmp_path):

@@ -1,17 +1,24 @@
 """Worker processes end with the program, however that ends."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
-from roadsense.utils.worker_processes import start_pool
+from roadsense.errors import MachineError
+from roadsense.utils.scratch import scratch_folder
+from roadsense.utils.worker_processes import map_in_workers, run_in_workers, start_pool
 
 PROGRAM = """
 import os, time
+from roadsense.errors import MachineError
+from roadsense.utils.scratch import scratch_folder
 from roadsense.utils.worker_processes import start_pool
 
 if __name__ == "__main__":
@@ -33,10 +40,16 @@ def lives(pid):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_program_leaves_no_worker(tmp_path, end):
+def test_a_killed_program_leaves_no_worker_and_no_files(tmp_path, end, monkeypatch):
+    temporary = Path(tempfile.mkdtemp(prefix="t", dir="/tmp"))  # a socket's path has a limit of 107 characters
     (tmp_path / "work.py").write_text(WORK)
     (tmp_path / "program.py").write_text("from work import sleep_and_tell" + PROGRAM)
-    child = subprocess.Popen([sys.executable, tmp_path / "program.py"], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, tmp_path / "program.py"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )
     with child:
         workers = [int(word) for word in child.stdout.readline().split()]
         assert workers
@@ -46,8 +59,35 @@ def test_a_killed_program_leaves_no_worker(tmp_path, end):
     while any(map(lives, workers)) and time.monotonic() < limit_s:
         time.sleep(0.05)
     assert not any(map(lives, workers))
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    with scratch_folder("mp-") as own:  # the next program cleans up
+        (private,) = temporary.iterdir()
+        assert list(private.iterdir()) == [own]
+    shutil.rmtree(temporary)
 
 
 def test_a_pool_works_and_is_started_as_asked():
     with start_pool(2, [], os.putenv, ("ROADSENSE_TEST", "1")) as pool:
         assert list(pool.map(abs, [-1, 2, -3])) == [1, 2, 3]
+
+
+def act(folder: Path, item: int) -> int:
+    """Kills or stops its process the first time it gets item 3 or 4, and always with item 9."""
+    mark = folder / str(item)
+    if item == 9 or (item in (3, 4) and not mark.exists()):
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGSTOP if item == 4 else signal.SIGKILL)
+    return item * item
+
+
+def test_a_worker_that_dies_or_stands_still_is_replaced(tmp_path):
+    assert list(map_in_workers(act, range(6), tmp_path, 2, limit_s=3.0)) == [0, 1, 4, 9, 16, 25]
+    assert (tmp_path / "3").exists()
+    assert (tmp_path / "4").exists()
+
+
+def test_an_item_that_ends_every_worker_is_an_error_and_the_others_are_done(tmp_path):
+    done = []
+    with pytest.raises(MachineError, match="3 worker processes died or stood still over 9"):
+        done.extend(index for index, _ in run_in_workers(act, [9, 1, 2], tmp_path, 2))
+    assert sorted(done) == [1, 2]
