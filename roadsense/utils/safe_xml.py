@@ -180,11 +180,3 @@ def is_gzip(path: Path) -> bool:
     """Tells whether a file is gzip'd, by its content as SUMO does, whatever its name."""
     with path.open("rb") as file:
         return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-
-
-def write_xml(root: ET.Element, path: Path) -> None:
-    """Writes a tree, indented; gzip'd if the name ends in `.gz`. The same tree gives the same bytes."""
-    ET.indent(root, "    ")
-    content = ET.tostring(root, encoding="UTF-8", xml_declaration=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
