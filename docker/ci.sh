@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds the image and works in it, on a Debian 12 that reaches apt and PyPI but no registry of images.
 #
-#   docker/ci.sh           all of it, as .ci/run does
-#   docker/ci.sh build     only builds, and leaves the images in the store
+#   docker/ci.sh                       all of it, as .ci/run does
+#   docker/ci.sh build [TARGET ...]    only builds, and leaves the images in the store
 #
 # The store lies outside of the clone, in $ROADSENSE_CI_STORE, and is used again by the next call: so only what changed
 # is built. Nothing under /etc is changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+base=localhost/python:3.11-slim-bookworm
 store=${ROADSENSE_CI_STORE:-/var/tmp/roadsense-ci}
 mkdir -p "$store"
 
@@ -39,10 +40,10 @@ EOF
   export CONTAINERS_STORAGE_CONF="$store/storage.conf" CONTAINERS_CONF="$store/containers.conf"
 }
 
-# Debian's own Python 3.11 stands in for the image that the Dockerfile begins with.
+# Debian's own Python 3.11 stands in for the image that docker/Dockerfile begins with.
 # shellcheck disable=SC2016  # apt and mmdebstrap expand what is quoted
 make_base() {
-  local base=localhost/python:3.11-slim-bookworm mirror
+  local mirror
   podman image exists "$base" && return
   mirror=$(apt-get indextargets --format '$(SITE)' | awk '!/security/ && !n++')
   mmdebstrap --quiet --variant=minbase --skip=output/dev --include=ca-certificates,python3,python3-pip,python3-venv \
@@ -68,14 +69,17 @@ build() { # build TARGET
 
 say() { printf 'container: %s\n' "$*"; }
 
+build_args="BASE=$base"
+[ -n "${TORCH_INDEX+set}" ] && build_args+=" TORCH_INDEX=$TORCH_INDEX"
 # The CPU build of PyTorch: from a folder of wheels, if $PIP_FIND_LINKS is one.
-build_args="PIP_EXTRA_INDEX_URL=${PIP_EXTRA_INDEX_URL:-}"
 [ -d "${PIP_FIND_LINKS:-}" ] && build_args+=" PIP_FIND_LINKS=/wheels"
 
 install_engine
 configure_engine
 make_base
-for target in run test; do build "$target"; done
+targets=(run test)
+if [ "${1:-}" = build ] && [ $# -gt 1 ]; then targets=("${@:2}"); fi
+for target in "${targets[@]}"; do build "$target"; done
 [ "${1:-}" = build ] && exit
 started=$SECONDS
 export ROADSENSE_CONTAINER_TESTS=1 ROADSENSE_ENGINE=podman ROADSENSE_CI_BUILD_ARGS=$build_args

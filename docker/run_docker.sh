@@ -13,7 +13,7 @@ usage: docker/run_docker.sh COMMAND [arguments]
   test [pytest's arguments]           the quick tests, or those named
   bash [arguments]                    a shell in the image
   gui [arguments of sumo-gui]         SUMO's window, on this X11 display
-  build [TARGET]                      builds the image: run (default), export, lab or test
+  build [TARGET]                      builds the image: run (default), export, lab, gui or test
 
 Environment:
   ROADSENSE_ENGINE      docker or podman; by default the first that answers
@@ -21,7 +21,8 @@ Environment:
   ROADSENSE_SCENARIOS, ROADSENSE_RUNS, ROADSENSE_NOTEBOOKS
                         folders to mount instead of scenarios, runs and notebooks
   ROADSENSE_PORT        of JupyterLab; 8888 by default
-  PIP_EXTRA_INDEX_URL   where `build` finds PyTorch for CPUs; empty: only in the usual index, with CUDA
+  TORCH_INDEX           where `build` finds PyTorch for CPUs, by default PyTorch's own index; empty: the usual index,
+                        with CUDA
 EOF
 }
 
@@ -40,7 +41,11 @@ find_engine() {
 
 build() {
   local target=${1:-run} options=()
-  [ -n "${PIP_EXTRA_INDEX_URL+set}" ] && options+=(--build-arg "PIP_EXTRA_INDEX_URL=$PIP_EXTRA_INDEX_URL")
+  case $target in
+    run | export | lab | gui | test) ;;
+    *) fail "Expected a target of run, export, lab, gui and test, got '$target'." ;;
+  esac
+  [ -n "${TORCH_INDEX+set}" ] && options+=(--build-arg "TORCH_INDEX=$TORCH_INDEX")
   is_podman && options+=(--format=docker)
   "$engine" build "${options[@]}" --target "$target" --build-arg "GIT_COMMIT=$(commit)" \
     -f "$project/docker/Dockerfile" -t "roadsense:$target" "$project"
@@ -64,6 +69,15 @@ need_image() { # need_image TARGET
     "$image" "${built:0:12}" "$(commit | cut -c1-12)" "$0" "$1" >&2
 }
 
+# Prints the engine's option that mounts a folder of this machine.
+mount() { # mount FOLDER NAME VARIABLE
+  [ -d "$1" ] || fail "Expected a folder for $2 at $1, found none. Make it, or name another: $3=..."
+  case $(realpath "$1") in
+    *,*) fail "Expected a path without a comma, which $engine cannot mount, got $(realpath "$1"). Name another: $3=..." ;;
+  esac
+  printf '%s' "--mount=type=bind,source=$(realpath "$1"),target=$inside/$2"
+}
+
 # Starts a container: read-only, with no network unless an option gives it one, as the calling user.
 start() { # start TARGET [engine's options ...] -- [entrypoint and its arguments ...]
   local target=$1 network=--network=none options=(); shift
@@ -76,18 +90,18 @@ start() { # start TARGET [engine's options ...] -- [entrypoint and its arguments
   local entry=$1; shift
   local scenarios=${ROADSENSE_SCENARIOS:-$project/scenarios} runs=${ROADSENSE_RUNS:-$project/runs}
   local notebooks=${ROADSENSE_NOTEBOOKS:-$project/notebooks}
-  mkdir -p "$runs"
+  mkdir -p "$runs" || fail "Expected to make the folder of runs at $runs, but could not. Name another: ROADSENSE_RUNS=..."
   # With sudo, files belong to who called it, not to root.
   local user=${SUDO_UID:-$(id -u)}:${SUDO_GID:-$(id -g)}
   [ "$(id -u)" = 0 ] && chown "$user" "$runs"
   is_podman && [ "$(id -u)" != 0 ] && options+=(--userns=keep-id)
   [ -t 0 ] && [ -t 1 ] && options+=(--tty)
-  exec "$engine" run --rm --interactive --no-healthcheck --name "roadsense-$command-$$" --user "$user" --cap-drop=ALL \
-    --read-only --tmpfs=/tmp --shm-size=1g "$network" \
-    --mount "type=bind,source=$(realpath "$scenarios"),target=$inside/scenarios" \
-    --mount "type=bind,source=$(realpath "$runs"),target=$inside/runs" \
-    --mount "type=bind,source=$(realpath "$notebooks"),target=$inside/notebooks" \
-    "${options[@]}" --entrypoint "$entry" "$image" "$@"
+  local mounts
+  mounts=("$(mount "$scenarios" scenarios ROADSENSE_SCENARIOS)") || exit
+  mounts+=("$(mount "$runs" runs ROADSENSE_RUNS)") || exit
+  mounts+=("$(mount "$notebooks" notebooks ROADSENSE_NOTEBOOKS)") || exit
+  exec "$engine" run --rm --interactive --name "roadsense-$command-$$" --user "$user" --cap-drop=ALL \
+    --read-only --tmpfs=/tmp --shm-size=1g "$network" "${mounts[@]}" "${options[@]}" --entrypoint "$entry" "$image" "$@"
 }
 
 # The image a notebook runs in: only the export needs TensorFlow.
@@ -95,7 +109,11 @@ target_of() { if grep -qsE 'roadsense\.export|import tensorflow' "$@"; then echo
 
 start_lab() {
   local port=${ROADSENSE_PORT:-8888}
-  start lab --network=bridge --publish "127.0.0.1:$port:$port" -- jupyter lab --ip=0.0.0.0 --port="$port" \
+  [[ $port =~ ^[0-9]+$ ]] || fail "Expected a number in ROADSENSE_PORT, got '$port'."
+  if (exec 3<> "/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+    fail "Expected port $port to be free, but something listens on it. Choose another: ROADSENSE_PORT=..."
+  fi
+  start lab --network=bridge --publish "127.0.0.1:$port:$port" --env "ROADSENSE_PORT=$port" -- jupyter lab --ip=0.0.0.0 --port="$port" \
     --ServerApp.port_retries=0 --no-browser --allow-root --notebook-dir="$inside" \
     --LabApp.default_url=/lab/tree/notebooks/00_augment.ipynb "$@"
 }
@@ -105,7 +123,7 @@ start_gui() {
   local options=(--env DISPLAY --volume /tmp/.X11-unix:/tmp/.X11-unix)
   [ -r "${XAUTHORITY:-$HOME/.Xauthority}" ] &&
     options+=(--env XAUTHORITY=/run/xauthority --volume "${XAUTHORITY:-$HOME/.Xauthority}:/run/xauthority:ro")
-  start run "${options[@]}" -- sumo-gui "$@"
+  start gui "${options[@]}" -- sumo-gui "$@"
 }
 
 start_tests() {

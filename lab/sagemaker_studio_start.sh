@@ -9,7 +9,6 @@ set -euo pipefail
 REPOSITORY="${ROADSENSE_REPOSITORY:-}"                  # address of the repository, unless the folder is there already
 FOLDER="${ROADSENSE_FOLDER:-$HOME/roadsense}"           # on the space's own disk: it stays when the space is stopped
 ENVIRONMENT="${ROADSENSE_ENVIRONMENT:-$HOME/.roadsense-venv}"
-PYTHON="${ROADSENSE_PYTHON:-python3.11}"
 LOG="$HOME/roadsense-install.log"
 
 install_roadsense() {
@@ -23,17 +22,15 @@ install_roadsense() {
   local fingerprint
   fingerprint="$(cat "$FOLDER/requirements.lock" "$FOLDER/pyproject.toml" | sha256sum)"
   if [ "$(cat "$ENVIRONMENT/.ready" 2>/dev/null)" != "$fingerprint" ]; then
-    if command -v "$PYTHON" >/dev/null; then
-      "$PYTHON" -m venv --clear "$ENVIRONMENT"
-    else
+    # shellcheck disable=SC2086  # several words
+    if ! command -v ${ROADSENSE_PYTHON:-python3.11 python3.12 python3.13} >/dev/null; then
       conda create --quiet --yes --prefix "$ENVIRONMENT" python=3.11
     fi
-    "$ENVIRONMENT/bin/python" -m pip install --quiet --requirement "$FOLDER/requirements.lock"
-    "$ENVIRONMENT/bin/python" -m pip install --quiet --no-deps --editable "$FOLDER"
+    PYTHON="${ROADSENSE_PYTHON:-}" "$FOLDER/install/install.sh" "$ENVIRONMENT" export notebooks sagemaker train
     echo "$fingerprint" >"$ENVIRONMENT/.ready"
   fi
   # The notebooks ask for the kernel `python3`: this one takes its place for this user.
-  "$ENVIRONMENT/bin/python" -m ipykernel install --user --name python3 --display-name "RoadSense (Python 3.11)"
+  "$ENVIRONMENT/bin/python" -m ipykernel install --user --name python3 --display-name RoadSense
   (cd "$FOLDER" && "$ENVIRONMENT/bin/roadsense" doctor) || echo "Something is missing: see above."
   echo "RoadSense is ready: open $FOLDER/notebooks/README.md"
 }
@@ -42,7 +39,7 @@ if [ "${1:-}" = "--wait" ]; then
   install_roadsense
 else
   export -f install_roadsense
-  export REPOSITORY FOLDER ENVIRONMENT PYTHON
+  export REPOSITORY FOLDER ENVIRONMENT
   nohup bash -c "set -euo pipefail; install_roadsense" >"$LOG" 2>&1 &
   echo "Installing RoadSense in the background; $LOG says how far it is."
 fi

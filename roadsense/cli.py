@@ -17,6 +17,7 @@ import tyro
 
 from roadsense.errors import InputError
 from roadsense.utils.command import DEBUG_VARIABLE, run_command, run_with_options
+from roadsense.utils.project_files import find_file
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class VerifyConfig:
     Attributes:
         dataset: folder of the dataset.
         rebuild: whether to generate it again from its base scenarios and compare byte by byte.
-        base_dir: folder of the base scenarios, for `rebuild`.
+        base_dir: folder of the base scenarios, for `rebuild`; without it those of the package.
     """
 
     dataset: tyro.conf.Positional[Path]
@@ -147,6 +148,9 @@ COMMANDS: dict[str, Command] = {
     "workstation": Command(
         "", "roadsense.jobs.workstation:main", "start a machine on EC2 to work on, with a training in tmux"
     ),
+    "init": Command(
+        "roadsense.new_project:InitConfig", "roadsense.new_project:make_and_print", "make a folder for a new project"
+    ),
     "demo": Command("roadsense.demo:DemoConfig", "roadsense.demo:run_demo", "all four steps once, small: 10 minutes"),
 }
 """Every command by its name. Without a configuration class, the function takes the words of the command line."""
@@ -187,7 +191,7 @@ def verify(config: VerifyConfig) -> None:
     dataset = Dataset.open(config.dataset)
     differences = dataset.verify()
     if config.rebuild and not differences:
-        differences = rebuild_differences(dataset, config.base_dir)
+        differences = rebuild_differences(dataset, find_file(config.base_dir))
     if differences:
         raise DatasetError(f"{config.dataset} is not what its manifest says: {'; '.join(differences)}.")
     sys.stdout.write(f"{config.dataset}: every file is as its manifest says.\n")

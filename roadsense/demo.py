@@ -10,6 +10,7 @@ from roadsense.errors import InputError, RunError
 from roadsense.jobs.runner import run_notebook
 from roadsense.runs.run import open_run
 from roadsense.utils.files import refuse_existing
+from roadsense.utils.project_files import find_file
 
 NOTEBOOKS = ("00_augment", "01_train", "02_evaluate", "03_export")
 
@@ -20,7 +21,7 @@ class DemoConfig:
 
     Attributes:
         run_dir: new folder for everything it makes.
-        notebook_dir: folder of the notebooks.
+        notebook_dir: folder of the notebooks; without it those of the package.
         n_train: scenarios to train on.
         n_eval: held-out scenarios.
         total_timesteps: environment steps to learn from.
@@ -55,7 +56,7 @@ def run_demo(config: DemoConfig) -> Path:
     started_s = time.monotonic()
     for number, name in enumerate(NOTEBOOKS, start=1):
         _say(f"\n[{number}/{len(NOTEBOOKS)}] {name}, {time.monotonic() - started_s:.0f} s after the start")
-        source = Path(config.notebook_dir) / f"{name}.ipynb"
+        source = find_file(Path(config.notebook_dir) / f"{name}.ipynb")
         run_notebook(source, folder / "notebooks" / f"{name}.ipynb", _parameters(config, folder)[name])
     _report(folder, time.monotonic() - started_s)
     return folder

@@ -67,11 +67,11 @@ def examine(config: DoctorConfig) -> list[Finding]:
 
 
 def check_python() -> Finding:
-    """Returns whether this is the Python that everything is locked for."""
+    """Returns whether this is a Python that everything is locked for."""
     found = platform.python_version()
-    if sys.version_info[:2] == (3, 11):
+    if (3, 11) <= sys.version_info < (3, 14):
         return Finding("Python", OK, found)
-    return Finding("Python", MISSING, f"expected 3.11, got {found}. Install Python 3.11 and run `make setup` again.")
+    return Finding("Python", MISSING, f"expected 3.11, 3.12 or 3.13, got {found}. Install one, then RoadSense again.")
 
 
 def check_sumo() -> Finding:
@@ -133,17 +133,17 @@ def check_disk(folder: Path) -> Finding:
 
 def check_learning() -> Finding:
     """Returns whether the packages that train are there."""
-    return _check_packages("training", ("torch", "stable_baselines3", "sb3_contrib", "gymnasium"), "", MISSING)
+    return _check_packages("training", ("torch", "stable_baselines3", "sb3_contrib", "optuna"), "train")
 
 
 def check_lab() -> Finding:
     """Returns whether notebooks can be opened and run."""
-    return _check_packages("notebooks", ("jupyterlab", "ipykernel", "ipywidgets", "papermill"), "notebooks,lab", NOTE)
+    return _check_packages("notebooks", ("jupyterlab", "ipykernel", "ipywidgets", "papermill"), "lab")
 
 
 def check_export() -> Finding:
     """Returns whether policies can become TFLite files."""
-    return _check_packages("export", ("tensorflow", "ai_edge_litert"), "export", NOTE)
+    return _check_packages("export", ("tensorflow", "ai_edge_litert"), "export")
 
 
 def check_browser() -> Finding:
@@ -169,7 +169,7 @@ def check_engine() -> Finding:
 
 def check_aws() -> Finding:
     """Returns whether there is what AWS is asked with: packages, credentials named somewhere. Asks nobody."""
-    packages = _check_packages("AWS", ("boto3", "sagemaker"), "cloud,sagemaker", NOTE)
+    packages = _check_packages("AWS", ("boto3", "sagemaker"), "cloud,sagemaker")
     if packages.level != OK:
         return packages
     files = [Path(os.environ.get(name, Path.home() / ".aws" / file)) for name, file in
@@ -183,12 +183,11 @@ def check_aws() -> Finding:
     return Finding("AWS", OK, words)
 
 
-def _check_packages(what: str, names: Sequence[str], extra: str, level: str) -> Finding:
+def _check_packages(what: str, names: Sequence[str], extra: str) -> Finding:
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if not missing:
         return Finding(what, OK, ", ".join(names))
-    how = f"pip install 'roadsense[{extra}]'" if extra else "make setup"
-    return Finding(what, level, f"{', '.join(missing)} not installed. Run: {how}")
+    return Finding(what, NOTE, f"{', '.join(missing)} not installed. Run: pip install 'roadsense[{extra}]'")
 
 
 def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str] | None":

@@ -1,6 +1,7 @@
 """The walls of the design: who may import what, and one source of versions."""
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -64,7 +65,7 @@ FLOORS = (
     "widgets",
     "jobs",
     "gen_scenarios train_convoy evaluate export replay",
-    "demo doctor",
+    "demo doctor new_project",
     "cli",
 )
 """From the ground up. A room imports from the floors below its own, never from its own floor or from above."""
@@ -234,7 +235,7 @@ def locked():
     """Version of every package in requirements.lock."""
     versions = {}
     for line in (ROOT / "requirements.lock").read_text().splitlines():
-        text = line.split("#")[0].strip()
+        text = line.split("#")[0].split(";")[0].strip()
         if text:
             requirement = Requirement(text)
             (pin,) = requirement.specifier
@@ -243,15 +244,32 @@ def locked():
     return versions
 
 
-def test_every_dependency_is_locked_to_a_version_that_fits():
+def wanted():
+    """What pyproject.toml asks for by itself, over all extras."""
     project = pyproject()["project"]
-    extras = project["optional-dependencies"]
-    wanted = [Requirement(text) for group in (project["dependencies"], *extras.values()) for text in group]
-    assert len(wanted) > 20
+    groups = (project["dependencies"], *project["optional-dependencies"].values())
+    return [r for group in groups for r in map(Requirement, group) if r.name != "roadsense"]
+
+
+def test_every_dependency_is_locked_to_a_version_that_fits():
+    assert len(wanted()) > 20
     versions = locked()
-    for requirement in wanted:
+    for requirement in wanted():
         version = versions[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{requirement}: locked {version}"
+
+
+def test_the_lock_is_made_for_what_pyproject_asks_and_nothing_else():
+    lock = (ROOT / "requirements.lock").read_text()
+    asked = re.findall(
+        r"^([^\s=]+)==[^\n]*\n(?:    #[^\n]*\n)*?    # +(?:via )?roadsense \(pyproject.toml\)$", lock, re.M
+    )
+    assert {canonicalize_name(name) for name in asked} == {canonicalize_name(r.name) for r in wanted()}
+
+
+def test_uv_sync_takes_the_versions_of_the_lock():
+    pins = [Requirement(text) for text in pyproject()["tool"]["uv"]["constraint-dependencies"]]
+    assert {canonicalize_name(pin.name): Version(str(pin.specifier)[2:]) for pin in pins} == locked()
 
 
 def test_the_versions_that_matter():
@@ -262,11 +280,28 @@ def test_the_versions_that_matter():
     assert {versions[name] for name in ("libsumo", "traci", "sumolib", "eclipse-sumo")} == {Version("1.28.0")}
 
 
-def test_conda_installs_the_lock_on_python_3_11_and_pins_nothing_itself():
+def test_the_environment_needs_nothing_that_learns():
+    names = {canonicalize_name(Requirement(text).name) for text in pyproject()["project"]["dependencies"]}
+    assert not names & {"torch", "stable-baselines3", "sb3-contrib", "optuna", "tensorflow-cpu", "boto3"}
+
+
+def test_three_pythons_are_served():
+    served = SpecifierSet(pyproject()["project"]["requires-python"])
+    assert [v for v in ("3.10", "3.11", "3.12", "3.13", "3.14") if served.contains(v)] == ["3.11", "3.12", "3.13"]
+
+
+def test_every_file_of_the_package_gets_into_the_wheel():
+    everywhere, here = (pyproject()["tool"]["setuptools"]["package-data"][name] for name in ("*", "roadsense"))
+    files = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*") if path.is_file() and not path.is_symlink()]
+    data = [path for path in files if path.suffix not in (".py", ".pyc", ".so")]
+    assert len(data) > 10
+    assert [path for path in data if not any(map(path.match, [*everywhere, *here]))] == []
+
+
+def test_conda_installs_the_lock_and_pins_nothing_itself():
     lines = (ROOT / "environment.yml").read_text().splitlines()
     entries = [line.strip()[2:] for line in lines if line.strip().startswith("- ")]
-    assert entries == ["conda-forge", "python=3.11", "pip", "pip:", "-r requirements.lock", "-e ."]
-    assert SpecifierSet(pyproject()["project"]["requires-python"]).contains("3.11.7")
+    assert entries == ["conda-forge", "python=3.11", "pip", "pip:", "-c requirements.lock", "-e .[export,lab,train]"]
 
 
 def test_the_package_imports_no_name_of_a_learning_library_at_its_top():

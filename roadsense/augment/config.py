@@ -11,6 +11,8 @@ import tyro
 from roadsense.augment.bases.convoy_naming import ConvoyNaming
 from roadsense.augment.draws.ranges import VariationRanges, read_ranges
 from roadsense.errors import InputError
+from roadsense.utils.project_files import find_file
+from roadsense.utils.workspace import resolve
 
 WIDE_FACTOR = 1.5
 """Factor on the widths of all ranges for the split eval_wide."""
@@ -62,6 +64,8 @@ class GenConfig:
         Raises:
             InputError: naming the setting, what was expected and what came.
         """
+        object.__setattr__(self, "base_dir", find_file(self.base_dir))
+        object.__setattr__(self, "output_dir", resolve(self.output_dir))
         for name, lowest in _LEAST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < lowest:
@@ -75,7 +79,7 @@ class GenConfig:
         if bool(self.ego) != bool(self.convoy):
             raise InputError(f"ego and convoy: expected both or none, got {self.ego!r} and {self.convoy}.")
         if self.ranges_file is not None:
-            object.__setattr__(self, "ranges", read_ranges(Path(self.ranges_file), self.ranges))
+            object.__setattr__(self, "ranges", read_ranges(resolve(self.ranges_file), self.ranges))
 
     @classmethod
     def from_settings(

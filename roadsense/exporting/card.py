@@ -18,7 +18,7 @@ from roadsense.utils.files import hash_file
 SCHEMA_VERSION = 1
 SUMMARY_NAME = "summary.csv"
 PACKAGES = (
-    "roadsense", "stable-baselines3", "torch", "tensorflow", "ai-edge-litert", "tflite-micro", "numpy", "libsumo",
+    "roadsense", "stable-baselines3", "torch", "ai-edge-litert", "tflite-micro", "numpy", "libsumo",
 )  # fmt: skip
 MADE_FOR = (
     "Brake assist of the last car of a convoy with a person at the wheel, over V2V messages at 10 Hz, on roads and "
@@ -62,7 +62,7 @@ def describe_policy(run: Run) -> Card:
             },
         },
         "evaluation": _find_evaluation(run),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": {name: importlib.metadata.version(name) for name in (*PACKAGES, _tensorflow())},
     }
 
 
@@ -94,6 +94,11 @@ def clean(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return value if value is None or isinstance(value, (str, int, bool)) else str(value)
+
+
+def _tensorflow() -> str:
+    # Several distributions bring the same package: tensorflow, tensorflow-cpu.
+    return importlib.metadata.packages_distributions()["tensorflow"][0]
 
 
 def _find_evaluation(run: Run) -> Card | None:

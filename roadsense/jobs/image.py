@@ -20,7 +20,16 @@ from roadsense.utils.git_state import read_git_state
 from roadsense.utils.scratch import scratch_folder
 
 ROOT = Path(__file__).parents[2]
-CONTENT = ("docker", "notebooks", "roadsense", "scenarios/base", "pyproject.toml", "requirements.lock", "README.md")
+CONTENT = (
+    "docker",
+    "install",
+    "notebooks",
+    "roadsense",
+    "scenarios/base",
+    "pyproject.toml",
+    "requirements.lock",
+    "README.md",
+)
 """What an image is made of, from the project's folder; `test` holds the tests as well."""
 PASSED_OVER = ("__pycache__", ".ipynb_checkpoints")
 RECORDS_DIR = Path("runs") / "images"
@@ -33,21 +42,19 @@ class ImageConfig:
     """Settings of `roadsense job image`.
 
     Attributes:
-        target: which of docker/Dockerfile's images: `run`, `export`, `lab` or `test`.
+        target: which of docker/Dockerfile's images: `run`, `export`, `lab`, `gui` or `test`.
         push: whether to push it, by default to the account's ECR.
         registry: another registry to push to, as `host:port`, which this user is logged in to or that asks no login.
         repository: its name in the registry.
         region: of AWS; by default the configured one.
-        run_as: user in the image; `root` for SageMaker, whose folders belong to it.
-        build_args: further build arguments, as `NAME=VALUE`, such as `PIP_EXTRA_INDEX_URL=`.
+        build_args: further build arguments, as `NAME=VALUE`, such as `TORCH_INDEX=URL`.
     """
 
-    target: Literal["run", "export", "lab", "test"] = "run"
+    target: Literal["run", "export", "lab", "gui", "test"] = "run"
     push: bool = False
     registry: str | None = None
     repository: str = "roadsense"
     region: str | None = None
-    run_as: str = "roadsense"
     build_args: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -86,7 +93,7 @@ def hash_content(config: ImageConfig, root: Path = ROOT) -> str:
     """
     tops = [root / name for name in (*CONTENT, *(["tests"] if config.target == "test" else []))]
     files = [file for top in tops for file in ([top] if top.is_file() else top.rglob("*")) if file.is_file()]
-    whole = hashlib.sha256(repr((config.target, config.run_as, sorted(config.build_args))).encode())
+    whole = hashlib.sha256(repr((config.target, sorted(config.build_args))).encode())
     for name, file in sorted((file.relative_to(root).as_posix(), file) for file in files):
         if not set(PASSED_OVER) & set(name.split("/")):
             whole.update(f"{name}\0{hash_file(file)}\n".encode())
@@ -109,7 +116,7 @@ def build_image(config: ImageConfig, engine: Engine, root: Path = ROOT) -> Image
     if engine.has_image(tag):
         engine.run(["tag", tag, latest])
     else:
-        given = (f"GIT_COMMIT={commit or 'unknown'}", f"RUN_AS={config.run_as}", *config.build_args)
+        given = (f"GIT_COMMIT={commit or 'unknown'}", *config.build_args)
         words = [word for argument in given for word in ("--build-arg", argument)]
         kind = ["--format=docker"] if engine.is_podman else []  # OCI's has no health check
         places = ["--file", str(recipe), "--tag", tag, "--tag", latest, str(root)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from roadsense.errors import InputError
 from roadsense.jobs.parameters import CONFIGS, FURTHER, load_config, pack_parameters, read_parameters
+from roadsense.utils.project_files import project_folder
 
 NOTEBOOK_DIR = "notebooks"
 UNCHECKED = ("output_dir", "base_dir", "ranges_file", "run_dir", "resume")
@@ -21,7 +22,7 @@ def find_notebook(notebook: str | Path) -> Path:
     """
     path = Path(notebook)
     name = f"{path.name.removesuffix('.ipynb')}.ipynb"
-    places = [Path(NOTEBOOK_DIR), Path(__file__).parents[2] / NOTEBOOK_DIR] if path.parent == Path() else []
+    places = [Path(NOTEBOOK_DIR), project_folder() / NOTEBOOK_DIR] if path.parent == Path() else []
     for candidate in (path, *(place / name for place in places)):
         if candidate.is_file():
             return candidate

@@ -1,6 +1,7 @@
 """What docker/run_docker.sh asks of an engine, told by a stand-in for one that writes down its arguments."""
 
 import os
+import socket
 import subprocess
 
 import pytest
@@ -28,7 +29,7 @@ def ask(tmp_path, monkeypatch):
     program, asked, images = tmp_path / "engine", tmp_path / "asked", tmp_path / "images"
     program.write_text(ENGINE)
     program.chmod(0o755)
-    images.write_text("roadsense:run\nroadsense:export\nroadsense:lab\nroadsense:test\n")
+    images.write_text("roadsense:run\nroadsense:export\nroadsense:lab\nroadsense:gui\nroadsense:test\n")
     for name, value in {"ROADSENSE_ENGINE": program, "ROADSENSE_RUNS": tmp_path / "my runs"}.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("ASKED", str(asked))
@@ -89,7 +90,7 @@ def test_folders_are_mounted_and_files_belong_to_the_caller(ask, tmp_path, monke
     monkeypatch.delenv("SUDO_UID", raising=False)
     monkeypatch.delenv("SUDO_GID", raising=False)
     arguments, _ = ask("train")
-    mounts = [arguments[i + 1] for i, word in enumerate(arguments) if word == "--mount"]
+    mounts = [word.removeprefix("--mount=") for word in arguments if word.startswith("--mount=")]
     assert f"type=bind,source={tmp_path / 'my runs'},target=/opt/roadsense/runs" in mounts
     assert f"type=bind,source={ROOT / 'scenarios'},target=/opt/roadsense/scenarios" in mounts
     assert arguments[arguments.index("--user") + 1] == f"{os.getuid()}:{os.getgid()}"
@@ -108,7 +109,7 @@ def test_a_window_needs_a_display_and_gets_it(ask, monkeypatch):
     arguments, _ = ask("gui", "-c", "scenarios/base/rural_curve/scenario.sumocfg")
     assert arguments[arguments.index("--env") + 1] == "DISPLAY"
     assert "/tmp/.X11-unix:/tmp/.X11-unix" in arguments
-    assert behind_image(arguments, "roadsense:run")[0] == "-c"
+    assert behind_image(arguments, "roadsense:gui")[0] == "-c"
 
 
 def test_an_image_that_is_missing_is_built_and_an_old_one_is_told(ask, tmp_path):
@@ -133,6 +134,20 @@ def test_an_image_of_one_s_own_is_never_built(ask, tmp_path, monkeypatch):
 def test_podman_is_known_by_what_it_says_of_itself(ask, monkeypatch):
     monkeypatch.setenv("NAME", "podman")
     assert "--format=docker" in ask("build", last="asked.build")[0]
+
+
+def test_what_an_engine_would_say_badly_is_said_before(ask, tmp_path, monkeypatch):
+    assert "Expected a target of run, export, lab, gui and test, got 'rum'" in ask("build", "rum", code=2)[1]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("ROADSENSE_PORT", str(taken.getsockname()[1]))
+        assert "to be free, but something listens on it" in ask("lab", code=2)[1]
+    monkeypatch.setenv("ROADSENSE_PORT", "http")
+    assert "Expected a number in ROADSENSE_PORT" in ask("lab", code=2)[1]
+    monkeypatch.setenv("ROADSENSE_SCENARIOS", str(tmp_path / "nowhere"))
+    assert f"Expected a folder for scenarios at {tmp_path}/nowhere, found none" in ask("train", code=2)[1]
+    (tmp_path / "a,b").mkdir()
+    monkeypatch.setenv("ROADSENSE_SCENARIOS", str(tmp_path / "a,b"))
+    assert "Expected a path without a comma" in ask("train", code=2)[1]
 
 
 def test_wrong_words_and_missing_engines_are_said(ask, monkeypatch):

@@ -6,45 +6,59 @@ import numpy as np
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
+from roadsense.envs.observation import observe
 from tests.firmware.host import VERSION, Step, play
 
 BASES = Path(__file__).parents[2] / "scenarios" / "base"
 N_EPISODES, N_STEPS = 20, 200
 
 
-def look(env, step, known):
-    """What the car knows at this step, and the messages that came since the last: `known` is brought up to date."""
-    own, channel = env._convoy.states[0], env._channel
-    messages = []
-    for place, message in enumerate(channel.messages):
-        if message is not None and message != known.get(place):
-            known[place] = message
-            sent_step, x_m, y_m, *rest = message
-            messages.append((x_m, y_m, 100 * sent_step, sent_step, *rest, place + 2, VERSION))
-    return Step(100 * step, (*own, env._convoy.driver_mps2), messages)
+class Recorder:
+    """Stands before `observe` and notes down what it is given, as a board would see it."""
+
+    def __init__(self):
+        self.steps, self._known = [], []
+
+    def __call__(self, row, ego, pedals_mps2, channel, step):
+        if step == 0:
+            self.steps, self._known = [], [None] * len(channel.messages)
+        arrived = []
+        for place, (message, known) in enumerate(zip(channel.messages, self._known, strict=True)):
+            if message != known:
+                sent_step, x_m, y_m, *rest = message
+                arrived.append((x_m, y_m, 100 * sent_step, sent_step, *rest, place + 2, VERSION))
+        self._known = list(channel.messages)
+        self.steps.append(Step(100 * step, (*ego, pedals_mps2[0]), arrived))
+        observe(row, ego, pedals_mps2, channel, step)
+
+    @property
+    def n_convoy(self):
+        return len(self._known)
 
 
 def drive(env, policy, seed, scenario):
-    """Returns the steps of an episode, as a board sees them, and the policy's actions."""
+    """Returns the policy's actions over an episode."""
     observation, _ = env.reset(seed=seed, options={"scenario": scenario, "hazard": True})
-    n_convoy, known, steps, actions, over = len(env._channel.messages), {}, [], [], False
+    actions, over = [], False
     while not over:
-        steps.append(look(env, len(steps), known))
         action = policy({name: values[None] for name, values in observation.items()})[0]
         actions.append(action.item())
         observation, _, terminated, truncated, _ = env.step(action)
         over = terminated or truncated
-    return n_convoy, steps, np.array(actions)
+    return np.array(actions)
 
 
-def test_the_firmware_acts_as_the_environment_step_by_step(policy, firmware):
+def test_the_firmware_acts_as_the_environment_step_by_step(policy, firmware, monkeypatch):
+    recorder = Recorder()
+    monkeypatch.setattr("roadsense.envs.episode.observe", recorder)
     env = ConvoyEnv(scenario_dir=BASES, config=EnvConfig(n_steps=N_STEPS, step_info=False))
     n_steps = n_heard = n_acting = 0
     try:
         for seed in range(N_EPISODES):
             scenario = env.scenario_paths[seed % len(env.scenario_paths)]
-            n_convoy, steps, actions = drive(env, policy, seed, scenario)
-            found = play(firmware, n_convoy, steps)
+            actions = drive(env, policy, seed, scenario)
+            steps = recorder.steps[: len(actions)]  # the last one is acted on no more
+            found = play(firmware, recorder.n_convoy, steps)
             np.testing.assert_allclose(found[:, 0], actions, rtol=0, atol=1e-5)
             assert found[-1, 2:].tolist() == [0, 0]
             n_steps += len(steps)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from roadsense.envs.assist import assist_deceleration_mps2
-from roadsense.envs.observation import observe
+from roadsense.envs.observation import N_VALUES, observe, split_observation
 from tests.firmware.host import VERSION, Step, build_firmware, play
 
 OWN = (1000.0, 2000.0, 20.0, 0.5, 0.3, -1.0)
@@ -38,8 +38,9 @@ def decide(firmware, policy, steps, heard):
     known = [one and (one[2] // 100, *one[:2], *one[4:7]) for one in heard]
     channel = SimpleNamespace(messages=known, stale_steps=20, step_length_s=0.1)
     assist_mps2 = assist_deceleration_mps2(found[-2, 0]) if len(found) > 1 else 0.0
-    observation = observe(OWN[:5], (OWN[5], assist_mps2), channel, step)
-    expected = policy({name: values[None] for name, values in observation.items()}).item()
+    row = np.empty((1, N_VALUES), np.float32)
+    observe(row[0], OWN[:5], (OWN[5], assist_mps2), channel, step)
+    expected = policy(split_observation(row)).item()
     assert found[-1, 0] == pytest.approx(expected, abs=1e-5)
     return found
 
