@@ -5,6 +5,7 @@ The module of a command is imported when the command is called, so making a data
 
 import difflib
 import importlib
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ import tyro
 from roadsense.errors import InputError
 from roadsense.utils.command import DEBUG_VARIABLE, run_command, run_with_options
 from roadsense.utils.project_files import find_file
+from roadsense.utils.workspace import resolve
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class RunConfig:
 
     Attributes:
         notebook: the notebook to run.
-        output: file for the executed copy; by default in `runs/notebooks`.
+        output: new file for the executed copy; by default the first free name in `runs/notebooks`.
         parameters: name and value of a parameter; may be given several times.
     """
 
@@ -210,9 +212,14 @@ def run(config: RunConfig) -> None:
     from roadsense.jobs.parameters import decode_parameters
     from roadsense.jobs.runner import run_notebook
 
-    output = config.output or Path("runs") / "notebooks" / config.notebook.name
+    output = config.output or _find_free(resolve("runs") / "notebooks" / config.notebook.name)
     executed = run_notebook(config.notebook, output, decode_parameters(config.notebook, dict(config.parameters)))
     sys.stdout.write(f"Executed notebook: {executed}\n")
+
+
+def _find_free(path: Path) -> Path:
+    numbered = (path.with_stem(f"{path.stem}_{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([path], numbered) if not each.exists())
 
 
 def show_runs(config: RunsConfig) -> None:

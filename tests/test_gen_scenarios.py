@@ -372,3 +372,10 @@ def test_the_command_ends_with_one_line_of_error_and_its_exit_code(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert all(line.startswith("error: ") for line in lines)
+
+
+def test_a_dataset_of_the_same_settings_is_opened_and_of_others_refused_by_name(small_config, small_dataset):
+    assert generate_dataset(small_config) == small_dataset
+    assert replace(small_config, output_dir=small_config.output_dir.parent / "none").open_existing() is None
+    with pytest.raises(DatasetError, match="was made with seed 0, not 1, n_eval 2, not 3"):
+        replace(small_config, seed=1, n_eval=3).open_existing()

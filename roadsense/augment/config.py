@@ -1,6 +1,7 @@
 """Settings of a generation: which dataset to make."""
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,7 +11,9 @@ import tyro
 
 from roadsense.augment.bases.convoy_naming import ConvoyNaming
 from roadsense.augment.draws.ranges import VariationRanges, read_ranges
-from roadsense.errors import InputError
+from roadsense.errors import DatasetError, InputError
+from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
+from roadsense.utils.files import refuse_existing
 from roadsense.utils.project_files import find_file
 from roadsense.utils.workspace import resolve
 
@@ -26,7 +29,14 @@ _NO_SETTINGS = ("base_dir", "output_dir", "workers", "ranges_file")
 
 @dataclass(frozen=True)
 class GenConfig:
-    """Which dataset to make. The same seed and base files give the same dataset, byte for byte."""
+    """Which dataset to make. The same seed and base files give the same dataset, byte for byte.
+
+    Example:
+        >>> import roadsense as rs
+        >>> config = rs.GenConfig(output_dir="scenarios/large", n_train=800, n_eval=200)
+        >>> config.ranges.sigma
+        (0.0, 0.5)
+    """
 
     base_dir: Path = Path("scenarios/base")
     """Folder of base scenarios: every folder with a .sumocfg below it is one."""
@@ -79,7 +89,8 @@ class GenConfig:
         if bool(self.ego) != bool(self.convoy):
             raise InputError(f"ego and convoy: expected both or none, got {self.ego!r} and {self.convoy}.")
         if self.ranges_file is not None:
-            object.__setattr__(self, "ranges", read_ranges(resolve(self.ranges_file), self.ranges))
+            object.__setattr__(self, "ranges_file", resolve(self.ranges_file))
+            object.__setattr__(self, "ranges", read_ranges(self.ranges_file, self.ranges))
 
     @classmethod
     def from_settings(
@@ -96,6 +107,22 @@ class GenConfig:
         first.add_argument("--ranges_file", "--ranges-file", type=Path)
         return cls(ranges_file=first.parse_known_args(arguments)[0].ranges_file)
 
+    def open_existing(self) -> Dataset | None:
+        """Opens the dataset in `output_dir` if it was made with these settings; None if there is none yet.
+
+        Raises:
+            DatasetError: if it was made with other settings, naming them, or if something else is there.
+        """
+        if not (self.output_dir / MANIFEST_NAME).is_file():
+            refuse_existing(self.output_dir, "the dataset", DatasetError)
+            return None
+        dataset = Dataset.open(self.output_dir)
+        theirs, mine = (_flatten(values) for values in (dataset.settings, json.loads(json.dumps(self.settings))))
+        differing = [f"{name} {theirs.get(name)}, not {mine[name]}" for name in mine if theirs.get(name) != mine[name]]
+        if differing:
+            raise DatasetError(f"{self.output_dir} was made with {', '.join(differing)}. Name another output_dir.")
+        return dataset
+
     @property
     def settings(self) -> dict[str, Any]:
         """All that decides what the dataset is, besides the base files."""
@@ -109,3 +136,7 @@ class GenConfig:
     def split_ranges(self, split: str) -> VariationRanges:
         """Returns the ranges of a split's draws."""
         return self.ranges.widened(WIDE_FACTOR) if split == "eval_wide" else self.ranges
+
+
+def _flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name != "ranges"} | settings["ranges"]

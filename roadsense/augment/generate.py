@@ -21,18 +21,30 @@ def generate_dataset(config: GenConfig) -> Dataset:
     """Makes a dataset and returns it; `output_dir` appears when the dataset is complete.
 
     A run that was ended resumes after its last accepted scenario if it is started again with the same settings and
-    base files, and gives the same dataset.
+    base files, and gives the same dataset. A dataset that was made with them already is opened.
 
     Raises:
-        DatasetError: if `output_dir` holds something, or another run is making it.
+        DatasetError: if `output_dir` holds anything else, or another run is making it.
         InputError: if `hold_out_base` names no base, or the only one.
         ScenarioError: if there is no base scenario or one is broken.
         GateError: if too many draws of one base are rejected.
+
+    Example:
+        >>> import roadsense as rs
+        >>> config = rs.GenConfig(output_dir="scenarios/tiny", n_train=1, n_eval=1, min_split_distance=0.0)
+        >>> dataset = rs.generate_dataset(config)
+        >>> [record.split for record in dataset.scenarios]
+        ['train', 'eval']
     """
-    output_dir = Path(config.output_dir)
-    refuse_existing(output_dir, "the dataset", DatasetError)
+    output_dir, existing = config.output_dir, config.open_existing()
     bases = _read_bases(config)
     hashes = {base.name: base.hash_files() for base in bases}
+    if existing is not None:
+        if existing.bases != hashes:
+            raise DatasetError(
+                f"{output_dir} was made from other base roads than {config.base_dir}. Name another folder."
+            )
+        return existing
     with hold_working_folder(output_dir, _key(config, hashes)) as working:
         refuse_existing(output_dir, "the dataset", DatasetError)  # another run may have ended before this one got here
         try:

@@ -12,6 +12,7 @@ from roadsense.evaluation.comparison import NOTHING_SHOWN
 from roadsense.evaluation.plans import LATENCY, LOSS
 from roadsense.evaluation.policies import label_policy, order_policies, record_of
 from roadsense.evaluation.results import Evaluation
+from roadsense.evaluation.styled import show_checks, show_policies, show_splits, show_verdicts
 from roadsense.pictures.style import (
     BLUE,
     GREY,
@@ -24,6 +25,21 @@ from roadsense.pictures.style import (
     new_grid,
 )
 from roadsense.utils.statistics import binomial_interval
+
+__all__ = [
+    "draw_figures",
+    "plot_collision_rates",
+    "plot_degradation",
+    "plot_differences",
+    "plot_factors",
+    "plot_min_ttc",
+    "plot_outcomes_by_scenario",
+    "plot_trade_off",
+    "show_checks",
+    "show_policies",
+    "show_splits",
+    "show_verdicts",
+]
 
 AXES_OF_CURVES = {LOSS: "radio messages lost", LATENCY: "latency of the radio [s]"}
 

@@ -8,7 +8,7 @@ import importlib
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -136,17 +136,11 @@ def decode_parameters(notebook: Path, texts: Mapping[str, str]) -> dict[str, Any
 
 
 def pack_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns checked values as the notebook's own cell takes them: what it has no line for goes into `further`.
-
-    With a preset the notebook's defaults give way to those of the settings, which give way to the preset.
-    """
+    """Returns checked values as the notebook's own cell takes them: what it has no line for goes into `further`."""
     own = read_parameters(notebook)
     if FURTHER not in own or notebook.stem not in CONFIGS:
         return dict(given)
     packed = {name: value for name, value in given.items() if name in own}
-    if given.get("preset", "default") != "default":
-        preset = asdict(load_config(notebook)(preset=given["preset"]))
-        packed = {name: value for name, value in preset.items() if name in own and value is not None} | packed
     further = {name: value for name, value in given.items() if name not in own}
     return packed | {FURTHER: {**packed.get(FURTHER, {}), **further}}
 

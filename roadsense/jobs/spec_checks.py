@@ -43,7 +43,7 @@ def check_settings(notebook: Path, given: Mapping[str, Any]) -> None:
     packed = pack_parameters(notebook, given)
     values = {name: parameter.default for name, parameter in read_parameters(notebook).items()} | packed
     values |= values.pop(FURTHER, {})
-    settings = {name: value for name, value in values.items() if name in known}
+    settings = {name: value for name, value in values.items() if name in known and value is not None}
     try:
         config(**settings)
     except InputError as error:

@@ -21,6 +21,7 @@ SCHEDULES = ("linear", "constant", "cosine")
 SAMPLERS = ("uniform", "plr")
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
+    "quick": {"total_timesteps": 400_000, "imitation_timesteps": 60_000},
     "overnight": {
         "total_timesteps": 50_000_000,
         "imitation_timesteps": 300_000,
@@ -43,7 +44,7 @@ class TrainConfig:
     Attributes:
         dataset_dir: folder; every `.sumocfg` below it is trained on. Of a whole dataset only its `train` is.
         run_dir: new folder for the run; by default one named after the time, in `runs`.
-        preset: `default` or `overnight`; its values replace the defaults, and every value that is given wins.
+        preset: `quick`, `default` or `overnight`; its values replace the defaults, and every value that is given wins.
         algorithm: `ppo`, `sac` or `tqc`.
         total_timesteps: environment steps to learn from, after the head start.
         imitation_timesteps: steps of the cautious rule that are recorded and imitated first; 0 for none. PPO

@@ -144,7 +144,7 @@ def test_fields_without_a_line_of_their_own_are_packed():
 def test_a_preset_wins_over_the_notebooks_defaults_and_loses_to_what_is_given():
     packed = pack_parameters(TRAIN, {"preset": "overnight", "seed": 5, "imitation_timesteps": 7})
     further = packed.pop("further")
-    config = TrainConfig(**{name: value for name, value in packed.items() if name != "run_dir"}, **further)
+    config = TrainConfig(**packed, **further)
     assert (config.total_timesteps, config.net_width) == (50_000_000, 128)
     assert (config.seed, config.imitation_timesteps) == (5, 7)
 

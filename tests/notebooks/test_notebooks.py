@@ -34,7 +34,7 @@ CONFIGS = {
     "05_sagemaker": (JobSpec, TuningConfig, EvalConfig),
 }
 ON_AWS = ("04_ec2", "05_sagemaker")
-BESIDE_THE_SETTINGS = {"further", "dry_run"}
+BESIDE_THE_SETTINGS = {"further", "dry_run", "effects_base"}
 N_PICTURES = {"00_augment": 10, "01_train": 2, "02_evaluate": 9, "03_export": 4}
 
 
@@ -71,6 +71,24 @@ def test_cells_are_short_and_define_nothing(path):
         source = cell.source.replace("%matplotlib inline", "")
         kinds = {type(node) for node in ast.walk(ast.parse(source))}
         assert not kinds & {ast.FunctionDef, ast.ClassDef, ast.Lambda}
+
+
+def test_they_import_the_face_the_widgets_and_one_module_of_figures(path):
+    """Nothing deeper: what a notebook needs of the package is public."""
+    if path.stem in ON_AWS:
+        pytest.skip("they follow the jobs")
+    code = "\n".join(cell.source for cell in code_cells(path)).replace("%matplotlib inline", "")
+    froms, plain = set(), set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom):
+            froms |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            plain |= {(alias.name, alias.asname) for alias in node.names}
+    ours = {name for name in froms if name.startswith("roadsense")}
+    assert ("roadsense", "rs") in plain
+    figures = {name for name in ours if name.endswith(".figures")}
+    assert len(figures) <= 1
+    assert ours - figures <= {"roadsense.widgets"}
 
 
 def test_one_cell_holds_typed_and_explained_parameters_that_are_fields_of_the_settings(path):

@@ -1,0 +1,88 @@
+"""Tables of an evaluation for notebooks: few columns, named for people, coloured by what they show."""
+
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+from pandas.io.formats.style_render import CSSDict
+
+from roadsense.evaluation.policies import label_policy
+from roadsense.evaluation.results import Evaluation
+from roadsense.evaluation.verdicts import BAD, GOOD, OPEN
+from roadsense.pictures.style import BLUE
+
+MARK_COLOURS = {GOOD: "#1a7f4b", BAD: "#c0392b", OPEN: "#8a6d00"}
+"""Background of a verdict's mark; white text on each has a contrast of 4.5 or more."""
+PERCENT, PLAIN = "{:.1%}", "{:.2f}"
+LEFT: list[CSSDict] = [{"selector": "td, th", "props": "text-align: left"}]
+COLUMNS: Mapping[str, tuple[str, str]] = {
+    "collision_rate": ("collisions", PERCENT),
+    "unsafe_rate": ("unsafe", PERCENT),
+    "false_brakings_per_h": ("false alarms per h", "{:.1f}"),
+    "min_ttc_s": ("smallest TTC [s]", PLAIN),
+    "assist_reaction_s": ("reaction [s]", PLAIN),
+    "time_lost_s": ("time lost [s]", PLAIN),
+}
+"""Heading and format of the chosen figures of a policy."""
+
+
+def show_verdicts(evaluation: Evaluation) -> Styler:
+    """Returns what the episodes show, a coloured line for each sentence, the most important first."""
+    table = pd.DataFrame([(each.mark, each.text) for each in evaluation.verdicts], columns=["mark", "sentence"])
+    wide: list[CSSDict] = [{"selector": "td", "props": "max-width: 60em"}]
+    styler = table.style.hide(axis="index").set_table_styles(LEFT + wide)
+    return styler.apply(lambda marks: [_colour(str(mark)) for mark in marks], subset=["mark"])
+
+
+def show_policies(evaluation: Evaluation) -> Styler:
+    """Returns the chosen figures of each policy with their 95 % intervals, and a bar for the collision rate."""
+    summary = evaluation.summary
+    table = pd.DataFrame({"policy": summary["policy"].map(label_policy), "episodes": summary["episodes"]})
+    for name, (heading, form) in COLUMNS.items():
+        if name in summary:
+            table[heading] = [_with_interval(row, name, form) for row in summary.to_dict("records")]
+    rates = summary["collision_rate"].fillna(0.0)
+    styler = table.style.hide(axis="index").set_table_styles(LEFT)
+    return styler.apply(lambda _: [_bar(rate) for rate in rates], subset=["collisions"])
+
+
+def show_splits(evaluation: Evaluation) -> Styler:
+    """Returns collisions on held-out scenarios and on the other splits of the dataset; empty if none were driven."""
+    return _show_rates(evaluation.splits, {"part": "scenarios"})
+
+
+def show_checks(evaluation: Evaluation) -> Styler:
+    """Returns collisions with SUMO's safety checks on, and in how many steps those intervened."""
+    return _show_rates(evaluation.checks_on, {}, {"sumo_interventions": "SUMO interventions per episode"})
+
+
+def _show_rates(rows: pd.DataFrame, first: Mapping[str, str], last: Mapping[str, str] | None = None) -> Styler:
+    if rows.empty:
+        return pd.DataFrame().style
+    table = pd.DataFrame({heading: rows[name].str.replace("_", " ") for name, heading in first.items()})
+    table["policy"] = rows["policy"].map(label_policy)
+    table["episodes"] = rows["episodes"]
+    table["collisions"] = [_with_interval(row, "collision_rate", PERCENT) for row in rows.to_dict("records")]
+    for name, heading in (last or {}).items():
+        table[heading] = rows[name].map(PLAIN.format)
+    rates = rows["collision_rate"].fillna(0.0)
+    styler = table.style.hide(axis="index").set_table_styles(LEFT)
+    return styler.apply(lambda _: [_bar(rate) for rate in rates], subset=["collisions"])
+
+
+def _with_interval(row: Mapping[Hashable, Any], name: str, form: str) -> str:
+    value, low, high = row[name], row.get(f"{name}_low", math.nan), row.get(f"{name}_high", math.nan)
+    if math.isnan(value):
+        return "none"
+    interval = "" if math.isnan(low) else f" ({form.format(low)} to {form.format(high)})"
+    return form.format(value) + interval
+
+
+def _bar(share: float) -> str:
+    return f"background: linear-gradient(90deg, {BLUE}44 {share:.1%}, transparent {share:.1%})"
+
+
+def _colour(mark: str) -> str:
+    return f"background: {MARK_COLOURS[mark]}; color: white; font-weight: bold; text-align: center"
