@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from roadsense.envs.observation import Observation
 from roadsense.errors import InputError
 from roadsense.policies.actor import RELU, TANH, Actor, Layer, UnknownNetworkError
+from roadsense.policies.guard import guard
 
 _STAYS_ONE = {TANH: 20.0, RELU: 1.0}
 """What the unit that is always 1 is multiplied with, so that it still is behind the activation."""
@@ -80,6 +81,7 @@ class NumpyActor:
             )
         self._actor, self._policy = actor, ActorPolicy(actor)
 
+    @guard
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns an action for each observation of a batch, shape (n, 1)."""
         seen = zip(observation["ego"], observation["peers"], observation["peer_mask"], strict=True)

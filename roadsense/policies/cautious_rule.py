@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs.observation import EGO_FIELDS, EGO_SCALE, PEER_FIELDS, PEER_SCALE, SPEED_MPS, Observation
+from roadsense.policies.guard import guard
 from roadsense.policies.rules import action_for
 
 _EGO = {name: column for column, name in enumerate(EGO_FIELDS)}
@@ -45,6 +46,7 @@ class CautiousRule:
     release_mps2: float = 1.5
     car_length_m: float = 4.5
 
+    @guard
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns an action for each observation."""
         ego, peers = observation["ego"] * EGO_SCALE, _bring_up_to_date(observation)

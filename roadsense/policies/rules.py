@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from roadsense.envs.assist import DEAD_ZONE, FULL_BRAKING_MPS2
 from roadsense.envs.observation import PEER_FIELDS, PEER_SCALE, SPEED_MPS, Observation
+from roadsense.policies.guard import guard
 
 Policy = Callable[[Observation], NDArray[np.float32]]
 """Takes observations with a leading batch axis, returns actions of shape (n, 1) from 0 to 1."""
@@ -64,6 +65,7 @@ class HeardBrakingRule:
     gain: float = 1.0
     max_age_s: float = 0.5
 
+    @guard
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns an action for each observation."""
         peers = observation["peers"] * PEER_SCALE
@@ -86,6 +88,7 @@ class HeardDracRule:
     car_length_m: float = 4.5
     max_age_s: float = 0.5
 
+    @guard
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns an action for each observation."""
         peers = observation["peers"] * PEER_SCALE
@@ -116,6 +119,7 @@ class HeardPredictionRule:
     braking_mps2: float = 1.0
     max_age_s: float = 0.5
 
+    @guard
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns an action for each observation."""
         peers = observation["peers"] * PEER_SCALE

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from roadsense.envs.observation import OBSERVATION_VERSION, Observation, observation_space
 from roadsense.errors import InputError
+from roadsense.policies.guard import guard
 from roadsense.policies.tflite_file import read_card
 from roadsense.utils.files import read_checked
 
@@ -46,6 +47,7 @@ class TflitePolicy:
         names = {index: name for name, index in self._inputs.items()}
         return tuple(names[int(detail["index"])] for detail in self._interpreter.get_input_details())
 
+    @guard
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns an action for each observation of a batch, shape (n, 1)."""
         interpreter = self._interpreter

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from roadsense.envs.observation import Observation
 from roadsense.policies.actor import UnknownNetworkError, read_actor
 from roadsense.policies.actor_policy import NumpyActor
+from roadsense.policies.guard import guard
 from roadsense.policies.models import as_model_input, load_model
 from roadsense.policies.rules import Policy
 from roadsense.policies.tflite_policy import TflitePolicy
@@ -32,6 +33,7 @@ class Sb3Policy:
     def __init__(self, path: Path, model: Any, trust: bool = False):
         self._path, self._model, self._trust = path, model, trust
 
+    @guard
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns the deterministic action for each observation of a batch, shape (n, 1)."""
         return self._model.predict(as_model_input(self._model, observation), deterministic=True)[0]

@@ -1,14 +1,18 @@
 """SUMO as a program: for one-off simulations in a process of their own, where a crash harms nobody."""
 
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import sumo
 
-from roadsense.errors import SimulationError
+from roadsense.errors import MachineError, SimulationError
 
 TIMEOUT_S = 300.0
+"""A simulation of a few seconds that takes this long has a machine that stands still, not a bad scenario."""
+N_TRIES = 3
+"""Runs that may be killed or stand still before that is an error of the machine."""
 
 
 def run_sumo(config_path: Path, options: Sequence[str] = (), timeout_s: float = TIMEOUT_S) -> str:
@@ -17,19 +21,30 @@ def run_sumo(config_path: Path, options: Sequence[str] = (), timeout_s: float = 
     Args:
         config_path: the scenario's `.sumocfg`.
         options: further command line options; they win over the configuration's.
-        timeout_s: the program is ended after this many seconds.
+        timeout_s: wall time after which the program is ended and run again. It never decides about a scenario: bound
+            the simulated time with `--end`.
 
     Returns:
         What SUMO printed on standard error: empty if it had nothing to warn of.
 
     Raises:
-        SimulationError: if SUMO ends with an error, crashes or takes too long.
+        SimulationError: if SUMO ends with an error.
+        MachineError: if it is killed or takes too long, `N_TRIES` times.
     """
     command = [str(Path(sumo.SUMO_HOME) / "bin" / "sumo"), "-c", str(config_path), *options]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise SimulationError(f"{config_path}: SUMO was not done after {timeout_s:.0f} s.") from error
-    if done.returncode != 0:
-        raise SimulationError(f"{config_path}: SUMO ended with {done.returncode}: {done.stderr.strip()[-500:]}")
-    return done.stderr.strip()
+    reason = ""
+    for _ in range(N_TRIES):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+        except subprocess.TimeoutExpired:
+            reason = f"was not done after {timeout_s:.0f} s"
+            continue
+        if done.returncode > 0:
+            raise SimulationError(f"{config_path}: SUMO ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+        if done.returncode == 0:
+            return done.stderr.strip()
+        reason = f"was ended by {signal.Signals(-done.returncode).name}"
+    raise MachineError(
+        f"{config_path}: SUMO {reason}, {N_TRIES} times. Free some memory or use fewer workers, and run the same "
+        "command again; if it always is this scenario, leave it out."
+    )

@@ -18,6 +18,8 @@ MAX_FILE_BYTES = 100 * 2**20
 
 MAX_ELEMENTS = 1_000_000
 MAX_DEPTH = 32
+MAX_ATTRIBUTES = 256
+"""Of an element. SUMO takes the square of this number of steps to read one."""
 MAX_ATTRIBUTE_CHARS = 2**20
 ENCODINGS = ("utf-8", "us-ascii", "ascii", "iso-8859-1", "utf-16")
 """Encodings that this reader and SUMO decode to the same text."""
@@ -144,6 +146,8 @@ class _Scanner:
             raise self._error(f"more than {MAX_ELEMENTS} elements. Leave out what the scenario does not need.")
         if self.depth > MAX_DEPTH:
             raise self._error(f"elements within elements, more than {MAX_DEPTH} deep. Mend the file.")
+        if len(attributes) > MAX_ATTRIBUTES:
+            raise self._error(f"<{tag}> has {len(attributes)} attributes, more than {MAX_ATTRIBUTES}. Leave some out.")
         if len("".join(attributes.values())) > MAX_ATTRIBUTE_CHARS:
             raise self._error(f"<{tag}> has attributes of more than {MAX_ATTRIBUTE_CHARS} characters. Shorten them.")
         self.on_start(tag, attributes, self.parser.CurrentLineNumber)

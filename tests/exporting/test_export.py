@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 import torch
 
+from roadsense.cli import main
 from roadsense.envs import observation
 from roadsense.envs.observation import Observation
 from roadsense.errors import InputError, RunError, ScenarioError
-from roadsense.export import ExportConfig, ExportError, export_policy, main
+from roadsense.export import ExportConfig, ExportError, export_policy
 from roadsense.exporting.calibration import CalibrationError
 from roadsense.exporting.micro import MicroPolicy
 from roadsense.policies.models import as_model_input
@@ -175,7 +176,10 @@ def test_breach_of_a_bound_leaves_nothing(trained_run, tmp_path, bounds, word):
 def test_float32_alone_undriven_is_said_loudly(trained_run, tmp_path, capsys):
     run_dir = tmp_path / "run"
     shutil.copytree(trained_run, run_dir, ignore=shutil.ignore_patterns("export", "checkpoints"))
-    assert main(["--run_dir", str(run_dir), "--no-int8", "--n_observations", "100", "--episodes-per-scenario=0"]) == 0
+    assert (
+        main(["export", "--run_dir", str(run_dir), "--no-int8", "--n_observations", "100", "--episodes-per-scenario=0"])
+        == 0
+    )
     assert "WARNING: the exported policy was not driven" in capsys.readouterr().err
     assert set(files_in(run_dir / "export")) == {name for name in FILES if "int8" not in name} - {"episodes.csv"}
     assert "was not driven" in (run_dir / "export" / "model_card.md").read_text()
@@ -263,7 +267,7 @@ def test_settings_are_checked_and_named(change):
 
 
 def test_the_command_ends_with_2_and_one_line_for_wrong_input(tmp_path, capsys):
-    assert main(["--run_dir", str(tmp_path / "none"), "--dataset_dir", str(BASES)]) == 2
+    assert main(["export", "--run_dir", str(tmp_path / "none"), "--dataset_dir", str(BASES)]) == 2
     assert capsys.readouterr().err.startswith("error: Expected a run with model.zip")
 
 

@@ -22,7 +22,7 @@ from roadsense.augment.validation import gate
 from roadsense.augment.validation.gate import GateReport, run_gate
 from roadsense.errors import RoadSenseError, ScenarioError
 from roadsense.scenarios.scenario import open_scenario
-from roadsense.utils.safe_xml import MAX_ATTRIBUTE_CHARS, MAX_DEPTH, read_xml
+from roadsense.utils.safe_xml import MAX_ATTRIBUTE_CHARS, MAX_ATTRIBUTES, MAX_DEPTH, read_xml
 from tests.conftest import CONFIG, write_base
 
 ROUTES, NETWORK, SETTINGS, EXTRA = "routes.rou.xml", "network.net.xml", "scenario.sumocfg", "extra.add.xml"
@@ -123,6 +123,11 @@ HOSTILE: dict[str, tuple[Change, str, str]] = {
         "mismatched|expected the root <net>",
     ),
     "deep": (edit(ROUTES, "<routes>", f"<routes>\n{DEEP}"), f"{ROUTES}:2", f"more than {MAX_DEPTH} deep"),
+    "many attributes": (
+        edit(ROUTES, "<routes>", "<routes " + " ".join(f'a{i}="1"' for i in range(MAX_ATTRIBUTES + 1)) + ">"),
+        f"{ROUTES}:1",
+        f"more than {MAX_ATTRIBUTES}",
+    ),
     "long attribute": (
         edit(ROUTES, "<routes>", f'<routes a="{"x" * (MAX_ATTRIBUTE_CHARS + 1)}">'),
         f"{ROUTES}:1",

@@ -24,7 +24,6 @@ from roadsense.utils.scratch import scratch_folder
 HORIZON_S = 60.0
 """How long the ego must be on the road after its departure: an episode of 50 s, and time to spare."""
 
-TIMEOUT_S = 60.0
 STEP_LENGTH_S = 0.1
 """As in the environment, whatever the scenario's own is."""
 MAX_INSERTION_DELAY_S = 1.0
@@ -124,7 +123,7 @@ def _simulate(scenario: Scenario, folder: Path) -> _Run:
     ]
     for name, path in outputs.items():
         options += [f"--{name}-output", str(path)]
-    messages = run_sumo(scenario.config_path, options, TIMEOUT_S)
+    messages = run_sumo(scenario.config_path, options)
     return _Run(
         scenario,
         routes,

@@ -1,0 +1,43 @@
+"""The answer of every policy to an observation that cannot be right: no braking, and a count.
+
+NaN, infinity and values beyond the bounds of the observation come from a defect in a sensor or in a program, never from
+the road. A policy cannot know what to do then, so the car is left to its driver.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roadsense.envs.observation import BOUND, Observation
+
+refused: Counter[str] = Counter()
+"""Number of observations of this process that were answered so, by the policy's class."""
+
+
+def guard(act: Callable[[Any, Observation], NDArray[np.float32]]) -> Callable[[Any, Observation], NDArray[np.float32]]:
+    """Makes the `__call__` of a policy answer 0 to each observation that cannot be right, and count it in `refused`."""
+
+    @wraps(act)
+    def _act(policy: Any, observation: Observation) -> NDArray[np.float32]:
+        is_right = find_right(observation)
+        if is_right.all():
+            return act(policy, observation)
+        refused[type(policy).__name__] += int((~is_right).sum())
+        actions = np.zeros((len(is_right), 1), np.float32)
+        if is_right.any():
+            rows = {name: values[is_right] for name, values in observation.items()}  # type: ignore[index]
+            actions[is_right] = act(policy, Observation(**rows))  # type: ignore[typeddict-item]
+        return actions
+
+    return _act
+
+
+def find_right(observation: Observation) -> NDArray[np.bool_]:
+    """Returns which observations of a batch have finite values within the bounds, shape (n,)."""
+    mask = observation["peer_mask"]
+    largest = np.maximum(np.abs(observation["ego"]).max(axis=-1), np.abs(observation["peers"]).max(axis=(-2, -1)))
+    return (largest <= BOUND) & (mask.min(axis=-1) >= 0) & (mask.max(axis=-1) <= 1)

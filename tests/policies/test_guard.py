@@ -1,0 +1,58 @@
+"""An observation that cannot be right brakes nobody and is counted, whoever drives."""
+
+import numpy as np
+import pytest
+
+from roadsense.envs.observation import BOUND, Observation
+from roadsense.exporting.convert import convert_float32
+from roadsense.policies.actor import read_actor
+from roadsense.policies.actor_policy import NumpyActor
+from roadsense.policies.baselines import BASELINES
+from roadsense.policies.guard import refused
+from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.policies.trained import Sb3Policy
+from roadsense.utils.side_process import side_processes
+from tests.exporting.models import DEEP_SETS, build_ppo, draw
+
+WRONG = {
+    "NaN in ego": ("ego", (0, 0), np.nan),
+    "infinite speed": ("ego", (0, 0), np.inf),
+    "beyond the bounds": ("peers", (0, 0, 0), np.float32(BOUND * 1.01)),
+    "below the bounds": ("peers", (0, 7, 5), -np.inf),
+    "NaN in a place that is not heard": ("peers", (0, 7, 0), np.nan),
+    "NaN in the mask": ("peer_mask", (0, 0), np.nan),
+    "negative mask": ("peer_mask", (0, 0), -1.0),
+    "mask of 2": ("peer_mask", (0, 0), 2.0),
+}
+
+
+@pytest.fixture(scope="module")
+def policies(tmp_path_factory):
+    """Everybody who reads observations; the trained ones brake all the time."""
+    model = build_ppo(**DEEP_SETS)
+    model.policy.action_net.bias.data.fill_(50.0)
+    actor = read_actor(model)
+    path = tmp_path_factory.mktemp("policies") / "policy.tflite"
+    with side_processes("conversion") as (converter,):
+        path.write_bytes(converter.take(converter.start(convert_float32, actor)))
+    rules = {name: rule for name, rule in BASELINES.items() if name not in ("unassisted", "always_brake")}
+    return {**rules, "numpy": NumpyActor(actor), "sb3": Sb3Policy(path, model), "tflite": TflitePolicy(path)}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_right_is_answered_with_0_and_counted(policies, name):
+    part, place, value = WRONG[name]
+    for policy in policies.values():
+        good = draw(3)
+        wrong = Observation(**{key: values.copy() for key, values in good.items()})
+        wrong[part][place] = value
+        before = refused[type(policy).__name__]
+        actions = policy(wrong)
+        assert actions[0, 0] == 0
+        np.testing.assert_array_equal(actions[1:], policy(good)[1:])
+        assert refused[type(policy).__name__] == before + 1
+
+
+def test_what_is_right_is_acted_on(policies):
+    for name in ("numpy", "sb3", "tflite"):
+        assert (policies[name](draw(20)) == 1).all()
