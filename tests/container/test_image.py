@@ -12,7 +12,7 @@ from tests.container.conftest import ROOT
 from tests.test_walls import locked
 
 NEEDED = ("boto3", "ipykernel", "libsumo", "papermill", "roadsense", "sb3_contrib", "torch", "traci")
-OF_NO_USE = ("jupyterlab", "moto", "mypy", "pytest", "ruff", "sagemaker", "tensorflow")
+OF_NO_USE = ("jupyterlab", "moto", "mypy", "pytest", "ruff", "sagemaker", "tensorflow", "uv")
 
 
 def ask(engine, code):
@@ -42,7 +42,7 @@ def test_it_starts_the_runner_as_somebody_and_says_where_it_comes_from(engine):
     (image,) = json.loads(engine.run(["image", "inspect", "roadsense:run"]))
     config = image["Config"]
     assert config["Entrypoint"] == ["python", "-m", "roadsense.jobs.runner"]
-    assert config["User"] == "roadsense"
+    assert config["User"] == ""  # root, as SageMaker needs it
     assert config["Labels"]["org.opencontainers.image.revision"] == read_git_state(ROOT).commit
     assert not [name for name in config["Env"] if name.startswith(("AWS_", "PIP_FIND", "PIP_EXTRA"))]
 

@@ -1,7 +1,6 @@
 """Building by the command, and a real push to a registry of this machine that asks for a password."""
 
 import base64
-import crypt
 import hashlib
 import json
 import os
@@ -12,6 +11,7 @@ import time
 import urllib.request
 from dataclasses import dataclass
 
+import bcrypt
 import pytest
 
 from roadsense.jobs.ecr import Login
@@ -53,7 +53,7 @@ class Registry:
 @pytest.fixture(scope="module")
 def registry(engine, tmp_path_factory):
     folder, password = tmp_path_factory.mktemp("registry"), secrets.token_hex(12)
-    word = crypt.crypt(password, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))
+    word = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
     (folder / "passwords").write_text(f"AWS:{word}\n")
     (folder / "config.yml").write_text(CONFIG.format(folder=folder))
     log = folder / "log"

@@ -53,7 +53,7 @@ class SageMakerContainer:
 @contextmanager
 def started(engine: Engine, root: Path, name: str, *words: str, **environment: str):
     """Starts a container as SageMaker does; it is removed at the end."""
-    options = ["--network=none", "--user=0", f"--name={name}", f"--volume={root}:/opt/ml"]
+    options = ["--network=none", f"--name={name}", f"--volume={root}:/opt/ml"]
     variables = [f"--env={key}={value}" for key, value in environment.items()]
     command = [engine.program, "run", *options, *variables, *words]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
