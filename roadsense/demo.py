@@ -1,4 +1,4 @@
-"""The whole way once, small: five roads -> dataset -> policy -> evaluation -> TFLite, by the four notebooks."""
+"""All four steps once, small: base roads -> dataset -> policy -> evaluation -> TFLite, by the notebooks."""
 
 import sys
 import time
@@ -11,8 +11,12 @@ from roadsense.jobs.runner import run_notebook
 from roadsense.runs.run import open_run
 from roadsense.utils.files import refuse_existing
 from roadsense.utils.project_files import find_file
+from roadsense.utils.workspace import resolve
 
 NOTEBOOKS = ("00_augment", "01_train", "02_evaluate", "03_export")
+TOO_SHORT = (
+    "The demo trains for minutes, too short to beat the rules. `roadsense train` takes about an hour and beats them."
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class DemoConfig:
         n_eval: held-out scenarios.
         total_timesteps: environment steps to learn from.
         episodes_per_scenario: held-out episodes per scenario and policy.
-        seed: of everything random.
+        seed: seed of all random draws.
     """
 
     run_dir: str = "runs/demo"
@@ -44,16 +48,17 @@ class DemoConfig:
 
 
 def run_demo(config: DemoConfig) -> Path:
-    """Runs the four notebooks in order into one folder; returns it.
+    """Runs the four notebooks, small, into one new folder, and prints where everything is; returns the folder.
 
     Raises:
         RunError: if the folder holds something already.
         InputError: if a notebook is missing.
         NotebookError: if a cell fails; its executed copy is kept.
     """
-    folder = Path(config.run_dir)
+    folder = resolve(config.run_dir)
     refuse_existing(folder, "the demo", RunError)
     started_s = time.monotonic()
+    _say(TOO_SHORT)
     for number, name in enumerate(NOTEBOOKS, start=1):
         _say(f"\n[{number}/{len(NOTEBOOKS)}] {name}, {time.monotonic() - started_s:.0f} s after the start")
         source = find_file(Path(config.notebook_dir) / f"{name}.ipynb")
@@ -105,6 +110,7 @@ def _report(folder: Path, seconds: float) -> None:
         ("executed notebooks", folder / "notebooks"),
     ):
         _say(f"  {what:20}{path}")
+    _say(TOO_SHORT)
 
 
 def _say(text: str) -> None:
