@@ -50,8 +50,7 @@ format: $(DEV)  ## rewrite the sources in the project's format, and strip the no
 	$(BIN)/nbstripout --keep-id --extra-keys $(STRIPPED) notebooks/*.ipynb
 
 lab: $(LAB)  ## open JupyterLab on 127.0.0.1, with its token
-	$(BIN)/jupyter lab $(AS_ROOT) --ip=127.0.0.1 --notebook-dir=. --LabApp.app_settings_dir=$(CURDIR)/lab \
-	  --LabApp.default_url=/lab/tree/notebooks/README.md
+	$(BIN)/jupyter lab $(AS_ROOT) --config=lab/jupyter_lab_config.py
 
 samples: $(DEV)  ## run the demo and publish its executed notebooks, made small, under docs/notebooks
 	$(BIN)/roadsense demo --run-dir $(RUN)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from roadsense.runs.phase import Phase, read_phase
 from roadsense.runs.run import CHECKPOINTS, Run
 from roadsense.runs.state import RUNNING, RunState
 from roadsense.runs.stopping import CHECKPOINT_NAME, STOP_NAME
@@ -31,6 +32,7 @@ class RunProgress:
         is_checkpoint_wanted: whether a checkpoint is requested and not written yet.
         is_stop_wanted: whether a stop is requested.
         usd: cost of its machine so far, US dollars; None if nothing is billed.
+        phase: what the training is doing; None if it did not say.
     """
 
     state: RunState
@@ -41,10 +43,13 @@ class RunProgress:
     is_checkpoint_wanted: bool
     is_stop_wanted: bool
     usd: float | None
+    phase: Phase | None = None
 
     @property
     def share(self) -> float:
-        """How much of the training is done, 0 to 1."""
+        """How much of the training is done, 0 to 1; before its first rollout, how much of the phase."""
+        if self.is_running and not self.timesteps and self.phase:
+            return self.phase.share
         return min(self.timesteps / self.total, 1.0) if self.total else 0.0
 
     @property
@@ -74,6 +79,7 @@ def read_progress(run: Run, metrics: pd.DataFrame, usd_per_hour: float | None = 
         is_checkpoint_wanted=(run.folder / CHECKPOINT_NAME).exists(),
         is_stop_wanted=(run.folder / STOP_NAME).exists(),
         usd=None if price is None else price * elapsed_s / SECONDS_PER_HOUR,
+        phase=read_phase(run.folder),
     )
 
 
@@ -108,8 +114,11 @@ def describe_progress(progress: RunProgress) -> list[tuple[str, str]]:
     """Returns the progress as rows of a name and a text, for people."""
     latest = progress.latest
     why = f" ({progress.state.reason})" if progress.state.reason else ""
+    learned = progress.timesteps / max(progress.total, 1)
     rows = [("state", progress.state.name + why)]
-    rows.append(("steps", f"{progress.timesteps:,} of {progress.total:,} ({progress.share:.1%})"))
+    if progress.phase and progress.is_running:
+        rows.append(("phase", _describe_phase(progress.phase)))
+    rows.append(("steps", f"{progress.timesteps:,} of {progress.total:,} ({learned:.1%})"))
     for name, (word, form) in _FIGURES.items():
         if name in latest and not (name == "eta_s" and not progress.is_running):
             rows.append((word, form(latest[name])))
@@ -126,6 +135,10 @@ def describe_progress(progress: RunProgress) -> list[tuple[str, str]]:
     if progress.usd is not None:
         rows.append(("cost so far", f"{progress.usd:.2f} USD"))
     return rows
+
+
+def _describe_phase(phase: Phase) -> str:
+    return f"{phase.name}, {phase.share:.0%}" if phase.total else phase.name
 
 
 def _duration(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """A head start by imitation: the policy first learns to act as a rule does, and the value of the rule's actions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,9 @@ class Demonstration:
     returns: NDArray[np.float32]
 
 
-def demonstrate(env: VecEnv, rule: Policy, n_steps: int, gamma: float) -> Demonstration:
+def demonstrate(
+    env: VecEnv, rule: Policy, n_steps: int, gamma: float, on_progress: Callable[[int], None] | None = None
+) -> Demonstration:
     """Records a rule while it drives.
 
     Args:
@@ -44,6 +47,7 @@ def demonstrate(env: VecEnv, rule: Policy, n_steps: int, gamma: float) -> Demons
         rule: the rule to record.
         n_steps: number of steps over all environments, at least one for each.
         gamma: discount per step, 0 to 1.
+        on_progress: called with the number of steps so far.
     """
     n_rows = max(1, n_steps // env.num_envs)
     observation = env.reset()
@@ -58,6 +62,8 @@ def demonstrate(env: VecEnv, rule: Policy, n_steps: int, gamma: float) -> Demons
             rewards.append(reward)
             dones.append(done)
             bar.update(env.num_envs)
+            if on_progress is not None:
+                on_progress(len(actions) * env.num_envs)
     returns = _discount(np.array(rewards), np.array(dones), gamma)
     stacked = {key: np.concatenate(values) for key, values in observations.items()}
     return Demonstration(stacked, np.concatenate(actions), returns.reshape(-1, 1).astype(np.float32))

@@ -15,6 +15,7 @@ from roadsense.errors import RunError, SimulationError
 from roadsense.policies.cautious_rule import CautiousRule
 from roadsense.runs.experiment import score_seeds
 from roadsense.runs.metric_lines import read_metric_lines
+from roadsense.runs.phase import PhaseWriter
 from roadsense.runs.run import CHECKPOINTS, Run
 from roadsense.runs.state import RunningMark
 from roadsense.runs.stopping import StoppedError, StopRequest
@@ -48,7 +49,8 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
     torch.set_num_threads(1)
     own_sockets()
     with RunningMark(run.folder):
-        stop = StopRequest(run.folder)
+        stop, phases = StopRequest(run.folder), PhaseWriter(run.folder)
+        phases.enter(f"starting {config.n_workers} workers")
         with (
             stop.listening(),
             closing(_start_workers(splits.train_paths, config, run.deaths_path)) as env,
@@ -72,13 +74,15 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
                     f"Expected a checkpoint of the training in {run.checkpoint_dir}, all are gone. Restore one."
                 )
             elif config.imitation_timesteps and config.algorithm == "ppo":
-                _imitate_rule(model, env, config, stop)
+                _imitate_rule(model, env, config, stop, phases)
+            phases.enter("training")
             _learn(model, config.total_timesteps, [heldout, log, checkpoints], stop)
             if model.num_timesteps < config.total_timesteps or checkpoints.is_stopped:
                 checkpoints.write()
                 raise _stopped(run, stop)
             checkpoints.finish()
             save_policy(model, run.model_path)
+            phases.enter("last evaluation on held-out scenarios")
             heldout.finish()
             if heldout.is_waiting:
                 raise _stopped(run, stop)
@@ -116,9 +120,11 @@ def _restore(run: Run, model: Any, checkpoints: CheckpointCallback) -> None:
     checkpoints.restore(model, state)
 
 
-def _imitate_rule(model: Any, env: ConvoyVecEnv, config: TrainConfig, stop: StopRequest) -> None:
+def _imitate_rule(model: Any, env: ConvoyVecEnv, config: TrainConfig, stop: StopRequest, phases: PhaseWriter) -> None:
     with stop.at_once():
-        shown = demonstrate(env, CautiousRule(), config.imitation_timesteps, config.gamma)
+        phases.enter("imitation: the rule drives", config.imitation_timesteps)
+        shown = demonstrate(env, CautiousRule(), config.imitation_timesteps, config.gamma, phases.advance)
+        phases.enter("imitation: the policy learns from it")
         imitate(model, shown, np.random.default_rng(config.seed))
 
 

@@ -60,7 +60,11 @@ class PreviewWidget:
             "train": self._button("Add to train", "keep this draw in the dataset", lambda _: self._add("train")),
             "eval": self._button("Add to eval", "keep it as a held-out scenario", lambda _: self._add("eval")),
         }
-        for control in self.controls.values():
+        self._limits = widgets.HTML()
+        self._bound_sliders()
+        for name, control in self.controls.items():
+            if name in ("base", "convoy_size"):
+                control.observe(self._bound_sliders, names="value")
             control.observe(self._redraw, names="value")
         self.view = self._lay_out()
         self._redraw()
@@ -120,9 +124,18 @@ class PreviewWidget:
     def _lay_out(self) -> widgets.VBox:
         grid = widgets.Layout(grid_template_columns="repeat(auto-fill, 305px)", width="100%")
         return widgets.VBox([
-            widgets.GridBox(list(self.controls.values()), layout=grid),
+            widgets.GridBox(list(self.controls.values()), layout=grid), self._limits,
             self._picture, widgets.HBox(list(self._buttons.values())), self._status, self._replay,
         ])  # fmt: skip
+
+    def _bound_sliders(self, _change: Any = None) -> None:
+        """Gives the sliders the bounds of the chosen road, and says what the road does not allow."""
+        for name, (low, high) in self.preview.bounds(self.base, self.controls["convoy_size"].value).items():
+            slider = self.controls[name]
+            slider.max = max(slider.max, high)  # the smallest value must never be above the largest
+            slider.min, slider.max = low, high
+            slider.disabled = low == high
+        self._limits.value = "".join(f"<p>{html.escape(note)}</p>" for note in self.preview.bases[self.base].notes)
 
     def _redraw(self, _change: Any = None) -> None:
         self._picture.value = self.preview.paint(self.base, self.chosen, self.controls["after_s"].value)

@@ -9,6 +9,7 @@ import html
 import io
 import threading
 import time
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,7 @@ import ipywidgets as widgets
 import pandas as pd
 from IPython.display import display
 
+from roadsense.pictures.style import GREY, new_figure
 from roadsense.runs.experiment import find_current_folder, is_experiment, is_trained, list_seed_folders
 from roadsense.runs.figures import plot_learning
 from roadsense.runs.progress import (
@@ -60,7 +62,8 @@ class TrainingView:
         self._run, self._usd_per_hour = Run(self._folder), usd_per_hour
         self._bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="100%", max_width="860px"))
         self._figures, self._news = widgets.HTML(), widgets.HTML()
-        self._curves = widgets.Image(format="png", layout=widgets.Layout(width="100%", max_width="860px"))
+        self._curves = widgets.Image(value=_draw_placeholder(), format="png")
+        self._curves.layout = widgets.Layout(width="100%", max_width="860px")
         self._checkpoint = widgets.Button(description="Checkpoint now", tooltip="write one and go on")
         self._stop = widgets.Button(description="Stop after checkpoint", tooltip="the run can be resumed")
         self._stop.layout.width = "190px"
@@ -128,11 +131,11 @@ class TrainingView:
         progress = self.refresh(repaint=True)
         rows = describe_progress(progress) if progress else [("state", f"no run in {self._run.folder} yet")]
         still = {"text/plain": "\n".join(f"{name}: {words}" for name, words in rows)}
-        if self._curves.value:
+        if self._painted[1] > 0:
             still["image/png"] = base64.b64encode(self._curves.value).decode("ascii")
         if is_headless() or (progress and not progress.is_running and progress.timesteps):
             picture = f'<img alt="learning curves" src="data:image/png;base64,{still.get("image/png", "")}">'
-            still["text/html"] = self._figures.value + (picture if self._curves.value else "")
+            still["text/html"] = self._figures.value + (picture if "image/png" in still else "")
             return still
         self.follow()
         return {**self.view._repr_mimebundle_(**options), **still}
@@ -175,6 +178,17 @@ def watch_training(run_dir: str | Path, usd_per_hour: float | None = None) -> Tr
         RunError: if the folder holds no run.
     """
     return TrainingView(open_run(run_dir, trained=False).folder, usd_per_hour)
+
+
+@cache
+def _draw_placeholder() -> bytes:
+    """Returns a picture for the place of the curves until there are some, a PNG."""
+    figure, axes = new_figure(9.0, 2.0)
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, "The curves appear after the first rollout.", ha="center", va="center", color=GREY)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=DPI)
+    return file.getvalue()
 
 
 def _as_table(progress: RunProgress) -> str:

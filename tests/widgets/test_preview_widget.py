@@ -43,6 +43,31 @@ def test_a_kept_draw_is_in_the_dataset_with_the_sliders_values(widget, dataset_c
         assert len(dataset.scenarios) == before
 
 
+def test_sliders_have_the_bounds_of_the_road(widget):
+    size, spacing, heavy = (widget.controls[name] for name in ("convoy_size", "convoy_spacing", "heavy_share"))
+    assert not heavy.disabled
+    widget.controls["base"].value = "slow_road"
+    assert heavy.disabled
+    assert (heavy.min, heavy.max, heavy.value) == (1.0, 1.0, 1.0)
+    assert "trucks" in widget._limits.value
+    assert widget.chosen.convoy_size == size.value
+    assert widget.chosen.convoy_spacing == spacing.value
+    widget.controls["base"].value = "fast_road"
+    assert not heavy.disabled
+
+
+def test_the_same_values_are_added_once(widget, dataset_copy):
+    for seed in range(1, 9):
+        widget.controls["seed"].value = seed
+        widget._buttons["train"].click()
+        if "Added" in widget.status:
+            break
+    n_added = len(Dataset.open(dataset_copy).scenarios)
+    widget._buttons["train"].click()
+    assert "in the dataset already" in widget.status
+    assert len(Dataset.open(dataset_copy).scenarios) == n_added
+
+
 def test_without_a_dataset_the_button_says_what_to_do(tiny_bases, tmp_path):
     widget = PreviewWidget(GenConfig(base_dir=tiny_bases, output_dir=tmp_path / "none"))
     widget._buttons["train"].click()

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from roadsense.errors import RunError
+from roadsense.runs.phase import PhaseWriter
 from roadsense.runs.progress import PRICE_VARIABLE, describe_progress, read_progress
 from roadsense.runs.run import Run, create_run
 from roadsense.runs.state import RunningMark
@@ -80,11 +81,28 @@ def test_a_view_waits_for_a_run_follows_it_and_ends_with_it(tmp_path):
     run = create_run(tmp_path / "run", TrainConfig(total_timesteps=1000), {})
     with RunningMark(run.folder):
         run.metrics_path.write_text(json.dumps(LINES[0]) + "\n")
-        _wait(lambda: "running" in view._figures.value and view._curves.value)
+        _wait(lambda: "running" in view._figures.value and view._painted[1] > 0)
     _wait(lambda: not view._thread.is_alive())
     assert "trained" in view._figures.value
     assert view._bar.value == 0.25
     assert threading.active_count() < 20
+
+
+def test_the_first_minutes_have_phases_and_a_placeholder_for_the_curves(tmp_path):
+    run = create_run(tmp_path / "run", TrainConfig(total_timesteps=1000), {})
+    view, phases = TrainingView(run.folder), PhaseWriter(run.folder)
+    with RunningMark(run.folder):
+        phases.enter("starting 8 workers")
+        view.refresh()
+        assert "starting 8 workers" in view._figures.value
+        assert bytes(view._curves.value).startswith(b"\x89PNG")
+        phases.enter("imitation: the rule drives", total=400)
+        phases._written_s = 0.0
+        phases.advance(100)
+        view.refresh()
+        assert view._bar.value == 0.25
+        assert "imitation: the rule drives, 25%" in view._figures.value
+    assert "phase" not in words(run)
 
 
 def test_a_run_that_nobody_watches_gets_figures_and_curves(run, monkeypatch):

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from roadsense.augment.bases.base import Base, read_bases
 from roadsense.augment.config import GenConfig
 from roadsense.augment.draws.chosen_draw import ChosenDraw, draw_chosen, fit_to_ranges
+from roadsense.augment.draws.traffic import convoy_sizes
 from roadsense.augment.draws.variations import Variation
 from roadsense.augment.preview.expected_traffic import RoadNetwork, expect_traffic
 from roadsense.augment.preview.preview_plots import DrawnDraw, PreviewPicture
@@ -48,6 +49,26 @@ class DrawPreview:
     def fit(self, base: str, **values: Any) -> ChosenDraw:
         """Returns the choice nearest to these values that the base and the ranges allow."""
         return fit_to_ranges(values, self._base(base).traffic, self.config.ranges)
+
+    def bounds(self, base: str, convoy_size: int) -> dict[str, tuple[float, float]]:
+        """Returns the smallest and largest value of what a base may limit, by name; equal if it allows one value only.
+
+        Args:
+            base: name of the base.
+            convoy_size: number of cars in the convoy, which limits their distances.
+        """
+        traffic, ranges = self._base(base).traffic, self.config.ranges
+        found = {"heavy_share": ranges.heavy_share if traffic.supports("heavy_share") else (1.0, 1.0)}
+        if not traffic.most_spacing:
+            return {**found, "convoy_size": (convoy_size, convoy_size), "convoy_spacing": (1.0, 1.0)}
+        sizes = convoy_sizes(traffic, ranges)
+        most = traffic.most_spacing[min(sizes, key=lambda size: abs(size - convoy_size))] or 1.0
+        low, high = ranges.convoy_spacing
+        return {
+            **found,
+            "convoy_size": (sizes[0], sizes[-1]),
+            "convoy_spacing": (min(low, most), max(min(high, most), min(low, most))),
+        }
 
     def draw(self, base: str, chosen: ChosenDraw) -> Variation:
         """Returns the draw that a choice stands for.

@@ -61,7 +61,8 @@ def add_scenario(folder: str | Path, base_dir: str | Path, addition: Addition) -
 
     Raises:
         DatasetError: if there is no dataset, another run is making it, or the base isn't the one it was made from.
-        InputError: if a value lies outside the dataset's ranges, or the draw is too near to one of another split.
+        InputError: if a value lies outside the dataset's ranges, the draw is too near to one of another split, or was
+            added before.
         GateError: if the gate rejects the draw; nothing is added then.
     """
     from roadsense.augment.card.dataset_card import write_card
@@ -69,6 +70,7 @@ def add_scenario(folder: str | Path, base_dir: str | Path, addition: Addition) -
     dataset = Dataset.open(folder)
     with hold_working_folder(dataset.folder, "addition") as working:
         dataset = Dataset.open(folder)  # after the last one who held it
+        _refuse_twice(dataset, addition)
         config = GenConfig.from_settings(dataset.settings, Path(base_dir), dataset.folder)
         base = _find_base(dataset, config, addition.base)
         variation = draw_chosen(addition.chosen, base.traffic, config.ranges)
@@ -82,6 +84,12 @@ def add_scenario(folder: str | Path, base_dir: str | Path, addition: Addition) -
         write_card(grown.folder)
         release(working)
     return Dataset.open(folder), record
+
+
+def _refuse_twice(dataset: Dataset, addition: Addition) -> None:
+    for name, entry in dataset.settings.get(CHOSEN, {}).items():
+        if (entry["base"], entry["values"]) == (addition.base, asdict(addition.chosen)):
+            raise InputError(f"These values are in the dataset already, as {name}. Choose another value or seed.")
 
 
 def add_again(dataset: Dataset, base_dir: Path, chosen: Mapping[str, Mapping[str, Any]]) -> Dataset:
