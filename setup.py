@@ -23,7 +23,11 @@ def find_extensions() -> list[Extension]:
     except ImportError:
         return []
     sources = [str(compiled["source_of"](module).relative_to(ROOT)) for module in compiled["MODULES"]]
-    return mypycify(["--ignore-missing-imports", *sources], group_name="roadsense.compiled", opt_level="3")
+    return mypycify(
+        ["--ignore-missing-imports", "--follow-imports=silent", *sources],
+        group_name="roadsense.compiled",
+        opt_level="3",
+    )
 
 
 class BuildCompiled(build_ext):
