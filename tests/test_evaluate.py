@@ -165,9 +165,9 @@ def test_evaluation_is_written_whole_and_read_back(config: EvalConfig, evaluatio
     assert sorted(path.name for path in evaluation.folder.iterdir()) == [
         "checks_on.csv", "collision_rate.png", "collision_rate.svg", "comparisons.csv", "config.json", "curves.csv",
         "degradation.png", "degradation.svg", "differences.png", "differences.svg", "episodes.parquet", "factors.csv",
-        "factors.png", "factors.svg", "false_braking.png", "false_braking.svg", "gallery", "minimum_ttc.png",
+        "factors.png", "factors.svg", "gallery", "minimum_ttc.png",
         "minimum_ttc.svg", "origin.json", "outcomes_by_scenario.png", "outcomes_by_scenario.svg", "report.html",
-        "summary.csv", "summary.json", "summary.md",
+        "summary.csv", "summary.json", "summary.md", "trade_off.png", "trade_off.svg",
     ]  # fmt: skip
     read = open_evaluation(evaluation.folder)
     pd.testing.assert_frame_equal(read.episodes, evaluation.episodes)

@@ -1,9 +1,12 @@
 """The convoy in the simulation: what is true of it now, and how ego and hazard are driven through SUMO."""
 
+import math
+
 from roadsense.envs.assist import apply_brake_mps2, arbitrate_mps2
 from roadsense.envs.draw import EpisodeDraw
 from roadsense.envs.driver import Driver, road_mps2
 from roadsense.envs.hazard_control import HazardControl
+from roadsense.envs.metrics import required_deceleration_mps2
 from roadsense.envs.sumo.connection import (
     SPEED_MODE_DRIVER_DECIDES,
     SPEED_MODE_HARD_BRAKING,
@@ -13,6 +16,7 @@ from roadsense.envs.world import NO_LEADER, State
 from roadsense.errors import NoRoomError, SimulationError
 from roadsense.scenarios.scenario import Scenario
 
+CAR_LENGTH_M = 4.5
 INSERTION_LIMIT_S = 5.0
 INTERVENTION_MPS = 0.1
 """SUMO would have intervened if its plan is this much slower than what was commanded."""
@@ -59,6 +63,7 @@ class Convoy:
         leader: whatever is ahead of the ego.
         driver_mps2: acceleration the ego's driver asks for now.
         assist_mps2: deceleration the assist asked for in the last step, from 0.
+        added_mps2: braking that it added to the driver's in the last step, from 0.
         jerk_mps3: of the ego over the last step.
         collided: whether the ego touches a car.
         sumo_interventions: steps so far in which SUMO's checks would have lowered the commanded speed.
@@ -80,7 +85,7 @@ class Convoy:
         self.hazard = HazardControl(connection, scenario.convoy_ids, draw.hazard)
         self.states: list[State | None] = []
         self.leader = NO_LEADER
-        self.driver_mps2 = self.assist_mps2 = self.jerk_mps3 = 0.0
+        self.driver_mps2 = self.assist_mps2 = self.added_mps2 = self.jerk_mps3 = 0.0
         self.speed_mps = self.acceleration_mps2 = 0.0
         self.collided = False
         self.sumo_interventions = 0
@@ -137,6 +142,7 @@ class Convoy:
             assist_mps2: deceleration the assist asks for, from 0.
         """
         self.assist_mps2 = assist_mps2
+        self.added_mps2 = max(0.0, assist_mps2 - max(0.0, -self.driver_mps2))
         wanted_mps2 = arbitrate_mps2(self.driver_mps2, assist_mps2)
         self._applied_mps2 = apply_brake_mps2(wanted_mps2, self._applied_mps2, self._step_length_s)
         command_mps = max(0.0, self.speed_mps + self._applied_mps2 * self._step_length_s)
@@ -150,3 +156,23 @@ class Convoy:
             time_s: since the episode's start.
         """
         return self.hazard.advance(time_s, self.states, self.leader)
+
+    def needed_mps2(self, required_mps2: float) -> float:
+        """Returns the hardest braking that a car ahead makes reasonable: braking with it, or what keeps the ego off it.
+
+        The convoy drives in a queue, so the cars between the ego and the one that brakes take their length off the
+        distance. A car that is not slower than the ego gives no reason to brake.
+
+        Args:
+            required_mps2: deceleration that keeps the ego off its leader.
+        """
+        ego, *ahead = self.states
+        needed_mps2 = required_mps2
+        if ego is None:
+            return needed_mps2
+        for place, state in enumerate(ahead, start=1):
+            if state is not None and state[2] < ego[2]:
+                gap_m = math.hypot(state[0] - ego[0], state[1] - ego[1]) - place * CAR_LENGTH_M
+                required = required_deceleration_mps2(max(gap_m, 1.0), ego[2], (state[2], state[3]))
+                needed_mps2 = max(needed_mps2, required, -state[3])
+        return needed_mps2

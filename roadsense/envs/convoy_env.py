@@ -66,7 +66,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     ## Reset options
     `scenario` (path of a `.sumocfg`), `hazard` (True, False or a `Hazard`), `driver` (a `DriverProfile`, with perfect
-    judgement of gaps), `v2v` (a preset or its name, not randomised).
+    judgement of gaps), `time_headway_s` (kept by the drawn driver), `v2v` (a preset or its name, not randomised).
 
     Args:
         scenario_list: paths of `.sumocfg` files.

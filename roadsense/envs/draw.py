@@ -1,6 +1,7 @@
 """What is drawn at the start of an episode, all of it, so that no later step takes from the generator."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from roadsense.errors import InputError
 from roadsense.scenarios.scenario import Scenario
 
 MAX_SUMO_SEED = 2**31 - 1 - 100
-RESET_OPTIONS = ("scenario", "hazard", "driver", "v2v")
+RESET_OPTIONS = ("scenario", "hazard", "driver", "time_headway_s", "v2v")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ def check_options(options: dict[str, Any]) -> None:
         raise InputError(f"Expected the option hazard to be True, False or a Hazard, got {options['hazard']!r}.")
     if not isinstance(options.get("v2v"), str | V2vPreset | None):
         raise InputError(f"Expected the option v2v to be a preset or the name of one, got {options['v2v']!r}.")
+    headway_s = options.get("time_headway_s", 1.0)
+    if not isinstance(headway_s, int | float) or not 0 < headway_s < math.inf:
+        raise InputError(f"Expected the option time_headway_s to be a time above 0, got {headway_s!r}.")
     if not isinstance(options.get("driver"), DriverProfile | None):
         raise InputError(f"Expected the option driver to be a DriverProfile, got {options['driver']!r}.")
 
@@ -93,6 +97,8 @@ def draw_episode(
         radio = get_preset(asked)
     n_peers = MAX_PEERS if config.penetration else min(n_ahead, MAX_PEERS)
     channel = V2vChannel(radio, n_peers, n_draws, config.step_length_s, rng)
+    if "time_headway_s" in options:
+        driver = replace(driver, time_headway_s=options["time_headway_s"])
     if "driver" in options:
         driver, gap_errors = options["driver"], np.ones(1)
     return EpisodeDraw(sumo_seed, driver, gap_errors, hazard, radio, channel, salt)

@@ -138,17 +138,20 @@ class Episode:
         convoy, notes = self._convoy, self._notes
         gap_m, leader_mps, leader_mps2 = convoy.leader
         speed_mps = convoy.speed_mps
+        required_mps2 = metrics.required_deceleration_mps2(gap_m, speed_mps, (leader_mps, leader_mps2))
         situation = Situation(
             collision=convoy.collided,
-            required_mps2=metrics.required_deceleration_mps2(gap_m, speed_mps, (leader_mps, leader_mps2)),
+            required_mps2=required_mps2,
             assist_mps2=convoy.assist_mps2,
             hazard_active=convoy.hazard.active,
             jerk_mps3=convoy.jerk_mps3,
             gap_m=gap_m,
             speed_mps=speed_mps,
             acceleration_mps2=convoy.acceleration_mps2,
-            silence_s=self._channel.silence_s(0, self.step),
+            silence_s=0.0 if convoy.states[1] is None else self._channel.silence_s(0, self.step),
             leader_speed_mps=leader_mps,
+            needed_mps2=convoy.needed_mps2(required_mps2) if convoy.added_mps2 else 0.0,
+            added_mps2=convoy.added_mps2,
         )
         terms = reward_terms(situation)
         reward = weigh(terms, self._weights)

@@ -22,6 +22,9 @@ REACTION_MPS2 = 1.0
 REACTION_LIMIT_S = 5.0
 """Braking that comes later after a hazard's onset is no reaction to it."""
 
+HAZARD_WINDOW_S = 15.0
+"""Braking in this time after a hazard's onset belongs to it: the longest hazards and the stop behind them fit in."""
+
 STANDING_MPS = 0.5
 """A car that is slower stands."""
 
@@ -82,7 +85,11 @@ class Outcome:
         false_brakings: how often the assist began to brake in it.
         ordinary_stops: how often the ego came to a standstill with no hazard active: at lights, in a queue.
         ordinary_stops_braked: of them, those in which the assist braked for nothing in the 10 s before.
-        distance_m: driven.
+        calm_speed_loss_mps: speed that the assist took off in calm time, beyond the driver's own braking, m/s.
+        needless_speed_loss_mps: the same over the whole episode, as far as it was not needed, m/s.
+        hazard_braking_mps: speed that the car braked off in the `HAZARD_WINDOW_S` after the hazard's onset, m/s; NaN
+            without a hazard.
+        distance_m: distance driven.
         follower_min_ttc_s: smallest time to collision of the car behind with the ego; infinity if none ever came
             nearer, NaN if it was not watched (`EnvConfig.watch_behind`).
         messages_heard: radio messages to the ego that were delivered.
@@ -114,6 +121,9 @@ class Outcome:
     false_brakings: int = 0
     ordinary_stops: int = 0
     ordinary_stops_braked: int = 0
+    calm_speed_loss_mps: float = 0.0
+    needless_speed_loss_mps: float = 0.0
+    hazard_braking_mps: float = math.nan
     distance_m: float = 0.0
     follower_min_ttc_s: float = math.nan
     messages_heard: int = 0
@@ -181,6 +191,7 @@ def work_out(notes: EpisodeNotes, steps: Columns) -> Outcome:
         **(_behind(steps) if notes.watches_behind else {}),
         **_reactions(steps, time_s - notes.hazard_onset_s),
         **_false_braking(steps, step_length_s),
+        **_speed_loss(steps, time_s - notes.hazard_onset_s, step_length_s),
         term_sums={name: float(steps[name].sum()) for name in TERMS},
     )
 
@@ -226,8 +237,24 @@ def _reactions(steps: Columns, since_onset_s: NDArray[np.floating]) -> dict[str,
     }
 
 
+def _speed_loss(steps: Columns, since_onset_s: NDArray[np.floating], step_length_s: float) -> dict[str, Any]:
+    needed_mps2 = np.where(steps["needed_mps2"] > COMFORT_MPS2, steps["needed_mps2"], 0.0)
+    needless_mps2 = np.minimum(steps["added_mps2"], np.maximum(steps["assist_mps2"] - needed_mps2, 0.0))
+    after = (since_onset_s > 0) & (since_onset_s <= HAZARD_WINDOW_S)
+    braking_mps2 = np.maximum(-steps["acceleration_mps2"], 0.0)
+    return {
+        "calm_speed_loss_mps": float(steps["added_mps2"][_is_calm(steps)].sum() * step_length_s),
+        "needless_speed_loss_mps": float(needless_mps2.sum() * step_length_s),
+        "hazard_braking_mps": float(braking_mps2[after].sum() * step_length_s) if after.any() else math.nan,
+    }
+
+
+def _is_calm(steps: Columns) -> NDArray[np.bool_]:
+    return (steps["hazard_active"] == 0) & (steps["required_mps2"] <= COMFORT_MPS2)
+
+
 def _false_braking(steps: Columns, step_length_s: float) -> dict[str, Any]:
-    calm = (steps["hazard_active"] == 0) & (steps["required_mps2"] <= COMFORT_MPS2)
+    calm = _is_calm(steps)
     brakes = steps["assist_mps2"] >= REACTION_MPS2
     begins = brakes & ~np.concatenate([[False], brakes[:-1]])
     return {

@@ -9,10 +9,6 @@ from roadsense.errors import InputError
 
 COMFORT_MPS2 = 2.0
 """A required deceleration up to here is nothing to worry about."""
-TOLERATED_EXCESS_MPS2 = 0.8
-"""The assist may slow by this much more than is needed, as lifting the foot does. Evaluations count from 1 m/s2 on."""
-NEEDLESS_AT_LEAST = 0.1
-"""What any needless braking counts, however weak: its time counts beside its strength."""
 BLIND_S = 0.3
 """A leader that was not heard for this long may be braking already."""
 BLIND_HEADWAY_S = 2.0
@@ -32,13 +28,16 @@ class Situation(NamedTuple):
         collision: whether the ego touches anything.
         required_mps2: least deceleration that keeps the ego off its leader, from 0.
         assist_mps2: deceleration the assist asked for, from 0.
-        hazard_active: whether a car ahead is braking hard now; then braking early is right.
+        hazard_active: whether a car ahead is braking hard now.
         jerk_mps3: jerk of the ego over the step.
         gap_m: bumper to bumper to the vehicle ahead.
         speed_mps: speed of the ego.
         acceleration_mps2: acceleration of the ego.
-        silence_s: age of the newest message from the convoy's next car; 0 if none is remembered.
+        silence_s: age of the newest message from the convoy's next car, or time since the start before the first one;
+            0 if that car has left the road.
         leader_speed_mps: speed of the vehicle ahead.
+        needed_mps2: hardest braking that any car ahead in the convoy, or the leader, makes reasonable, from 0.
+        added_mps2: braking that the assist adds to the driver's, from 0.
     """
 
     collision: bool
@@ -51,6 +50,8 @@ class Situation(NamedTuple):
     acceleration_mps2: float
     silence_s: float
     leader_speed_mps: float
+    needed_mps2: float
+    added_mps2: float
 
 
 class RewardTerms(NamedTuple):
@@ -76,7 +77,7 @@ class RewardWeights:
         collision: weight of a collision, at most 0; it counts in one step.
         danger: weight of a required deceleration beyond comfort, at most 0.
         early_braking: weight of assist braking while braking is required, at least 0.
-        needless_braking: weight of assist braking beyond what is needed while no hazard is active, at most 0.
+        needless_braking: weight of braking that the assist adds beyond what is needed, at most 0.
         jerk: weight of harsh changes of acceleration, at most 0.
         blind_following: weight of driving close behind a leader that is not heard, at most 0.
 
@@ -115,18 +116,19 @@ def early_braking(situation: Situation) -> float:
     return min(situation.assist_mps2, situation.required_mps2, FULL_BRAKING_MPS2) / FULL_BRAKING_MPS2
 
 
-def needless_braking(situation: Situation) -> float:
-    """Returns `NEEDLESS_AT_LEAST`, growing to 1 for full braking, where the assist brakes more than is needed.
+def needless_mps2(situation: Situation) -> float:
+    """Returns how much of the braking that the assist adds to the driver's is needless, from 0.
 
-    Where comfortable braking will do none of the assist's is needed, as that is the driver's; elsewhere what is
-    required is. It is 0 for what is tolerated, and while a hazard is active.
+    There is no free room: the weakest braking counts, with and without a hazard. Where comfortable braking is enough,
+    none of the assist's is needed, because the driver does it.
     """
-    needed_mps2 = situation.required_mps2 if situation.required_mps2 > COMFORT_MPS2 else 0.0
-    excess = situation.assist_mps2 - needed_mps2 - TOLERATED_EXCESS_MPS2
-    if excess <= 0 or situation.hazard_active:
-        return 0.0
-    share = min(excess / (FULL_BRAKING_MPS2 - TOLERATED_EXCESS_MPS2), 1.0)
-    return NEEDLESS_AT_LEAST + (1 - NEEDLESS_AT_LEAST) * share
+    needed_mps2 = situation.needed_mps2 if situation.needed_mps2 > COMFORT_MPS2 else 0.0
+    return min(situation.added_mps2, max(situation.assist_mps2 - needed_mps2, 0.0))
+
+
+def needless_braking(situation: Situation) -> float:
+    """Returns the needless part of the assist's braking as a share of full braking: the speed it takes off in vain."""
+    return min(needless_mps2(situation) / FULL_BRAKING_MPS2, 1.0)
 
 
 def jerk(situation: Situation) -> float:

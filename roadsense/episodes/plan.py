@@ -9,6 +9,10 @@ from roadsense.envs.radio.presets import V2vPreset
 
 POLICY, MUTED, BOUND = "policy", "policy_muted", "perfect_driver"
 """Names beside the baselines: the judged policy, the same without a radio, and the upper bound."""
+OTHER_MESSAGES, LONG_HEADWAY = "policy_other_messages", "driver_long_headway"
+"""The judged policy on the messages of another episode; the driver alone, keeping `LONG_HEADWAY_S`."""
+LONG_HEADWAY_S = 2.0
+"""The two seconds of driving schools."""
 
 Row = dict[str, Any]
 
@@ -18,7 +22,7 @@ class Plan:
     """One episode to be driven.
 
     Attributes:
-        policy: `POLICY`, `MUTED`, `BOUND`, a baseline's name, or a name that the worker was given.
+        policy: a baseline's name, one of the names above, or a name that the worker was given.
         config_path: the scenario's `.sumocfg`.
         seed: seed of the environment's reset.
         hazard: whether a car ahead is made to brake hard.
@@ -43,4 +47,6 @@ def reset_options(plan: Plan) -> dict[str, Any]:
         options["v2v"] = "muted"
     if plan.policy == BOUND:
         options["driver"] = PERFECT_DRIVER
+    if plan.policy == LONG_HEADWAY:
+        options["time_headway_s"] = LONG_HEADWAY_S
     return options

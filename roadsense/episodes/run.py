@@ -5,16 +5,28 @@ The plan decides everything in an episode, so the rows don't depend on the numbe
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
+from roadsense.envs.observation import Observation
 from roadsense.episodes.drive import drive
 from roadsense.episodes.journal import Journal
-from roadsense.episodes.plan import BOUND, MUTED, POLICY, Plan, Row, reset_options
+from roadsense.episodes.plan import (
+    BOUND,
+    LONG_HEADWAY,
+    MUTED,
+    OTHER_MESSAGES,
+    POLICY,
+    Plan,
+    Row,
+    reset_options,
+)
 from roadsense.errors import InputError, ScenarioError, SimulationError
 from roadsense.policies.baselines import BASELINES
 from roadsense.policies.rules import Policy
@@ -25,6 +37,9 @@ from roadsense.utils.worker_processes import map_in_workers, run_in_workers
 
 EPISODE_LIMIT_S = 300.0
 """Longest time of an episode of about 1 s before its process counts as one that stands still."""
+
+OTHER_EPISODE = 0x4F544845
+"""Turns an episode's seed into that of the episode whose messages are heard instead."""
 
 
 class Worker:
@@ -44,7 +59,8 @@ class Worker:
     ):
         self._config = env_config
         self._policy = policy
-        self._policies = {BOUND: BASELINES["unassisted"], **BASELINES, **(others or {})}
+        alone = BASELINES["unassisted"]
+        self._policies = {BOUND: alone, LONG_HEADWAY: alone, **BASELINES, **(others or {})}
         self._env: ConvoyEnv | None = None
 
     def run(self, plan: Plan) -> Row:
@@ -56,7 +72,10 @@ class Worker:
         """
         policy = self.policy(plan.policy)
         try:
-            return run_episode(self.open_env(plan), policy, plan)
+            env = self.open_env(plan)
+            if plan.policy == OTHER_MESSAGES:
+                policy = OtherMessages(policy, record_messages(env, replace(plan, seed=plan.seed ^ OTHER_EPISODE)))
+            return run_episode(env, policy, plan)
         except SimulationError as error:
             return {**_describe_plan(plan), "error": str(error)}
 
@@ -77,11 +96,11 @@ class Worker:
         Raises:
             InputError: if there is none, or its file cannot be loaded.
         """
-        if name in (POLICY, MUTED) and name not in self._policies:
+        if name in (POLICY, MUTED, OTHER_MESSAGES) and name not in self._policies:
             if self._policy is None:
                 raise SimulationError(f"Expected the file of a policy to run {name!r}, got none.")
             judged = load_policy(self._policy) if isinstance(self._policy, Path) else self._policy
-            self._policies[POLICY] = self._policies[MUTED] = judged
+            self._policies |= dict.fromkeys((POLICY, MUTED, OTHER_MESSAGES), judged)
         if name not in self._policies:
             raise InputError(f"Expected a policy of {sorted(self._policies)}, got {name!r}.")
         return self._policies[name]
@@ -93,6 +112,29 @@ class Worker:
             self.close()
             self._env = ConvoyEnv([plan.config_path], config=config)
         return self._env
+
+
+class OtherMessages:
+    """A policy that hears the messages of another episode: what it still reaches is not due to what it hears.
+
+    Args:
+        policy: the policy.
+        messages: observations of the other episode, step by step; after the last one they begin again.
+    """
+
+    def __init__(self, policy: Policy, messages: Sequence[Observation]):
+        self._policy, self._messages = policy, cycle(messages)
+
+    def __call__(self, observation: Observation) -> NDArray[np.float32]:
+        """Returns the policy's action on this car's own figures and the other episode's messages."""
+        heard = next(self._messages)
+        return self._policy(Observation(ego=observation["ego"], peers=heard["peers"], peer_mask=heard["peer_mask"]))
+
+
+def record_messages(env: ConvoyEnv, plan: Plan) -> list[Observation]:
+    """Returns what is observed in a planned episode while the driver drives alone."""
+    observation, _ = env.reset(seed=plan.seed, options=reset_options(plan))
+    return [step.observation for step in drive(env, BASELINES["unassisted"], observation)]
 
 
 def run_episode(env: ConvoyEnv, policy: Policy, plan: Plan) -> Row:

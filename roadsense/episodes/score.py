@@ -2,9 +2,11 @@
 
 It is what the episodes show for sure, less what the policy costs:
 
-    lower end of the share of safe episodes (exact 95 % interval) - share of calm time braked falsely
+    lower end of the share of safe episodes (exact 95 % interval) - mean needless braking [m/s2]
 
-Doing nothing scores what the driver alone reaches; braking all the time scores about 0.
+Needless is what the assist adds to the driver's braking beyond what a car ahead makes reasonable, however weak it is,
+during hazards, too (`roadsense.envs.reward.needless_mps2`); braking needlessly with 1 m/s2 all the time costs 1. Doing
+nothing scores what the driver alone reaches.
 """
 
 from collections.abc import Mapping
@@ -17,7 +19,7 @@ from roadsense.utils.statistics import Interval, binomial_interval
 
 CRITICAL_TTC_S = 1.5
 """An episode with a smaller time to collision than this, or with a collision, is unsafe (Van der Horst, 1990)."""
-SCORED = ("collision", "min_ttc_s", "calm_s", "false_braking_s")
+SCORED = ("collision", "min_ttc_s", "duration_s", "needless_speed_loss_mps")
 """Columns of an episode's row that the score needs."""
 
 
@@ -29,18 +31,18 @@ class Score:
         n_episodes: episodes it is from.
         n_unsafe: unsafe ones.
         unsafe: their share, 0 to 1, with its exact 95 % interval.
-        false_braking_share: share of calm time braked falsely, 0 to 1.
+        needless_mps2: mean needless braking of the assist over all time, m/s2, from 0.
     """
 
     n_episodes: int
     n_unsafe: int
     unsafe: Interval
-    false_braking_share: float
+    needless_mps2: float
 
     @property
     def value(self) -> float:
         """The score; the larger the better, at most 1."""
-        return 1 - self.unsafe.high - self.false_braking_share
+        return 1 - self.unsafe.high - self.needless_mps2
 
 
 def is_unsafe(collision: ArrayLike, min_ttc_s: ArrayLike) -> NDArray[np.bool_]:
@@ -55,6 +57,6 @@ def score_episodes(columns: Mapping[str, ArrayLike]) -> Score:
         columns: the values of each of `SCORED`, one per episode.
     """
     unsafe = is_unsafe(columns["collision"], columns["min_ttc_s"])
-    calm_s, braked_s = (float(np.sum(columns[name])) for name in ("calm_s", "false_braking_s"))
+    duration_s, loss_mps = (float(np.sum(columns[name])) for name in ("duration_s", "needless_speed_loss_mps"))
     rate = binomial_interval(int(unsafe.sum()), len(unsafe))
-    return Score(len(unsafe), int(unsafe.sum()), rate, braked_s / calm_s if calm_s else 0.0)
+    return Score(len(unsafe), int(unsafe.sum()), rate, loss_mps / duration_s if duration_s else 0.0)

@@ -1,18 +1,23 @@
-"""Two policies on the same episodes: what one does better than the other, and how sure that is."""
+"""Two policies on the same episodes: in what one does better than the other, and whether the episodes show it.
 
-from collections.abc import Iterable
+One rule of decision: a difference is shown if the two-sided 95 % interval excludes 0 and the exact sign test agrees, at
+5 % after Holm's correction over all policies that are compared in the same figure (Holm, "A simple sequentially
+rejective multiple test procedure", 1979).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from roadsense.errors import InputError
 from roadsense.evaluation.sample_size import pairs_for_difference
 from roadsense.evaluation.summary import TTC_CAP_S, answer_times_s, complete, unsafe
 from roadsense.utils.statistics import (
-    Interval,
     bootstrap_over_groups,
     compare_pairs,
     paired_rate_difference,
@@ -20,80 +25,148 @@ from roadsense.utils.statistics import (
     probability_of_improvement,
 )
 
-SAME_EPISODE = ["part", "curve_value", "scenario", "seed", "sumo_seed", "hazard_forced", "sumo_checks"]
+SAME_EPISODE = ("part", "curve_value", "scenario", "seed", "sumo_seed", "hazard_forced", "sumo_checks")
 """Rows that agree in these are the same episode: same traffic, driver, radio draws and planned hazard."""
 BETTER, WORSE, NOTHING_SHOWN = "better", "worse", "no difference shown"
+SIGNIFICANCE = 0.05
+
+
+class NothingInCommonError(InputError):
+    """Two policies have no episode in common."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Something two policies are compared in.
+    """A figure in which two policies are compared.
 
     Attributes:
-        name: of it.
-        label: for people.
+        name: its column, see `figures_of`.
+        label: its name for people, with the unit.
+        worse: what is said of a policy that is worse in it.
+        better: what is said of one that is better.
         sign: 1 if less is better, -1 if more is.
         is_rate: whether it is yes or no for each episode.
     """
 
     name: str
     label: str
+    worse: str
+    better: str
     sign: int = 1
     is_rate: bool = False
 
 
 FIGURES = (
-    Figure("collision", "collisions", is_rate=True),
-    Figure("unsafe", "unsafe episodes", is_rate=True),
-    Figure("reaction_time_s", "car's reaction time [s]"),
-    Figure("min_ttc_s", "smallest time to collision [s]", -1),
-    Figure("false_brakings", "false brakings per episode"),
-    Figure("follower_min_ttc_s", "smallest time to collision of the car behind [s]", -1),
-    Figure("max_jerk_mps3", "largest jerk [m/s3]"),
-    Figure("time_lost_s", "time lost [s]"),
+    Figure("collision", "collisions", "collides more often", "collides less often", is_rate=True),
+    Figure("unsafe", "unsafe episodes", "has more unsafe episodes", "has fewer unsafe episodes", is_rate=True),
+    Figure("missed_hazard", "missed hazards", "misses more hazards", "misses fewer hazards", is_rate=True),
+    Figure("reaction_time_s", "car's reaction time [s]", "reacts later to hazards", "reacts sooner to hazards"),
+    Figure("min_ttc_s", "smallest time to collision [s]", "comes nearer to collisions", "keeps more time", -1),
+    Figure(
+        "calm_braking",
+        "speed taken off in calm time [m/s per minute]",
+        "takes off more speed in calm time",
+        "takes off less speed in calm time",
+    ),
+    Figure(
+        "false_braking_share",
+        "share of calm time braked with 1 m/s2",
+        "brakes needlessly for a larger share of calm time",
+        "brakes needlessly for a smaller share of calm time",
+    ),
+    Figure(
+        "excess_braking_mps",
+        "braking beyond the perfect driver's at a hazard [m/s]",
+        "brakes more than hazards need",
+        "brakes less beyond what hazards need",
+    ),
+    Figure("time_lost_s", "time lost [s]", "loses more time", "loses less time"),
+    Figure("max_jerk_mps3", "largest jerk [m/s3]", "jerks harder", "jerks less hard"),
+    Figure(
+        "follower_min_ttc_s",
+        "smallest time to collision of the car behind [s]",
+        "brings the car behind nearer to a collision",
+        "leaves more time to the car behind",
+        -1,
+    ),
 )
+
+
+def figures_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns the values of each of `FIGURES`, a row for each episode; NaN where an episode says nothing of it."""
+    hazard, calm_s = rows["hazard"].astype(bool), rows["calm_s"].where(rows["calm_s"] > 0)
+    return pd.DataFrame(
+        {
+            "collision": rows["collision"].astype(float),
+            "unsafe": unsafe(rows).astype(float),
+            "missed_hazard": rows["assist_reaction_time_s"].isna().astype(float).where(hazard),
+            # A hazard that is not answered counts as the slowest answer.
+            "reaction_time_s": answer_times_s(rows["reaction_time_s"]).where(hazard),
+            "min_ttc_s": rows["min_ttc_s"].clip(upper=TTC_CAP_S),
+            "calm_braking": 60 * rows["calm_speed_loss_mps"] / calm_s,
+            "false_braking_share": rows["false_braking_s"] / calm_s,
+            "excess_braking_mps": rows["excess_braking_mps"],
+            "time_lost_s": rows["time_lost_s"],
+            "max_jerk_mps3": rows["max_jerk_mps3"],
+            "follower_min_ttc_s": rows["follower_min_ttc_s"].clip(upper=TTC_CAP_S),
+        }
+    )
 
 
 def compare_policies(
     episodes: pd.DataFrame, first: str, second: str, rng: np.random.Generator, others: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Returns, for each of `FIGURES`, the paired difference of two policies with its 95 % interval.
+    """Returns the paired comparison of two policies: a row of `compare_figure` for each of `FIGURES`.
 
     Args:
-        episodes: of one part of an evaluation.
-        first: policy of interest.
-        second: the one it is compared with.
-        rng: generator of the bootstrap.
-        others: where the second one's episodes are, if in another table.
-
-    Returns:
-        A row for each figure: `difference` is first less second, with `low` and `high` (Tango's score interval for
-        rates, else a bootstrap over scenarios); `better`, `worse` and `equal` count pairs; `p_value` is that of the
-        exact sign test (McNemar's for rates); `verdict` is better or worse if the interval excludes 0; `more_pairs` is
-        how many more pairs would show a difference that goes on as it did (missing if none would).
+        episodes: the episodes of one part of an evaluation.
+        first: the policy of interest.
+        second: the policy it is compared with.
+        rng: random generator of the bootstrap.
+        others: the table with the second policy's episodes, if it is another one.
 
     Raises:
-        InputError: if the two have no episode in common.
+        NothingInCommonError: if the two have no episode in common.
     """
-    pairs = pair_episodes(episodes, first, second, others)
-    return pd.DataFrame([_compare(figure, pairs, first, second, rng) for figure in FIGURES])
+    return decide(pd.DataFrame(_compare_all_figures(episodes, first, second, rng, others)))
+
+
+def _compare_all_figures(
+    episodes: pd.DataFrame, first: str, second: str, rng: np.random.Generator, others: pd.DataFrame | None = None
+) -> list[dict[str, Any]]:
+    one, two = pair_episodes(episodes, first, second, others)
+    values, groups = (figures_of(one), figures_of(two)), one["scenario"]
+    return [
+        {"first": first, "second": second, **compare_figure(figure, values[0], values[1], groups, rng)}
+        for figure in FIGURES
+    ]
 
 
 def pair_episodes(
-    episodes: pd.DataFrame, first: str, second: str, others: pd.DataFrame | None = None
+    episodes: pd.DataFrame,
+    first: str,
+    second: str,
+    others: pd.DataFrame | None = None,
+    same: Sequence[str] = SAME_EPISODE,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Returns the episodes both policies drove to their end, in the same order.
+    """Returns the episodes that both policies drove without an error of SUMO's, in the same order.
+
+    Args:
+        episodes: a table of episodes.
+        first: one policy.
+        second: the other.
+        others: the table with the second policy's episodes, if it is another one.
+        same: columns that agree for the same episode.
 
     Raises:
-        InputError: if there is none.
+        NothingInCommonError: if there is none.
     """
     tables = []
     for name, table in ((first, episodes), (second, episodes if others is None else others)):
-        own = complete(table[table["policy"] == name])
-        tables.append(own.assign(unsafe=unsafe(own)).set_index(SAME_EPISODE))
+        tables.append(complete(table[table["policy"] == name]).set_index(list(same)))
     common = tables[0].index.intersection(tables[1].index)
     if not len(common):
-        raise InputError(
+        raise NothingInCommonError(
             f"Expected episodes that both {first!r} and {second!r} drove, found none in common. Evaluate both with the "
             "same dataset and seed."
         )
@@ -101,59 +174,77 @@ def pair_episodes(
     return one, two
 
 
-def _compare(
-    figure: Figure, pairs: tuple[pd.DataFrame, pd.DataFrame], first: str, second: str, rng: np.random.Generator
+def compare_figure(
+    figure: Figure, one: pd.DataFrame, two: pd.DataFrame, groups: pd.Series, rng: np.random.Generator
 ) -> dict[str, Any]:
-    one, two = (_values(figure, table) for table in pairs)
-    known = one.notna() & two.notna()
-    one, two, groups = one[known], two[known], pairs[0].loc[known, "scenario"]
-    found = compare_pairs(figure.sign * one, figure.sign * two)
+    """Returns the paired difference in a figure, with its two-sided 95 % interval.
+
+    Args:
+        figure: the figure.
+        one: values of the first policy, a row for each episode.
+        two: values of the second policy on the same episodes.
+        groups: the scenario of each episode.
+        rng: random generator of the bootstrap.
+
+    Returns:
+        `difference` is first less second, with `low` and `high` (Tango's score interval for rates, else a bootstrap
+        over scenarios); `better`, `worse` and `equal` count pairs; `p_value` is the exact sign test's (McNemar's for
+        rates); `more_pairs` is how many more pairs would show the difference if it goes on (missing if none would).
+    """
+    first, second = one[figure.name], two[figure.name]
+    known = first.notna() & second.notna()
+    first, second, groups = first[known], second[known], groups[known]
+    found = compare_pairs(figure.sign * first, figure.sign * second)
     if figure.is_rate:
-        interval = paired_rate_difference(
-            int(((one > 0) & (two == 0)).sum()), int(((one == 0) & (two > 0)).sum()), len(one)
-        )
+        interval = paired_rate_difference(int((first > second).sum()), int((first < second).sum()), len(first))
     else:
-        interval = bootstrap_over_groups(one - two, groups, rng, plain_mean)
-    chance = probability_of_improvement(figure.sign * one, figure.sign * two, groups, rng)
+        interval = bootstrap_over_groups(first - second, groups, rng, plain_mean)
+    chance = probability_of_improvement(figure.sign * first, figure.sign * second, groups, rng)
     return {
-        "figure": figure.name, "label": figure.label, "first": first, "second": second, "pairs": len(one),
-        "first_mean": one.mean(), "second_mean": two.mean(),
+        "figure": figure.name, "label": figure.label, "sign": figure.sign, "pairs": len(first),
+        "first_mean": first.mean(), "second_mean": second.mean(),
         "difference": interval.value, "low": interval.low, "high": interval.high,
         "better": found.n_better, "worse": found.n_worse, "equal": found.n_equal, "p_value": found.p_value,
         "improvement": chance.value, "improvement_low": chance.low, "improvement_high": chance.high,
-        "verdict": judge(interval, figure.sign),
-        "more_pairs": pairs_for_difference(found.n_better, found.n_worse, len(one)),
+        "more_pairs": pairs_for_difference(found.n_better, found.n_worse, len(first)),
     }  # fmt: skip
 
 
-def judge(interval: Interval, sign: int = 1) -> str:
-    """Returns what an interval of a difference shows: nothing unless it excludes 0.
+def decide(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Returns the comparisons with `p_adjusted`, corrected within each figure, and the `verdict` of each row.
 
     Args:
-        interval: of first less second.
-        sign: 1 if less is better.
+        comparisons: rows of `compare_figure`; those of one figure are one family of tests.
     """
-    if interval.low > 0:
-        return WORSE if sign > 0 else BETTER
-    if interval.high < 0:
-        return BETTER if sign > 0 else WORSE
-    return NOTHING_SHOWN
+    adjusted = comparisons.groupby("figure", sort=False)["p_value"].transform(lambda values: holm(values.to_numpy()))
+    decided = comparisons.assign(p_adjusted=adjusted)
+    return decided.assign(verdict=[_judge(row) for row in decided.to_dict("records")])
 
 
-def _values(figure: Figure, table: pd.DataFrame) -> pd.Series:
-    values = table[figure.name].astype(float)
-    if figure.name in ("min_ttc_s", "follower_min_ttc_s"):
-        return values.clip(upper=TTC_CAP_S)
-    if figure.name == "reaction_time_s":  # of a hazard that happened; not to answer it is the slowest answer
-        return answer_times_s(values).where(table["hazard"])
-    return values
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Returns p values corrected by Holm's method, each at most 1."""
+    values = np.asarray(p_values, float)
+    order = np.argsort(values)
+    corrected = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)).clip(max=1.0)
+    result = np.empty_like(corrected)
+    result[order] = corrected
+    return result
+
+
+def _judge(row: Mapping[Any, Any]) -> str:
+    """Returns what a row shows: nothing unless interval and exact test agree."""
+    low, high = sorted((row["sign"] * row["low"], row["sign"] * row["high"]))
+    if row["p_adjusted"] >= SIGNIFICANCE:
+        return NOTHING_SHOWN
+    if low > 0 and row["worse"] > row["better"]:
+        return WORSE
+    return BETTER if high < 0 and row["better"] > row["worse"] else NOTHING_SHOWN
 
 
 def compare_all(episodes: pd.DataFrame, first: str, seconds: Iterable[str], rng: np.random.Generator) -> pd.DataFrame:
     """Returns the comparisons of one policy with several others; those without a common episode are left out."""
-    tables = []
+    rows: list[dict[str, Any]] = []
     for second in seconds:
-        with suppress(InputError):
-            if second != first:
-                tables.append(compare_policies(episodes, first, second, rng))
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        with suppress(NothingInCommonError):
+            rows += _compare_all_figures(episodes, first, second, rng) if second != first else []
+    return decide(pd.DataFrame(rows)) if rows else pd.DataFrame()

@@ -9,9 +9,6 @@ from roadsense.episodes.plan import POLICY
 from roadsense.evaluation.policies import RULE
 from roadsense.utils.statistics import Interval
 
-BRAKES_FOR_NOTHING = 0.05
-"""A policy that brakes for nothing in this much more of the calm time than the judged one is no match for it."""
-
 
 @dataclass(frozen=True)
 class Evidence:
@@ -46,15 +43,10 @@ class Evidence:
         """Returns the policies of a kind, see `PolicyRecord`."""
         return [name for name in map(str, self.summary.index) if self.summary.loc[name, "kind"] == kind]
 
-    def best_baseline(self) -> str | None:
-        """Returns the rule with the fewest collisions and, of several, the least false braking."""
+    def best_rule(self) -> str | None:
+        """Returns the rule with the best score, see `roadsense.episodes.score`."""
         rules = self.of_kind(RULE)
-        figures = [(self.row(name)["collisions"], self.row(name)["false_brakings_per_h"], name) for name in rules]
-        return min(figures)[2] if figures else None
-
-    def brakes_for_nothing(self, policy: str) -> bool:
-        """Tells whether a policy brakes falsely so much more than the judged one that it is no match for it."""
-        return bool(self.row(policy)["false_braking_share"] > self.own["false_braking_share"] + BRAKES_FOR_NOTHING)
+        return max(rules, key=lambda name: self.row(name)["score"]) if rules else None
 
     def compared(self, figure: str, second: str) -> dict[str, Any] | None:
         """Returns the comparison with another policy in a figure, or None."""

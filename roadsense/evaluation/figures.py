@@ -51,7 +51,7 @@ def draw_figures(evaluation: Evaluation) -> dict[str, Figure]:
         return {}
     figures = {
         "collision_rate": plot_collision_rates(evaluation.summary[evaluation.summary["episodes"] > 0]),
-        "false_braking": plot_trade_off(evaluation.summary),
+        "trade_off": plot_trade_off(evaluation.summary),
         "minimum_ttc": plot_min_ttc(good),
         "outcomes_by_scenario": plot_outcomes_by_scenario(good),
     }
@@ -146,22 +146,27 @@ def plot_outcomes_by_scenario(episodes: pd.DataFrame) -> Figure:
 
 
 def plot_trade_off(summary: pd.DataFrame) -> Figure:
-    """Draws each policy's collisions against its false braking, with both intervals: the lower left is best."""
-    expect_columns(summary, ["policy", "collision_rate", "false_brakings_per_h"])
-    figure, (axes,) = new_grid(1, width=7.2, height=4.2, n_columns=1)
-    for row in summary[summary["episodes"] > 0].to_dict("records"):
-        color = record_of(row["policy"]).colour
-        x, y = row["false_brakings_per_h"], row["collision_rate"]
-        ends: dict[str, Any] = {"color": color, "linewidth": 1.4, "alpha": 0.7}
-        axes.plot([row["false_brakings_per_h_low"], row["false_brakings_per_h_high"]], [y, y], **ends)
-        axes.plot([x, x], [row["collision_rate_low"], row["collision_rate_high"]], **ends)
-        axes.plot(x, y, "o", color=color, markeredgecolor="white", markersize=8, label=label_policy(row["policy"]))
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8.5)
-    axes.set_xscale("symlog", linthresh=1)
-    axes.set_xlim(left=-0.1)
-    axes.set_ylim(bottom=-0.01)
-    axes.yaxis.set_major_formatter(format_share)
-    axes.set(xlabel="false brakings per hour of calm driving", ylabel="episodes with a collision")
+    """Draws each policy's collisions against what it costs, both with intervals: the lower left is best."""
+    expect_columns(summary, ["policy", "collision_rate", "calm_braking", "time_lost_s"])
+    figure, panels = new_grid(2, width=4.8, height=4.0, n_columns=2)
+    prices = {
+        "calm_braking": "speed taken off in calm time [m/s per minute]",
+        "time_lost_s": "time lost an episode [s]",
+    }
+    for axes, (name, label) in zip(panels, prices.items(), strict=True):
+        for row in summary[summary["episodes"] > 0].to_dict("records"):
+            record = record_of(row["policy"])
+            x, y = row[name], row["collision_rate"]
+            ends: dict[str, Any] = {"color": record.colour, "linewidth": 1.4, "alpha": 0.7}
+            axes.plot([row[f"{name}_low"], row[f"{name}_high"]], [y, y], **ends)
+            axes.plot([x, x], [row["collision_rate_low"], row["collision_rate_high"]], **ends)
+            style: dict[str, Any] = {"color": record.colour, "markeredgecolor": "white", "markersize": 8}
+            axes.plot(x, y, "o", **style, label=record.label)
+        axes.set_xscale("symlog", linthresh=1)
+        axes.set_ylim(bottom=-0.01)
+        axes.yaxis.set_major_formatter(format_share)
+        axes.set(xlabel=label, ylabel="episodes with a collision")
+    panels[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8.5)
     return figure
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from roadsense.episodes.plan import BOUND, MUTED, POLICY
+from roadsense.episodes.plan import BOUND, LONG_HEADWAY, LONG_HEADWAY_S, MUTED, OTHER_MESSAGES, POLICY
 from roadsense.pictures.style import BLUE, BROWN, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY
 
 JUDGED, NULL, RULE, UPPER_BOUND, ANOTHER_RUN = "judged", "null policy", "rule", "upper bound", "another run"
@@ -31,7 +31,10 @@ class PolicyRecord:
 RECORDS = (
     PolicyRecord(POLICY, "policy", JUDGED, BLUE),
     PolicyRecord(MUTED, "policy, radio muted", NULL, SKY, "--"),
+    PolicyRecord(OTHER_MESSAGES, "policy, another episode's messages", NULL, SKY, ":"),
     PolicyRecord("unassisted", "driver alone", NULL, INK),
+    PolicyRecord(LONG_HEADWAY, f"driver alone, {LONG_HEADWAY_S:g} s headway", NULL, INK, "--"),
+    PolicyRecord("gentle_brake", "always brakes gently", NULL, GREY, ":"),
     PolicyRecord("always_brake", "always brakes", NULL, GREY, "--"),
     PolicyRecord("heard_braking_rule", "rule: heard braking", RULE, ORANGE),
     PolicyRecord("heard_drac_rule", "rule: heard DRAC", RULE, RED, "-."),

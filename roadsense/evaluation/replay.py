@@ -10,7 +10,7 @@ import numpy as np
 import tyro
 
 from roadsense.envs.radio.presets import get_preset
-from roadsense.episodes.plan import POLICY, Plan
+from roadsense.episodes.plan import OTHER_MESSAGES, POLICY, Plan
 from roadsense.episodes.record import record_trajectory
 from roadsense.episodes.run import Worker
 from roadsense.episodes.trajectory import Trajectory
@@ -21,7 +21,7 @@ from roadsense.evaluation.schema import DRAW_COLUMNS, OUTCOME_COLUMNS
 from roadsense.policies.trained import load_policy
 from roadsense.utils.files import hash_file
 
-NOT_OF_ONE_EPISODE = ("time_lost_s",)
+NOT_OF_ONE_EPISODE = ("time_lost_s", "excess_braking_mps")
 """Columns that also depend on another policy's episode."""
 
 
@@ -67,6 +67,8 @@ def record_replay(evaluation: Evaluation, number: int) -> Trajectory:
     """Drives an episode again and returns its trajectory; raises as `replay_episode` does."""
     row = _find_row(evaluation, number)
     worker, plan = _make_worker(evaluation, row), plan_row(evaluation, row)
+    if plan.policy == OTHER_MESSAGES:
+        raise InputError(f"Expected an episode with its own messages to record, got one of {OTHER_MESSAGES!r}.")
     return record_trajectory(plan, worker.policy(plan.policy), worker.env_config(plan))
 
 

@@ -22,14 +22,14 @@ from roadsense.utils.files import write_atomically
 CAPTIONS = {
     "collision_rate": "Episodes with a collision, the safest policy on top.",
     "differences": "The policy beside each other one, on the same episodes.",
-    "false_braking": "Safety has a price: collisions against braking for nothing. The lower left is best.",
+    "trade_off": "Safety has a price: collisions against speed taken off and time lost. The lower left is best.",
     "minimum_ttc": "How near it came: share of episodes whose smallest time to collision is below a value.",
     "outcomes_by_scenario": "By base road.",
     "factors": "By what was varied between scenarios.",
     "degradation": "As the radio gets worse.",
 }
 COMPARED = ("label", "second", "first_mean", "second_mean", "difference", "low", "high", "better", "worse", "equal",
-            "improvement", "verdict", "more_pairs")  # fmt: skip
+            "p_adjusted", "improvement", "verdict", "more_pairs")  # fmt: skip
 
 
 def write_report(

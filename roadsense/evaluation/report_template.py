@@ -50,8 +50,9 @@ with figures that were made so.</p>
 {% if comparisons %}
 <h2>In pairs, on the same episodes</h2>
 <p>The difference is the policy's figure less the other's, with its 95 % interval. Better, worse and equal count
-episodes; improvement is the probability that the policy does better on an episode; more pairs is how many more episodes
-would show a difference that goes on like this.</p>
+episodes. A difference is shown if the interval excludes 0 and the exact test's p, adjusted for all policies that are
+compared in this figure, is below 5 %. Improvement is the probability that the policy does better on an episode; more
+pairs is how many more episodes would show a difference that goes on like this.</p>
 {{ show(comparisons) }}
 {% endif %}
 {% for caption, picture in figures %}

@@ -19,7 +19,7 @@ from roadsense.errors import RunError
 from roadsense.utils.files import write_atomically
 from roadsense.utils.markdown import markdown_table
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _TYPES = {"text": pa.string(), "flag": pa.bool_(), "whole": pa.int64(), "number": pa.float64()}
 
 
@@ -112,8 +112,12 @@ OUTCOME_COLUMNS = (
         ("rms_jerk_mps3", "m/s3", "its root mean square"),
         ("calm_s", "s", "time in which no hazard is active and comfortable braking suffices"),
         ("false_braking_s", "s", "of it, time in which the assist brakes"),
-        ("distance_m", "m", "driven"),
-        ("time_lost_s", "s", "against the driver alone over the same way; NaN if one of the two collided"),
+        ("calm_speed_loss_mps", "m/s", "speed that the assist took off in calm time, beyond what the driver asked for"),
+        ("needless_speed_loss_mps", "m/s", "the same over the whole episode, beyond what was needed"),
+        ("hazard_braking_mps", "m/s", "speed braked off in the 15 s after a hazard's onset; NaN without one"),
+        ("excess_braking_mps", "m/s", "of it, what the perfect driver did not brake off; NaN if one of them collided"),
+        ("distance_m", "m", "distance driven"),
+        ("time_lost_s", "s", "against the driver alone over the same distance; NaN if one of the two collided"),
         ("follower_min_ttc_s", "s", "smallest time to collision of the car behind with the ego; may be infinite"),
         ("reward", "", "sum of the weighted terms"),
         *((f"term_{name}", "", f"sum of the reward's term {name}, unweighted") for name in TERMS),

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from roadsense.episodes.score import CRITICAL_TTC_S, is_unsafe
+from roadsense.episodes.score import CRITICAL_TTC_S, SCORED, is_unsafe, score_episodes
 from roadsense.evaluation.policies import order_policies, record_of
+from roadsense.evaluation.sample_size import upper_bound
 from roadsense.utils.markdown import markdown_table
 from roadsense.utils.statistics import (
     Interval,
     binomial_interval,
     bootstrap_over_groups,
     interquartile_mean,
+    plain_mean,
     ratio_over_groups,
 )
 
@@ -30,6 +32,7 @@ HEADINGS: Mapping[str, tuple[str, str]] = {
     "collision_rate": ("rate", "{:.1%}"),
     "collision_rate_low": ("from", "{:.1%}"),
     "collision_rate_high": ("to", "{:.1%}"),
+    "collision_rate_bound": ("at most (one-sided)", "{:.1%}"),
     "impact_speed_mps": ("impact [m/s]", "{:.1f}"),
     "unsafe_rate": ("unsafe", "{:.1%}"),
     "unsafe_rate_low": ("from", "{:.1%}"),
@@ -38,15 +41,19 @@ HEADINGS: Mapping[str, tuple[str, str]] = {
     "missed": ("missed", "{:.0f}"),
     "assist_reaction_s": ("assist reaction [s]", "{:.2f}"),
     "reaction_s": ("car's reaction [s]", "{:.2f}"),
-    "false_brakings_per_h": ("false brakings per h", "{:.1f}"),
-    "false_brakings_per_h_low": ("from", "{:.1f}"),
-    "false_brakings_per_h_high": ("to", "{:.1f}"),
-    "false_braking_share": ("of calm time", "{:.2%}"),
+    "time_lost_s": ("time lost [s]", "{:.2f}"),
+    "time_lost_s_low": ("from", "{:.2f}"),
+    "time_lost_s_high": ("to", "{:.2f}"),
+    "calm_braking": ("speed taken off in calm time [m/s per min]", "{:.2f}"),
+    "calm_braking_low": ("from", "{:.2f}"),
+    "calm_braking_high": ("to", "{:.2f}"),
+    "excess_braking_mps": ("braking beyond need [m/s]", "{:.1f}"),
+    "false_braking_share": ("calm time braked with 1 m/s2", "{:.2%}"),
     "stops_braked_share": ("stops braked", "{:.0%}"),
     "min_ttc_s": ("min TTC [s]", "{:.2f}"),
     "follower_min_ttc_s": ("behind: min TTC [s]", "{:.2f}"),
     "max_jerk_mps3": ("max jerk [m/s3]", "{:.1f}"),
-    "time_lost_s": ("time lost [s]", "{:.2f}"),
+    "score": ("score", "{:.3f}"),
     "kind": ("", "{}"),
 }
 
@@ -85,12 +92,15 @@ def write_markdown(summary: pd.DataFrame) -> str:
 
 
 EXPLANATION = (
-    "Rate: episodes with a collision, with the exact 95 % interval. Unsafe: a collision, or a time to collision below "
-    f"{CRITICAL_TTC_S:g} s. Missed: hazards the assist did not answer within {ANSWER_WITHIN_S:g} s. Reactions, times "
-    "to collision, jerk and time lost: interquartile means over episodes, their intervals (in `summary.csv`) by a "
-    "bootstrap over scenarios. Calm time: no hazard is active and comfortable braking suffices; braking in it is "
-    "false. Stops braked: ordinary stops with false braking before them. Time lost: against the driver alone over the "
-    "same way."
+    "Rate: episodes with a collision, with the exact two-sided 95 % interval; the one-sided bound is the one a claim "
+    f"'below x %' needs. Unsafe: a collision, or a time to collision below {CRITICAL_TTC_S:g} s. Missed: hazards the "
+    f"assist did not answer within {ANSWER_WITHIN_S:g} s. Time lost: mean per episode against the driver alone over "
+    "the same distance. Calm time: no hazard is active and comfortable braking suffices. Speed taken off: how much "
+    "less speed the car gains, or how much more it loses, than its driver asks for, however gently the assist brakes. "
+    "Braking beyond need: speed braked off after a hazard's onset less what the perfect driver brakes off. Stops "
+    "braked: ordinary stops with needless braking before them. Reactions, times to collision and jerk: interquartile "
+    "means over episodes. Intervals of means: 95 %, by a bootstrap over scenarios. Score: lower end of the share of "
+    "safe episodes less the mean needless braking in m/s2, see `roadsense.episodes.score`."
 )
 
 
@@ -122,6 +132,7 @@ def _rates(rows: pd.DataFrame) -> dict[str, float]:
     return {
         "collisions": int(collided.sum()),
         **with_ends("collision_rate", binomial_interval(int(collided.sum()), len(rows))),
+        "collision_rate_bound": upper_bound(int(collided.sum()), len(rows)),
         **with_ends("hazard_collision_rate", binomial_interval(int((collided & forced).sum()), int(forced.sum()))),
         "unsafe": int(unsafe(rows).sum()),
         **with_ends("unsafe_rate", binomial_interval(int(unsafe(rows).sum()), len(rows))),
@@ -157,6 +168,8 @@ def _calm(rows: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
         "false_brakings": int(rows["false_brakings"].sum()),
         **with_ends("false_brakings_per_h", ratio_over_groups(rows["false_brakings"], hours, groups, rng)),
         **with_ends("false_braking_share", ratio_over_groups(rows["false_braking_s"], rows["calm_s"], groups, rng)),
+        **with_ends("calm_braking", ratio_over_groups(60 * rows["calm_speed_loss_mps"], rows["calm_s"], groups, rng)),
+        "score": score_episodes({name: rows[name] for name in SCORED}).value if len(rows) else math.nan,
     }
 
 
@@ -168,7 +181,8 @@ def _ride(rows: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
         **_middle("follower_min_ttc_s", rows["follower_min_ttc_s"].clip(upper=TTC_CAP_S), rows, rng),
         **_middle("max_jerk_mps3", rows["max_jerk_mps3"], rows, rng),
         "rms_jerk_mps3": interquartile_mean(rows["rms_jerk_mps3"]),
-        **_middle("time_lost_s", rows["time_lost_s"], rows, rng),
+        **_mean("time_lost_s", rows, rng),
+        **_mean("excess_braking_mps", rows, rng),
         "distance_m": rows["distance_m"].mean(),
         "messages_lost_share": _share(rows["messages_lost"].sum(), rows["messages_heard"].sum()),
         "sumo_interventions": rows["sumo_interventions"].mean(),
@@ -178,6 +192,11 @@ def _ride(rows: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
 def _middle(name: str, values: pd.Series, rows: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
     known = values.notna()
     return with_ends(name, bootstrap_over_groups(values[known], rows.loc[known.index[known], "config_path"], rng))
+
+
+def _mean(name: str, rows: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
+    known = rows[rows[name].notna()]
+    return with_ends(name, bootstrap_over_groups(known[name], known["config_path"], rng, plain_mean))
 
 
 def _share(part: float, rest: float) -> float:

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from roadsense.episodes.plan import Row
+from roadsense.episodes.plan import BOUND, Row
 from roadsense.evaluation.plans import PlannedEpisode
 from roadsense.evaluation.schema import to_table
 from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
 
 ALONE = "unassisted"
-"""Whose time over the same way is the measure of time lost."""
+"""The policy whose time over the same distance is the measure of time lost."""
 PAIR = ["part", "curve_value", "config_path", "seed", "hazard_forced", "sumo_checks"]
 """Episodes that agree in these are the same episode with another policy."""
 
@@ -39,7 +39,7 @@ def make_table(episodes: Sequence[PlannedEpisode], rows: Sequence[Row], sumo_che
         {**row, **plan, **factors.get(str(row["config_path"]), {})} for row, plan in zip(rows, planned, strict=True)
     ]
     table = to_table(pd.DataFrame(joined))
-    return table.assign(time_lost_s=time_lost_s(table))
+    return table.assign(time_lost_s=time_lost_s(table), excess_braking_mps=excess_braking_mps(table))
 
 
 def read_factors(paths: set[Path]) -> dict[str, dict[str, Any]]:
@@ -75,3 +75,14 @@ def time_lost_s(table: pd.DataFrame) -> pd.Series:
     joined = table[PAIR].merge(speed.drop_duplicates(PAIR), on=PAIR, how="left")["alone_mps"]
     lost = table["duration_s"] - table["distance_m"] / joined.set_axis(table.index)
     return lost.where(ends_well)
+
+
+def excess_braking_mps(table: pd.DataFrame) -> pd.Series:
+    """Returns the speed that each car braked off after a hazard's onset beyond what the perfect driver did, m/s.
+
+    NaN without a hazard, if either of the two collided or failed, or if the perfect driver did not drive the episode.
+    """
+    ends_well = (table["error"] == "") & ~table["collision"] & table["hazard"]
+    perfect = table[ends_well & (table["policy"] == BOUND)][[*PAIR, "hazard_braking_mps"]].drop_duplicates(PAIR)
+    joined = table[PAIR].merge(perfect, on=PAIR, how="left")["hazard_braking_mps"]
+    return (table["hazard_braking_mps"] - joined.set_axis(table.index)).where(ends_well)

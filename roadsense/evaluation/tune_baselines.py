@@ -106,18 +106,27 @@ def _figures(rows: pd.DataFrame) -> dict[str, float]:
     return {
         "episodes": score.n_episodes, "collisions": int(rows["collision"].sum()), "unsafe": score.n_unsafe,
         "unsafe_rate_low": score.unsafe.low, "unsafe_rate_high": score.unsafe.high,
-        "false_braking_share": score.false_braking_share, "score": score.value,
+        "needless_mps2": score.needless_mps2, "score": score.value,
     }  # fmt: skip
 
 
 def write_table(table: pd.DataFrame, config: TuneConfig) -> str:
     """Returns the table as Markdown, with how it was made."""
-    head = ("rule", "settings", "episodes", "collisions", "unsafe", "unsafe, 95 % interval", "false braking", "score")
+    head = (
+        "rule",
+        "settings",
+        "episodes",
+        "collisions",
+        "unsafe",
+        "unsafe, 95 %",
+        "needless braking [m/s2]",
+        "score",
+    )
     lines = [
         (
             row["rule"], row["settings"], row["episodes"], row["collisions"], row["unsafe"],
             f"{row['unsafe_rate_low']:.1%} to {row['unsafe_rate_high']:.1%}",
-            f"{row['false_braking_share']:.2%}", f"{row['score']:.3f}",
+            f"{row['needless_mps2']:.3f}", f"{row['score']:.3f}",
         )
         for row in table.to_dict("records")
     ]  # fmt: skip

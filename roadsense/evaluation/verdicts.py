@@ -1,22 +1,27 @@
 """What the numbers support, in words: each sentence comes from a rule, and each rule is tested.
 
-A rule looks at the summary and the paired comparisons and returns what it has to say, with a mark: `good` for what is
-shown and speaks for the policy, `bad` for what is shown and speaks against it, `open` for what the episodes don't show.
+A rule looks at the summary and the paired comparisons and returns sentences, each with a mark: `good` for what is shown
+and speaks for the policy, `bad` for what is shown and speaks against it, `open` for what the episodes don't show. What
+is bad is said first. Whether a difference is shown is decided in `roadsense.evaluation.comparison`, nowhere else.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from roadsense.episodes.plan import BOUND, MUTED
-from roadsense.evaluation.comparison import BETTER, NOTHING_SHOWN, WORSE
+from roadsense.evaluation.comparison import BETTER, FIGURES, NOTHING_SHOWN, WORSE, Figure
 from roadsense.evaluation.evidence import Evidence, more_pairs, points
-from roadsense.evaluation.policies import ANOTHER_RUN, NULL_POLICIES, label_policy
+from roadsense.evaluation.policies import ANOTHER_RUN, NULL_POLICIES, RULE, label_policy
 from roadsense.evaluation.sample_size import episodes_for_rate, upper_bound
 
 GOOD, BAD, OPEN = "good", "bad", "open"
 NOT_ITS_DOING = "not the policy's doing"
 TOLERATED_FAILURES = 0.02
 """More failed episodes than this share make the rest doubtful."""
+MATTERS = 0.02
+"""A null policy whose rate is at most this much higher, at the end of the interval, is as safe as the judged one."""
+ALONE = "unassisted"
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Verdict:
     """A sentence about a policy.
 
     Attributes:
-        rule: name of the rule it is from.
+        rule: id of the rule it is from, a key of `RULES`.
         mark: `GOOD`, `BAD` or `OPEN`.
         text: the sentence.
     """
@@ -34,12 +39,13 @@ class Verdict:
     text: str
 
 
-def find_verdicts(evidence: Evidence) -> list[Verdict]:
-    """Returns what all rules have to say, the most important first."""
-    return [Verdict(rule.__name__.lstrip("_"), *said) for rule in RULES for said in rule(evidence)]
-
-
 Said = Iterator[tuple[str, str]]
+
+
+def find_verdicts(evidence: Evidence) -> list[Verdict]:
+    """Returns what all rules say, first what speaks against the policy, then what is open, then what speaks for it."""
+    said = [Verdict(name, *sentence) for name, rule in RULES.items() for sentence in rule(evidence)]
+    return sorted(said, key=lambda verdict: (BAD, OPEN, GOOD).index(verdict.mark))
 
 
 def _episodes_failed(evidence: Evidence) -> Said:
@@ -67,78 +73,102 @@ def _collision_rate(evidence: Evidence) -> Said:
 
 
 def _null_policies(evidence: Evidence) -> Said:
+    """Says which null policies are as safe; where one pays no more for it, that is not the policy's doing."""
     for null in evidence.others(*NULL_POLICIES):
-        found = evidence.compared("collision", null)
-        if found is None:
-            continue
-        name, own, other = label_policy(null), evidence.own, evidence.row(null)
-        if evidence.brakes_for_nothing(null):
-            share, own_share = other["false_braking_share"], own["false_braking_share"]
-            text = f"'{name}' is no match: it brakes for nothing in {share:.0%} of the calm time, "
-            yield GOOD, f"{text}the policy in {own_share:.1%}."
-            continue
-        counts = f"{own['collisions']:.0f} collisions of the policy, {other['collisions']:.0f} of it"
-        counts += f"; difference {points(found)}"
-        if found["verdict"] == NOTHING_SHOWN:
-            text = f"The rate of collisions is {NOT_ITS_DOING}: '{name}' is within the interval ({counts})."
-            yield BAD, f"{text} {more_pairs(found)}"
-        else:
-            is_better = found["verdict"] == BETTER
-            words = "less often" if is_better else "more often"
-            yield GOOD if is_better else BAD, f"It collides {words} than '{name}' on the same episodes ({counts})."
+        for name, what in (("collision", "few collisions"), ("unsafe", "few unsafe episodes")):
+            found = evidence.compared(name, null)
+            if found is None:
+                continue
+            counts = _counts(evidence, null, found, "collisions" if name == "collision" else "unsafe")
+            if found["verdict"] == BETTER:
+                yield GOOD, f"It has fewer {counts[0]} than '{label_policy(null)}' on the same episodes ({counts[1]})."
+            elif found["verdict"] == WORSE:
+                yield BAD, f"It has more {counts[0]} than '{label_policy(null)}' on the same episodes ({counts[1]})."
+            elif price := _higher_price(evidence, null):
+                yield OPEN, f"'{label_policy(null)}' is as safe, but {price} ({counts[0]}: {counts[1]})."
+            elif found["low"] >= -MATTERS:
+                text = f"That it has {what} is {NOT_ITS_DOING}: '{label_policy(null)}' has hardly more"
+                yield BAD, f"{text} ({counts[1]}). {more_pairs(found)}"
+            else:
+                text = f"That it has {what} and '{label_policy(null)}' more is not shown"
+                yield OPEN, f"{text} ({counts[1]}). {more_pairs(found)}"
 
 
-def _unsafe_episodes(evidence: Evidence) -> Said:
-    for null in evidence.others(*NULL_POLICIES):
-        found = evidence.compared("unsafe", null)
-        if found is None or evidence.brakes_for_nothing(null):
-            continue
-        name, own, other = label_policy(null), evidence.own, evidence.row(null)
-        counts = f"{own['unsafe']:.0f} against {other['unsafe']:.0f}; difference {points(found)}"
-        if found["verdict"] == NOTHING_SHOWN:
-            yield (
-                BAD,
-                f"That few episodes are unsafe is {NOT_ITS_DOING} either: '{name}' is within the interval ({counts}).",
-            )
-        else:
-            is_better = found["verdict"] == BETTER
-            yield (
-                (GOOD if is_better else BAD),
-                (f"It has {'fewer' if is_better else 'more'} unsafe episodes than '{name}' ({counts})."),
-            )
+def _counts(evidence: Evidence, other: str, found: dict[str, Any], column: str) -> tuple[str, str]:
+    own, others = evidence.own[column], evidence.row(other)[column]
+    words = "collisions" if column == "collisions" else "unsafe episodes"
+    return words, f"{own:.0f} against {others:.0f}; difference {points(found)}"
 
 
-def _baselines(evidence: Evidence) -> Said:
-    best = evidence.best_baseline()
-    if best is None:
-        return
-    yield from _against(evidence, best, f"the best rule on the same radio ({label_policy(best)})")
+def _higher_price(evidence: Evidence, null: str) -> str:
+    """Returns the price that a null policy is shown to pay and the judged one is not; empty if there is none."""
+    for name in ("time_lost_s", "calm_braking"):
+        found = evidence.compared(name, null)
+        if found is not None and found["verdict"] == BETTER:
+            unit = "s an episode lost" if name == "time_lost_s" else "m/s taken off per calm minute"
+            return f"pays more: {found['second_mean']:.1f} {unit}, the policy {found['first_mean']:.1f}"
+    return ""
+
+
+def _price(evidence: Evidence) -> Said:
+    """Says what the policy costs against the driver alone."""
+    for name, words in (
+        ("time_lost_s", "It loses {:.1f} s an episode against the driver alone"),
+        ("calm_braking", "It takes off {:.1f} m/s of speed in each minute of calm driving"),
+        ("excess_braking_mps", "At a hazard it brakes off {:.1f} m/s more than the perfect driver"),
+        ("max_jerk_mps3", "Its largest jerk is {:.1f} m/s3 on average, harder than the driver's alone"),
+    ):
+        found = evidence.compared(name, BOUND if name == "excess_braking_mps" else ALONE)
+        if found is not None and found["verdict"] == WORSE:
+            low, high = found["low"], found["high"]
+            yield BAD, f"{words.format(found['first_mean'])} (difference {low:+.2g} to {high:+.2g})."
+
+
+def _rules(evidence: Evidence) -> Said:
+    yield from _against(evidence, evidence.of_kind(RULE))
+
+
+def _best_rule(evidence: Evidence) -> Said:
+    best = evidence.best_rule()
+    if best is not None:
+        own, other = evidence.own["score"], evidence.row(best)["score"]
+        words = "above" if own > other else "not above"
+        yield OPEN, f"Its score is {own:.3f}, {words} that of the best rule ({label_policy(best)}, {other:.3f})."
 
 
 def _other_runs(evidence: Evidence) -> Said:
     for name in evidence.of_kind(ANOTHER_RUN):
-        yield from _against(evidence, name, label_policy(name))
+        yield from _against(evidence, [name])
 
 
-def _against(evidence: Evidence, other: str, name: str) -> Said:
-    collisions, braking = evidence.compared("collision", other), evidence.compared("false_brakings", other)
-    if collisions is None:
-        return
-    words = {BETTER: (GOOD, "fewer collisions than"), WORSE: (BAD, "more collisions than")}
-    mark, said = words.get(collisions["verdict"], (OPEN, "no shown difference in collisions from"))
-    text = f"It has {said} {name} ({points(collisions)})."
-    if collisions["verdict"] == NOTHING_SHOWN:
-        text += f" {more_pairs(collisions)}"
-    yield mark, text
-    if braking is not None and braking["verdict"] != NOTHING_SHOWN:
-        fewer = braking["verdict"] == BETTER
-        yield (
-            GOOD if fewer else BAD,
-            (
-                f"It brakes for nothing {'less' if fewer else 'more'} often than {name}: "
-                f"{braking['first_mean']:.2f} against {braking['second_mean']:.2f} times an episode."
-            ),
-        )
+def _against(evidence: Evidence, others: Sequence[str]) -> Said:
+    """Says in each figure which of the others the policy is worse than, better than, and not told apart from."""
+    for figure in FIGURES:
+        found = [(other, row) for other in others if (row := evidence.compared(figure.name, other)) is not None]
+        worse, better, unclear = ([pair for pair in found if pair[1]["verdict"] == verdict]
+                                  for verdict in (WORSE, BETTER, NOTHING_SHOWN))  # fmt: skip
+        if worse:
+            yield BAD, f"It {figure.worse} than {_name_all(figure, worse)}."
+        if better:
+            yield GOOD, f"It {figure.better} than {_name_all(figure, better)}."
+        if unclear and figure.name in ("collision", "unsafe"):
+            more = f" {more_pairs(unclear[0][1])}" if len(unclear) == 1 else ""
+            yield OPEN, f"No difference in {figure.label} is shown from {_name_all(figure, unclear)}.{more}"
+
+
+def _name_all(figure: Figure, found: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    return "; ".join(
+        f"{label_policy(other)} ({points(row)})"
+        if figure.is_rate
+        else f"{label_policy(other)} ({row['first_mean']:.2f} against {row['second_mean']:.2f})"
+        for other, row in found
+    )
+
+
+def _radio(evidence: Evidence) -> Said:
+    found = evidence.compared("reaction_time_s", MUTED)
+    if found is not None and found["verdict"] == NOTHING_SHOWN:
+        yield BAD, "That it reacts sooner with its radio than without is not shown: what it hears makes no difference."
 
 
 def _missed_hazards(evidence: Evidence) -> Said:
@@ -151,12 +181,6 @@ def _missed_hazards(evidence: Evidence) -> Said:
                 f"({own['missed_rate_low']:.0%} to {own['missed_rate_high']:.0%}); some are too far ahead to need it."
             ),
         )
-
-
-def _radio(evidence: Evidence) -> Said:
-    found = evidence.compared("reaction_time_s", MUTED)
-    if found is not None and found["verdict"] == NOTHING_SHOWN:
-        yield BAD, "Without its radio it reacts as fast as with it: what it hears makes no shown difference to it."
 
 
 def _car_behind(evidence: Evidence) -> Said:
@@ -200,12 +224,13 @@ def _generalisation(evidence: Evidence) -> Said:
     if gap is None:
         return
     words = f"{100 * gap.value:+.1f} points ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
+    unseen = "traffic, drivers and radios it never saw"
     if gap.low > 0:
-        yield BAD, f"It collides more often on held-out roads than on those it was trained on: {words}."
+        yield BAD, f"It collides more often with {unseen} than with those of its training: {words}."
     elif gap.high < 0:
-        yield OPEN, f"The held-out roads are easier for it than those it was trained on: {words}."
+        yield OPEN, f"With {unseen} it collides less often than with those of its training: {words}."
     else:
-        yield OPEN, f"No gap is shown between held-out roads and those it was trained on: {words}."
+        yield OPEN, f"Between {unseen} and those of its training no difference in collisions is shown: {words}."
 
 
 def _where(evidence: Evidence) -> Said:
@@ -216,7 +241,20 @@ def _where(evidence: Evidence) -> Said:
             yield BAD, f"{n} of its {total} collisions are on {base} ({n} of {episodes} episodes there)."
 
 
-RULES = (
-    _episodes_failed, _collision_rate, _null_policies, _unsafe_episodes, _baselines, _other_runs, _radio,
-    _missed_hazards, _car_behind, _where, _generalisation, _upper_bound, _checks,
-)  # fmt: skip
+RULES: dict[str, Callable[[Evidence], Said]] = {
+    "episodes_failed": _episodes_failed,
+    "null_policies": _null_policies,
+    "rules": _rules,
+    "other_runs": _other_runs,
+    "price": _price,
+    "collision_rate": _collision_rate,
+    "radio": _radio,
+    "missed_hazards": _missed_hazards,
+    "car_behind": _car_behind,
+    "where": _where,
+    "generalisation": _generalisation,
+    "best_rule": _best_rule,
+    "upper_bound": _upper_bound,
+    "checks": _checks,
+}
+"""The rules by their ids, which stand in published JSON."""

@@ -3,11 +3,7 @@
 Each evaluation drives the same episodes: the same scenarios, seeds, drivers, radios and planned hazards. Its result
 depends on the policy alone, so the best policy is the same whenever a training is repeated.
 
-The score of a policy is its safety, less the price of it:
-
-    lower bound of the share of episodes without a collision (exact 95 % interval) - share of calm time braked falsely
-
-A policy that always brakes has a score near 0; one that never brakes has the score of the driver alone.
+The best policy is the one with the best score of `roadsense.episodes.score`, as in the evaluation.
 """
 
 import os
@@ -31,6 +27,7 @@ from roadsense.runs.stopping import StopRequest
 from roadsense.training.algorithms import save_policy
 from roadsense.training.train_config import TrainConfig
 from roadsense.utils.files import record_sum, write_atomically
+from roadsense.utils.statistics import binomial_interval
 from roadsense.utils.worker_processes import start_pool
 
 CALM_EVERY = 5
@@ -54,18 +51,20 @@ def plan_heldout(paths: Sequence[Path], config: TrainConfig) -> list[Plan]:
 
 
 def judge(rows: Sequence[Row]) -> Figures:
-    """Returns the figures of an evaluation, by their names in `metrics.jsonl`; the score as above."""
+    """Returns the figures of an evaluation, by their names in `metrics.jsonl`."""
     good = [row for row in rows if not row["error"]]
-    columns = {name: [row[name] for row in good] for name in SCORED}
-    score = score_episodes(columns | {"min_ttc_s": np.inf})  # here an episode is unsafe if there is a collision
+    score = score_episodes({name: [row[name] for row in good] for name in SCORED})
+    rate = binomial_interval(sum(bool(row["collision"]) for row in good), len(good))
+    calm_s = sum(row["calm_s"] for row in good)
     return {
         "eval_episodes": len(good),
         "eval_failed": len(rows) - len(good),
-        "eval_collisions": score.n_unsafe,
-        "eval_collision_rate": score.n_unsafe / max(len(good), 1),
-        "eval_collision_rate_low": score.unsafe.low,
-        "eval_collision_rate_high": score.unsafe.high,
-        "eval_false_braking_share": score.false_braking_share,
+        "eval_collisions": sum(bool(row["collision"]) for row in good),
+        "eval_collision_rate": rate.value if good else 0.0,
+        "eval_collision_rate_low": rate.low,
+        "eval_collision_rate_high": rate.high,
+        "eval_false_braking_share": float(sum(row["false_braking_s"] for row in good) / calm_s) if calm_s else 0.0,
+        "eval_needless_mps2": score.needless_mps2,
         "eval_min_ttc_median_s": float(np.median([row["min_ttc_s"] for row in good])) if good else 0.0,
         "eval_score": score.value,
     }

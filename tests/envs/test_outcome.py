@@ -11,7 +11,8 @@ from roadsense.envs.world import Follower
 QUIET = {
     "gap_m": 25.0, "required_mps2": 0.0, "jerk_mps3": 0.0, "speed_mps": 20.0, "leader_speed_mps": 20.0,
     "acceleration_mps2": 0.0, "assist_mps2": 0.0, "silence_s": 0.0, "collision": False, "hazard_active": False,
-    "follower_gap_m": math.inf, "follower_speed_mps": 0.0, **dict.fromkeys(TERMS, 0.0),
+    "follower_gap_m": math.inf, "follower_speed_mps": 0.0, "needed_mps2": 0.0, "added_mps2": 0.0,
+    **dict.fromkeys(TERMS, 0.0),
 }  # fmt: skip
 
 
@@ -157,7 +158,8 @@ def test_terms_are_summed_and_the_row_holds_every_figure():
         "reaction_time_s", "assist_reaction_time_s", "min_gap_m", "min_ttc_s", "min_time_headway_s", "max_drac_mps2",
         "max_deceleration_mps2", "max_jerk_mps3", "rms_jerk_mps3", "calm_s", "false_braking_s", "false_brakings",
         "ordinary_stops", "ordinary_stops_braked", "distance_m", "follower_min_ttc_s", "messages_heard",
-        "messages_lost", "sumo_interventions", "reward", *(f"term_{name}" for name in TERMS),
+        "messages_lost", "sumo_interventions", "reward", "calm_speed_loss_mps", "needless_speed_loss_mps",
+            "hazard_braking_mps", *(f"term_{name}" for name in TERMS),
     }  # fmt: skip
     assert all(isinstance(value, str | float | int | bool) for value in row.values())
 
@@ -199,3 +201,17 @@ def test_an_ordinary_stop_is_braked_if_the_assist_brakes_on_the_way_to_it():
     emergency = play([step | {"hazard_active": True} for step in braked], hazard_at_step=0)
     assert (emergency.ordinary_stops, emergency.ordinary_stops_braked) == (0, 0)
     assert play([stands] * 20).ordinary_stops == 0  # it stood from the first
+
+
+def test_speed_that_the_assist_takes_off_counts_however_gently_it_brakes():
+    gentle = {"assist_mps2": 0.5, "added_mps2": 0.5}
+    outcome = play([gentle] * 40 + [{**gentle, "needed_mps2": 4.0}] * 10)
+    assert outcome.false_braking_s == 0.0  # below the threshold of 1 m/s2
+    assert outcome.calm_speed_loss_mps == pytest.approx(2.5)
+    assert outcome.needless_speed_loss_mps == pytest.approx(2.0)  # with the cars ahead it is not needless
+
+
+def test_braking_after_a_hazards_onset_is_counted_until_15_s_later():
+    outcome = play([{"acceleration_mps2": -2.0}] * 200, hazard_at_step=10)
+    assert outcome.hazard_braking_mps == pytest.approx(30.0)
+    assert math.isnan(play([{"acceleration_mps2": -2.0}] * 20).hazard_braking_mps)

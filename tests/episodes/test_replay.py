@@ -1,4 +1,4 @@
-"""An episode that was recorded is repeated to the last bit, from one word and the scenario."""
+"""An episode that was recorded is replayed to the last bit, from one word and the scenario."""
 
 import base64
 import json
@@ -11,8 +11,9 @@ import pytest
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.hazard import HazardRanges
-from roadsense.episodes.replay import RecordedEpisode, main, replay
+from roadsense.episodes.replay import RecordedEpisode, ReplayConfig, replay, replay_and_print
 from roadsense.errors import InputError
+from roadsense.utils.command import run_with_options
 from roadsense.utils.generator_state import generator_from_words, generator_words
 
 BASES = sorted((Path(__file__).parents[2] / "scenarios" / "base").glob("*/scenario.sumocfg"))
@@ -46,7 +47,11 @@ def test_a_record_survives_being_a_word():
     np.testing.assert_array_equal(again.actions, episode.actions)
 
 
-def test_a_repeated_episode_has_the_same_rewards():
+def main(arguments):
+    return run_with_options(replay_and_print, ReplayConfig, "python -m roadsense.replay", arguments)
+
+
+def test_a_replayed_episode_has_the_same_rewards():
     path, episode, rewards = record(60)
     steps = replay(path, RecordedEpisode.decode(episode.encode()))
     assert [reward for reward, _ in steps] == rewards

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from roadsense.errors import InputError
-from roadsense.evaluation.comparison import BETTER, FIGURES, NOTHING_SHOWN, WORSE, compare_all, compare_policies
+from roadsense.evaluation.comparison import BETTER, FIGURES, NOTHING_SHOWN, WORSE, compare_all, compare_policies, holm
 from tests.evaluation.made_up import crashes, made_up
 
 
@@ -64,3 +64,16 @@ def test_with_all_others() -> None:
     found = compare_all(table, "policy", ["policy", "other", "third", "absent"], np.random.default_rng(0))
     assert found["second"].unique().tolist() == ["other", "third"]
     assert compare_all(table, "policy", [], np.random.default_rng(0)).empty
+
+
+def test_holm_corrects_the_smallest_the_most() -> None:
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
+    np.testing.assert_allclose(holm([0.5, 0.9]), [1.0, 1.0])
+
+
+def test_interval_and_exact_test_have_to_agree() -> None:
+    # Five against none: Tango's interval excludes 0, McNemar's exact test has p = 0.0625.
+    row = compared(crashes("policy", 300, 5), made_up("other", 300)).loc["collision"]
+    assert row["low"] > 0
+    assert row["p_value"] == pytest.approx(0.0625)
+    assert row["verdict"] == NOTHING_SHOWN

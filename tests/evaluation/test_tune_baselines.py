@@ -33,7 +33,7 @@ def test_each_setting_drives_the_same_episodes(
     table = tune_baselines(config)
     assert table["score"].is_monotonic_decreasing
     assert table["episodes"].eq(2).all()
-    share = table.set_index("settings")["false_braking_share"]
+    share = table.set_index("settings")["needless_mps2"]
     assert share["threshold_mps2 0.1, gain 1"] > share["threshold_mps2 7.9, gain 1"]  # one brakes at every bit of noise
     pd.testing.assert_frame_equal(table, tune_baselines(config))
     command = [

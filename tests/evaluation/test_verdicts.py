@@ -1,5 +1,6 @@
 """What is said of a policy: each rule on made-up episodes, where it must speak and where it must not."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from tests.evaluation.made_up import crashes, made_up
 
 def judged(*tables: pd.DataFrame, claimed_rate: float = 0.01) -> dict[str, list[Verdict]]:
     found = concluded(*tables, claimed_rate=claimed_rate)
-    assert {verdict.rule for verdict in found.verdicts} <= {rule.__name__.lstrip("_") for rule in RULES}
+    assert {verdict.rule for verdict in found.verdicts} <= set(RULES)
+    assert [verdict.mark for verdict in found.verdicts] == sorted(marks(found.verdicts), key=[BAD, OPEN, GOOD].index)
     said: dict[str, list[Verdict]] = {}
     for verdict in found.verdicts:
         said.setdefault(verdict.rule, []).append(verdict)
@@ -27,22 +29,21 @@ def concluded(*tables: pd.DataFrame, claimed_rate: float = 0.01) -> Evaluation:
     return conclude(Path("folder"), config, {}, pd.concat(tables, ignore_index=True))
 
 
-def marks(verdicts: list[Verdict]) -> list[str]:
+def marks(verdicts: Sequence[Verdict]) -> list[str]:
     return [verdict.mark for verdict in verdicts]
 
 
 def test_a_useless_policy_is_told_that_nothing_is_its_doing() -> None:
     """It never collides, on episodes where nobody does."""
     said = judged(*(made_up(name, 300) for name in (POLICY, MUTED, "unassisted")))
-    assert marks(said["null_policies"]) == [BAD, BAD]
+    assert marks(said["null_policies"]) == [BAD] * 4
     assert all(NOT_ITS_DOING in verdict.text for verdict in said["null_policies"])
-    assert "'driver alone' is within the interval (0 collisions of the policy, 0 of it" in said["null_policies"][1].text
+    assert "'driver alone' has hardly more (0 against 0; difference" in said["null_policies"][2].text
     assert said["collision_rate"][0].mark == GOOD  # the claim itself holds, and that is not enough
 
 
 def test_a_policy_that_does_as_the_driver_alone_does_is_told_so() -> None:
-    same = crashes(POLICY, 300, 45), crashes("unassisted", 300, 45), crashes(MUTED, 300, 45)
-    said = judged(*same)
+    said = judged(crashes(POLICY, 300, 45), crashes("unassisted", 300, 45), crashes(MUTED, 300, 45))
     assert all(NOT_ITS_DOING in verdict.text for verdict in said["null_policies"])
     assert "More episodes like these would show no difference." in said["null_policies"][0].text
     assert said["radio"][0].mark == BAD
@@ -50,41 +51,48 @@ def test_a_policy_that_does_as_the_driver_alone_does_is_told_so() -> None:
 
 def test_a_good_policy_is_told_by_how_much_and_against_whom() -> None:
     said = judged(crashes(POLICY, 300, 3), crashes("unassisted", 300, 45), crashes(MUTED, 300, 45))
-    assert marks(said["null_policies"]) == [GOOD, GOOD]
-    assert (
-        "3 collisions of the policy, 45 of it; difference -14.0 points, -18.4 to -10.5" in said["null_policies"][0].text
-    )
+    assert marks(said["null_policies"]) == [GOOD] * 4
+    assert "3 against 45; difference -14.0 points, -18.4 to -10.5" in said["null_policies"][0].text
 
 
 def test_a_worse_policy_is_told() -> None:
     said = judged(crashes(POLICY, 300, 45), crashes("unassisted", 300, 3))
-    assert marks(said["null_policies"]) == [BAD]
-    assert "It collides more often than 'driver alone'" in said["null_policies"][0].text
+    assert marks(said["null_policies"]) == [BAD, BAD]
+    assert "It has more collisions than 'driver alone'" in said["null_policies"][0].text
+
+
+def test_nothing_is_good_or_bad_that_few_episodes_cannot_show() -> None:
+    said = judged(*(made_up(name, 6) for name in (POLICY, MUTED, "unassisted", "cautious_rule")))
+    assert set(marks(said["null_policies"] + said["rules"] + said["collision_rate"])) == {OPEN}
 
 
 def test_unsafe_episodes_tell_more_than_collisions_do() -> None:
-    near = made_up("unassisted", 300, min_ttc_s=[1.0, 3.0, 3.0, 3.0, 3.0])
-    said = judged(made_up(POLICY, 300), near)
-    assert NOT_ITS_DOING in said["null_policies"][0].text
-    assert marks(said["unsafe_episodes"]) == [GOOD]
-    assert (
-        "It has fewer unsafe episodes than 'driver alone' (0 against 60; difference -20.0 points"
-        in said["unsafe_episodes"][0].text
-    )
-    useless = judged(made_up(POLICY, 300), made_up("unassisted", 300))["unsafe_episodes"]
-    assert NOT_ITS_DOING in useless[0].text
+    said = judged(made_up(POLICY, 300), made_up("unassisted", 300, min_ttc_s=[1.0, 3.0, 3.0, 3.0, 3.0]))
+    worse, better = said["null_policies"]
+    assert (worse.mark, better.mark) == (BAD, GOOD)
+    assert NOT_ITS_DOING in worse.text
+    assert "fewer unsafe episodes than 'driver alone' on the same episodes (0 against 60" in better.text
 
 
-def test_braking_all_the_time_is_no_match() -> None:
-    always = made_up("always_brake", 300, false_braking_s=40.0, false_brakings=1)
-    said = judged(made_up(POLICY, 300), always)
-    assert said["null_policies"][0].mark == GOOD
-    assert (
-        "no match: it brakes for nothing in 100% of the calm time, the policy in 0.0%" in said["null_policies"][0].text
-    )
+def test_a_null_policy_that_pays_more_is_neither_for_nor_against() -> None:
+    always = made_up("always_brake", 300, calm_speed_loss_mps=120.0, time_lost_s=30.0)
+    said = judged(made_up(POLICY, 300), always)["null_policies"]
+    assert marks(said) == [OPEN, OPEN]
+    assert "'always brakes' is as safe, but pays more: 30.0 s an episode lost, the policy 0.0" in said[0].text
     # A policy that brakes all the time itself is matched.
-    said = judged(made_up(POLICY, 300, false_braking_s=40.0), always)
-    assert NOT_ITS_DOING in said["null_policies"][0].text
+    same = {"calm_speed_loss_mps": 120.0, "time_lost_s": 30.0}
+    assert marks(judged(made_up(POLICY, 300, **same), always)["null_policies"]) == [BAD, BAD]
+
+
+def test_what_it_costs_is_said_without_a_threshold() -> None:
+    perfect, alone = made_up("perfect_driver", 100), made_up("unassisted", 100)
+    gentle = made_up(POLICY, 100, calm_speed_loss_mps=2.0, time_lost_s=1.5, excess_braking_mps=6.0, max_jerk_mps3=40.0)
+    price = judged(gentle, perfect, alone)["price"]
+    assert marks(price) == [BAD] * 4
+    assert "It loses 1.5 s an episode against the driver alone" in price[0].text
+    assert "takes off 3.0 m/s of speed in each minute of calm driving" in price[1].text
+    assert "brakes off 6.0 m/s more than the perfect driver" in price[2].text
+    assert "price" not in judged(made_up(POLICY, 100), perfect, alone)
 
 
 @pytest.mark.parametrize(
@@ -102,23 +110,37 @@ def test_the_rate_that_was_asked_for(n: int, n_collisions: int, mark: str, words
     assert f"{n_collisions} of {n} episodes" in verdict.text
 
 
-def test_the_best_rule_is_what_it_has_to_beat() -> None:
-    rules = crashes("heard_drac_rule", 300, 40), crashes("heard_braking_rule", 300, 30, false_brakings=3)
-    better = judged(crashes(POLICY, 300, 3, false_brakings=1), *rules)["baselines"]
-    assert marks(better) == [GOOD, GOOD]
-    assert "fewer collisions than the best rule on the same radio (rule: heard braking)" in better[0].text
-    assert "less often than" in better[1].text
-    equal = judged(crashes(POLICY, 300, 30, false_brakings=5), *rules)["baselines"]
-    assert marks(equal) == [OPEN, BAD]
-    assert "no shown difference" in equal[0].text
-    almost = judged(crashes(POLICY, 300, 27, false_brakings=3), *rules)["baselines"]
-    assert "more episodes to show one" in almost[0].text
+def test_it_is_compared_with_every_rule_in_every_figure() -> None:
+    drac, braking = crashes("heard_drac_rule", 300, 40), crashes("heard_braking_rule", 300, 3, time_lost_s=2.0)
+    said = judged(crashes(POLICY, 300, 3, assist_reaction_time_s=np.nan), drac, braking)["rules"]
+    for mark, words in (
+        (BAD, "It misses more hazards than rule: heard braking"),
+        (GOOD, "It collides less often than rule: heard DRAC (-12.3 points"),
+        (GOOD, "It loses less time than rule: heard braking (0.00 against 2.00)"),
+        (OPEN, "No difference in collisions is shown from rule: heard braking"),
+    ):
+        assert any(verdict.mark == mark and words in verdict.text for verdict in said), words
+
+
+def test_one_score_says_which_rule_is_best() -> None:
+    rules = crashes("heard_drac_rule", 300, 40), made_up("heard_braking_rule", 300, needless_speed_loss_mps=1.0)
+    (verdict,) = judged(crashes(POLICY, 300, 3), *rules)["best_rule"]
+    assert verdict.text == "Its score is 0.971, above that of the best rule (rule: heard braking, 0.968)."
+
+
+def test_many_comparisons_at_once_are_corrected() -> None:
+    """Seven fewer collisions are shown against one rule alone, and not against one of four."""
+    names = ("heard_braking_rule", "heard_drac_rule", "heard_prediction_rule", "cautious_rule")
+    one = judged(made_up(POLICY, 300), crashes(names[0], 300, 7, min_ttc_s=3.0))["rules"]
+    assert any("collides less often" in verdict.text for verdict in one)
+    four = judged(made_up(POLICY, 300), *(crashes(name, 300, 7, min_ttc_s=3.0) for name in names))["rules"]
+    assert not any("collides less often" in verdict.text for verdict in four)
 
 
 def test_another_run_is_compared_by_its_name() -> None:
-    (verdict,) = judged(crashes(POLICY, 300, 3), crashes("no_augmentation", 300, 40))["other_runs"]
-    assert verdict.mark == GOOD
-    assert "fewer collisions than no_augmentation" in verdict.text
+    said = judged(crashes(POLICY, 300, 3), crashes("no_augmentation", 300, 40))["other_runs"]
+    assert said[0].mark == GOOD
+    assert "It collides less often than no_augmentation" in said[0].text
 
 
 def test_the_car_behind_is_watched() -> None:
@@ -155,7 +177,7 @@ def test_where_it_fails_and_what_nobody_could_avoid() -> None:
 def test_the_gap_to_the_roads_it_was_trained_on() -> None:
     train = made_up(POLICY, 300, part="train")
     assert judged(crashes(POLICY, 300, 30), train)["generalisation"][0].mark == BAD
-    assert "No gap is shown" in judged(crashes(POLICY, 300, 2), train)["generalisation"][0].text
+    assert "no difference in collisions is shown" in judged(crashes(POLICY, 300, 2), train)["generalisation"][0].text
     assert "generalisation" not in judged(crashes(POLICY, 300, 30))
 
 

@@ -59,11 +59,13 @@ def test_the_list_of_episodes_is_fixed_and_one_in_five_is_calm(small_dataset):
     assert len({plan.seed for plan in plans}) == 10
 
 
-def row(collision=False, false_braking_s=0.0, error=""):
+def row(collision=False, needless_speed_loss_mps=0.0, error=""):
     return {
         "collision": collision,
         "calm_s": 10.0,
-        "false_braking_s": false_braking_s,
+        "false_braking_s": 0.0,
+        "needless_speed_loss_mps": needless_speed_loss_mps,
+        "duration_s": 50.0,
         "min_ttc_s": 2.0,
         "error": error,
     }
@@ -74,7 +76,7 @@ def test_the_score_is_what_can_be_promised_less_what_it_costs():
     assert clean["eval_score"] == pytest.approx(1 - binomial_interval(0, 100).high)
     assert judge([row()] * 20)["eval_score"] < clean["eval_score"]
     assert judge([row(collision=True)] + [row()] * 99)["eval_score"] < clean["eval_score"]
-    assert judge([row(false_braking_s=10.0)] * 100)["eval_score"] < 0
+    assert judge([row(needless_speed_loss_mps=60.0)] * 100)["eval_score"] < 0
     broken = judge([row(error="SUMO stopped")] * 3)
     assert (broken["eval_failed"], broken["eval_score"]) == (3, 0.0)
 

@@ -109,11 +109,9 @@ class V2vChannel:
         return sent.count(DELIVERED), sent.count(LOST)
 
     def silence_s(self, peer: int, step: int) -> float:
-        """Returns how old the newest message from a peer is; 0 if none was heard, or it is to be forgotten."""
+        """Returns how old the newest message from a peer is; before the first one, the time since the start."""
         message = self.messages[peer]
-        if message is None or step - message[0] > self.stale_steps:
-            return 0.0
-        return (step - message[0]) * self.step_length_s
+        return (step if message is None else step - message[0]) * self.step_length_s
 
     def delivery_steps(self, step: int) -> list[int | None]:
         """Returns for each peer the step at which its message of this step is heard, -1 if lost, None if none was sent.

@@ -223,15 +223,15 @@ def test_the_age_of_a_message_is_the_time_since_it_was_sent():
     assert seen["peers"][0, 5] == pytest.approx(0.3)
 
 
-def test_silence_is_the_age_of_what_is_remembered_and_nothing_where_nothing_is():
+def test_silence_is_the_age_of_the_newest_message_and_goes_on_behind_the_memory():
     channel = V2vChannel(PRESETS["ideal"], 1, 40, STEP_S, np.random.default_rng(0))
-    assert channel.silence_s(0, 0) == 0.0
+    assert channel.silence_s(0, 7) == pytest.approx(0.7)  # nothing was heard since the start
     silences = []
     for step in range(30):
         exchange(channel, step, at_distance(20.0) if step < 5 else [[np.nan] * 5], ORIGIN)
         silences.append(channel.silence_s(0, step))
     assert silences[:8] == pytest.approx([0, 0, 0, 0, 0, 0.1, 0.2, 0.3])
-    assert silences[24:26] == pytest.approx([2.0, 0.0])
+    assert silences[24:26] == pytest.approx([2.0, 2.1])
 
 
 def test_muted_hears_nothing_even_from_beside():
