@@ -139,4 +139,7 @@ def _learn(model: Any, total_timesteps: int, callbacks: list[BaseCallback], stop
 
 
 def _stopped(run: Run, stop: StopRequest) -> StoppedError:
-    return StoppedError(f"Stopped by {stop.reason}. Resume it with `roadsense train --resume {run.folder}`.")
+    return StoppedError(
+        f"Stopped by {stop.reason}. Resume it with `roadsense train --resume {run.folder}`, or in notebook 01 with the "
+        f"parameter resume = {str(run.folder)!r}."
+    )

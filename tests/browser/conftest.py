@@ -65,9 +65,8 @@ def lab(workspace, tmp_path_factory):
     environment = {name: value for name, value in os.environ.items() if name != "ROADSENSE_HEADLESS"}
     environment |= {name: str(folder / name.lower()) for name in places} | {"PYTHONPATH": str(ROOT)}
     options = [
-        "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0",
-        f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={workspace}",
-        f"--LabApp.app_settings_dir={workspace / 'lab'}", "--LabApp.expose_app_in_browser=True",
+        f"--config={workspace / 'lab' / 'jupyter_lab_config.py'}", "--no-browser", "--allow-root", f"--port={port}",
+        "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", "--LabApp.expose_app_in_browser=True",
     ]  # fmt: skip
     log = folder / "lab.log"
     with log.open("w") as output:

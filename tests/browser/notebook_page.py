@@ -18,6 +18,8 @@ STATE = f"""path => {{ const w = ({FIND})(path);
     const o = c.outputs.get(i).toJSON(); if (o.output_type === 'error') errors.push(o.ename + ': ' + o.evalue) }}
   const done = cells.filter(c => c.executionCount && c.executionState !== 'running').length;
   return {{ n: cells.length, done, errors }} }}"""
+SAVE = f"""async path => {{ const w = ({FIND})(path);
+  await w.context.save(); await w.sessionContext.shutdown() }}"""
 SET_CELL = f"""([path, mark, source]) => {{ const w = ({FIND})(path);
   const cell = [...w.content.model.cells].find(c => c.sharedModel.getSource().includes(mark));
   cell.sharedModel.setSource(source) }}"""
@@ -29,12 +31,13 @@ SHOW_CELL = f"""async ([path, mark]) => {{ const w = ({FIND})(path);
 class NotebookPage:
     """A notebook, opened in a page of the browser, with a kernel that answers."""
 
-    def __init__(self, page, lab, path):
+    def __init__(self, page, lab, path, has_kernel=True):
         self.page, self.path = page, path
         page.goto(f"{lab.url}/lab/tree/{path}?token={lab.token}&reset")
         page.locator(f"{PANEL} .jp-Cell").first.wait_for()
         page.locator("#jupyterlab-splash").wait_for(state="detached")
-        page.evaluate(READY, path)  # a "Run All" sent before the kernel is connected is silently lost
+        if has_kernel:
+            page.evaluate(READY, path)  # a "Run All" sent before the kernel is connected is silently lost
 
     @property
     def state(self):
@@ -55,6 +58,10 @@ class NotebookPage:
         """Clicks Run > Run All Cells."""
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_role("menuitem", name=re.compile("^Run All Cells")).first.click()
+
+    def save_and_shut_down(self):
+        """Saves the notebook and ends its kernel, as somebody who leaves for the day."""
+        self.page.evaluate(SAVE, self.path)
 
     def wait(self, seconds=120.0):
         """Waits until every cell is done.

@@ -6,9 +6,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from roadsense.runs.run import Run
+from roadsense.runs.run import CHECKPOINTS, Run
 from roadsense.scenarios.dataset import Dataset
-from roadsense.training.checkpoints import PATTERN
 from tests.browser.notebook_page import PANEL, NotebookPage
 from tests.small_training import timesteps_of, wait_until
 
@@ -33,6 +32,16 @@ def test_the_overview_leads_to_the_notebooks(lab, page, shoot):
     expect(page.locator(f"{PANEL} .jp-Cell").first).to_be_visible()
 
 
+def test_a_terminal_of_the_lab_has_the_program(lab, page):
+    page.goto(f"{lab.url}/lab?token={lab.token}&reset")
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
+    page.evaluate("jupyterapp.commands.execute('terminal:create-new')")
+    page.locator(".jp-Terminal .xterm-helper-textarea").focus()
+    page.wait_for_timeout(1000)
+    page.keyboard.type("roadsense --version > version.txt\n")
+    wait_until(lambda: (lab.root / "version.txt").is_file() and "roadsense" in (lab.root / "version.txt").read_text())
+
+
 @pytest.fixture(scope="module")
 def augment(lab, page):
     """The notebook 00, run to its end."""
@@ -44,7 +53,7 @@ def augment(lab, page):
 
 
 def test_a_draw_is_tried_simulated_and_kept(augment, lab, page, shoot):
-    cell = augment.show("preview = PreviewWidget")
+    cell = augment.show("preview = widgets.PreviewWidget")
     picture, slider = cell.locator("img").first, cell.get_by_role("slider").first
     expect(picture).to_be_visible()
     shoot("preview")
@@ -85,13 +94,42 @@ def test_a_replay_is_played_by_keys_and_told_in_words(augment, shoot):
     shoot("replay")
 
 
+def test_it_runs_twice_and_what_is_saved_shows_pictures_without_a_kernel(augment, lab, page, shoot):
+    augment.run_all()
+    page.wait_for_timeout(1500)
+    augment.wait(240)
+    augment.save_and_shut_down()
+    again = NotebookPage(page, lab, augment.path, has_kernel=False)
+    cell = again.show("preview = widgets.PreviewWidget")
+    expect(cell.locator("img").first).to_be_visible()
+    shoot("saved_and_opened_again")
+    assert page.get_by_text("Error displaying widget").count() == 0
+
+
+def test_a_stop_is_one_sentence_that_says_how_to_go_on(lab, page, shoot):
+    notebook = NotebookPage(page, lab, "notebooks/01_train.ipynb")
+    notebook.set_parameters(**ENDLESS | {"run_dir": "runs/stopped", "imitation_timesteps": 20_000})
+    notebook.run_all()
+    cell = notebook.show("with widgets.TrainingView")
+    expect(cell.get_by_text(re.compile("^(starting 2 workers|imitation)")).first).to_be_visible()
+    assert cell.locator("img").first.evaluate("picture => picture.naturalWidth") > 0
+    shoot("training_first_seconds")
+    run = Run(lab.root / "runs" / "stopped")
+    wait_until(lambda: timesteps_of(run) > 0)
+    cell.get_by_role("button", name="Stop after checkpoint").click()
+    wait_until(lambda: notebook.state["errors"])
+    output = notebook.show("with widgets.TrainingView").locator(".jp-OutputArea-output", has_text="StoppedError")
+    expect(output).to_have_text(re.compile(r"^StoppedError: Stopped by [^\n]*resume[^\n]*\n?$"))
+    shoot("training_stopped_here")
+
+
 def test_a_training_is_stopped_and_seen_again_from_another_kernel(lab, page, shoot):
     (lab.root / "notebooks" / "look.ipynb").write_text(json.dumps(LOOK))
     notebook = NotebookPage(page, lab, "notebooks/01_train.ipynb")
     notebook.set_parameters(**ENDLESS)
     notebook.run_all()
     run = Run(lab.root / "runs" / "watched")
-    cell = notebook.show("with TrainingView")
+    cell = notebook.show("with widgets.TrainingView")
     expect(cell.get_by_text("running", exact=True)).to_be_visible()
     wait_until(lambda: timesteps_of(run) > 0)
     before = read_newest(run)
@@ -111,7 +149,7 @@ def test_a_training_is_stopped_and_seen_again_from_another_kernel(lab, page, sho
 
 def read_newest(run):
     """Steps of the newest checkpoint."""
-    return max((int(path.stem.split("_")[1]) for path in run.checkpoint_dir.glob(PATTERN)), default=-1)
+    return max((int(path.stem.split("_")[1]) for path in run.checkpoint_dir.glob(CHECKPOINTS)), default=-1)
 
 
 LOOK = {
@@ -122,9 +160,7 @@ LOOK = {
             "id": "look",
             "metadata": {},
             "outputs": [],
-            "source": "from roadsense.widgets.training_view import watch_training\n"
-            "from roadsense.utils.workspace import enter_workspace\n\n"
-            "enter_workspace()\nwatch_training('runs/watched')",
+            "source": "from roadsense.widgets import watch_training\n\nwatch_training('runs/watched')",
         }
     ],
     "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},

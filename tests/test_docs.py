@@ -1,0 +1,100 @@
+"""What README and the docs name exists: modules, files, commands; links lead somewhere; the snippets run."""
+
+import importlib.util
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import roadsense as rs
+from roadsense.cli import COMMANDS
+from roadsense.jobs.commands import COMMANDS as JOB_COMMANDS
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "notebooks" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").glob("*/README.md")),
+    *sorted((ROOT / "infra").rglob("*.md")),
+]
+NAMES = re.compile(r"(?<![\w/.-])roadsense(?:\.[a-z_0-9]+)+(?:\.[A-Z]\w*)?")
+FILES = re.compile(r"(?<![\w/.:-])(?:roadsense|docs|docker|benchmarks|infra|lab|scenarios/base|install)/[\w./-]*[\w-]")
+LINKS = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
+SNIPPETS = re.compile(r"^( *)```python\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
+NO_MODULES = ("roadsense.template",)
+
+
+@pytest.fixture(params=PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def page(request):
+    return request.param
+
+
+def exists(name):
+    """Whether a dotted name is a module, or something in one."""
+    parts = name.split(".")
+    for n in range(len(parts), 0, -1):
+        try:
+            spec = importlib.util.find_spec(".".join(parts[:n]))
+        except ModuleNotFoundError:
+            continue
+        if spec is not None:
+            if n == len(parts):
+                return True
+            found = importlib.import_module(".".join(parts[:n]))
+            return n == len(parts) - 1 and hasattr(found, parts[-1])
+    return False
+
+
+def test_every_module_that_is_named_exists(page):
+    names = {name for name in NAMES.findall(page.read_text()) if not name.startswith(NO_MODULES)}
+    assert not {name for name in names if not exists(name)}
+
+
+def test_every_file_that_is_named_exists(page):
+    text = re.sub(r"https?://\S+", "", page.read_text())
+    assert not {name for name in FILES.findall(text) if not (ROOT / name).exists()}
+
+
+def test_links_lead_to_files(page):
+    targets = {target: page.parent / target for target in LINKS.findall(page.read_text())}
+    assert not {target for target, path in targets.items() if not path.is_file()}
+
+
+def test_every_command_that_is_named_exists(page):
+    text = page.read_text()
+    named = re.findall(r"(?:bin/|`|^|&& )roadsense ([a-z-]+)", text, re.MULTILINE)
+    assert not set(named) - set(COMMANDS)
+    named = re.findall(r"roadsense job ([a-z]+)(?=[ `\n])", text)
+    assert not set(named) - set(JOB_COMMANDS)
+
+
+@pytest.fixture
+def notebook_folder(tmp_path, tiny_bases, monkeypatch):
+    """The folder in which a kernel starts, in a workspace with base roads and a run with a recorded episode."""
+    shutil.copytree(tiny_bases, tmp_path / "scenarios" / "base")
+    run = shutil.copytree(ROOT / "tests" / "data" / "run_of_0_1_0", tmp_path / "runs" / "first")
+    config = json.loads((run / "config.json").read_text()) | {"dataset_dir": "scenarios/base"}
+    (run / "config.json").write_text(json.dumps(config))
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    episode = rs.record_episode(rs.open_run("runs/first"), "scenarios/base")
+    (run / "evaluation" / "gallery").mkdir(parents=True)
+    episode.save(run / "evaluation" / "gallery" / "episode_00027.npz")
+    return tmp_path / "notebooks"
+
+
+@pytest.mark.usefixtures("notebook_folder")
+def test_snippets_run_from_a_notebooks_folder():
+    snippets = [
+        (page.name, re.sub(rf"^{indent}", "", code, flags=re.MULTILINE))
+        for page in (ROOT / "README.md", ROOT / "notebooks" / "README.md", ROOT / "docs" / "api.md")
+        for indent, code in SNIPPETS.findall(page.read_text())
+    ]
+    assert len(snippets) == 5
+    for _, code in snippets:
+        compiled = compile(code, "snippet", "exec")
+        if "train_policy" not in code:  # hours; the same calls are in the examples of the names
+            exec(compiled, {})
