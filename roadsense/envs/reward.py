@@ -1,5 +1,6 @@
 """The reward: named terms, each from 0 to 1, and one weighted sum. Pure."""
 
+import math
 from dataclasses import dataclass, fields
 from operator import mul
 from typing import NamedTuple
@@ -95,7 +96,7 @@ class RewardWeights:
     def __post_init__(self) -> None:
         for field in fields(self):
             weight, is_wanted = getattr(self, field.name), field.name == "early_braking"
-            if not (weight >= 0 if is_wanted else weight <= 0):
+            if not (0 <= weight < math.inf if is_wanted else -math.inf < weight <= 0):
                 raise InputError(
                     f"Expected a weight of {field.name} of at {'least' if is_wanted else 'most'} 0, got {weight}."
                 )

@@ -6,6 +6,7 @@ from pathlib import Path
 from roadsense.envs.config import EnvConfig
 from roadsense.errors import InputError
 from roadsense.policies.trained import TFLITE_SUFFIX
+from roadsense.utils.bounds import MAX_SEED, MAX_WORKERS, bounded, check_bounds
 from roadsense.utils.workspace import resolve
 
 
@@ -43,34 +44,24 @@ class EvalConfig:
 
     run_dir: str
     dataset_dir: str = "scenarios/dataset_v1/eval"
-    episodes_per_scenario: int = 15
-    calm_share: float = 0.2
-    n_steps: int = 500
+    episodes_per_scenario: int = bounded(15, 1, 1_000_000)
+    calm_share: float = bounded(0.2, 0.0, 1.0)
+    n_steps: int = bounded(500, 1, 1_000_000)
     v2v: str = "esp_now"
-    seed: int = 0
-    workers: int = 0
+    seed: int = bounded(0, 0, MAX_SEED)
+    workers: int = bounded(0, 0, MAX_WORKERS)
     sumo_checks: bool = False
     policy: str | None = None
     beside: tuple[str, ...] = ()
     checks_column: bool = True
-    split_episodes: int = 100
-    curve_episodes: int = 40
-    gallery_size: int = 6
-    claimed_rate: float = 0.01
+    split_episodes: int = bounded(100, 0, 1_000_000)
+    curve_episodes: int = bounded(40, 0, 1_000_000)
+    gallery_size: int = bounded(6, 0, 1000)
+    claimed_rate: float = bounded(0.01, 1e-9, 1 - 1e-9)
     trust: bool = False
 
     def __post_init__(self) -> None:
-        least = {"episodes_per_scenario": 1, "n_steps": 1} | dict.fromkeys(
-            ("seed", "workers", "split_episodes", "curve_episodes", "gallery_size"), 0
-        )
-        for name, lowest in least.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < lowest:
-                raise InputError(f"{name}: expected a whole number of {lowest} or more, got {value!r}.")
-        if not 0 <= self.calm_share <= 1:
-            raise InputError(f"calm_share: expected 0 to 1, got {self.calm_share}.")
-        if not 0 < self.claimed_rate < 1:
-            raise InputError(f"claimed_rate: expected above 0 and below 1, got {self.claimed_rate}.")
+        check_bounds(self)
         if self.policy is not None and Path(self.policy).suffix != TFLITE_SUFFIX:
             raise InputError(f"policy: expected a {TFLITE_SUFFIX} file, got {self.policy!r}.")
         for name in ("run_dir", "policy"):

@@ -18,9 +18,9 @@ from roadsense.envs.config import EnvConfig
 from roadsense.episodes.plan import Plan
 from roadsense.episodes.run import Worker, run_plans
 from roadsense.episodes.score import SCORED, score_episodes
-from roadsense.errors import InputError
 from roadsense.policies.rules import HeardBrakingRule, HeardDracRule, HeardPredictionRule, Policy
 from roadsense.scenarios.scenario import find_scenarios
+from roadsense.utils.bounds import MAX_SEED, MAX_WORKERS, bounded, check_bounds
 from roadsense.utils.files import write_atomically
 from roadsense.utils.markdown import markdown_table
 
@@ -57,15 +57,14 @@ class TuneConfig:
     """
 
     dataset_dir: str = "scenarios/dataset_v1/train"
-    n_episodes: int = 80
+    n_episodes: int = bounded(80, 1, 1_000_000)
     v2v: str = "esp_now"
-    seed: int = 0
-    workers: int = 0
+    seed: int = bounded(0, 0, MAX_SEED)
+    workers: int = bounded(0, 0, MAX_WORKERS)
     output: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.n_episodes < 1 or self.workers < 0 or self.seed < 0:
-            raise InputError(f"Expected n_episodes from 1, workers and seed from 0, got {self}.")
+        check_bounds(self)
 
 
 def tune_baselines(config: TuneConfig) -> pd.DataFrame:

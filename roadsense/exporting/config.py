@@ -1,19 +1,17 @@
 """Settings and results of an export."""
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from roadsense.errors import InputError
 from roadsense.exporting.card import Card
 from roadsense.exporting.closed_loop import Comparison
 from roadsense.exporting.parity import FLOAT32, INT8, Bounds
+from roadsense.utils.bounds import MAX_SEED, MAX_WORKERS, bounded, check_bounds
 from roadsense.utils.workspace import resolve
 
 POLICY_NAMES = {FLOAT32: "policy.tflite", INT8: "policy_int8.tflite"}
-LEAST = {"n_observations": 1, "n_calibration": 1, "episodes_per_scenario": 0, "workers": 0, "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -48,29 +46,22 @@ class ExportConfig:
     run_dir: str
     dataset_dir: str | None = None
     eval_dir: str | None = None
-    n_observations: int = 10_000
-    n_calibration: int = 5000
+    n_observations: int = bounded(10_000, 1, 10_000_000)
+    n_calibration: int = bounded(5000, 1, 10_000_000)
     calibration: str | None = None
     int8: bool = True
-    tolerance: float = 1e-5
-    int8_rms: float = 0.03
-    int8_p99: float = 0.1
-    int8_max: float = 0.25
-    episodes_per_scenario: int = 15
-    workers: int = 0
-    seed: int = 0
+    tolerance: float = bounded(1e-5, 0.0, 1.0)
+    int8_rms: float = bounded(0.03, 0.0, 1.0)
+    int8_p99: float = bounded(0.1, 0.0, 1.0)
+    int8_max: float = bounded(0.25, 0.0, 1.0)
+    episodes_per_scenario: int = bounded(15, 0, 1_000_000)
+    workers: int = bounded(0, 0, MAX_WORKERS)
+    seed: int = bounded(0, 0, MAX_SEED)
 
     def __post_init__(self) -> None:
         if self.calibration is not None:
             object.__setattr__(self, "calibration", str(resolve(self.calibration)))
-        for name, least in LEAST.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise InputError(f"{name}: expected a whole number of at least {least}, got {value!r}.")
-        for name in ("tolerance", "int8_rms", "int8_p99", "int8_max"):
-            value = getattr(self, name)
-            if not 0 <= value < math.inf:
-                raise InputError(f"{name}: expected a number of at least 0, got {value!r}.")
+        check_bounds(self)
 
     def bounds(self) -> dict[str, Bounds]:
         """Returns the largest allowed differences by variant; the keys are the variants to export."""

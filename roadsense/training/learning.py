@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
         stop, phases = StopRequest(run.folder), PhaseWriter(run.folder)
         phases.enter(f"starting {config.n_workers} workers")
         with (
+            ExitStack() as stack,
             stop.listening(),
             closing(_start_workers(splits.train_paths, config, run.deaths_path)) as env,
             closing(HeldOut(run, config, splits.eval_paths, stop)) as heldout,
@@ -63,6 +64,7 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
                 config.log_interval,
                 lambda: _score_experiment(heldout.take_finished(), earlier_scores),
             )
+            stack.enter_context(closing(log))
             checkpoints = CheckpointCallback(
                 run, config, stop, _build_sampler(config, splits), {"log": log, "heldout": heldout}
             )

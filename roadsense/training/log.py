@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
+from tqdm import tqdm
 
 from roadsense.runs.metric_lines import print_metrics, read_metric_lines
 from roadsense.utils.files import write_atomically
@@ -41,6 +42,7 @@ class TrainingLog(BaseCallback):
         super().__init__()
         self._path, self._total, self._interval = path, total_timesteps, interval
         self._take_evaluation = take_evaluation
+        self._bar: tqdm | None = None
         self._outcomes: deque[dict[str, Any]] = deque(maxlen=WINDOW_EPISODES)
         self._n_episodes, self._elapsed_before_s, self._next = 0, 0.0, 0
 
@@ -62,13 +64,14 @@ class TrainingLog(BaseCallback):
         # PPO learns from whole rollouts, so it ends with the first one that reaches the total.
         per_update = self.training_env.num_envs * getattr(self.model, "n_steps", 1)
         self._total = math.ceil(self._total / per_update) * per_update
-        self._bar = progress_bar(self._total, "training", "step")
-        self._bar.initial = self._bar.n = self.num_timesteps
+        self._bar = bar = progress_bar(self._total, "training", "step")
+        bar.initial = bar.n = self.num_timesteps
         self._started_s = self._line_s = time.monotonic()
         self._started_at = self._line_at = self.num_timesteps
 
     def _on_step(self) -> bool:
-        self._bar.update(self.training_env.num_envs)
+        if self._bar is not None:
+            self._bar.update(self.training_env.num_envs)
         for info in self.locals["infos"]:
             if "outcome" in info:
                 self._outcomes.append(info["outcome"])
@@ -83,7 +86,12 @@ class TrainingLog(BaseCallback):
     def _on_training_end(self) -> None:
         if self.num_timesteps != self._line_at:
             self._write(self.figures())
-        self._bar.close()
+        self.close()
+
+    def close(self) -> None:
+        """Ends the progress bar, so that nothing comes behind an error message."""
+        if self._bar is not None:
+            self._bar.close()
 
     def finish(self) -> None:
         """Writes a line for each evaluation that isn't logged yet."""
@@ -130,8 +138,9 @@ class TrainingLog(BaseCallback):
     def _write(self, figures: dict[str, Any]) -> None:
         self._line_s, self._line_at = time.monotonic(), self.num_timesteps
         self._append(figures)
-        if "collision_rate" in figures:
-            self._bar.set_postfix_str(
+        bar = self._bar
+        if bar is not None and "collision_rate" in figures:
+            bar.set_postfix_str(
                 f"collisions {figures['collision_rate']:.1%}, reward {figures['reward_mean']:.1f}", refresh=False
             )
 

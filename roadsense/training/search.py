@@ -33,6 +33,7 @@ from roadsense.runs.stopping import STOP_NAME, StoppedError, StopRequest
 from roadsense.training.search_space import Choice, Range, SearchSpace
 from roadsense.training.splits import find_splits
 from roadsense.training.train_config import TrainConfig
+from roadsense.utils.bounds import MAX_SEED, MAX_WORKERS, bounded, check_bounds
 from roadsense.utils.files import write_atomically
 
 JOURNAL_NAME, TRIALS_NAME, BEST_NAME = "journal.log", "trials.csv", "best.json"
@@ -65,21 +66,19 @@ class SearchConfig:
     search_dir: Path
     dataset_dir: str = "scenarios/dataset_v1/train"
     eval_dir: str | None = None
-    n_trials: int = 20
-    n_parallel: int = 1
-    total_timesteps: int = 1_000_000
-    imitation_timesteps: int = 150_000
-    n_evaluations: int = 4
-    eval_episodes: int = 100
-    n_workers: int = 0
-    seed: int = 0
+    n_trials: int = bounded(20, 1, 100_000)
+    n_parallel: int = bounded(1, 1, MAX_WORKERS)
+    total_timesteps: int = bounded(1_000_000, 1)
+    imitation_timesteps: int = bounded(150_000, 0)
+    n_evaluations: int = bounded(4, 1, 10_000)
+    eval_episodes: int = bounded(100, 1, 1_000_000)
+    n_workers: int = bounded(0, 0, MAX_WORKERS)
+    seed: int = bounded(0, 0, MAX_SEED)
     seeds: tuple[int, ...] = ()
     space: tyro.conf.Suppress[SearchSpace] = field(default_factory=SearchSpace)
 
     def __post_init__(self) -> None:
-        for name in ("n_trials", "n_parallel", "total_timesteps", "n_evaluations", "eval_episodes"):
-            if getattr(self, name) < 1:
-                raise InputError(f"Expected {name} of at least 1, got {getattr(self, name)}.")
+        check_bounds(self)
 
 
 @dataclass

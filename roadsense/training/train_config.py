@@ -11,11 +11,11 @@ from roadsense.envs.config import EnvConfig
 from roadsense.envs.hazard import HazardRanges
 from roadsense.envs.reward import RewardWeights
 from roadsense.errors import InputError
-from roadsense.utils.bounds import MAX_SEED, bounded, check_bounds
+from roadsense.utils.bounds import MAX_SEED, MAX_WORKERS, bounded, check_bounds
 
 WORKERS_PER_CORE = 4
-MAX_WORKERS, MAX_WIDTH, MAX_WEIGHT = 512, 4096, 1000.0
-"""Largest number of processes (each takes about 130 MB), width of a layer, and weight of a reward term."""
+MAX_WIDTH, MAX_WEIGHT = 4096, 1000.0
+"""Largest width of a layer, and weight of a reward term."""
 ALGORITHMS = ("ppo", "sac", "tqc")
 SCHEDULES = ("linear", "constant", "cosine")
 SAMPLERS = ("uniform", "plr")

@@ -9,6 +9,8 @@ from roadsense.errors import InputError
 _BOUNDS = "bounds"
 MAX_SEED = 2**32 - 1
 """Largest seed that NumPy and Stable-Baselines3 take."""
+MAX_WORKERS = 512
+"""Largest number of worker processes, each of which takes about 130 MB."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from roadsense.errors import InputError, MachineError, RunError
 
+PROBE_NAME = ".roadsense_probe"
 SUMS_NAME = "checksums.json"
 """File beside policies with the SHA-256 of each, by its name, as they were when they were made."""
 _CAUSES = {
@@ -27,6 +28,7 @@ _CAUSES = {
     errno.ENOENT: "there is no such file or folder",
     errno.EMFILE: "too many files are open",
     errno.EIO: "the disk reports an error",
+    errno.EFBIG: "the file is larger than allowed",
 }
 _REMEDIES = {
     errno.ENOSPC: "Free some space and run the same command again.",
@@ -76,7 +78,7 @@ def check_writable(folder: Path) -> None:
     Raises:
         MachineError: if that is not possible.
     """
-    probe = folder / ".roadsense_probe"
+    probe = folder / PROBE_NAME
     try:
         probe.write_bytes(bytes(4096))
         probe.unlink()

@@ -2,12 +2,13 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from roadsense.errors import InputError
+from roadsense.utils.bounds import bounded, check_bounds
 
 DISTANCE_EDGES_M = (20.0, 50.0, 100.0)
 """Where the loss changes: up to 20 m, to 50 m, to 100 m, and beyond."""
@@ -34,19 +35,18 @@ class V2vPreset:
     """
 
     loss: tuple[float, float, float, float]
-    burst_mean: float
-    latency_mean_s: float
-    latency_std_s: float
-    position_std_m: float
-    speed_std_mps: float
-    acceleration_std_mps2: float
-    heading_std_rad: float
-    range_m: float = 300.0
-    stale_after_s: float = 2.0
+    burst_mean: float = bounded(MISSING, 1.0, 1000.0)
+    latency_mean_s: float = bounded(MISSING, 0.0, 10.0)
+    latency_std_s: float = bounded(MISSING, 0.0, 10.0)
+    position_std_m: float = bounded(MISSING, 0.0, 1000.0)
+    speed_std_mps: float = bounded(MISSING, 0.0, 100.0)
+    acceleration_std_mps2: float = bounded(MISSING, 0.0, 100.0)
+    heading_std_rad: float = bounded(MISSING, 0.0, math.pi)
+    range_m: float = bounded(300.0, 0.0, 100_000.0)
+    stale_after_s: float = bounded(2.0, 0.0, 60.0)
 
     def __post_init__(self) -> None:
-        if self.burst_mean < 1:
-            raise InputError(f"Expected a burst_mean of at least 1, got {self.burst_mean}.")
+        check_bounds(self)
         for share in self.loss:
             if not 0 <= share < 1 or share / (1 - share) > self.burst_mean:
                 raise InputError(

@@ -474,7 +474,7 @@ def test_whole_numbers_may_be_written_without_a_point():
         ({"loss": 0.1}, "a loss for each of 4 distance bands"),
         ({"loss": [0.1, 0.1, 0.1, "0.1"]}, "as loss, got '0.1'"),
         ({"loss": [0.1, 0.1, 0.1, 0.9]}, "a loss from 0 to"),
-        ({"burst_mean": 0.5}, "a burst_mean of at least 1"),
+        ({"burst_mean": 0.5}, "burst_mean to be a number from 1 to 1000"),
         ({"antenna": 1}, "with the fields"),
     ],
 )
