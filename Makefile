@@ -18,7 +18,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 STRIPPED := "metadata.papermill cell.metadata.papermill metadata.language_info"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lab samples lock wheel nets infra clean
+.PHONY: help setup demo test chaos check format lab samples lock wheel nets infra clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -37,6 +37,9 @@ TEST_OPTIONS ?= -n auto --maxprocesses 4 --dist loadfile
 
 test: $(DEV)  ## run all tests, on up to four cores; TEST_OPTIONS= runs them one after the other
 	$(BIN)/python -m pytest -q $(TEST_OPTIONS)
+
+chaos: $(DEV)  ## try every command against every fault, about an hour; ends in a table
+	ROADSENSE_CHAOS=1 $(BIN)/python -m pytest -q tests/chaos
 
 check: $(DEV)  ## format, lint, types, and notebooks without outputs
 	$(BIN)/ruff format --check .

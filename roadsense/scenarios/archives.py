@@ -34,6 +34,8 @@ MAX_DEPTH = 16
 MAX_CONFIGS_IN_FOLDER = 10
 
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
+_RESERVED = re.compile(r"CON|PRN|AUX|NUL|COM\d|LPT\d", re.IGNORECASE)
+"""Names that Windows keeps for devices, with any ending."""
 _CHUNK_BYTES = 2**16
 _BROKEN = (OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error, tarfile.TarError, zipfile.BadZipFile)
 """What the standard library raises of an archive that is none, cut short, encrypted or made to break it."""
@@ -145,7 +147,7 @@ def _check_name(archive: Path, entry: _Entry, names: dict[str, str]) -> PurePosi
     if entry.refusal:
         raise ScenarioError(f"{where} is {entry.refusal}; only files and folders are unpacked. Leave it out.")
     path = PurePosixPath(entry.name)
-    if path.is_absolute() or ".." in path.parts or _NOT_IN_NAMES.search(entry.name):
+    if path.is_absolute() or ".." in path.parts or not all(_is_plain(part) for part in path.parts):
         raise ScenarioError(f"{where} does not name a place in the archive's own folder. Rename it.")
     if len(entry.name.encode(errors="replace")) > MAX_NAME_CHARS or len(path.parts) > MAX_DEPTH:
         raise ScenarioError(f"{where}: more than {MAX_NAME_CHARS} characters or {MAX_DEPTH} folders deep. Shorten it.")
@@ -157,6 +159,13 @@ def _check_name(archive: Path, entry: _Entry, names: dict[str, str]) -> PurePosi
             raise ScenarioError(f"{where} is already there, on some computers at least, as {names[key]!r}. Rename it.")
         names[key] = spelled
     return path
+
+
+def _is_plain(name: str) -> bool:
+    """Returns whether a name means and looks the same on every computer: no hidden or reserved characters or words."""
+    hidden = any(unicodedata.category(char) in ("Cc", "Cf", "Co", "Cs", "Zl", "Zp") for char in name)
+    is_reserved = _RESERVED.fullmatch(name.partition(".")[0]) is not None
+    return not (hidden or is_reserved or _NOT_IN_NAMES.search(name) or name.endswith((".", " ")))
 
 
 def _zip_entries(archive: Path) -> Generator[_Entry]:

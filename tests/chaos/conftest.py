@@ -11,7 +11,7 @@ import pytest
 
 from roadsense.cli import main
 from roadsense.scenarios.dataset import Dataset
-from tests.chaos.table import LONG
+from tests.chaos.table import FAULTS, LONG, TABLE
 from tests.small_training import train_tiny
 
 IS_LONG = bool(os.environ.get("ROADSENSE_CHAOS"))
@@ -108,3 +108,22 @@ def skip_long(form: str) -> None:
     """Skips a cell of the long form in the short one."""
     if form == LONG and not IS_LONG:
         pytest.skip("of the long form: make chaos")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the table of `make chaos`: how each command took each fault."""
+    if not IS_LONG:
+        return
+    ended = {"passed": "ok", "failed": "FAILED", "error": "FAILED"}
+    found: dict[tuple[str, str], str] = {}
+    for outcome, word in ended.items():
+        for report in terminalreporter.stats.get(outcome, []):
+            fault = next((name for name, test in FAULTS.items() if f"::{test}[" in report.nodeid), None)
+            command = next((name for name in sorted(TABLE, key=len) if f"[{name}-" in report.nodeid), None)
+            if fault and command:
+                found[command, fault] = word
+    terminalreporter.section("commands against faults")
+    terminalreporter.write_line(f"{'':15}" + "".join(f"{fault:>15}" for fault in FAULTS))
+    for command in TABLE:
+        cells = "".join(f"{found.get((command, fault), '-'):>15}" for fault in FAULTS)
+        terminalreporter.write_line(f"{command:15}{cells}")

@@ -1,18 +1,19 @@
 """Every command against every fault: what is tried in the short form, what in the long form, and what cannot happen."""
 
 SHORT, LONG = "short", "long"
-FAULTS = (
-    "killed",
-    "signalled",
-    "disk full",
-    "read-only",
-    "second writer",
-    "flipped byte",
-    "not a number",
-    "worker lost",
-)
-"""The process gets SIGKILL; SIGTERM, SIGINT or SIGHUP; the target's disk is full; it cannot be written to; two do the
-same work at once; a byte of the input was changed; a number is NaN; a worker process is killed or stopped."""
+FAULTS = {
+    "killed": "test_a_killed_command_is_continued_by_the_same",
+    "signalled": "test_a_signal_stops_a_command_in_order",
+    "disk full": "test_a_full_disk_is_one_line_and_a_true_state",
+    "read-only": "test_a_target_that_cannot_be_written_to_is_said_before_the_work",
+    "second writer": "test_of_two_at_once_one_wins_and_the_other_loses_nothing",
+    "flipped byte": "test_a_changed_byte_of_the_input_is_noticed",
+    "not a number": "test_a_number_that_is_none_is_refused_by_name",
+    "worker lost": "test_a_lost_worker_costs_its_episode_only",
+}
+"""The test of each fault: the process gets SIGKILL; SIGTERM, SIGINT or SIGHUP; the target's disk is full; it cannot be
+written to; two do the same work at once; a byte of the input was changed; a number is NaN; a worker is killed or
+stopped."""
 QUICK = "ends within seconds and writes nothing: run it again"
 READS = "reads and prints only"
 ITS_OWN = "covered by the tests of jobs, on stand-ins for the services"

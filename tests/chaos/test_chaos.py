@@ -34,8 +34,9 @@ SMALL_BYTES = 150_000
 
 def test_every_command_has_a_row_and_every_cell_a_form_or_a_reason():
     assert TABLE.keys() == COMMANDS.keys()
+    assert all(test in globals() for test in FAULTS.values())
     for forms in TABLE.values():
-        assert tuple(forms) == FAULTS
+        assert forms.keys() == FAULTS.keys()
         assert all(form in (SHORT, LONG) or len(form) > 15 for form in forms.values())
 
 

@@ -5,6 +5,7 @@ import html
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from roadsense.episodes.trajectory import load_trajectory
 from roadsense.pictures.episode import plot_episode
-from roadsense.pictures.player import player_html
+from roadsense.pictures.player import player_html, player_page
 from roadsense.pictures.player_data import ABSENT, find_critical_row, find_spans, pack_episode, summarise_episode
 from roadsense.widgets.player import show_episode
 from tests.small_training import wait_until
@@ -82,6 +83,11 @@ def test_fifty_seconds_with_forty_cars_are_small_and_hold_no_link():
     inside = html.unescape(re.search(r'srcdoc="([^"]*)"', page)[1])
     assert not re.findall(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//|fetch\(|XMLHttpRequest|import\s", inside)
     assert inside.count("</script>") == 1
+
+
+def test_a_scenario_may_be_called_like_a_place_in_the_page():
+    page = player_page(replace(make_episode(), scenario="__DATA__ __SCRIPT__"))
+    assert "<title>Replay of __DATA__ __SCRIPT__</title>" in page
 
 
 def test_a_saved_episode_is_shown_with_a_picture_for_where_nothing_can_run(tmp_path):
