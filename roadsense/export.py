@@ -37,6 +37,7 @@ from roadsense.exporting.write import (
 from roadsense.policies.actor import Actor, read_actor
 from roadsense.policies.models import load_model
 from roadsense.policies.tflite_file import count_operators
+from roadsense.runs.products import record_product
 from roadsense.runs.run import Run, open_run, refuse_other_observation
 from roadsense.utils.command import run_with_options
 from roadsense.utils.files import check_writable, hold
@@ -101,6 +102,7 @@ class _Exporter:
                 path.write_bytes(contents[variant])
             export = self._prove(folder, paths, observations, {"calibration": calibration})
             folder.rename(self._run.export_dir)
+            record_product(self._run.export_dir)
         self._bar.update()
         return replace(export, folder=self._run.export_dir)
 

@@ -14,6 +14,7 @@ from roadsense.evaluation.results import CONFIG_NAME, EPISODES_NAME, ORIGIN_NAME
 from roadsense.evaluation.schema import write_episodes
 from roadsense.evaluation.summary import write_markdown
 from roadsense.pictures.episode import plot_episode
+from roadsense.runs.products import record_product
 from roadsense.runs.run import Run
 from roadsense.utils.files import hold
 from roadsense.utils.scratch import scratch_folder
@@ -42,6 +43,7 @@ def write_evaluation(evaluation: Evaluation, gallery: Sequence[Exhibit] = ()) ->
             shown.append((one, drawn[one.name]))
         write_report(placed, pictures, shown, waiting / REPORT_NAME)
         waiting.rename(final)
+        record_product(final)
     return placed
 
 

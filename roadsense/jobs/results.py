@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 
 from roadsense.runs.experiment import is_experiment, list_seed_folders
+from roadsense.runs.products import read_products
 from roadsense.runs.stopping import STOP_NAME
 
 NOT_KEPT = ("checkpoints", "heldout", STOP_NAME)
-PRODUCTS = ("evaluation", "export")
 
 
 def gather_run(run_dir: Path, model_dir: Path) -> None:
@@ -25,12 +25,10 @@ def gather_run(run_dir: Path, model_dir: Path) -> None:
             _copy(path, model_dir / path.name)
 
 
-def gather_products(run_dir: Path, model_dir: Path, since_s: float) -> None:
-    """Copies what was added to a run since a time (of `time.time`): its evaluation, its export."""
-    for name in PRODUCTS:
-        files = [path for path in (run_dir / name).rglob("*") if path.is_file()]
-        if any(path.stat().st_mtime >= since_s for path in files):
-            _copy(run_dir / name, model_dir / name)
+def gather_products(list_path: Path, model_dir: Path) -> None:
+    """Copies the folders of results that the notebook noted on its list: evaluations, an export."""
+    for folder in read_products(list_path):
+        _copy(folder, model_dir / folder.name)
 
 
 def _copy(source: Path, target: Path) -> None:

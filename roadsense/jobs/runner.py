@@ -7,7 +7,6 @@ there was; with another code if it failed, and says why in `output/failure`.
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,12 +21,15 @@ from roadsense.jobs.parameters import check_parameters, pack_parameters
 from roadsense.jobs.results import gather_products, gather_run
 from roadsense.jobs.stop_signals import StopSignals
 from roadsense.runs.metric_lines import METRIC_VARIABLE
+from roadsense.runs.products import PRODUCTS_VARIABLE
 from roadsense.runs.stopping import StoppedError
 from roadsense.utils.progress import HEADLESS_VARIABLE
 
 if TYPE_CHECKING:
     from roadsense.jobs.execution import Execution
 
+PRODUCTS_NAME = ".products"
+"""List of the folders of results that the notebook made."""
 __all__ = ["NotebookError", "main", "run_job", "run_notebook"]
 
 
@@ -120,12 +122,12 @@ def _end(layout: JobLayout, heart: Heartbeat, state: str, reason: str) -> None:
 def _run_planned(layout: JobLayout, plan: JobPlan, heart: Heartbeat, signals: StopSignals) -> tuple[str, str]:
     """Runs what was planned; returns how it ended, and why if it was stopped."""
     heart.run_dir = signals.run_dir = plan.trained_dir
-    started_s = time.time()
     if plan.is_finished:
         sys.stderr.write(f"{plan.trained_dir} was trained to its end by an earlier start of this job.\n")
-        _gather(layout, plan, started_s)
+        _gather(layout, plan)
         return "done", ""
     os.environ[METRIC_VARIABLE] = "1"
+    os.environ[PRODUCTS_VARIABLE] = str((layout.root / PRODUCTS_NAME).resolve())
     heart.beat()
 
     def _look(execution: "Execution") -> None:
@@ -138,15 +140,14 @@ def _run_planned(layout: JobLayout, plan: JobPlan, heart: Heartbeat, signals: St
         sys.stderr.write(f"{error}\n")
         return "stopped", str(error)
     finally:
-        _gather(layout, plan, started_s)
+        _gather(layout, plan)
     return "done", ""
 
 
-def _gather(layout: JobLayout, plan: JobPlan, started_s: float) -> None:
+def _gather(layout: JobLayout, plan: JobPlan) -> None:
     if plan.trained_dir is not None:
         gather_run(plan.trained_dir, layout.model_dir)
-    elif plan.parameters.get("run_dir"):
-        gather_products(Path(plan.parameters["run_dir"]), layout.model_dir, started_s)
+    gather_products(layout.root / PRODUCTS_NAME, layout.model_dir)
     if plan.executed.is_file():
         (layout.model_dir / plan.notebook.name).write_bytes(plan.executed.read_bytes())
 

@@ -1,7 +1,6 @@
 """The runner as a job: a process of its own, real notebooks, real signals, everything in the layout of SageMaker."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -134,16 +133,18 @@ def test_paths_of_the_layout_are_given_to_a_notebook_that_asks_for_them(tmp_path
     assert check_checksums(root / "model") == 3  # of both starts, and not of the first one's checksums
 
 
-def test_what_was_added_to_a_run_is_gathered_and_what_lay_there_before_is_not(tmp_path):
+def test_what_the_notebook_made_is_gathered_and_what_lay_there_before_is_not(tmp_path):
     run = tmp_path / "run"
     (run / "evaluation").mkdir(parents=True)
     (run / "evaluation" / "old").touch()
-    os.utime(run / "evaluation" / "old", (1e9, 1e9))
-    write = "from pathlib import Path\nPath(run_dir, 'export').mkdir()\nPath(run_dir, 'export', 'new').touch()"
+    write = (
+        "from pathlib import Path\nfrom roadsense.runs.products import record_product\n"
+        "made = Path(run_dir, 'evaluation_2')\nmade.mkdir()\n(made / 'new').touch()\nrecord_product(made)"
+    )
     notebook = write_notebook(tmp_path, write, parameters='run_dir: str = ""')
     job = start_job(tmp_path / "ml", notebook, {"run_dir": str(run)})
     assert job.end()[0] == 0
-    assert (job.layout.model_dir / "export" / "new").is_file()
+    assert (job.layout.model_dir / "evaluation_2" / "new").is_file()
     assert not (job.layout.model_dir / "evaluation").exists()
 
 
