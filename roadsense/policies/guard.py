@@ -37,7 +37,10 @@ def guard(act: Callable[[Any, Observation], NDArray[np.float32]]) -> Callable[[A
 
 
 def find_right(observation: Observation) -> NDArray[np.bool_]:
-    """Returns which observations of a batch have finite values within the bounds, shape (n,)."""
+    """Returns which observations of a batch have finite values within the bounds and masks of 0 or 1, shape (n,).
+
+    Exported C says the same: `roadsense_is_valid` in `observation.h`.
+    """
     mask = observation["peer_mask"]
     largest = np.maximum(np.abs(observation["ego"]).max(axis=-1), np.abs(observation["peers"]).max(axis=(-2, -1)))
-    return (largest <= BOUND) & (mask.min(axis=-1) >= 0) & (mask.max(axis=-1) <= 1)
+    return (largest <= BOUND) & ((mask == 0) | (mask == 1)).all(axis=-1)

@@ -5,6 +5,7 @@ import pytest
 
 from roadsense.envs.observation import BOUND, Observation
 from roadsense.exporting.convert import convert_float32
+from roadsense.exporting.micro import MicroPolicy
 from roadsense.policies.actor import read_actor
 from roadsense.policies.actor_policy import NumpyActor
 from roadsense.policies.baselines import BASELINES
@@ -23,6 +24,7 @@ WRONG = {
     "NaN in the mask": ("peer_mask", (0, 0), np.nan),
     "negative mask": ("peer_mask", (0, 0), -1.0),
     "mask of 2": ("peer_mask", (0, 0), 2.0),
+    "half a mask": ("peer_mask", (0, 0), 0.5),
 }
 
 
@@ -35,8 +37,15 @@ def policies(tmp_path_factory):
     path = tmp_path_factory.mktemp("policies") / "policy.tflite"
     with side_processes("conversion") as (converter,):
         path.write_bytes(converter.take(converter.start(convert_float32, actor)))
+    micro = MicroPolicy(path, TflitePolicy(path).input_names)
     rules = {name: rule for name, rule in BASELINES.items() if name not in ("unassisted", "always_brake")}
-    return {**rules, "numpy": NumpyActor(actor), "sb3": Sb3Policy(path, model), "tflite": TflitePolicy(path)}
+    return {
+        **rules,
+        "numpy": NumpyActor(actor),
+        "sb3": Sb3Policy(path, model),
+        "tflite": TflitePolicy(path),
+        "micro": micro,
+    }
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -54,5 +63,12 @@ def test_what_cannot_be_right_is_answered_with_0_and_counted(policies, name):
 
 
 def test_what_is_right_is_acted_on(policies):
-    for name in ("numpy", "sb3", "tflite"):
+    for name in ("numpy", "sb3", "tflite", "micro"):
         assert (policies[name](draw(20)) == 1).all()
+
+
+def test_without_the_guard_the_kernels_of_a_microcontroller_brake_on_nan(policies):
+    broken = draw(1)
+    broken["ego"][0, 0] = np.nan
+    assert MicroPolicy.__call__.__wrapped__(policies["micro"], broken) == 1
+    assert policies["micro"](broken) == 0
