@@ -47,6 +47,8 @@ MAX_PART_BYTES = 200 * 2**20
 MAX_WIDTH, MAX_LAYERS = 4096, 16
 DEEP_SETS = "<class 'roadsense.policies.deep_sets.DeepSetsExtractor'>"
 ACTIVATIONS = {f"<class 'torch.nn.modules.activation.{name}'>": name for name in ("ReLU", "Tanh")}
+LIBRARIES = ("stable_baselines3.", "sb3_contrib.")
+PPO_MODULES = ("stable_baselines3.common.policies", "stable_baselines3.ppo.")
 NOT_FOR_ACTING = {"optimizer_class", "optimizer_kwargs", ":type:", ":serialized:"}
 """Settings of a policy that play no part when it acts."""
 
@@ -84,7 +86,11 @@ def load_model(path: Path, trust: bool = False) -> Any:
 
 
 def find_model_class(content: bytes) -> Any:
-    """Returns SAC or TQC if the content of a zip is of one of them, else PPO."""
+    """Returns SAC or TQC if the content of a zip is of one of them, else PPO.
+
+    Raises:
+        RunError: if it is of another algorithm of Stable-Baselines3.
+    """
     try:
         module = str(_read_settings(content)["policy_class"]["__module__"])
     except UNREADABLE:
@@ -97,6 +103,8 @@ def find_model_class(content: bytes) -> Any:
         from stable_baselines3 import SAC
 
         return SAC
+    if module.startswith(LIBRARIES) and not module.startswith(PPO_MODULES):
+        raise RunError(f"Expected a policy of PPO, SAC or TQC, got one of {module}. Train it with one of these.")
     from stable_baselines3 import PPO
 
     return PPO
