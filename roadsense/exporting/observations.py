@@ -17,7 +17,8 @@ MIN_EPISODES = 10
 STEPS_PER_OBSERVATION = 5
 """Steps driven for each observation kept."""
 BRAKING_SHARE = 0.5
-"""Share of the kept observations in which somebody brakes, if there are as many; beside those with extreme values."""
+"""Share of the kept observations, beside those with extreme values, in which a car ahead is heard to brake, if there
+are as many."""
 MAX_SEED = 2**31 - 1
 
 
@@ -78,7 +79,8 @@ def _find_extremes(observation: Observation) -> NDArray[np.intp]:
 
 
 def _is_braking(observation: Observation) -> NDArray[np.bool_]:
-    return (HeardBrakingRule()(observation)[:, 0] > 0) | (observation["ego"][:, 3] > 0)
+    # What is heard alone: a policy that brakes all the time would leave no place for hazards.
+    return HeardBrakingRule()(observation)[:, 0] > 0
 
 
 def _join(observations: Sequence[Observation]) -> Observation:

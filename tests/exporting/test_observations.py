@@ -26,7 +26,9 @@ for name, n, seed in (("first", 60, 3), ("second", 60, 3), ("other", 60, 4), ("m
 
 def test_the_same_seed_records_the_same_and_extremes_and_braking_are_kept(tmp_path):
     # In a process of its own: other tests may hold this one's simulation.
-    build_ppo(**DEEP_SETS).save(tmp_path / "model.zip")
+    model = build_ppo(**DEEP_SETS)
+    model.policy.action_net.bias.data.fill_(50.0)  # it brakes all the time, which makes no hazard
+    model.save(tmp_path / "model.zip")
     command = [sys.executable, "-c", RECORD, str(tmp_path / "model.zip"), str(BASES / "highway_fast"), str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True)
     made = {name: dict(np.load(tmp_path / f"{name}.npz")) for name in ("first", "second", "other", "many")}
@@ -41,7 +43,7 @@ def test_the_same_seed_records_the_same_and_extremes_and_braking_are_kept(tmp_pa
         few, many = (made[size][name].reshape(-1, made[size][name].shape[-1]) for size in ("first", "many"))
         np.testing.assert_array_equal(few.min(axis=0), many.min(axis=0))
         np.testing.assert_array_equal(few.max(axis=0), many.max(axis=0))
-    assert (HeardBrakingRule()(made["many"]) > 0).mean() > 0.1
+    assert (HeardBrakingRule()(made["many"]) > 0).mean() > 0.3
     assert not made["many"]["peers"][made["many"]["peer_mask"] == 0].any()
 
 
