@@ -126,7 +126,7 @@ def measure(config: BenchmarkConfig) -> dict[str, Any]:
         figures: dict[str, Any] = {}
         for variant, path in paths.items():
             figures[f"{variant}_bytes"] = path.stat().st_size
-            figures[f"{variant}_arena_bytes"] = measure_arena(path).recommended_bytes
+            figures[f"{variant}_arena_bytes"] = measure_arena(path).chip_bytes
         latency = measure_time(config, model_path, paths)
     for variant in paths:
         figures[f"litert_{variant}_speedup"] = latency[SB3].p50_us / latency[f"LiteRT {variant}"].p50_us

@@ -6,7 +6,7 @@ TensorFlow runs in a process of its own, `roadsense.exporting.convert`, and nowh
 import importlib.util
 import os
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,23 @@ from roadsense.episodes.plan import POLICY
 from roadsense.errors import ExportError, InputError, RunError
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.plans import plan_held_out
+from roadsense.exporting.c_proof import prove_c
+from roadsense.exporting.c_source import C
 from roadsense.exporting.calibration import check_calibration, read_calibration
 from roadsense.exporting.card import Card, clean, describe_driving, describe_policy
 from roadsense.exporting.closed_loop import TRAINED, Comparison, compare_driving, drive_all
-from roadsense.exporting.config import POLICY_NAMES, Export, ExportConfig
+from roadsense.exporting.config import BEST, LAST, ONNX, POLICY_NAMES, Export, ExportConfig
 from roadsense.exporting.convert import convert_float32, convert_int8
 from roadsense.exporting.latency import measure_latencies
 from roadsense.exporting.observations import record_observations, take_rows
+from roadsense.exporting.onnx_file import ONNX_NAME, write_proven_onnx
 from roadsense.exporting.parity import FLOAT32, INT8, gather_evidence
 from roadsense.exporting.scenarios import Roads, choose_roads
 from roadsense.exporting.write import (
     FIRMWARE_NAME,
     describe_files,
     finish_policies,
+    write_c_firmware,
     write_firmware,
     write_results,
 )
@@ -40,14 +44,18 @@ from roadsense.policies.tflite_file import count_operators
 from roadsense.runs.products import record_product
 from roadsense.runs.run import Run, open_run, refuse_other_observation
 from roadsense.utils.command import run_with_options
-from roadsense.utils.files import check_writable, hold
+from roadsense.utils.files import check_writable, hash_file, hold
 from roadsense.utils.progress import progress_bar
 from roadsense.utils.scratch import scratch_folder
 from roadsense.utils.side_process import side_processes
+from roadsense.utils.workspace import resolve
 
 __all__ = ["Export", "ExportConfig", "ExportError", "export_and_print", "export_policy"]
 
 PACKAGES = {"tensorflow": "TensorFlow", "ai_edge_litert": "LiteRT", "tflite_micro": "TFLite Micro"}
+ONNX_PACKAGES = {"onnx": "ONNX", "onnxruntime": "ONNX Runtime"}
+APP_BYTES = 1 << 20
+"""What ESP-IDF's default partition table leaves for a program on 4 MB of flash."""
 N_TIMED_CALLS = 500
 STEPS = ("recording to calibrate", "converting", "recording to compare", "comparing", "driving", "timing", "writing")
 
@@ -73,27 +81,34 @@ def export_policy(config: ExportConfig) -> Export:
         'policy.tflite'
     """
     run = open_run(config.run_dir)
-    _refuse(run)
+    _refuse(run, config.formats)
     roads = choose_roads(run, config.dataset_dir, config.eval_dir)
-    model = load_model(run.model_path)
-    actor = read_actor(model)
+    trained = _open_trained(run, config.model)
     given = _read_given(config)
     check_writable(run.folder)
     busy = f"Another process exports {run.folder}. Wait for it, or stop it."
     with hold(run.folder / ".export.lock", busy), progress_bar(len(STEPS), "exporting", "step") as bar:
-        _refuse(run)
-        return _Exporter(config, run, roads, model, bar).export(actor, given)
+        _refuse(run, config.formats)
+        return _Exporter(config, run, roads, trained, bar).export(given)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    # The policy that is exported.
+    path: Path
+    model: Any
+    actor: Actor
 
 
 class _Exporter:
     # One export under way: what every step of it needs.
 
-    def __init__(self, config: ExportConfig, run: Run, roads: Roads, model: Any, bar: Any):
-        self._config, self._run, self._roads, self._model, self._bar = config, run, roads, model, bar
+    def __init__(self, config: ExportConfig, run: Run, roads: Roads, trained: _Trained, bar: Any):
+        self._config, self._run, self._roads, self._trained, self._bar = config, run, roads, trained, bar
 
-    def export(self, actor: Actor, given: Observation | None) -> Export:
+    def export(self, given: Observation | None) -> Export:
         self._say(0)
-        contents, observations, calibration = self._convert(actor, given)
+        contents, observations, calibration = self._convert(given)
         with scratch_folder(".export.", self._run.folder) as outer:
             folder = outer / self._run.export_dir.name
             folder.mkdir()
@@ -110,9 +125,10 @@ class _Exporter:
         self._bar.set_postfix_str(STEPS[step], refresh=False)
         self._bar.update(1 if step else 0)
 
-    def _convert(self, actor: Actor, given: Observation | None) -> tuple[dict[str, bytes], Observation, Card | None]:
+    def _convert(self, given: Observation | None) -> tuple[dict[str, bytes], Observation, Card | None]:
         # Side by side, each in a process of its own: TensorFlow is large, and libsumo holds one simulation a process.
-        config, roads, model_path = self._config, self._roads, self._run.model_path
+        config, roads = self._config, self._roads
+        model_path, actor = self._trained.path, self._trained.actor
         with side_processes("conversion", "recording") as (converter, recorder):
             plain = converter.start(convert_float32, actor)
             chosen = given
@@ -132,16 +148,16 @@ class _Exporter:
     def _prove(self, folder: Path, paths: dict[str, Path], observations: Observation, known: Card) -> Export:
         config = self._config
         self._say(3)
-        evidence = gather_evidence(self._model, paths, observations, config.bounds())
+        evidence = gather_evidence(self._trained.model, paths, observations, config.bounds())
         self._say(4)
         episodes, comparisons = self._drive(paths)
         self._say(5)
         with side_processes("timing") as (timer,):
             some = take_rows(observations, slice(N_TIMED_CALLS))
-            latency = timer.take(timer.start(measure_latencies, self._run.model_path, paths, some, N_TIMED_CALLS))
+            latency = timer.take(timer.start(measure_latencies, self._trained.path, paths, some, N_TIMED_CALLS))
         self._say(6)
         card = clean(
-            describe_policy(self._run)
+            describe_policy(self._run, self._trained.path)
             | known
             | {
                 "parity": evidence.describe(config.bounds()),
@@ -152,7 +168,13 @@ class _Exporter:
         )
         files = finish_policies(paths, card, evidence)
         card["files"] = describe_files(files)
+        actor, bounds = self._trained.actor, config.bounds()[FLOAT32]
         write_firmware(folder / FIRMWARE_NAME, files, evidence)
+        if C in config.formats:
+            write_c_firmware(folder / FIRMWARE_NAME, actor, hash_file(self._trained.path))
+            card[C] = clean(prove_c(folder / FIRMWARE_NAME, actor, evidence, bounds))
+        if ONNX in config.formats:
+            card[ONNX] = clean(write_proven_onnx(folder / ONNX_NAME, actor, evidence, bounds))
         write_results(folder, card, evidence, episodes)
         return Export(folder, card, evidence.table(), episodes, tuple(comparisons))
 
@@ -163,7 +185,7 @@ class _Exporter:
         protocol = EvalConfig(config.run_dir, episodes_per_scenario=config.episodes_per_scenario, seed=config.seed)
         own = (protocol.episodes_per_scenario, protocol.calm_share, protocol.seed)
         plans = [one.plan for one in plan_held_out(self._roads.driven_paths, *own, (POLICY,))]
-        drivers = {TRAINED: self._run.model_path, **paths}
+        drivers = {TRAINED: self._trained.path, **paths}
         episodes = drive_all(
             plans, drivers, protocol.env_config(), config.workers or os.cpu_count() or 1, self._run.folder
         )
@@ -171,14 +193,24 @@ class _Exporter:
         return episodes, [compare_driving(episodes, variant, rng) for variant in paths]
 
 
-def _refuse(run: Run) -> None:
-    for package, name in PACKAGES.items():
-        if importlib.util.find_spec(package) is None:
-            raise InputError(f"An export needs {name}. Install `roadsense[export]`.")
+def _refuse(run: Run, formats: tuple[str, ...]) -> None:
+    extras = {"export": PACKAGES, ONNX: ONNX_PACKAGES if ONNX in formats else {}}
+    for extra, packages in extras.items():
+        for package, name in packages.items():
+            if importlib.util.find_spec(package) is None:
+                raise InputError(f"An export needs {name}. Install `roadsense[{extra}]`.")
     folder = run.export_dir
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"Expected no export yet, but {folder} holds something. Move it away to export again.")
     refuse_other_observation(run)
+
+
+def _open_trained(run: Run, which: str) -> _Trained:
+    path = {LAST: run.model_path, BEST: run.best_model_path}.get(which) or resolve(which)
+    if not path.is_file():
+        raise RunError(f"model: expected {LAST}, {BEST} or the file of a policy, got {which!r}: there is no {path}.")
+    model = load_model(path)
+    return _Trained(path, model, read_actor(model))
 
 
 def _read_given(config: ExportConfig) -> Observation | None:
@@ -206,6 +238,11 @@ def export_and_print(config: ExportConfig) -> None:
             f"arena {found['arena_bytes']} bytes, "
             f"difference rms {differences['rms']:.2g}, largest {differences['max']:.2g}\n"
         )
+        if found["size_bytes"] > APP_BYTES:
+            sys.stderr.write(
+                f"WARNING: {name} does not fit into the {APP_BYTES} bytes that an ESP32 with 4 MB of flash has for a "
+                "program by default. Train a smaller network, or take a chip with more flash.\n"
+            )
     for comparison in export.comparisons:
         stream = sys.stderr if comparison.is_warning() else sys.stdout
         stream.write(comparison.in_words() + "\n")

@@ -1,19 +1,19 @@
-"""Searches the smallest arena of a policy: `python -m roadsense.exporting.arena_search FILE` prints it as JSON.
+"""Searches the smallest arena of a policy: `python -m roadsense.exporting.arena_search FILE` prints its bytes.
+
+TFLite Micro says on standard error what it holds.
 
 Each size is tried in a forked process, since an arena that is too small may be a segmentation fault.
 """
 
-import json
 import os
 import signal
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from tflite_micro import runtime
 
-from roadsense.exporting.micro import ARENA_ALIGNMENT, Arena, add_margin
+from roadsense.exporting.micro import ARENA_ALIGNMENT, add_margin
 
 LARGEST_BYTES = 1 << 20
 TIMEOUT_S = 10
@@ -41,8 +41,8 @@ def works(content: bytes, arena_bytes: int, expected: bytes) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def search(content: bytes) -> Arena:
-    """Returns the smallest arena, to `ARENA_ALIGNMENT` bytes, and the one with a margin, which is tried as well.
+def search(content: bytes) -> int:
+    """Returns the smallest arena, to `ARENA_ALIGNMENT` bytes; the one with a margin is tried as well.
 
     Raises:
         ValueError: if none works.
@@ -52,11 +52,15 @@ def search(content: bytes) -> Arena:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if works(content, middle * ARENA_ALIGNMENT, expected) else (middle, high)
-    arena = Arena(high * ARENA_ALIGNMENT, add_margin(high * ARENA_ALIGNMENT))
-    if not all(works(content, size, expected) for size in (arena.smallest_bytes, arena.recommended_bytes)):
-        raise ValueError(f"An arena of {arena.recommended_bytes} bytes does not work.")
-    return arena
+    smallest_bytes = high * ARENA_ALIGNMENT
+    if not all(works(content, size, expected) for size in (smallest_bytes, add_margin(smallest_bytes))):
+        raise ValueError(f"An arena of {smallest_bytes} bytes does not work.")
+    return smallest_bytes
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asdict(search(Path(sys.argv[1]).read_bytes()))))
+    policy = Path(sys.argv[1]).read_bytes()
+    sys.stdout.write(str(search(policy)))
+    interpreter = runtime.Interpreter.from_bytes(policy)
+    interpreter.invoke()
+    interpreter.print_allocations()

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import math
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -29,7 +30,6 @@ NOT_MADE_FOR = (
     "Driving without a person: it only brakes, and knows only cars that send.",
     "Standing in for a certified emergency brake: it was shown in simulation, not on a road.",
     "Radios, cars or observations other than those it was trained on; another observation version.",
-    "Observations with NaN, or with padded slots that are not zero.",
 )
 EVALUATION_COLUMNS = (
     "policy", "episodes", "failed", "collisions", "collision_rate", "collision_rate_low", "collision_rate_high",
@@ -40,8 +40,13 @@ EVALUATION_COLUMNS = (
 Card = dict[str, Any]
 
 
-def describe_policy(run: Run) -> Card:
-    """Returns the part of a card that says what the policy is for and where it comes from."""
+def describe_policy(run: Run, model_path: Path) -> Card:
+    """Returns the part of a card that says what the policy is for and where it comes from.
+
+    Args:
+        run: where it was trained.
+        model_path: its file.
+    """
     manifest = run.read_manifest() if run.manifest_path.is_file() else {}
     config = run.read_config() if run.config_path.is_file() else {}
     return {
@@ -52,16 +57,17 @@ def describe_policy(run: Run) -> Card:
         "not_made_for": NOT_MADE_FOR,
         "training": {
             "run": run.folder.resolve().name,
-            "model_sha256": hash_file(run.model_path),
+            "model": model_path.name,
+            "model_sha256": hash_file(model_path),
             "algorithm": config.get("algorithm"),
-            "timesteps": run.count_timesteps() or None,
+            "timesteps": run.count_timesteps() or None if model_path == run.model_path else None,
             **{name: manifest.get(name) for name in ("dataset_digest", "train_digest", "git_commit")},
             # Folders say nothing to those who get the file.
             "config": {
                 name: value for name, value in config.items() if not name.endswith("_dir") and value is not None
             },
         },
-        "evaluation": _find_evaluation(run),
+        "evaluation": _find_evaluation(run, model_path),
         "versions": {name: importlib.metadata.version(name) for name in (*PACKAGES, _tensorflow())},
     }
 
@@ -77,12 +83,10 @@ def describe_driving(comparisons: list[Comparison], held_out: bool | None, n_sce
 
 
 def shorten(card: Card) -> Card:
-    """Returns a card to be written into a file: of the evaluation it keeps the policy's own row, to save flash."""
-    evaluation = card["evaluation"]
-    if evaluation is None:
-        return card
-    own = [row for row in evaluation["rows"] if row["policy"] == POLICY]
-    return card | {"evaluation": evaluation | {"rows": own}}
+    """Returns what of a card is written into a file: enough to know it by. It lies in flash; the card lies beside."""
+    training = card["training"]
+    known = {name: card[name] for name in ("name", "observation_version")}
+    return known | {name: training[name] for name in ("run", "model_sha256")}
 
 
 def clean(value: Any) -> Any:
@@ -101,9 +105,9 @@ def _tensorflow() -> str:
     return importlib.metadata.packages_distributions()["tensorflow"][0]
 
 
-def _find_evaluation(run: Run) -> Card | None:
+def _find_evaluation(run: Run, model_path: Path) -> Card | None:
     # The newest one that judged this very model, and not an exported file or one that was trained on since.
-    sha256 = hash_file(run.model_path)
+    sha256 = hash_file(model_path)
     for folder in reversed(find_evaluations(run.folder)):
         origin_path, summary_path = folder / ORIGIN_NAME, folder / SUMMARY_NAME
         if not (origin_path.is_file() and summary_path.is_file()):

@@ -20,6 +20,7 @@ def write_card(card: Card) -> str:
         _list("What it is not for", card["not_made_for"]),
         _origin(card),
         _files(card),
+        _chips(card),
         _parity(card),
         _driving(card),
         _evaluation(card),
@@ -50,7 +51,7 @@ def _say(value: Any) -> str:
 
 def _origin(card: Card) -> str:
     training = card["training"]
-    names = ("run", "algorithm", "timesteps", "dataset_digest", "train_digest", "git_commit", "model_sha256")
+    names = ("run", "model", "algorithm", "timesteps", "dataset_digest", "train_digest", "git_commit", "model_sha256")
     rows = [(name.replace("_", " "), training[name]) for name in names]
     rows += [("observation version", card["observation_version"])]
     settings = ", ".join(f"{name} {value}" for name, value in training["config"].items())
@@ -59,14 +60,29 @@ def _origin(card: Card) -> str:
 
 def _files(card: Card) -> str:
     rows = [
-        (name, found["size_bytes"], found["arena_bytes"], found["smallest_arena_bytes"], f"`{found['sha256']}`")
+        (name, found["size_bytes"], found["arena_bytes"], found["arena_bytes_64_bit"], f"`{found['sha256']}`")
         for name, found in card["files"].items()
     ]
     operators = [f"{name}: {', '.join(sorted(found))}" for name, found in card["operators"].items()]
     return (
         "## Files\n\n"
-        + _table(("file", "bytes", "arena [bytes]", "smallest that works", "SHA-256"), rows)
+        + _table(("file", "bytes", "arena on 32 bits [bytes]", "on 64 bits [bytes]", "SHA-256"), rows)
         + f"\nOperators of {'; of '.join(operators)}. Inputs and output are float32.\n"
+    )
+
+
+def _chips(card: Card) -> str:
+    found = card.get("c")
+    if found is None:
+        return ""
+    difference = found["difference"]
+    words = f"at most {difference['max']:.2g}" if difference else "not compared: there was no C compiler"
+    columns = ("instructions", "most_instructions", "stack_bytes", "flash_bytes", "ram_bytes")
+    rows = [(name, *(chip[column] for column in columns)) for name, chip in found["chips"].items()]
+    table = _table(("core", *(column.replace("_", " ") for column in columns)), rows) if rows else ""
+    return (
+        "## Plain C\n\nDifference of `policy.c`'s action to the trained policy's: "
+        f"{words}. On emulated cores, {found['chips_origin'] or 'not measured'}:\n\n{table}"
     )
 
 

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
+from roadsense.errors import InputError
+from roadsense.exporting.c_source import C
 from roadsense.exporting.card import Card
 from roadsense.exporting.closed_loop import Comparison
 from roadsense.exporting.parity import FLOAT32, INT8, Bounds
@@ -12,6 +15,8 @@ from roadsense.utils.bounds import MAX_SEED, MAX_WORKERS, bounded, check_bounds
 from roadsense.utils.workspace import resolve
 
 POLICY_NAMES = {FLOAT32: "policy.tflite", INT8: "policy_int8.tflite"}
+LAST, BEST = "last", "best"
+ONNX = "onnx"
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,9 @@ class ExportConfig:
         n_observations: recorded observations on which the exported policy must act as the trained one.
         n_calibration: recorded observations that int8's scales are taken from.
         calibration: an `.npz` with `ego`, `peers` and `peer_mask` to take them from instead.
+        model: which policy of the run: `last`, `best` (of its held-out evaluations while it was trained), or the file
+            of one, such as a checkpoint.
+        formats: `tflite`, always, `c` for plain C with a firmware around it, `onnx`.
         int8: whether to export int8 as well.
         tolerance: largest difference of an action that is allowed in float32, 0 to 1.
         int8_rms: root of the mean squared difference that is allowed in int8; the default is 0.24 m/s2.
@@ -49,6 +57,8 @@ class ExportConfig:
     n_observations: int = bounded(10_000, 1, 10_000_000)
     n_calibration: int = bounded(5000, 1, 10_000_000)
     calibration: str | None = None
+    model: str = LAST
+    formats: tuple[Literal["tflite", "c", "onnx"], ...] = ("tflite", "c")
     int8: bool = True
     tolerance: float = bounded(1e-5, 0.0, 1.0)
     int8_rms: float = bounded(0.03, 0.0, 1.0)
@@ -59,6 +69,8 @@ class ExportConfig:
     seed: int = bounded(0, 0, MAX_SEED)
 
     def __post_init__(self) -> None:
+        if "tflite" not in self.formats or not set(self.formats) <= {"tflite", C, ONNX}:
+            raise InputError(f"formats: expected tflite, and c and onnx beside it, got {self.formats!r}.")
         if self.calibration is not None:
             object.__setattr__(self, "calibration", str(resolve(self.calibration)))
         check_bounds(self)

@@ -1,6 +1,4 @@
-"""Numbers and names as C++ source."""
-
-from collections.abc import Iterable
+"""Numbers and names as C and C++ source."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,11 +19,6 @@ def write_floats(values: ArrayLike) -> str:
 def write_bytes(content: bytes) -> str:
     """Returns the elements of a byte array's initialiser, several lines."""
     return _wrap([str(value) for value in content], BYTES_A_LINE)
-
-
-def write_ints(values: Iterable[int]) -> str:
-    """Returns the elements of an integer array's initialiser, one line."""
-    return ", ".join(str(int(value)) for value in values)
 
 
 def camel_case(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Golden vectors: recorded observations and TFLite Micro's actions on them, for the firmware's self-test."""
+"""Golden vectors: recorded observations and the actions expected on them, for the firmware's self-test."""
 
 import json
 from collections.abc import Mapping
@@ -7,38 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs.observation import OBSERVATION_VERSION, Observation
-from roadsense.exporting.cpp import camel_case, write_float, write_floats
 
-N_GOLDEN = 100
+N_GOLDEN = 20
 FLOAT32_TOLERANCE = 1e-5
 TOLERATED_STEPS = 2
 """Steps of the int8 action that kernels made for a processor may differ from the reference kernels."""
-
-SELF_TEST = """/// What a self-test found.
-struct SelfTestResult {
-  std::size_t failures = 0;
-  std::size_t worst_row = 0;
-  float worst_difference = 0.0f;
-  bool passed() const { return failures == 0; }
-};
-
-/// Runs a policy on the golden observations: `act(ego, peers, peer_mask)` returns the action. NaN fails.
-template <typename Act>
-SelfTestResult SelfTest(Act&& act, const float (&expected)[kGoldenCount], float tolerance) {
-  SelfTestResult result;
-  for (std::size_t row = 0; row < kGoldenCount; ++row) {
-    const float action = act(kGoldenEgo[row], kGoldenPeers[row], kGoldenPeerMask[row]);
-    const float difference = action > expected[row] ? action - expected[row] : expected[row] - action;
-    if (!(difference <= tolerance)) ++result.failures;
-    if (difference > result.worst_difference || difference != difference) {
-      result.worst_difference = difference;
-      result.worst_row = row;
-    }
-  }
-  return result;
-}
-"""
-"""C++: runs a policy on the golden observations."""
 
 
 def choose_golden(actions: NDArray[np.float32]) -> NDArray[np.intp]:
@@ -74,39 +47,3 @@ def write_golden_json(
         "tolerances": dict(tolerances),
     }
     return json.dumps(content) + "\n"
-
-
-def write_golden_header(
-    observations: Observation, actions: Mapping[str, NDArray[np.float32]], tolerances: Mapping[str, float]
-) -> str:
-    """Returns golden vectors as a header with the self-test; see `write_golden_json` for the arguments."""
-    arrays = "\n".join(_write_array(name, np.asarray(values)) for name, values in observations.items())
-    expected = "\n".join(
-        f"inline constexpr float kGoldenAction{camel_case(name)}[kGoldenCount] = {{\n{write_floats(values)}}};\n"
-        f"inline constexpr float kGoldenTolerance{camel_case(name)} = {write_float(tolerances[name])};"
-        for name, values in actions.items()
-        if name in tolerances
-    )
-    return f"""// Recorded observations and TFLite Micro's actions on them. Written by `roadsense export`; do not edit.
-#pragma once
-
-#include <cstddef>
-
-#include "observation.h"
-
-namespace roadsense {{
-
-inline constexpr std::size_t kGoldenCount = {len(observations["ego"])};
-
-{arrays}
-
-{expected}
-
-{SELF_TEST}
-}}  // namespace roadsense
-"""
-
-
-def _write_array(name: str, values: NDArray[np.float32]) -> str:
-    rows = ",\n".join(f"    {{\n{write_floats(row)}}}" for row in values)
-    return f"inline constexpr float kGolden{camel_case(name)}[kGoldenCount][{values[0].size}] = {{\n{rows}}};"

@@ -7,20 +7,30 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from roadsense.exporting.c_source import (
+    GOLDEN_HEADER,
+    OBSERVATION_HEADER,
+    C,
+    write_c_policy,
+    write_golden_header,
+    write_observation_header,
+    write_skeleton,
+)
 from roadsense.exporting.card import Card, clean, shorten
 from roadsense.exporting.card_text import write_card
-from roadsense.exporting.firmware import OBSERVATION_HEADER, PolicyFile, write_observation_header, write_policy_header
-from roadsense.exporting.golden import choose_golden, find_tolerance, write_golden_header, write_golden_json
+from roadsense.exporting.firmware import PolicyFile, write_policy_header
+from roadsense.exporting.golden import FLOAT32_TOLERANCE, choose_golden, find_tolerance, write_golden_json
 from roadsense.exporting.micro import align, measure_arena
 from roadsense.exporting.observations import take_rows
 from roadsense.exporting.parity import TRAINED, Evidence, refuse_changed
+from roadsense.policies.actor import Actor
 from roadsense.policies.tflite_file import embed_card, find_output_step
 from roadsense.policies.tflite_policy import TflitePolicy
 from roadsense.utils.files import hash_file, record_sum
 
 CARD_NAME, CARD_TEXT_NAME = "model_card.json", "model_card.md"
 OBSERVATIONS_NAME, EPISODES_NAME = "observations.npz", "episodes.csv"
-FIRMWARE_NAME, GOLDEN_NAME = "firmware", "golden"
+FIRMWARE_NAME, GOLDEN_NAME = "firmware", "golden.json"
 
 
 def finish_policies(paths: Mapping[str, Path], card: Card, evidence: Evidence) -> list[PolicyFile]:
@@ -51,8 +61,8 @@ def describe_files(files: list[PolicyFile]) -> Card:
         file.path.name: {
             "variant": file.variant,
             "size_bytes": file.path.stat().st_size,
-            "arena_bytes": file.arena.recommended_bytes,
-            "smallest_arena_bytes": file.arena.smallest_bytes,
+            "arena_bytes": file.arena.chip_bytes,
+            "arena_bytes_64_bit": file.arena.recommended_bytes,
             "sha256": hash_file(file.path),
         }
         for file in files
@@ -60,17 +70,25 @@ def describe_files(files: list[PolicyFile]) -> Card:
 
 
 def write_firmware(folder: Path, files: list[PolicyFile], evidence: Evidence) -> None:
-    """Writes the headers and golden vectors into a new folder."""
+    """Writes the headers of the files and the golden vectors into a new folder."""
     folder.mkdir()
-    (folder / OBSERVATION_HEADER).write_text(write_observation_header())
-    for file in files:
-        (folder / f"policy_{file.variant}.h").write_text(write_policy_header(file))
     rows = choose_golden(evidence.trained)
-    golden = take_rows(evidence.observations, rows)
-    actions = {TRAINED: evidence.trained[rows], **{name: values[rows] for name, values in evidence.micro.items()}}
-    tolerances = {file.variant: find_tolerance(find_output_step(file.path)) for file in files}
-    (folder / f"{GOLDEN_NAME}.json").write_text(write_golden_json(golden, actions, tolerances))
-    (folder / f"{GOLDEN_NAME}.h").write_text(write_golden_header(golden, actions, tolerances))
+    golden, trained = take_rows(evidence.observations, rows), evidence.trained[rows]
+    actions = {C: trained, **{name: values[rows] for name, values in evidence.micro.items()}}
+    tolerances = {C: FLOAT32_TOLERANCE, **{file.variant: find_tolerance(find_output_step(file.path)) for file in files}}
+    sources = {f"policy_{file.variant}.h": write_policy_header(file) for file in files}
+    sources[OBSERVATION_HEADER] = write_observation_header()
+    sources[GOLDEN_HEADER] = write_golden_header(golden, actions, tolerances)
+    sources[GOLDEN_NAME] = write_golden_json(golden, {TRAINED: trained, **actions}, tolerances)
+    for name, text in sources.items():
+        (folder / name).write_text(text)
+
+
+def write_c_firmware(folder: Path, actor: Actor, model_sha256: str) -> None:
+    """Writes the policy in plain C, and a firmware around it, beside the headers."""
+    write_skeleton(folder)
+    for name, text in write_c_policy(actor, model_sha256).items():
+        (folder / name).write_text(text)
 
 
 def write_results(folder: Path, card: Card, evidence: Evidence, episodes: pd.DataFrame) -> None:

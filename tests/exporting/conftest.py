@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from roadsense.policies.models import load_model
 from tests.small_training import train_tiny
 
 N_OBSERVATIONS = 600
+ONNX = find_spec("onnxruntime") is not None
+FORMATS = ["--formats", "tflite", "c", *(["onnx"] if ONNX else [])]
 OPTIONS = {
     "n_observations": N_OBSERVATIONS,
     "n_calibration": 300,
@@ -50,7 +53,7 @@ def trained_run(small_dataset, tmp_path_factory):
 @pytest.fixture(scope="session")
 def exported(trained_run):
     options = [f"--{name}={value}" for name, value in OPTIONS.items()]
-    command = [sys.executable, "-m", "roadsense.export", "--run_dir", str(trained_run), *options]
+    command = [sys.executable, "-m", "roadsense.export", "--run_dir", str(trained_run), *options, *FORMATS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     card = json.loads((trained_run / "export" / "model_card.json").read_text())

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sb3_contrib import RecurrentPPO
+from stable_baselines3 import TD3
 
 from roadsense.cli import main
 from roadsense.envs import observation
@@ -24,22 +26,32 @@ from roadsense.policies.rules import HeardBrakingRule
 from roadsense.policies.tflite_file import read_card
 from roadsense.policies.tflite_policy import TflitePolicy
 from roadsense.utils.files import hash_file
-from tests.exporting.conftest import N_OBSERVATIONS
-from tests.exporting.models import DEEP_SETS, build_ppo
+from tests.exporting.conftest import N_OBSERVATIONS, ONNX
+from tests.exporting.models import DEEP_SETS, Spaces, build_ppo
 
 RUN_OF_0_1_0 = Path(__file__).parents[1] / "data" / "run_of_0_1_0"
 """A run whose policy names modules that lie elsewhere today."""
 BASES = Path(__file__).parents[2] / "scenarios" / "base"
+SKELETON = Path(__file__).parents[2] / "roadsense" / "exporting" / "c" / "platformio"
 FILES = {
     "policy.tflite", "policy_int8.tflite", "checksums.json", "model_card.json", "model_card.md", "observations.npz",
     "episodes.csv",
     "firmware/observation.h", "firmware/policy_float32.h", "firmware/policy_int8.h", "firmware/golden.h",
-    "firmware/golden.json",
+    "firmware/golden.json", "firmware/policy.h", "firmware/policy.c",
+    *(["policy.onnx"] if ONNX else []),
+    *(f"firmware/platformio/{path.relative_to(SKELETON)}" for path in SKELETON.rglob("*") if path.is_file()),
 }  # fmt: skip
 
 
 def files_in(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def copy_run(trained_run, tmp_path):
+    """A run of its own to export: the trained one without its export."""
+    run_dir = tmp_path / "run"
+    shutil.copytree(trained_run, run_dir, ignore=shutil.ignore_patterns("export", "checkpoints"))
+    return run_dir
 
 
 def save_run(folder, model):
@@ -164,8 +176,7 @@ def test_second_export_is_refused_and_the_first_untouched(exported):
     ],
 )
 def test_breach_of_a_bound_leaves_nothing(trained_run, tmp_path, bounds, word):
-    run_dir = tmp_path / "run"
-    shutil.copytree(trained_run, run_dir, ignore=shutil.ignore_patterns("export", "checkpoints"))
+    run_dir = copy_run(trained_run, tmp_path)
     before = files_in(run_dir)
     with pytest.raises(ExportError, match=word):
         export_policy(ExportConfig(str(run_dir), n_observations=200, n_calibration=200, **bounds))
@@ -173,17 +184,47 @@ def test_breach_of_a_bound_leaves_nothing(trained_run, tmp_path, bounds, word):
     assert "tensorflow" not in sys.modules
 
 
-def test_float32_alone_undriven_is_said_loudly(trained_run, tmp_path, capsys):
-    run_dir = tmp_path / "run"
-    shutil.copytree(trained_run, run_dir, ignore=shutil.ignore_patterns("export", "checkpoints"))
-    assert (
-        main(["export", "--run_dir", str(run_dir), "--no-int8", "--n_observations", "100", "--episodes-per-scenario=0"])
-        == 0
-    )
-    assert "WARNING: the exported policy was not driven" in capsys.readouterr().err
-    assert set(files_in(run_dir / "export")) == {name for name in FILES if "int8" not in name} - {"episodes.csv"}
-    assert "was not driven" in (run_dir / "export" / "model_card.md").read_text()
-    assert "int8" not in (run_dir / "export" / "firmware" / "golden.h").read_text().lower()
+def test_a_large_policy_alone_undriven_is_said_loudly_and_named(trained_run, tmp_path, capsys):
+    run_dir = copy_run(trained_run, tmp_path)
+    build_ppo(**DEEP_SETS, net_arch=[512, 512]).save(run_dir / "best_model.zip")
+    options = ["--no-int8", "--n_observations", "100", "--episodes-per-scenario=0"]
+    formats = ["--model", "best", "--formats", "tflite"]
+    assert main(["export", "--run_dir", str(run_dir), *options, *formats]) == 0
+    said, folder = capsys.readouterr().err, run_dir / "export"
+    assert "WARNING: the exported policy was not driven" in said
+    assert "WARNING: policy.tflite does not fit" in said
+    left_out = ("int8", "episodes.csv", "onnx", "policy.c", "policy.h", "platformio")
+    assert set(files_in(folder)) == {name for name in FILES if not any(part in name for part in left_out)}
+    text = (folder / "model_card.md").read_text()
+    assert "was not driven" in text
+    assert "| model | best_model.zip |" in text
+    assert hash_file(run_dir / "best_model.zip") in text
+    assert "int8" not in (folder / "firmware" / "golden.h").read_text().lower()
+
+
+def test_a_policy_that_is_not_there_is_refused(trained_run, tmp_path):
+    run_dir = copy_run(trained_run, tmp_path)
+    refused(run_dir, RunError, "expected last, best or the file of a policy, got 'best'", model="best")
+    refused(run_dir, RunError, "no.zip", model=str(tmp_path / "no.zip"))
+
+
+@pytest.mark.skipif(not ONNX, reason="no onnxruntime on this machine: install roadsense[onnx]")
+def test_onnx_acts_as_the_trained_policy(exported):
+    from roadsense.exporting.onnx_file import run_onnx
+
+    observations, actions = load_observations(exported.folder)
+    found = run_onnx((exported.folder / "policy.onnx").read_bytes(), observations)
+    np.testing.assert_allclose(found, actions["action_trained"], rtol=0, atol=1e-5)
+    assert exported.card["onnx"]["sha256"] == hash_file(exported.folder / "policy.onnx")
+
+
+def test_plain_c_is_compared_and_measured_and_the_card_says_so(exported):
+    found, text = exported.card["c"], (exported.folder / "model_card.md").read_text()
+    assert 0 < found["difference"]["max"] <= 1e-5
+    assert found["chips"]
+    for name, chip in found["chips"].items():
+        assert f"| {name} | {chip['instructions']} |" in text
+    assert found["chips_origin"] in text
 
 
 def refused(run_dir, error, words, **options):
@@ -205,8 +246,7 @@ def test_a_run_without_a_model_is_refused(tmp_path):
 def test_a_policy_of_another_observation_version_is_refused(trained_run, tmp_path, monkeypatch):
     manifest = json.loads((trained_run / "manifest.json").read_text())
     assert manifest["observation_version"] == observation.OBSERVATION_VERSION
-    run_dir = tmp_path / "run"
-    shutil.copytree(trained_run, run_dir, ignore=shutil.ignore_patterns("export", "checkpoints"))
+    run_dir = copy_run(trained_run, tmp_path)
     (run_dir / "manifest.json").write_text(json.dumps(manifest | {"observation_version": 99}))
     refused(run_dir, RunError, f"observation version {observation.OBSERVATION_VERSION}, got 99")
 
@@ -224,12 +264,20 @@ def test_a_network_with_an_unknown_part_is_refused(tmp_path):
     refused(run_dir, InputError, "ELU", dataset_dir=str(BASES))
 
 
+@pytest.mark.parametrize(
+    ("kind", "policy", "module"),
+    [(TD3, "MultiInputPolicy", "td3"), (RecurrentPPO, "MultiInputLstmPolicy", "recurrent")],
+)
+def test_a_policy_of_another_algorithm_is_refused_by_name(tmp_path, kind, policy, module):
+    run_dir = save_run(tmp_path / "run", kind(policy, Spaces(), device="cpu"))
+    refused(run_dir, RunError, f"PPO, SAC or TQC, got one of .*{module}", dataset_dir=str(BASES))
+
+
 def test_a_calibration_set_that_misses_hazards_is_refused(exported, trained_run, tmp_path):
     observations, _ = load_observations(exported.folder)
     calm = HeardBrakingRule()(observations)[:, 0] == 0
     np.savez(tmp_path / "calm.npz", **{name: values[calm] for name, values in observations.items()})
-    run_dir = tmp_path / "run"
-    shutil.copytree(trained_run, run_dir, ignore=shutil.ignore_patterns("export", "checkpoints"))
+    run_dir = copy_run(trained_run, tmp_path)
     refused(run_dir, CalibrationError, r"got 0\.0%", calibration=str(tmp_path / "calm.npz"))
     refused(run_dir, CalibrationError, "expected an .npz", calibration=str(tmp_path / "none.npz"))
 
@@ -243,8 +291,7 @@ def test_a_broken_scenario_and_a_run_that_names_no_scenarios_are_refused(tmp_pat
 
 
 def test_a_missing_package_is_named(trained_run, tmp_path, monkeypatch):
-    run_dir = tmp_path / "run"
-    shutil.copytree(trained_run, run_dir, ignore=shutil.ignore_patterns("export", "checkpoints"))
+    run_dir = copy_run(trained_run, tmp_path)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tflite_micro" else name)
     refused(run_dir, InputError, r"needs TFLite Micro. Install `roadsense\[export\]`")
 
@@ -252,6 +299,8 @@ def test_a_missing_package_is_named(trained_run, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "change",
     [
+        {"formats": ("c",)},
+        {"formats": ("tflite", "hex")},
         {"n_observations": 0},
         {"n_calibration": 0.5},
         {"tolerance": -1.0},

@@ -70,13 +70,20 @@ def test_the_arena_works_and_a_smaller_one_does_not(exported, name):
     path = exported.folder / name
     arena, content = measure_arena(path), path.read_bytes()
     found = exported.card["files"][name]
-    assert arena == Arena(found["smallest_arena_bytes"], found["arena_bytes"])
+    assert (arena.chip_bytes, arena.recommended_bytes) == (found["arena_bytes"], found["arena_bytes_64_bit"])
     assert arena.recommended_bytes == add_margin(arena.smallest_bytes) > 1.1 * arena.smallest_bytes
-    assert arena.recommended_bytes % 16 == 0
+    assert arena.recommended_bytes % 16 == arena.chip_bytes % 16 == 0
+    assert arena.smallest_bytes / 4 < arena.persistent_bytes < arena.smallest_bytes
     expected = act(content, 1 << 20)
     assert works(content, arena.smallest_bytes, expected)
     assert not works(content, arena.smallest_bytes - 16, expected)
     assert not works(content, arena.recommended_bytes, b"another action")
+
+
+def test_the_arena_of_a_32_bit_chip_holds_what_was_measured_on_a_cortex_m4():
+    for smallest_bytes, persistent_bytes, measured_bytes in ((5680, 3456, 3952), (5984, 4064, 3872)):
+        arena = Arena(smallest_bytes, persistent_bytes)
+        assert add_margin(measured_bytes) <= arena.chip_bytes <= 1.03 * add_margin(measured_bytes)
 
 
 def test_no_arena_for_what_is_no_model(tmp_path):

@@ -52,7 +52,7 @@ static uint32_t measure_instructions(const struct roadsense_observation *seen) {
 }
 
 int main(void) {
-  const struct roadsense_self_test test =
+  const struct roadsense_self_test_result test =
       roadsense_self_test(roadsense_act, roadsense_golden_action_c, roadsense_golden_tolerance_c);
   unsigned n_broken_accepted = 0U;
   for (size_t i = 0; i < ROADSENSE_N_EGO; ++i) {

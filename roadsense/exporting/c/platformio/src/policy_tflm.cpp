@@ -59,7 +59,7 @@ bool roadsense_tflm_act(const roadsense_observation* observation, float* action)
   return true;
 }
 
-roadsense_self_test roadsense_tflm_test() {
+roadsense_self_test_result roadsense_tflm_test() {
   return roadsense_self_test(roadsense_tflm_act, policy::kGoldenAction, policy::kGoldenTolerance);
 }
 

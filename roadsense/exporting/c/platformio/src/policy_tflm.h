@@ -17,7 +17,7 @@ bool roadsense_tflm_begin(void);
 bool roadsense_tflm_act(const struct roadsense_observation *observation, float *action);
 
 /* Compares the actions on the golden observations with those of the export. */
-struct roadsense_self_test roadsense_tflm_test(void);
+struct roadsense_self_test_result roadsense_tflm_test(void);
 
 #ifdef __cplusplus
 }

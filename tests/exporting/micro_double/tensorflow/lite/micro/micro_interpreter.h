@@ -4,7 +4,13 @@
 #include <cstdint>
 
 #include "golden.h"
+#ifdef ROADSENSE_TFLM_INT8
+#include "policy_int8.h"
+namespace shown = roadsense::policy_int8;
+#else
 #include "policy_float32.h"
+namespace shown = roadsense::policy_float32;
+#endif
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
@@ -27,12 +33,12 @@ class MicroInterpreter {
   MicroInterpreter(const Model* model, const MicroMutableOpResolver<kCount>& resolver, std::uint8_t* arena,
                    std::size_t size)
       : is_good_(model != nullptr && reinterpret_cast<std::uintptr_t>(arena) % 16 == 0 &&
-                 size == roadsense::policy_float32::kArenaBytes),
+                 size == shown::kArenaBytes),
         registered_(resolver.count_address()),
         wanted_(kCount) {
-    inputs_[roadsense::policy_float32::kInputEgo] = {{ego_}, sizeof ego_};
-    inputs_[roadsense::policy_float32::kInputPeers] = {{peers_}, sizeof peers_};
-    inputs_[roadsense::policy_float32::kInputPeerMask] = {{mask_}, sizeof mask_};
+    inputs_[shown::kInputEgo] = {{ego_}, sizeof ego_};
+    inputs_[shown::kInputPeers] = {{peers_}, sizeof peers_};
+    inputs_[shown::kInputPeerMask] = {{mask_}, sizeof mask_};
     output_ = {{&action_}, sizeof action_};
   }
   TfLiteStatus AllocateTensors() { return is_good_ && *registered_ == wanted_ ? kTfLiteOk : kTfLiteError; }
@@ -40,11 +46,12 @@ class MicroInterpreter {
   TfLiteTensor* output(std::size_t) { return &output_; }
   TfLiteStatus Invoke() {
     action_ = 1.0f;
-    for (std::size_t row = 0; row < roadsense::kGoldenCount; ++row) {
-      if (std::equal(ego_, ego_ + roadsense::kEgoCount, roadsense::kGoldenEgo[row]) &&
-          std::equal(peers_, peers_ + roadsense::kPeersCount, roadsense::kGoldenPeers[row]) &&
-          std::equal(mask_, mask_ + roadsense::kPeerMaskCount, roadsense::kGoldenPeerMask[row])) {
-        action_ = roadsense::kGoldenActionFloat32[row] + GOLDEN_OFFSET;
+    for (std::size_t row = 0; row < ROADSENSE_N_GOLDEN; ++row) {
+      const roadsense_observation& seen = roadsense_golden[row];
+      if (std::equal(ego_, ego_ + ROADSENSE_N_EGO, seen.ego) &&
+          std::equal(mask_, mask_ + ROADSENSE_N_PEERS, seen.peer_mask) &&
+          std::equal(peers_, peers_ + ROADSENSE_N_PEERS * ROADSENSE_N_PEER_FIELDS, &seen.peers[0][0])) {
+        action_ = shown::kGoldenAction[row] + GOLDEN_OFFSET;
       }
     }
     return kTfLiteOk;
@@ -56,9 +63,9 @@ class MicroInterpreter {
   unsigned wanted_;
   TfLiteTensor inputs_[3] = {};
   TfLiteTensor output_ = {};
-  float ego_[roadsense::kEgoCount] = {};
-  float peers_[roadsense::kPeersCount] = {};
-  float mask_[roadsense::kPeerMaskCount] = {};
+  float ego_[ROADSENSE_N_EGO] = {};
+  float peers_[ROADSENSE_N_PEERS * ROADSENSE_N_PEER_FIELDS] = {};
+  float mask_[ROADSENSE_N_PEERS] = {};
   float action_ = 0.0f;
 };
 }  // namespace tflite
