@@ -19,6 +19,7 @@ import tyro
 from roadsense.errors import InputError
 from roadsense.utils.command import DEBUG_VARIABLE, run_command, run_with_options
 from roadsense.utils.project_files import find_file
+from roadsense.utils.terminal import print_table
 from roadsense.utils.workspace import resolve
 
 
@@ -233,7 +234,10 @@ def show_runs(config: RunsConfig) -> None:
     is_trace = question in ("lineage", "reproduce")
     if len(folders) != is_trace:
         raise InputError(f"Expected one folder, or lineage RUN, or reproduce RUN, got {' '.join(config.words)!r}.")
-    sys.stdout.write("".join(f"{line}\n" for line in (_trace(question, *folders) if is_trace else _list(question))))
+    if is_trace:
+        sys.stdout.write("".join(f"{line}\n" for line in _trace(question, *folders)))
+    else:
+        print_table(("run", "state", "since", "steps", "held-out collisions"), _list(question))
 
 
 def _trace(question: str, folder: str) -> list[str]:
@@ -246,15 +250,19 @@ def _trace(question: str, folder: str) -> list[str]:
     return [f"{link:10}{what}" for link, what in trace_lineage(run).items()]
 
 
-def _list(folder: str) -> list[str]:
+def _list(folder: str) -> list[tuple[str, str, str, str, str]]:
+    from roadsense.runs.progress import describe_held_out, read_progress
     from roadsense.runs.run import find_runs
 
-    lines = []
+    rows = []
     for found in find_runs(folder):
-        state, wanted = found.read_state(), found.read_config().get("total_timesteps")
-        why = f"  ({state.reason})" if state.reason else ""
-        lines.append(f"{found.folder}  {state.name}  {found.count_timesteps()} of {wanted} steps{why}")
-    return lines
+        progress = read_progress(found, found.read_metrics())
+        state = progress.state
+        reason = state.reason.partition(". ")[0]
+        name = f"{state.name} ({reason})" if reason else state.name
+        steps = f"{progress.timesteps:,} of {progress.total:,}"
+        rows.append((str(found.folder), name, state.since, steps, describe_held_out(progress.latest)))
+    return rows
 
 
 def _refuse(word: str, name: str) -> None:

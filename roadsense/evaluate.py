@@ -21,14 +21,15 @@ from roadsense.evaluation.gallery import record_gallery
 from roadsense.evaluation.plans import CURVE_RADIO, PlannedEpisode, plan_curves, plan_held_out, plan_splits, with_checks
 from roadsense.evaluation.policies import RULES
 from roadsense.evaluation.results import Evaluation, conclude, open_evaluation
-from roadsense.evaluation.summary import write_markdown
+from roadsense.evaluation.styled import tabulate_policies
 from roadsense.evaluation.tables import make_table
-from roadsense.evaluation.writing import write_evaluation
+from roadsense.evaluation.writing import REPORT_NAME, write_evaluation
 from roadsense.runs.run import describe_origin
 from roadsense.scenarios.dataset import check_scenarios
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.command import run_with_options
 from roadsense.utils.files import check_writable
+from roadsense.utils.terminal import print_table
 
 __all__ = ["EvalConfig", "Evaluation", "evaluate_and_print", "evaluate_policy", "open_evaluation", "plan_episodes"]
 
@@ -118,8 +119,10 @@ def _describe_origin(candidates: Candidates, episodes: pd.DataFrame, dataset_dig
 def evaluate_and_print(config: EvalConfig) -> None:
     """Evaluates a policy on held-out scenarios, beside baselines, and prints what the episodes show."""
     evaluation = evaluate_policy(config)
-    sentences = "\n".join(f"- {verdict.text}" for verdict in evaluation.verdicts)
-    sys.stdout.write(f"{write_markdown(evaluation.summary)}\n{sentences}\n\n{evaluation.folder}\n")
+    table = tabulate_policies(evaluation.summary)
+    print_table([str(name) for name in table.columns], table.to_numpy().tolist())
+    sentences = "".join(f"{verdict.mark:5} {verdict.text}\n" for verdict in evaluation.verdicts)
+    sys.stdout.write(f"\n{sentences}\nReport: {evaluation.folder / REPORT_NAME}\n")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ LEFT: list[CSSDict] = [{"selector": "td, th", "props": "text-align: left"}]
 COLUMNS: Mapping[str, tuple[str, str]] = {
     "collision_rate": ("collisions", PERCENT),
     "unsafe_rate": ("unsafe", PERCENT),
-    "false_brakings_per_h": ("false alarms per h", "{:.1f}"),
+    "calm_braking": ("speed taken off in calm time [m/s per min]", PLAIN),
     "min_ttc_s": ("smallest TTC [s]", PLAIN),
     "assist_reaction_s": ("reaction [s]", PLAIN),
     "time_lost_s": ("time lost [s]", PLAIN),
@@ -36,15 +36,23 @@ def show_verdicts(evaluation: Evaluation) -> Styler:
     return styler.apply(lambda marks: [_colour(str(mark)) for mark in marks], subset=["mark"])
 
 
-def show_policies(evaluation: Evaluation) -> Styler:
-    """Returns the chosen figures of each policy with their 95 % intervals, and a bar for the collision rate."""
-    summary = evaluation.summary
-    table = pd.DataFrame({"policy": summary["policy"].map(label_policy), "episodes": summary["episodes"]})
+def tabulate_policies(summary: pd.DataFrame) -> pd.DataFrame:
+    """Returns the chosen figures of each policy as texts with their 95 % intervals.
+
+    Args:
+        summary: as `roadsense.evaluation.summary.summarise` makes it.
+    """
+    table = pd.DataFrame({"policy": summary["policy"].map(label_policy), "episodes": summary["episodes"].map(str)})
     for name, (heading, form) in COLUMNS.items():
         if name in summary:
             table[heading] = [_with_interval(row, name, form) for row in summary.to_dict("records")]
-    rates = summary["collision_rate"].fillna(0.0)
-    styler = table.style.hide(axis="index").set_table_styles(LEFT)
+    return table
+
+
+def show_policies(evaluation: Evaluation) -> Styler:
+    """Returns the chosen figures of each policy with their 95 % intervals, and a bar for the collision rate."""
+    rates = evaluation.summary["collision_rate"].fillna(0.0)
+    styler = tabulate_policies(evaluation.summary).style.hide(axis="index").set_table_styles(LEFT)
     return styler.apply(lambda _: [_bar(rate) for rate in rates], subset=["collisions"])
 
 

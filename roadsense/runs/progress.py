@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,8 @@ def _price_here() -> float | None:
 def describe_progress(progress: RunProgress) -> list[tuple[str, str]]:
     """Returns the progress as rows of a name and a text, for people."""
     latest = progress.latest
-    why = f" ({progress.state.reason})" if progress.state.reason else ""
+    reason = progress.state.reason.partition(". ")[0]  # what to do about it stands elsewhere
+    why = f" ({reason})" if reason else ""
     learned = progress.timesteps / max(progress.total, 1)
     rows = [("state", progress.state.name + why)]
     if progress.phase and progress.is_running:
@@ -122,10 +124,8 @@ def describe_progress(progress: RunProgress) -> list[tuple[str, str]]:
     for name, (word, form) in _FIGURES.items():
         if name in latest and not (name == "eta_s" and not progress.is_running):
             rows.append((word, form(latest[name])))
-    if "eval_collision_rate" in latest:
-        low, high = (latest.get(f"eval_collision_rate_{end}", math.nan) for end in ("low", "high"))
-        score = f", score {latest['eval_score']:.3f}" if "eval_score" in latest else ""
-        judged = f"{latest['eval_collision_rate']:.1%} collisions ({low:.1%} to {high:.1%}){score}"
+    if judged := describe_held_out(latest):
+        judged = judged.replace(" (", " collisions (", 1)
         rows.append(("held out", f"{judged}, policy of {latest['eval_timesteps']:,.0f} steps"))
     if "memory_main_mb" in latest:
         memory = latest["memory_main_mb"] + latest.get("memory_workers_mb", 0.0)
@@ -135,6 +135,15 @@ def describe_progress(progress: RunProgress) -> list[tuple[str, str]]:
     if progress.usd is not None:
         rows.append(("cost so far", f"{progress.usd:.2f} USD"))
     return rows
+
+
+def describe_held_out(latest: Mapping[str, float]) -> str:
+    """Returns the newest held-out collision rate with its interval and the score; empty without an evaluation."""
+    if "eval_collision_rate" not in latest:
+        return ""
+    low, high = (latest.get(f"eval_collision_rate_{end}", math.nan) for end in ("low", "high"))
+    score = f", score {latest['eval_score']:.3f}" if "eval_score" in latest else ""
+    return f"{latest['eval_collision_rate']:.1%} ({low:.1%} to {high:.1%}){score}"
 
 
 def _describe_phase(phase: Phase) -> str:

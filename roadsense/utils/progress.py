@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -16,7 +16,7 @@ HEADLESS_VARIABLE = "ROADSENSE_HEADLESS"
 
 
 def progress_bar(total: int, what: str, unit: str) -> tqdm:
-    """Returns a bar on standard error: live in a terminal and a notebook, a plain line every 30 s in a headless run.
+    """Returns a bar: live in a terminal and a notebook, a plain line every 30 s in a headless run.
 
     Args:
         total: units of work in all.
@@ -25,27 +25,34 @@ def progress_bar(total: int, what: str, unit: str) -> tqdm:
     """
     if sys.stderr.isatty() or _is_watched_notebook():
         return tqdm(
-            total=total, desc=what, unit=unit, mininterval=TERMINAL_INTERVAL_S, dynamic_ncols=True, file=_Errors()
+            total=total, desc=what, unit=unit, mininterval=TERMINAL_INTERVAL_S, dynamic_ncols=True, file=_Stream()
         )
     return PlainProgress(
         total=total, desc=what, unit=unit, mininterval=HEADLESS_INTERVAL_S, maxinterval=60, bar_format=PLAIN_FORMAT
     )
 
 
-class _Errors:
-    """Standard error as it is at each write. A full disk or a closed terminal behind it does not end the work."""
+class _Stream:
+    """Standard error as it is at each write; in a notebook, which paints that as an error, standard output.
+
+    A full disk or a closed terminal behind it does not end the work.
+    """
+
+    @property
+    def _now(self) -> TextIO:
+        return sys.stdout if "ipykernel" in sys.modules else sys.stderr
 
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError):
-            return sys.stderr.write(text)
+            return self._now.write(text)
         return 0
 
     def flush(self) -> None:
         with contextlib.suppress(OSError):
-            sys.stderr.flush()
+            self._now.flush()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(sys.stderr, name)
+        return getattr(self._now, name)
 
 
 def is_headless() -> bool:
@@ -66,7 +73,7 @@ class PlainProgress(tqdm):
 
         def _print_line(line: str) -> None:
             if line.strip():
-                _Errors().write(line.strip() + "\n")
-                _Errors().flush()
+                _Stream().write(line.strip() + "\n")
+                _Stream().flush()
 
         return _print_line

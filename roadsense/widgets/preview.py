@@ -99,7 +99,8 @@ class PreviewWidget:
         style, layout = {"description_width": "110px"}, widgets.Layout(width="300px")
         common: dict[str, Any] = {"style": style, "layout": layout}
         controls: dict[str, Any] = {"base": widgets.Dropdown(options=list(self.preview.bases), value=self._start,
-                                                             description="road", **common)}  # fmt: skip
+                                                             description="road", tooltip="base scenario",
+                                                             **common)}  # fmt: skip
         for name, (label, step, tooltip) in SLIDERS.items():
             low, high = getattr(self.preview.config.ranges, name)
             high = 1.0 if name == "friction" else high
@@ -108,12 +109,15 @@ class PreviewWidget:
                                                  tooltip=tooltip, readout_format=".2f", **common)  # fmt: skip
         low, high = self.preview.config.ranges.convoy_size
         controls["convoy_size"] = widgets.IntSlider(
-            first.convoy_size, min=low, max=high, description="convoy cars", **common
+            first.convoy_size, min=low, max=high, description="convoy cars", tooltip="the ego included", **common
         )
         radios = self.preview.config.ranges.v2v
-        controls["v2v"] = widgets.Dropdown(options=radios, value=first.v2v, description="radio", **common)
-        controls["seed"] = widgets.IntSlider(first.seed, min=0, max=MAX_SEED, description="seed", **common)
-        controls["after_s"] = widgets.IntSlider(AFTER_S, min=0, max=MAX_AFTER_S, description="seen after [s]", **common)
+        radio = {"description": "radio", "tooltip": "the convoy's radio"}
+        controls["v2v"] = widgets.Dropdown(options=radios, value=first.v2v, **radio, **common)
+        seed = {"description": "seed", "tooltip": "seed of what has no slider"}
+        controls["seed"] = widgets.IntSlider(first.seed, min=0, max=MAX_SEED, **seed, **common)
+        after = {"description": "seen after [s]", "tooltip": "seconds after the convoy's departure"}
+        controls["after_s"] = widgets.IntSlider(AFTER_S, min=0, max=MAX_AFTER_S, **after, **common)
         return controls
 
     def _button(self, label: str, tooltip: str, action: Any) -> widgets.Button:

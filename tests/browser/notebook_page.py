@@ -8,6 +8,7 @@ import time
 
 PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 FIND = "path => [...jupyterapp.shell.widgets('main')].find(w => w.context && w.context.path === path)"
+LOADED = f"""async path => {{ const w = ({FIND})(path); await w.context.ready; await w.revealed }}"""
 READY = f"""async path => {{ const w = ({FIND})(path);
   await w.context.ready; await w.sessionContext.ready; await w.sessionContext.session.kernel.info;
   await w.revealed }}"""
@@ -36,6 +37,7 @@ class NotebookPage:
         page.goto(f"{lab.url}/lab/tree/{path}?token={lab.token}&reset")
         page.locator(f"{PANEL} .jp-Cell").first.wait_for()
         page.locator("#jupyterlab-splash").wait_for(state="detached")
+        page.evaluate(LOADED, path)
         if has_kernel:
             page.evaluate(READY, path)  # a "Run All" sent before the kernel is connected is silently lost
 

@@ -35,6 +35,7 @@ def test_the_overview_leads_to_the_notebooks(lab, page, shoot):
 def test_a_terminal_of_the_lab_has_the_program(lab, page):
     page.goto(f"{lab.url}/lab?token={lab.token}&reset")
     page.locator("#jupyterlab-splash").wait_for(state="detached")
+    page.wait_for_function("jupyterapp.commands.hasCommand('terminal:create-new')")
     page.evaluate("jupyterapp.commands.execute('terminal:create-new')")
     page.locator(".jp-Terminal .xterm-helper-textarea").focus()
     page.wait_for_timeout(1000)
@@ -68,7 +69,7 @@ def test_a_draw_is_tried_simulated_and_kept(augment, lab, page, shoot):
     player = cell.frame_locator("iframe").locator(".player[data-ready]")
     expect(player).to_be_visible()
     cell.get_by_role("button", name="Add to train").click()
-    expect(cell.get_by_text(re.compile("^Added ")).first).to_be_visible()
+    expect(cell.get_by_text(re.compile("^Added ")).first).to_be_visible(timeout=180_000)
     dataset = Dataset.open(lab.root / "scenarios" / "small")
     assert dataset.verify() == []
     (chosen,) = dataset.settings["chosen"].values()

@@ -86,10 +86,12 @@ def test_the_list_says_what_each_run_is_doing(run, tmp_path, capsys):
         pass
     assert main(["runs", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "running  250 of 1000 steps" in lines[0]
-    assert "failed" in lines[1]
-    assert "ValueError: broken" in lines[1]
-    assert "trained" in lines[2]
+    headings, running, _, failed, _, trained = lines
+    assert headings.split() == ["run", "state", "since", "steps", "held-out", "collisions"]
+    assert running.index("running") == headings.index("state")
+    assert "250 of 1,000" in running
+    assert "failed (ValueError: broken)" in failed
+    assert "trained" in trained
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(run):

@@ -1,0 +1,36 @@
+"""Tables on standard output: drawn for a terminal, plain aligned text for a pipe or a file."""
+
+import sys
+from collections.abc import Sequence
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table; nothing without rows.
+
+    Args:
+        headings: a heading for each column.
+        rows: the cells, as many in each row as there are headings.
+    """
+    if not rows:
+        return
+    if sys.stdout.isatty():
+        _draw(headings, rows)
+        return
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    for row in (headings, *rows):
+        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def _draw(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))  # Text: a cell in brackets is no markup
+    Console().print(table)
