@@ -116,8 +116,9 @@ def observe(row: Row, ego: State, pedals_mps2: tuple[float, float], channel: V2v
             (step - sent_step) * seconds / AGE_S,
         )
         mask.append(1.0)
-    if max(values) > BOUND or min(values) < -BOUND:  # rare
-        values = [min(max(value, -BOUND), BOUND) for value in values]
+    for place, value in enumerate(values):
+        if value > BOUND or value < -BOUND:  # rare
+            values[place] = BOUND if value > BOUND else -BOUND
     pack_values, pack_mask = _PACK[len(mask)]
     row.fill(0.0)
     pack_values(row, 0, *values)

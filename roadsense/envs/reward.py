@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, fields
-from operator import mul
 from typing import NamedTuple
 
 from roadsense.envs.assist import FULL_BRAKING_MPS2
@@ -165,4 +164,7 @@ def reward_terms(situation: Situation) -> RewardTerms:
 
 def weigh(terms: RewardTerms, weights: RewardTerms) -> float:
     """Returns the weighted sum of the terms."""
-    return sum(map(mul, terms, weights))
+    total = 0.0
+    for term, weight in zip(terms, weights, strict=True):
+        total += term * weight
+    return total

@@ -53,6 +53,7 @@ class SumoConnection:
         self._backend = make_backend(backend, step_length_s, gui)
         self._vehicle, self._simulation = self._backend.vehicle, self._backend.simulation
         self._road = RoadReader(self._backend.vehicle, self._backend.lane)
+        self._min_gaps: dict[str, float] = {}
         self._config_path: Path | None = None
 
     @property
@@ -87,6 +88,7 @@ class SumoConnection:
             self.close()
             raise SimulationError(_explain_refusal(config_path, error)) from error
         self._road.forget()
+        self._min_gaps.clear()
         self._config_path = config_path
 
     def close(self) -> None:
@@ -153,7 +155,7 @@ class SumoConnection:
             return NO_LEADER
         name, distance_m = found
         # SUMO subtracts the follower's minGap from the distance.
-        gap_m = distance_m + vehicle.getMinGap(vehicle_id)
+        gap_m = distance_m + self._min_gap_m(vehicle_id)
         return Leader(gap_m, vehicle.getSpeed(name), vehicle.getAcceleration(name))
 
     def find_follower(self, vehicle_id: str) -> Follower:
@@ -163,7 +165,14 @@ class SumoConnection:
         if not name or distance_m > SIGHT_M:
             return NO_FOLLOWER
         # SUMO subtracts the follower's minGap from the distance.
-        return Follower(distance_m + vehicle.getMinGap(name), vehicle.getSpeed(name))
+        return Follower(distance_m + self._min_gap_m(name), vehicle.getSpeed(name))
+
+    def _min_gap_m(self, vehicle_id: str) -> float:
+        """Returns a vehicle's minGap, which never changes."""
+        known = self._min_gaps.get(vehicle_id)
+        if known is None:
+            known = self._min_gaps[vehicle_id] = float(self._vehicle.getMinGap(vehicle_id))
+        return known
 
     def describe_vehicle(self, vehicle_id: str) -> tuple[str, float, float]:
         """Returns a vehicle's type, length in m and width in m."""
@@ -201,7 +210,7 @@ class SumoConnection:
 
     def find_cars_beside(self, vehicle_id: str) -> list[tuple[str, float]]:
         """Returns the next cars ahead on the lanes beside a vehicle's, each with its distance, bumper to bumper."""
-        min_gap_m = self._vehicle.getMinGap(vehicle_id)  # which SUMO subtracts
+        min_gap_m = self._min_gap_m(vehicle_id)  # which SUMO subtracts
         beside = [*self._vehicle.getNeighbors(vehicle_id, 2), *self._vehicle.getNeighbors(vehicle_id, 3)]
         return sorted(((car, distance_m + min_gap_m) for car, distance_m in beside), key=lambda found: found[1])
 
