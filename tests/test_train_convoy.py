@@ -19,7 +19,7 @@ import torch
 from stable_baselines3 import PPO
 
 from roadsense.cli import main
-from roadsense.envs.reward import RewardWeights
+from roadsense.envs.config import RewardWeights
 from roadsense.errors import InputError, RunError, ScenarioError, SimulationError
 from roadsense.runs.run import Run, open_run, read_seeds
 from roadsense.train_convoy import TrainConfig, train_policy, train_seeds

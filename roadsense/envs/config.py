@@ -1,14 +1,46 @@
 """Settings of the environment."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, fields
 
 from roadsense.envs.driver_profile import DriverRanges
 from roadsense.envs.hazard import HazardRanges
 from roadsense.envs.radio.presets import V2vPreset, get_preset
-from roadsense.envs.reward import RewardWeights
 from roadsense.errors import InputError
 
 DEFAULT_V2V, SCENARIO_V2V = "esp_now", "scenario"
+
+
+@dataclass(frozen=True)
+class RewardWeights:
+    """Weight of each term in the sum; a penalty has a negative weight.
+
+    Attributes:
+        collision: weight of a collision, at most 0; it counts in one step.
+        danger: weight of a required deceleration beyond comfort, at most 0.
+        early_braking: weight of assist braking while braking is required, at least 0.
+        needless_braking: weight of braking that the assist adds beyond what is needed, at most 0.
+        jerk: weight of harsh changes of acceleration, at most 0.
+        blind_following: weight of driving close behind a leader that is not heard, at most 0.
+
+    Raises:
+        InputError: for a weight of the wrong sign.
+    """
+
+    collision: float = -50.0
+    danger: float = -2.0
+    early_braking: float = 0.15
+    needless_braking: float = -0.9
+    jerk: float = -2.4
+    blind_following: float = -0.6
+
+    def __post_init__(self) -> None:
+        for name in (each.name for each in fields(self)):
+            weight, is_wanted = getattr(self, name), name == "early_braking"
+            if not (0 <= weight < math.inf if is_wanted else -math.inf < weight <= 0):
+                raise InputError(
+                    f"Expected a weight of {name} of at {'least' if is_wanted else 'most'} 0, got {weight}."
+                )
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,8 @@
 """The reward: named terms, each from 0 to 1, and one weighted sum. Pure."""
 
-import math
-from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from roadsense.envs.assist import FULL_BRAKING_MPS2
-from roadsense.errors import InputError
 
 COMFORT_MPS2 = 2.0
 """A required deceleration up to here is nothing to worry about."""
@@ -55,7 +52,7 @@ class Situation(NamedTuple):
 
 
 class RewardTerms(NamedTuple):
-    """The terms of a step's reward before their weights, each from 0 to 1; `RewardWeights` says what they are."""
+    """The terms of a step's reward before their weights, each from 0 to 1; see `RewardWeights`."""
 
     collision: float
     danger: float
@@ -67,38 +64,6 @@ class RewardTerms(NamedTuple):
 
 TERMS = RewardTerms._fields
 """Names of the terms, in order."""
-
-
-@dataclass(frozen=True)
-class RewardWeights:
-    """Weight of each term in the sum; a penalty has a negative weight.
-
-    Attributes:
-        collision: weight of a collision, at most 0; it counts in one step.
-        danger: weight of a required deceleration beyond comfort, at most 0.
-        early_braking: weight of assist braking while braking is required, at least 0.
-        needless_braking: weight of braking that the assist adds beyond what is needed, at most 0.
-        jerk: weight of harsh changes of acceleration, at most 0.
-        blind_following: weight of driving close behind a leader that is not heard, at most 0.
-
-    Raises:
-        InputError: for a weight of the wrong sign.
-    """
-
-    collision: float = -50.0
-    danger: float = -2.0
-    early_braking: float = 0.15
-    needless_braking: float = -0.9
-    jerk: float = -2.4
-    blind_following: float = -0.6
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            weight, is_wanted = getattr(self, field.name), field.name == "early_braking"
-            if not (0 <= weight < math.inf if is_wanted else -math.inf < weight <= 0):
-                raise InputError(
-                    f"Expected a weight of {field.name} of at {'least' if is_wanted else 'most'} 0, got {weight}."
-                )
 
 
 def danger(situation: Situation) -> float:

@@ -7,9 +7,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from roadsense.envs.config import EnvConfig
+from roadsense.envs.config import EnvConfig, RewardWeights
 from roadsense.envs.hazard import HazardRanges
-from roadsense.envs.reward import RewardWeights
 from roadsense.errors import InputError
 from roadsense.utils.bounds import MAX_SEED, MAX_WORKERS, bounded, check_bounds
 

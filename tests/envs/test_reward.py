@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from roadsense.envs.config import RewardWeights
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.envs.reward import TERMS, RewardTerms, RewardWeights, Situation, reward_terms, weigh
+from roadsense.envs.reward import TERMS, RewardTerms, Situation, reward_terms, weigh
 from roadsense.errors import InputError
 
 CALM = Situation(

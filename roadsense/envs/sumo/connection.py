@@ -26,7 +26,7 @@ SPEED_MODE_DRIVER_DECIDES = 24
 SPEED_MODE_HARD_BRAKING = 27
 """All checks but the vehicle's own limit of deceleration."""
 
-OPTIONS = (
+OPTIONS: tuple[str, ...] = (
     "--no-step-log", "true", "--no-warnings", "true", "--duration-log.disable", "true", "--xml-validation", "never",
     "--collision.action", "warn", "--collision.mingap-factor", "0", "--collision.check-junctions", "true",
     "--time-to-teleport", "-1",

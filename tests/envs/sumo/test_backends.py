@@ -300,7 +300,7 @@ def test_a_window_without_a_display_is_an_error(monkeypatch):
 @pytest.mark.skipif(not shutil.which("xvfb-run"), reason="needs xvfb-run, a display in memory")
 def test_the_window_shows_the_same_in_its_own_time(libsumo):
     code = (
-        "import time; from tests.envs.test_backends import *;"
+        "import time; from tests.envs.sumo.test_backends import *;"
         "connection = SumoConnection(backend='traci', gui=True); watch(connection, URBAN, n_steps=1);"
         "begun_s = time.monotonic(); print(digest(watch(connection, HIGHWAY, n_steps=10)), flush=True);"
         "print(time.monotonic() - begun_s > 0.9); pid = pid_of(connection); connection.close(); print(lives(pid))"

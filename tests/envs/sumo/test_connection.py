@@ -50,8 +50,7 @@ def trajectory(connection, config_path, seed=7):
 
 def trajectory_of_a_fresh_process(config_path, seed=7):
     code = (
-        "import sys; from pathlib import Path; sys.path.insert(0, 'tests/envs');"
-        "from test_sumo_connection import SumoConnection, trajectory;"
+        "from pathlib import Path; from tests.envs.sumo.test_connection import SumoConnection, trajectory;"
         f"print(trajectory(SumoConnection(), Path({str(config_path)!r}), {seed}))"
     )
     root = BASE_DIR.parents[1]
