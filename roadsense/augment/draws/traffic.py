@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from roadsense.augment.draws.ranges import VariationRanges
+from roadsense.utils.add_in_order import add_in_order
 
 FOLLOWING = ("tau", "accel", "decel", "min_gap")
 LEVELS = ("density", "speed_mean", "sigma", *FOLLOWING, "convoy_shift_s", "heavy_share", "friction", "convoy_size",
@@ -54,8 +55,8 @@ class Traffic:
     def heavy_rate_share(self) -> float:
         """Share of the heavy flows in the rate of all."""
         rates = {name: 1.0 / headway_s for name, headway_s in self.headways_s.items()}
-        total = sum(rates.values())
-        return sum(rates[name] for name in sorted(self.heavy_flows)) / total if total else 0.0
+        total = add_in_order(rates.values())
+        return add_in_order(rates[name] for name in sorted(self.heavy_flows)) / total if total else 0.0
 
     def supports(self, level: str) -> bool:
         """Tells whether the base has what this level varies."""

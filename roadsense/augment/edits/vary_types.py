@@ -9,6 +9,7 @@ from roadsense.augment.draws.traffic import SHARE_DECIMALS, mix_factors
 from roadsense.augment.draws.variations import DECIMALS, TypeDraw, Variation
 from roadsense.augment.edits.edits import Edit, set_attribute, set_param
 from roadsense.augment.edits.vehicle_defaults import DEFAULT_CLASS, HEAVY_CLASSES, following_defaults
+from roadsense.utils.add_in_order import add_in_order
 
 MIN_TAU_S = 0.1
 """A time headway below the step length makes cars collide."""
@@ -80,8 +81,8 @@ def read_mix(mix: ET.Element, kinds: Mapping[str, ET.Element]) -> dict[str, floa
 def heavy_mix_share(mix: ET.Element, kinds: Mapping[str, ET.Element]) -> float:
     """Returns the share of heavy types in a vTypeDistribution."""
     probabilities = read_mix(mix, kinds)
-    heavy = sum(p for name, p in probabilities.items() if is_heavy(kinds.get(name)))
-    return heavy / (sum(probabilities.values()) or 1.0)
+    heavy = add_in_order(p for name, p in probabilities.items() if is_heavy(kinds.get(name)))
+    return heavy / (add_in_order(probabilities.values()) or 1.0)
 
 
 def _vary_type(kind: ET.Element, draw: TypeDraw, cut: float) -> list[Edit]:

@@ -19,6 +19,7 @@ from roadsense.scenarios.flows import count_until, is_random, why_uncountable
 from roadsense.scenarios.route_files import read_route_files, single_vehicles
 from roadsense.scenarios.scenario import Scenario, open_scenario
 from roadsense.scenarios.sumo_program import run_sumo
+from roadsense.utils.add_in_order import add_in_order
 from roadsense.utils.scratch import scratch_folder
 
 HORIZON_S = 60.0
@@ -243,7 +244,7 @@ def _count_asked(run: _Run) -> tuple[float, float]:
     counted = [element for element in demand if not why_uncountable(element)]
     # What was to depart before the simulation begins never comes.
     asked = [count_until(element, end_s) - count_until(element, begin_s) for element in counted]
-    n_asked = sum(asked)
-    by_chance = sum(n for element, n in zip(counted, asked, strict=True) if is_random(element))
+    n_asked = add_in_order(asked)
+    by_chance = add_in_order(n for element, n in zip(counted, asked, strict=True) if is_random(element))
     tolerance = COUNT_SLACK + COUNT_TOLERANCE * n_asked + 3.0 * by_chance**0.5
     return n_asked, tolerance if len(counted) == len(demand) else math.inf
