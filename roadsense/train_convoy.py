@@ -20,6 +20,7 @@ from roadsense.runs.experiment import (
 )
 from roadsense.runs.run import Run, create_run, open_run, refuse_other_observation
 from roadsense.runs.state import TRAINED
+from roadsense.training.learner_threads import LEARNER_THREADS, choose_learner_threads
 from roadsense.training.learning import run_training
 from roadsense.training.splits import find_splits
 from roadsense.training.train_config import TrainConfig, complete, restore_config
@@ -72,6 +73,7 @@ def _train(config: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
         "train_digest": splits.train_digest,
         "n_scenarios": len(splits.train_paths),
         "n_eval_scenarios": len(splits.eval_paths),
+        LEARNER_THREADS: choose_learner_threads(config),
     }
     run = create_run(config.run_dir or "", config, facts)
     run_training(run, config, splits, earlier_scores)

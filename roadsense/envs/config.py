@@ -57,8 +57,8 @@ class EnvConfig:
             that the convoy leaves, the nearest first.
         sumo_checks: whether SUMO's safe-speed check protects the ego. On, it avoids nearly every collision whatever
             the policy does; results with it say nothing of the policy.
-        backend: `libsumo` for SUMO inside this process, `traci` for a program of its own, ten times slower; both give
-            the same episodes.
+        backend: `libsumo` for SUMO inside this process, `traci` for a program of its own, which is slower: see
+            `roadsense.envs.sumo.over_socket`. Both give the same episodes.
         watch_behind: whether the car behind the ego is watched, for the outcome's `follower_min_ttc_s`.
         step_info: whether every step's `info` holds the figures of the step; without, only the last one's `outcome`.
         hazards: what a hazard is drawn from.

@@ -44,16 +44,20 @@ def build_model(env: VecEnv, config: TrainConfig) -> Any:
         "seed": config.seed,
         "device": "cpu",
     }
-    network: dict[str, Any] = {
+    build = _build_ppo if config.algorithm == "ppo" else _build_off_policy
+    model = build(env, config, common, network_settings(config))
+    model.lr_schedule = lambda left: learning_rate_at(config, left)
+    model.set_logger(Logger(folder=None, output_formats=[]))
+    return model
+
+
+def network_settings(config: TrainConfig) -> dict[str, Any]:
+    """Returns the settings of the networks, as a policy of Stable-Baselines3 takes them."""
+    return {
         "features_extractor_class": DeepSetsExtractor,
         "features_extractor_kwargs": {"n_units": config.n_units, "sees_ego": True},
         "net_arch": [config.net_width, config.net_width],
     }
-    build = _build_ppo if config.algorithm == "ppo" else _build_off_policy
-    model = build(env, config, common, network)
-    model.lr_schedule = lambda left: learning_rate_at(config, left)
-    model.set_logger(Logger(folder=None, output_formats=[]))
-    return model
 
 
 def save_policy(model: Any, path: Path) -> None:

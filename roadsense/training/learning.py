@@ -24,6 +24,7 @@ from roadsense.training.checkpoint_callback import CheckpointCallback
 from roadsense.training.checkpoints import read_newest_checkpoint
 from roadsense.training.heldout import Figures, HeldOut
 from roadsense.training.imitation import demonstrate, imitate
+from roadsense.training.learner_threads import LEARNER_THREADS
 from roadsense.training.log import TrainingLog, cut_metrics
 from roadsense.training.samplers import PlrSampler, UniformSampler
 from roadsense.training.splits import Splits
@@ -46,7 +47,8 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
         StoppedError: if a stop was requested.
         RunError: if another process trains this run, or every checkpoint is damaged.
     """
-    torch.set_num_threads(1)
+    # A run of an earlier version has no number in its manifest: it learned on one thread.
+    torch.set_num_threads(int(run.read_manifest().get(LEARNER_THREADS, 1)))
     own_sockets()
     with RunningMark(run.folder):
         stop, phases = StopRequest(run.folder), PhaseWriter(run.folder)

@@ -1,4 +1,4 @@
-"""What the door to SUMO needs of the two ways to reach it, and the choice between them."""
+"""The interface of the two backends, SUMO in this process or as a program, and the choice between them."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -47,8 +47,8 @@ def make_backend(name: str, step_length_s: float, gui: bool = False) -> SumoBack
     """Returns a way to SUMO. Nothing starts before its first `load`.
 
     Args:
-        name: `libsumo` is SUMO in this process, fast and one at a time; `traci` is a program of its own, as many as
-            wanted, some three times slower.
+        name: `libsumo` is SUMO in this process, fast and one at a time; `traci` is a program of its own, slower and
+            any number at a time.
         step_length_s: length of a simulation step.
         gui: whether to open SUMO's window, which only the program has.
 

@@ -1,7 +1,8 @@
 """SUMO as a program of its own, driven over a socket: any number at once, with or without a window.
 
-Measured with traci 1.28, a question over the socket costs 30 us, and an environment asks some 30 in a step; so what
-is asked in every step is subscribed to and arrives with the step, which is three to seven times faster.
+A request over the socket costs 30 us (measured with traci 1.28), and an environment needs some 30 readings in a step.
+So these are subscribed to and arrive with the step. How much slower it is than SUMO in this process depends on the
+scenario and the machine: `python benchmarks/env.py` measures both.
 """
 
 import socket
