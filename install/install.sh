@@ -72,7 +72,7 @@ find_torch() {
     say "PyTorch for CPUs from $torch_index"
     torch_options=(--index "$torch_index" --index-strategy unsafe-best-match)
   else
-    say "PyTorch with CUDA from the usual index, as none for CPUs was reached: 2.4 GB more to download, 4.5 GB on disk"
+    say "PyTorch with CUDA from the usual index, as none for CPUs was reached: 2.5 GB more to download, 4 GB more on disk"
   fi
 }
 
