@@ -25,7 +25,7 @@ from roadsense.training.learning import run_training
 from roadsense.training.splits import find_splits
 from roadsense.training.train_config import TrainConfig, complete, restore_config
 from roadsense.utils.command import run_with_options
-from roadsense.utils.files import refuse_existing, write_atomically
+from roadsense.utils.files import read_json, refuse_existing, write_atomically
 
 __all__ = ["TrainConfig", "train_and_print", "train_policy", "train_seeds"]
 
@@ -93,7 +93,7 @@ def train_seeds(config: TrainConfig) -> list[Run]:
     """
     if config.resume:
         folder = Path(config.resume)
-        saved = json.loads((folder / EXPERIMENT_NAME).read_text())
+        saved = read_json(folder / EXPERIMENT_NAME, "the settings of an experiment", RunError)
         whole = replace(restore_config(saved, folder, config), allow_other_dataset=config.allow_other_dataset)
     else:
         whole = complete(config)

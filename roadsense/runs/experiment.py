@@ -3,13 +3,14 @@
 Everything is read from the folder, so any process can do it, during the training and after.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from roadsense.errors import RunError
 from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.state import TRAINED, read_state
+from roadsense.utils.files import read_json
 
 EXPERIMENT_NAME = "experiment.json"
 MEAN_SCORE, WORST_SCORE = "experiment_score", "experiment_worst_score"
@@ -23,7 +24,7 @@ def is_experiment(folder: Path) -> bool:
 
 def list_seed_folders(folder: Path) -> list[Path]:
     """Returns the folders of an experiment's runs in the order they are trained, whether or not they have begun."""
-    settings = json.loads((folder / EXPERIMENT_NAME).read_text())
+    settings = read_json(folder / EXPERIMENT_NAME, "the settings of an experiment", RunError)
     return [name_seed_folder(folder, seed) for seed in settings["seeds"]]
 
 

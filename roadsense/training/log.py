@@ -43,6 +43,7 @@ class TrainingLog(BaseCallback):
         self._path, self._total, self._interval = path, total_timesteps, interval
         self._take_evaluation = take_evaluation
         self._bar: tqdm | None = None
+        self._started_s: float | None = None
         self._outcomes: deque[dict[str, Any]] = deque(maxlen=WINDOW_EPISODES)
         self._n_episodes, self._elapsed_before_s, self._next = 0, 0.0, 0
 
@@ -107,7 +108,7 @@ class TrainingLog(BaseCallback):
             "timesteps": self.num_timesteps,
             "elapsed_s": round(self._elapsed_s(), 1),
             "steps_per_s": round((self.num_timesteps - self._line_at) / line_s, 1),
-            "eta_s": round((now_s - self._started_s) * left / max(done, 1), 1),
+            "eta_s": round((now_s - (self._started_s or now_s)) * left / max(done, 1), 1),
             "episodes": self._n_episodes,
         }
         figures |= self._episode_figures()
@@ -116,8 +117,7 @@ class TrainingLog(BaseCallback):
         return figures | measure_memory() | (self._take_evaluation() or {})
 
     def _elapsed_s(self) -> float:
-        started_s = getattr(self, "_started_s", None)
-        return self._elapsed_before_s + (time.monotonic() - started_s if started_s is not None else 0.0)
+        return self._elapsed_before_s + (0.0 if self._started_s is None else time.monotonic() - self._started_s)
 
     def _episode_figures(self) -> dict[str, float]:
         outcomes = self._outcomes

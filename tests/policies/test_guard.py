@@ -1,9 +1,12 @@
 """An observation that cannot be right brakes nobody and is counted, whoever drives."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from roadsense.envs.observation import BOUND, Observation
+from roadsense.errors import InputError
 from roadsense.exporting.convert import convert_float32
 from roadsense.exporting.micro import MicroPolicy
 from roadsense.policies.actor import read_actor
@@ -12,6 +15,7 @@ from roadsense.policies.baselines import BASELINES
 from roadsense.policies.guard import refused
 from roadsense.policies.tflite_policy import TflitePolicy
 from roadsense.policies.trained import Sb3Policy
+from roadsense.utils.files import record_sum
 from roadsense.utils.side_process import side_processes
 from tests.exporting.models import DEEP_SETS, build_ppo, draw
 
@@ -60,6 +64,17 @@ def test_what_cannot_be_right_is_answered_with_0_and_counted(policies, name):
         assert actions[0, 0] == 0
         np.testing.assert_array_equal(actions[1:], policy(good)[1:])
         assert refused[type(policy).__name__] == before + 1
+
+
+def test_an_export_that_was_changed_since_it_was_made_is_refused(policies, tmp_path):
+    path = shutil.copy(policies["tflite"].path, tmp_path / "policy.tflite")
+    record_sum(path)
+    assert (TflitePolicy(path)(draw(3)) == 1).all()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="changed since"):
+        TflitePolicy(path)
 
 
 def test_what_is_right_is_acted_on(policies):

@@ -58,6 +58,25 @@ def test_a_run_is_never_overwritten(tmp_path):
     assert everything(tmp_path) == before
 
 
+def test_a_run_whose_process_died_before_its_manifest_is_begun_anew(tmp_path):
+    run = create_run(tmp_path / "run", Settings(total_timesteps=1), {})
+    run.manifest_path.unlink()
+    assert create_run(tmp_path / "run", Settings(total_timesteps=2), {}).read_config()["total_timesteps"] == 2
+    assert run.manifest_path.is_file()
+
+
+@pytest.mark.parametrize("content", ["", '{"total_timesteps": 6', "[1]"])
+def test_a_damaged_file_of_a_run_is_named(tmp_path, content):
+    run = make(tmp_path / "run")
+    for path, read in ((run.config_path, run.read_config), (run.manifest_path, run.read_manifest)):
+        path.write_text(content)
+        if content != "[1]":
+            with pytest.raises(RunError, match=f"{path.name}: expected the .* as JSON, the file is damaged"):
+                read()
+    (run.folder / "state.json").write_text(content)
+    assert run.read_state().reason == "state.json is damaged"
+
+
 def test_a_folder_with_other_things_and_a_file_are_refused_and_untouched(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")

@@ -147,7 +147,7 @@ def test_a_resumed_run_keeps_its_settings_and_its_scenarios(tmp_path):
         train_policy(TrainConfig(resume=str(run.folder)))
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_two_are_kept(tmp_path):
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning_and_two_are_kept(tmp_path, capsys):
     for timesteps in (100, 200, 300):
         write_checkpoint(tmp_path, {**dict.fromkeys(PARTS, 0), "timesteps": timesteps, "weights": torch.arange(1000.0)})
     paths = sorted(tmp_path.iterdir())
@@ -156,6 +156,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_two_are_kept(tmp_path):
     content[len(content) // 2] ^= 1
     paths[-1].write_bytes(content)
     assert read_newest_checkpoint(tmp_path)["timesteps"] == 200
+    assert f"WARNING: {paths[-1]} is damaged" in capsys.readouterr().err
     paths[0].write_bytes(paths[0].read_bytes()[:500])
     with pytest.raises(RunError, match="only damaged ones"):
         read_newest_checkpoint(tmp_path)
