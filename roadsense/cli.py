@@ -94,6 +94,11 @@ COMMANDS: dict[str, Command] = {
         "roadsense.gen_scenarios:generate_and_print",
         "make a dataset: vary base scenarios, check every draw in SUMO",
     ),
+    "check-base": Command(
+        "roadsense.augment.check_base:CheckBaseConfig",
+        "roadsense.augment.check_base:check_and_print",
+        "say what of base scenarios can be varied, without generating",
+    ),
     "verify": Command("roadsense.cli:VerifyConfig", "roadsense.cli:verify", "compare a dataset with its manifest"),
     "unpack": Command("roadsense.cli:UnpackConfig", "roadsense.cli:unpack", "check and unpack foreign scenarios"),
     "train": Command(

@@ -9,6 +9,8 @@ from typing import Any
 
 import tyro
 
+from roadsense.augment.bases.added_traffic import MAX_ADDED_VPH
+from roadsense.augment.bases.base import Base, read_bases
 from roadsense.augment.bases.convoy_naming import ConvoyNaming
 from roadsense.augment.draws.ranges import VariationRanges, read_ranges
 from roadsense.errors import DatasetError, InputError
@@ -17,14 +19,17 @@ from roadsense.utils.files import refuse_existing
 from roadsense.utils.project_files import find_file
 from roadsense.utils.workspace import resolve
 
+_NONE = object()
 WIDE_FACTOR = 1.5
 """Factor on the widths of all ranges for the split eval_wide."""
 
 CHOSEN = "chosen"
 """The setting of a dataset that lists scenarios added by hand: split, base and values by the scenario's name."""
 
-_LEAST = {"seed": 0, "n_train": 1, "n_eval": 1, "n_eval_wide": 0, "workers": 0, "max_refusals_per_base": 0}
+_LEAST = {"seed": 0, "n_train": 0, "n_eval": 1, "n_eval_wide": 0, "workers": 0, "max_refusals_per_base": 0}
 _NO_SETTINGS = ("base_dir", "output_dir", "workers", "ranges_file")
+_LEFT_OUT_AT = {"hold_lane": True, "add_traffic": 0.0, "base_ranges": {}}
+"""Settings that datasets of older versions don't have, and the value at which they are left out."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class GenConfig:
     seed: int = 0
     """Seed of all random draws, 0 or more."""
     n_train: int = 80
-    """Number of train scenarios, dealt evenly to the bases."""
+    """Number of train scenarios, dealt evenly to the bases; 0 for a set to evaluate on."""
     n_eval: int = 20
     """Number of held-out scenarios, dealt evenly to the bases."""
     n_eval_wide: int = 0
@@ -64,7 +69,14 @@ class GenConfig:
     """Least distance of a held-out draw to the train draws of its base: root mean square over the levels of what is
     varied, each counted once, ranges scaled to 1."""
     ranges_file: Path | None = None
-    """TOML file with ranges, by the names of the options below; an option given here wins over the file."""
+    """TOML file with ranges, by the names of the options below; an option given here wins over the file. A table
+    [NAME] holds ranges for the base of that name."""
+    hold_lane: bool = True
+    """Whether the convoy's cars are kept from changing lane, but for their route: one that overtakes is no convoy."""
+    add_traffic: float = 0.0
+    """Vehicles an hour to add to each base, on the routes through its network, oncoming ones too; 0 to 10000."""
+    base_ranges: tyro.conf.Suppress[tyro.conf.Fixed[Mapping[str, VariationRanges]]] = field(default_factory=dict)
+    """Ranges of single bases, by name; from the tables of `ranges_file`."""
     ranges: tyro.conf.OmitArgPrefixes[VariationRanges] = field(default_factory=VariationRanges)
     """What is varied, and how far."""
 
@@ -90,7 +102,11 @@ class GenConfig:
             raise InputError(f"ego and convoy: expected both or none, got {self.ego!r} and {self.convoy}.")
         if self.ranges_file is not None:
             object.__setattr__(self, "ranges_file", resolve(self.ranges_file))
-            object.__setattr__(self, "ranges", read_ranges(self.ranges_file, self.ranges))
+            ranges, of_bases = read_ranges(self.ranges_file, self.ranges)
+            object.__setattr__(self, "ranges", ranges)
+            object.__setattr__(self, "base_ranges", of_bases)
+        if not 0.0 <= self.add_traffic <= MAX_ADDED_VPH:
+            raise InputError(f"add_traffic: expected 0 to {MAX_ADDED_VPH:g} vehicles an hour, got {self.add_traffic}.")
 
     @classmethod
     def from_settings(
@@ -98,7 +114,9 @@ class GenConfig:
     ) -> "GenConfig":
         """Returns the config of a dataset with these settings, without the scenarios added by hand."""
         own = {name: value for name, value in settings.items() if name != CHOSEN}
-        return cls(base_dir, output_dir, workers=workers, **{**own, "ranges": VariationRanges(**own["ranges"])})
+        own["ranges"] = VariationRanges(**own["ranges"])
+        own["base_ranges"] = {name: VariationRanges(**one) for name, one in own.get("base_ranges", {}).items()}
+        return cls(base_dir, output_dir, workers=workers, **own)
 
     @classmethod
     def read_default(cls, arguments: Sequence[str] | None) -> "GenConfig":
@@ -126,16 +144,34 @@ class GenConfig:
     @property
     def settings(self) -> dict[str, Any]:
         """All that decides what the dataset is, besides the base files."""
-        return {name: value for name, value in asdict(self).items() if name not in _NO_SETTINGS}
+        settings = {name: value for name, value in asdict(self).items() if name not in _NO_SETTINGS}
+        return {name: value for name, value in settings.items() if _LEFT_OUT_AT.get(name, _NONE) != value}
 
     @property
     def naming(self) -> ConvoyNaming | None:
         """The convoy's cars in the bases; None: V001, V002, ..."""
         return ConvoyNaming(self.ego, self.convoy) if self.ego else None
 
-    def split_ranges(self, split: str) -> VariationRanges:
-        """Returns the ranges of a split's draws."""
-        return self.ranges.widened(WIDE_FACTOR) if split == "eval_wide" else self.ranges
+    def read_bases(self) -> list[Base]:
+        """Returns the base scenarios, read and checked; see `read_bases`.
+
+        Raises:
+            ScenarioError: if there is none, or some cannot be varied.
+            InputError: if a setting names a base that is not there.
+        """
+        bases = read_bases(Path(self.base_dir), self.ranges, self.naming, self.hold_lane, self.add_traffic)
+        names = [base.name for base in bases]
+        if self.hold_out_base is not None and (self.hold_out_base not in names or len(names) < 2):
+            raise InputError(f"hold_out_base: expected one of several bases, {names}; got {self.hold_out_base!r}.")
+        unknown = sorted(self.base_ranges.keys() - set(names))
+        if unknown:
+            raise InputError(f"ranges_file: expected tables of bases, {names}; got {unknown}. Correct the names.")
+        return bases
+
+    def ranges_of(self, base: Base, split: str = "train") -> VariationRanges:
+        """Returns the ranges of a base's draws for a split, within the base's limits."""
+        ranges = self.base_ranges.get(base.name, self.ranges)
+        return base.narrow(ranges.widened(WIDE_FACTOR) if split == "eval_wide" else ranges)
 
 
 def _flatten(settings: Mapping[str, Any]) -> dict[str, Any]:

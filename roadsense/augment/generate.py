@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from roadsense.augment.bases.base import Base, read_bases
-from roadsense.augment.config import GenConfig
-from roadsense.augment.validation.generation import generate_scenarios
+from roadsense.augment.bases.base import Base
+from roadsense.augment.config import CHOSEN, GenConfig
+from roadsense.augment.validation.generation import REJECTED, generate_scenarios
+from roadsense.augment.validation.unvaried import check_unvaried
 from roadsense.augment.validation.working_folder import OUTCOMES, SCENARIOS, clear_strays, hold_working_folder, release
-from roadsense.errors import DatasetError, GateError, InputError
+from roadsense.errors import DatasetError, GateError
 from roadsense.scenarios.dataset import SCHEMA_VERSION, Dataset, compute_digest, current_versions, write_manifest
 from roadsense.utils.files import refuse_existing
 
@@ -27,7 +28,7 @@ def generate_dataset(config: GenConfig) -> Dataset:
         DatasetError: if `output_dir` holds anything else, or another run is making it.
         InputError: if `hold_out_base` names no base, or the only one.
         ScenarioError: if there is no base scenario or one is broken.
-        GateError: if too many draws of one base are rejected.
+        GateError: if too many draws of one base are rejected. What was accepted of the others is in `output_dir`.
 
     Example:
         >>> import roadsense as rs
@@ -37,14 +38,16 @@ def generate_dataset(config: GenConfig) -> Dataset:
         ['train', 'eval']
     """
     output_dir, existing = config.output_dir, config.open_existing()
-    bases = _read_bases(config)
+    bases = config.read_bases()
     hashes = {base.name: base.hash_files() for base in bases}
     if existing is not None:
         if existing.bases != hashes:
             raise DatasetError(
                 f"{output_dir} was made from other base roads than {config.base_dir}. Name another folder."
             )
-        return existing
+        return _check_complete(existing, config)
+    bases = check_unvaried(bases, config.workers)
+    _print_notes(bases)
     with hold_working_folder(output_dir, _key(config, hashes)) as working:
         refuse_existing(output_dir, "the dataset", DatasetError)  # another run may have ended before this one got here
         try:
@@ -54,7 +57,19 @@ def generate_dataset(config: GenConfig) -> Dataset:
             raise
         folder.rename(output_dir)
         release(working)
-    return Dataset.open(output_dir)
+    return _check_complete(Dataset.open(output_dir), config)
+
+
+def _check_complete(dataset: Dataset, config: GenConfig) -> Dataset:
+    n_added, n_asked = len(dataset.settings.get(CHOSEN, {})), config.n_train + config.n_eval + config.n_eval_wide
+    n_found = len(dataset.scenarios) - n_added
+    if n_found < n_asked:
+        reasons = " ".join(note for notes in dataset.notes.values() for note in notes if REJECTED in note)
+        raise GateError(
+            f"{dataset.folder} holds {n_found} of {n_asked} scenarios, those that were accepted. {reasons} "
+            "Then generate again, into another folder."
+        )
+    return dataset
 
 
 def _make_folders(working: Path) -> None:
@@ -70,16 +85,13 @@ def _key(config: GenConfig, hashes: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _read_bases(config: GenConfig) -> list[Base]:
-    widest = config.split_ranges("eval_wide") if config.n_eval_wide else config.ranges
-    bases = read_bases(Path(config.base_dir), widest, config.naming)
-    names = [base.name for base in bases]
-    if config.hold_out_base is not None and (config.hold_out_base not in names or len(names) < 2):
-        raise InputError(f"hold_out_base: expected one of several bases, {names}; got {config.hold_out_base!r}.")
+def _print_notes(bases: Sequence[Base]) -> None:
+    by_note: dict[str, list[str]] = {}
     for base in bases:
         for note in base.notes:
-            sys.stderr.write(f"note: {base.name}: {note}\n")
-    return bases
+            by_note.setdefault(note, []).append(base.name)
+    for note, names in by_note.items():
+        sys.stderr.write(f"note: {', '.join(names)}: {note}\n")
 
 
 def _make_dataset(
@@ -90,17 +102,20 @@ def _make_dataset(
 
     folder = working / SCENARIOS
     _make_folders(working)
-    records, refusals = generate_scenarios(working, bases, config)
+    records, rejected, failed = generate_scenarios(working, bases, config)
+    if not records:
+        raise GateError(" ".join(failed.values()))
     difficulties = measure_difficulty([folder / record.config for record in records], config.workers)
     records = [replace(record, difficulty=found) for record, found in zip(records, difficulties, strict=True)]
+    notes = {base.name: (*base.notes, *([failed[base.name]] if base.name in failed else [])) for base in bases}
     dataset = Dataset(
         folder=folder,
         digest=compute_digest(config.settings, records),
         settings=config.settings,
         bases=hashes,
         scenarios=tuple(records),
-        refusals=refusals,
-        notes={base.name: base.notes for base in bases if base.notes},
+        refusals=rejected,
+        notes={name: notes for name, notes in notes.items() if notes},
         ranges_toml=config.ranges_file.read_text(encoding="utf-8") if config.ranges_file else None,
         versions=current_versions(),
     )

@@ -45,7 +45,7 @@ def start_convoy(
     """
     for attempt in range(LOADS):
         seed = draw.sumo_seed + attempt
-        connection.reload(scenario.config_path, seed)
+        connection.reload(scenario.run_path, seed)
         convoy = Convoy(connection, scenario, draw, seed)
         try:
             return convoy, convoy.enter(sumo_checks)

@@ -80,7 +80,7 @@ def take_snapshot(config_path: str | Path, time_s: float) -> list[DrawnVehicle]:
         InputError: if there is no car at that time.
     """
     scenario = open_scenario(config_path)
-    routes = [root for _, root in read_route_files(scenario.route_paths, scenario.additional_paths)]
+    routes = [root for _, root in read_route_files(scenario.route_paths, scenario.additional_paths)[0]]
     types = {kind.get("id"): kind for root in routes for kind in root.iter("vType")}
     with scratch_folder("roadsense_snapshot_") as folder:
         output, window = (

@@ -3,7 +3,9 @@
 import math
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from sumolib.miscutils import parseTime
 
@@ -37,8 +39,9 @@ SAFE_VALIDATIONS = ("never", "local")
 """With the others SUMO fetches the schema a file names, from anywhere."""
 
 MAX_NAMED_FILES = 100
+MAX_PROBLEMS = 20
 FILE_NAME = re.compile(r"[\w.+ ()/-]+")
-"""No `%`, `$` or `~`, which SUMO replaces, and no `;`, `:` or backslash."""
+"""No `%`, `$` or `~`, which SUMO replaces, and no `;`, `:` or backslash. `%20` and the like are decoded before."""
 
 FILE_ATTRIBUTES = {"dest", "edgesFile", "file", "href", "imgFile", "osgFile", "output"}
 NOWHERE = ("NUL", "/dev/null")
@@ -132,9 +135,26 @@ def refuse_file_names(path: Path, root: ET.Element) -> None:
     Raises:
         ScenarioError: naming the line and the element.
     """
+    problems = []
     for element in root.iter():
         if isinstance(element.tag, str):  # a comment's is not
-            _check_element(path, element.tag, element.attrib, getattr(element, "line", 0))
+            try:
+                _check_element(path, element.tag, element.attrib, getattr(element, "line", 0))
+            except ScenarioError as error:
+                problems.append(error)
+    raise_all(problems)
+
+
+def raise_all(problems: Sequence[ScenarioError]) -> None:
+    """Raises one error that lists all problems, the first `MAX_PROBLEMS` in full; nothing without any.
+
+    Raises:
+        ScenarioError: naming them.
+    """
+    lines = list(dict.fromkeys(map(str, problems)))
+    if lines:
+        more = [f"and {len(lines) - MAX_PROBLEMS} more"] if len(lines) > MAX_PROBLEMS else []
+        raise ScenarioError("\n".join([*lines[:MAX_PROBLEMS], *more]))
 
 
 def _check_element(path: Path, tag: str, attributes: dict[str, str], line: int) -> None:
@@ -152,7 +172,8 @@ def _check_element(path: Path, tag: str, attributes: dict[str, str], line: int) 
 def _refuse_file(where: str, tag: str, attributes: dict[str, str]) -> None:
     if tag == "include":
         raise ScenarioError(f"{where}: <include> may not name a file: copy here what it includes.")
-    if tag == "param" and WRITING_PARAM.fullmatch(attributes.get("key", "")):
+    is_writer = tag == "param" and WRITING_PARAM.fullmatch(attributes.get("key", ""))
+    if is_writer and attributes.get("value") not in NOWHERE:
         raise ScenarioError(f"{where}: <param> may not name a file or write one, it has {attributes}. Remove it.")
     named = {name: attributes[name] for name in attributes if name in FILE_ATTRIBUTES}
     if any(name != "file" or value not in NOWHERE for name, value in named.items()):
@@ -203,6 +224,9 @@ def named_files(path: Path, config: ET.Element, option: str) -> tuple[Path, ...]
 
 
 def _find_file(folder: Path, name: str, where: str) -> Path:
+    if "\\" in name:
+        raise ScenarioError(f"{where} names {name!r}: write / between folders, not a backslash. Rename it.")
+    name = unquote(name)  # as SUMO reads it, which writes %20 for a space itself
     if not FILE_NAME.fullmatch(name):
         raise ScenarioError(f"{where} names {name!r}: expected letters, digits, . _ - + ( ) / and spaces. Rename it.")
     try:

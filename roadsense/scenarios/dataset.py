@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from roadsense.errors import DatasetError
 from roadsense.scenarios.records import SPLITS, ScenarioRecord, read_record, take
-from roadsense.utils.files import hash_file, write_atomically
+from roadsense.utils.files import hash_file, is_stray, write_atomically
 from roadsense.utils.workspace import resolve
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ class Dataset:
     def verify(self) -> list[str]:
         """Returns in what the files differ from the manifest, one line each; empty if in nothing."""
         listed = {name: digest for record in self.scenarios for name, digest in record.files.items()}
-        found = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if not path.is_dir()}
+        paths = [path.relative_to(self.folder) for path in self.folder.rglob("*") if not path.is_dir()]
+        found = {path.as_posix() for path in paths if not is_stray(path)}
         differences = [f"missing: {name}" for name in sorted(listed.keys() - found)]
         differences += [f"extra: {name}" for name in sorted(found - listed.keys() - {MANIFEST_NAME, *CARD_NAMES})]
         for name in sorted(listed.keys() & found):

@@ -16,9 +16,11 @@ CONFIG_NAME = "scenario.sumocfg"
 """Name of a generated scenario's configuration."""
 
 DENSITY_WORDS = ("sparse", "medium", "dense")
+FIXED = "fixed"
+"""The density word of a scenario whose base has no flow that could be varied."""
 DRIVER_WORDS = ("cautious", "normal", "aggressive")
 _NUMBER = "[0-9]{3}|[1-9][0-9]{3,}"
-_NAME = re.compile(rf"scenario_({_NUMBER})_(\w+)_({'|'.join(DENSITY_WORDS)})_({'|'.join(DRIVER_WORDS)})")
+_NAME = re.compile(rf"scenario_({_NUMBER})_(\w+)_({'|'.join((*DENSITY_WORDS, FIXED))})_({'|'.join(DRIVER_WORDS)})")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class ScenarioName:
     Attributes:
         number: position in the dataset, from 1.
         base: name of the base scenario it was drawn from.
-        density: one of `DENSITY_WORDS`.
+        density: one of `DENSITY_WORDS`, or `FIXED`.
         driver: one of `DRIVER_WORDS`.
     """
 

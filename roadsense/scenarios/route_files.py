@@ -2,33 +2,56 @@
 
 import math
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from roadsense.errors import ScenarioError
-from roadsense.scenarios.checks import read_xml, refuse_file_names
+from roadsense.scenarios.checks import raise_all, read_xml, refuse_file_names
 from roadsense.scenarios.flows import read_seconds
+from roadsense.scenarios.left_out import leave_out_writers
 
 DEFAULT_TYPE = "DEFAULT_VEHTYPE"
 """SUMO's name for the type of a vehicle that names none; a file may define it."""
 
-_DEMAND_TAGS = ("vehicle", "trip", "flow", "vType", "vTypeDistribution")
+_DEMAND_TAGS = ("vehicle", "trip", "flow", "vType", "vTypeDistribution", "interval", "calibrator")
 
 
-def read_route_files(route_paths: Iterable[Path], additional_paths: Iterable[Path]) -> list[tuple[Path, ET.Element]]:
-    """Returns the files that hold vehicles, flows or types, with their trees, in the order in which SUMO reads them.
+Files = list[tuple[Path, ET.Element]]
+"""Files with their trees, in the order in which SUMO reads them."""
 
-    These are the route files, and before them such additional files as hold any.
+
+def read_route_files(
+    route_paths: Sequence[Path], additional_paths: Sequence[Path], comments: bool = False
+) -> tuple[Files, list[str]]:
+    """Returns the route files, and before them such additional files as hold demand or lost something.
+
+    Args:
+        route_paths: the route files.
+        additional_paths: the additional files.
+        comments: whether the trees keep comments.
+
+    Returns:
+        The files, and what was left out of them because SUMO would write a file.
 
     Raises:
-        ScenarioError: if a file, of these or another additional one, is missing, too large, not XML, or names
-            a further file.
+        ScenarioError: naming every problem: a file that is missing, too large, not XML, or names a further file.
     """
-    additional = [(path, read_route_file(path)) for path in additional_paths]
-    routes = [(path, read_route_file(path)) for path in route_paths]
-    for path, root in (*additional, *routes):
-        refuse_file_names(path, root)
-    return [*((path, root) for path, root in additional if holds_demand(root)), *routes]
+    files: Files = []
+    left_out: list[str] = []
+    problems: list[ScenarioError] = []
+    for path in (*additional_paths, *route_paths):
+        try:
+            root = read_route_file(path, comments)
+            lost = leave_out_writers(root)
+            refuse_file_names(path, root)
+        except ScenarioError as error:
+            problems.append(error)
+            continue
+        if path in route_paths or lost or holds_demand(root):
+            files.append((path, root))
+        left_out += lost
+    raise_all(problems)
+    return files, left_out
 
 
 def read_route_file(path: Path, comments: bool = False) -> ET.Element:

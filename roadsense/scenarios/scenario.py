@@ -1,21 +1,31 @@
 """A scenario: a folder that SUMO can run, and how it is opened."""
 
+import atexit
+import logging
 import re
+import shutil
+import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from roadsense.errors import ScenarioError
 from roadsense.scenarios.checks import CONFIG_ROOTS, INPUTS, check_network, check_options, named_files, read_xml
 from roadsense.scenarios.flows import read_seconds
-from roadsense.scenarios.route_files import read_route_files, single_vehicles
+from roadsense.scenarios.left_out import leave_out_options, note_left_out, rename_options
+from roadsense.scenarios.records import CONFIG_NAME
+from roadsense.scenarios.route_files import Files, read_route_files, single_vehicles
+from roadsense.utils.files import is_stray
+from roadsense.utils.safe_xml import write_xml
 from roadsense.utils.workspace import resolve
 
 EGO_ID = "V001"
 """The last car of the convoy; the cars ahead of it are V002, V003, ... going forward."""
 CONVOY_ID = re.compile(r"V\d{3}")
+_UNREADABLE = re.compile(r"[,;%#$]")
+"""What SUMO cannot read in a folder's name."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,9 @@ class Scenario:
         convoy_ids: the cars of the convoy from the last to the first, so `convoy_ids[0]` is the ego.
         convoy_depart_s: when the ego is to be inserted.
         v2v: the radio preset it asks for, by `<param key="v2v" value="..."/>` under the ego's vehicle; None without.
+        run_path: absolute path of the `.sumocfg` that SUMO runs: `config_path`, or a copy in a temporary folder where
+            SUMO would write files, or cannot read the folder's name.
+        left_out: notes on what the copy lacks.
 
     Example:
         >>> import roadsense as rs
@@ -49,6 +62,8 @@ class Scenario:
     convoy_ids: tuple[str, ...]
     convoy_depart_s: float
     v2v: str | None = None
+    run_path: Path = Path()
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, config_path: str | Path) -> "Scenario":
@@ -77,11 +92,11 @@ class Scenario:
 def open_scenario(config_path: str | Path) -> Scenario:
     """Reads a `.sumocfg`, checks that it and what it names are safe for SUMO, and returns the scenario.
 
-    The checks are those whose failure SUMO answers with a crash, a silent surprise or a file written
-    somewhere: XML without document type or entities, every named file present and inside the folder, no
-    option or element that reads or writes another one, a network with a `version` (libsumo ends the process
-    without one), a convoy `V001`, `V002`, ... among the vehicles and trips. Files may be gzip'd. A scenario is
-    read again only when a file in its folder has changed.
+    The checks are those whose failure SUMO answers with a crash or a silent surprise: XML without document type or
+    entities, every named file present and inside the folder, no option or element that reads another one, a network
+    with a `version` (libsumo ends the process without one), a convoy `V001`, `V002`, ... among the vehicles and trips.
+    What only writes files is left out of the copy that SUMO runs, and logged. Files may be gzip'd. A scenario is read
+    again only when a file in its folder has changed.
 
     Args:
         config_path: path of the `.sumocfg`.
@@ -97,8 +112,39 @@ def open_scenario(config_path: str | Path) -> Scenario:
 
 @lru_cache(maxsize=4096)
 def _open_once(path: Path, _stamps: tuple[tuple[str, int, int], ...]) -> Scenario:
-    inputs = check_inputs(path, read_xml(path, CONFIG_ROOTS))
-    return describe_scenario(path, inputs, [root for _, root in read_route_files(*inputs[1:])])
+    config = read_xml(path, CONFIG_ROOTS)
+    options = leave_out_options(config, only_writing=True)
+    rename_options(config)
+    inputs = check_inputs(path, config)
+    files, elements = read_route_files(*inputs[1:])
+    scenario = describe_scenario(path, inputs, [root for _, root in files])
+    notes = tuple(note_left_out(options, elements))
+    for note in notes:
+        logging.getLogger(__name__).warning("%s: %s", path, note)
+    if notes or _UNREADABLE.search(str(path)):
+        return replace(scenario, run_path=_write_copy(scenario, config, files if elements else []), left_out=notes)
+    return scenario
+
+
+def _write_copy(scenario: Scenario, config: ET.Element, files: Files) -> Path:
+    # A folder for SUMO, kept while this process lives: the configuration, files that lost something, links to the rest.
+    folder, source = Path(tempfile.mkdtemp(prefix="roadsense_scenario_")), scenario.config_path.parent
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    trees = dict(files)
+    for option, paths in zip(
+        INPUTS, ((scenario.network_path,), scenario.route_paths, scenario.additional_paths), strict=True
+    ):
+        for path in paths:
+            target = folder / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if path in trees:
+                write_xml(trees[path], target)
+            else:
+                target.symlink_to(path)
+        for element in config.iter(option):
+            element.set("value", ",".join(path.relative_to(source).as_posix() for path in paths))
+    write_xml(config, folder / CONFIG_NAME)
+    return folder / CONFIG_NAME
 
 
 Inputs = tuple[Path, tuple[Path, ...], tuple[Path, ...]]
@@ -136,7 +182,7 @@ def describe_scenario(path: Path, inputs: Inputs, roots: Iterable[ET.Element]) -
         raise ScenarioError(f"{inputs[1][0]}: expected the depart time of {EGO_ID} in seconds: {error}") from None
     preset = cars[EGO_ID].find("param[@key='v2v']")
     v2v = None if preset is None else preset.get("value")
-    return Scenario(path.parent.name, path, *inputs, convoy, depart_s, v2v)
+    return Scenario(path.parent.name, path, *inputs, convoy, depart_s, v2v, run_path=path)
 
 
 def convoy_cars(roots: Iterable[ET.Element], scenario: Scenario) -> list[ET.Element]:
@@ -151,7 +197,7 @@ def background_vehicles(root: ET.Element, scenario: Scenario) -> list[ET.Element
 
 
 def find_scenarios(folder: str | Path) -> list[Path]:
-    """Returns every `.sumocfg` at any depth below `folder`, sorted by path.
+    """Returns every `.sumocfg` at any depth below `folder`, sorted by path; hidden files and folders are left out.
 
     Raises:
         ScenarioError: if the folder is not there or holds none.
@@ -159,7 +205,8 @@ def find_scenarios(folder: str | Path) -> list[Path]:
     folder = resolve(folder)
     if not folder.is_dir():
         raise ScenarioError(f"Expected a folder of scenarios, but {folder} is not there. Check the path.")
-    paths = sorted(folder.rglob("*.sumocfg"))
+    found = [path for pattern in ("*.sumocfg", "*.sumo.cfg") for path in folder.rglob(pattern)]
+    paths = sorted(path for path in found if not is_stray(path.relative_to(folder)))
     if not paths:
         raise ScenarioError(
             f"Expected at least one .sumocfg below {folder}, found none. "

@@ -1,5 +1,6 @@
 """SUMO as a program: for one-off simulations in a process of their own, where a crash harms nobody."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ TIMEOUT_S = 300.0
 """A simulation of a few seconds that takes this long has a machine that stands still, not a bad scenario."""
 N_TRIES = 3
 """Runs that may be killed or stand still before that is an error of the machine."""
+_ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8"}
+"""SUMO reads names with letters beyond ASCII only in a UTF-8 locale."""
 
 
 def run_sumo(config_path: Path, options: Sequence[str] = (), timeout_s: float = TIMEOUT_S) -> str:
@@ -35,7 +38,9 @@ def run_sumo(config_path: Path, options: Sequence[str] = (), timeout_s: float = 
     reason = ""
     for _ in range(N_TRIES):
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=timeout_s, check=False, env=_ENVIRONMENT
+            )
         except subprocess.TimeoutExpired:
             reason = f"was not done after {timeout_s:.0f} s"
             continue

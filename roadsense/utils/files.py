@@ -39,6 +39,8 @@ _REMEDIES = {
     errno.EMFILE: "Raise the limit with `ulimit -n`, or use fewer workers.",
 }
 
+_STRAYS = ("__MACOSX", "Thumbs.db", "desktop.ini")
+
 
 def refuse_existing(folder: Path, what: str, error: type[InputError] = InputError) -> None:
     """Refuses a folder that is to be made if something is there already; it may exist and be empty.
@@ -159,6 +161,11 @@ def _read_sums(folder: Path) -> dict[str, str]:
     if not isinstance(sums, dict) or not all(isinstance(one, str) for one in sums.values()):
         raise InputError(f"{path}: expected the SHA-256 of each file by its name. Restore it.")
     return sums
+
+
+def is_stray(path: Path) -> bool:
+    """Tells whether a path from a folder of ours is one that other programs leave: hidden, or of an archive program."""
+    return any(part.startswith(".") or part in _STRAYS for part in path.parts)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -215,7 +215,8 @@ def test_detectors_that_write_are_left_out_and_said_and_other_writers_refused(tm
     (path.parent / "d.add.xml").write_text(f"<additional>{loop}{sign}</additional>")
     (path.parent / "s.add.xml").write_text("<additional><!-- nothing --></additional>")
     base = read_base(tmp_path / "bases")
-    assert base.notes == ("<inductionLoop id='d'> is left out: it writes a file, and traffic is the same without it.",)
+    assert len(base.notes) == 1
+    assert "inductionLoop 'd'" in base.notes[0]
     write_one(base, tmp_path / "out")
     assert [element.tag for element in read_xml(tmp_path / "out" / "d.add.xml", "additional")] == ["poi"]
     assert (tmp_path / "out" / "s.add.xml").read_bytes() == (path.parent / "s.add.xml").read_bytes()

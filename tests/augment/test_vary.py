@@ -15,7 +15,7 @@ from roadsense.augment.bases.base import Base, read_bases
 from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.traffic import LEVELS
 from roadsense.augment.draws.variations import TypeDraw, Variation, draw_variations
-from roadsense.augment.edits.network_files import read_edge_length_m, scale_friction, speed_share, write_wet_network
+from roadsense.augment.edits.network_files import read_edges, scale_friction, speed_share, write_wet_network
 from roadsense.augment.edits.vary_types import FRICTION_PARAMS, heavy_mix_share, read_mix, vary_types
 from roadsense.augment.edits.vehicle_defaults import HEAVY_CLASSES, following_defaults
 from roadsense.augment.validation.gate import run_gate
@@ -93,8 +93,8 @@ def test_friction_is_set_on_every_lane_and_multiplies_what_is_there() -> None:
 def test_a_packed_network_is_read_and_gets_wet_packed(network: Path, tmp_path: Path) -> None:
     packed = tmp_path / "packed.net.xml.gz"
     packed.write_bytes(gzip.compress(network.read_bytes()))
-    assert read_edge_length_m(packed, "west") == read_edge_length_m(network, "west") > 1400.0
-    assert read_edge_length_m(network, "nowhere") == 0.0
+    assert read_edges(packed, ["west"])["west"].length_m == read_edges(network, ["west"])["west"].length_m > 1400.0
+    assert read_edges(network, ["nowhere"]) == {}
     for name in ("first", "second"):
         write_wet_network(packed, tmp_path / name, 0.8)
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()

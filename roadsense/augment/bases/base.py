@@ -4,18 +4,24 @@ import copy
 import math
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from roadsense.augment.bases.added_traffic import add_traffic
 from roadsense.augment.bases.convoy_naming import ConvoyNaming, rename_convoy
-from roadsense.augment.bases.files import read_base_config, read_base_routes
+from roadsense.augment.bases.demand import find_limits, simplify_demand
 from roadsense.augment.bases.notes import list_notes
-from roadsense.augment.bases.supported import add_supported_variations
-from roadsense.augment.draws.variations import Traffic, VariationRanges
+from roadsense.augment.bases.supported import add_supported_variations, read_depart_limits
+from roadsense.augment.draws.ranges import Range, VariationRanges
+from roadsense.augment.draws.traffic import Traffic
+from roadsense.augment.edits.vehicle_defaults import CLASSES_LEFT_ALONE, WITHOUT_SIGMA
 from roadsense.errors import ScenarioError
-from roadsense.scenarios.flows import HOUR_S, read_rate_vph, read_seconds, why_uncountable
-from roadsense.scenarios.route_files import define_default_type, type_of
+from roadsense.scenarios.checks import CONFIG_ROOTS, raise_all, read_xml
+from roadsense.scenarios.flows import HOUR_S, read_rate_vph, why_uncountable
+from roadsense.scenarios.left_out import leave_out_options, note_left_out, rename_options
+from roadsense.scenarios.route_files import define_default_type, read_route_files, type_of
 from roadsense.scenarios.scenario import (
     Scenario,
     background_vehicles,
@@ -25,6 +31,9 @@ from roadsense.scenarios.scenario import (
     find_scenarios,
 )
 from roadsense.utils.files import hash_file
+
+HORIZON_S = 60.0
+"""How long the ego must stay on the road after its departure: an episode of 50 s, and a margin."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,10 @@ class Base:
         notes: what can't be varied or is left out, and why; one sentence each.
         routes: its route files as read, by path from its folder; `read_routes` gives copies.
         config: its configuration as read; `read_config` gives copies.
+        limits: by name of a level, the lowest and highest value that works on it.
+        horizon_s: how long the ego must stay on the road in its scenarios, in s.
+        warnings: kinds of SUMO's warnings that it gives unvaried, too.
+        depart_limits_mps: speed limit in m/s where each vehicle or flow departs, by id, for those with a departSpeed.
     """
 
     name: str
@@ -46,6 +59,19 @@ class Base:
     notes: tuple[str, ...]
     routes: tuple[tuple[Path, ET.Element], ...] = field(repr=False, compare=False)
     config: ET.Element = field(repr=False, compare=False)
+    limits: Mapping[str, Range] = field(default_factory=dict)
+    horizon_s: float = HORIZON_S
+    warnings: frozenset[str] = frozenset()
+    depart_limits_mps: Mapping[str, float] = field(default_factory=dict)
+
+    def narrow(self, ranges: VariationRanges) -> VariationRanges:
+        """Returns ranges within the base's limits."""
+        own = {
+            name: tuple(min(max(end, low), high) for end in getattr(ranges, name))
+            for name, (low, high) in self.limits.items()
+        }
+        changed: dict[str, Any] = {name: span for name, span in own.items() if span != getattr(ranges, name)}
+        return replace(ranges, **changed) if changed else ranges
 
     def read_routes(self) -> list[tuple[Path, ET.Element]]:
         """Returns each route file's path from the base's folder, and a tree of it to change.
@@ -67,63 +93,90 @@ class Base:
         return {path.relative_to(source).as_posix(): hash_file(path) for path in paths}
 
 
-def read_bases(base_dir: Path, ranges: VariationRanges, naming: ConvoyNaming | None = None) -> list[Base]:
+def read_bases(
+    base_dir: Path,
+    ranges: VariationRanges,
+    naming: ConvoyNaming | None = None,
+    hold_lane: bool = True,
+    add_vph: float = 0.0,
+) -> list[Base]:
     """Returns the base scenarios below a folder, sorted by name: one for each folder with a `.sumocfg`.
 
     Args:
         base_dir: the folder.
         ranges: what is to be varied.
         naming: which cars are the convoy, in every base; None: those called V001, V002, ...
+        hold_lane: whether the convoy's cars are kept from changing lane, but for their route.
+        add_vph: vehicles an hour to add to each; 0: none.
 
     Raises:
-        ScenarioError: if there is none, two share a name, or one cannot be varied; naming file and reason.
+        ScenarioError: if there is none, two share a name, or some cannot be varied; naming every file and reason.
     """
-    bases = [_read_base(path.resolve(), ranges, naming) for path in find_scenarios(base_dir)]
-    names = [base.name for base in bases]
-    unfit = [name for name in names if not re.fullmatch(r"\w+", name)]
-    if unfit:
-        raise ScenarioError(f"{base_dir}: expected folder names of letters, digits and _, got {unfit}. Rename them.")
-    if len(set(names)) < len(names):
-        raise ScenarioError(
-            f"{base_dir}: expected one .sumocfg in each folder and folders of different names, "
-            f"got {names}. Keep one, rename the rest."
-        )
+    paths = [path.resolve() for path in find_scenarios(base_dir)]
+    _check_names(base_dir, paths)
+    bases, problems = [], []
+    for path in paths:
+        try:
+            bases.append(_read_base(path, ranges, naming, hold_lane, add_vph))
+        except ScenarioError as error:
+            problems.append(error)
+    raise_all(problems)
     return sorted(bases, key=lambda base: base.name)
 
 
-def _read_base(config_path: Path, ranges: VariationRanges, naming: ConvoyNaming | None) -> Base:
-    config, options = read_base_config(config_path)
+def _check_names(base_dir: Path, paths: Sequence[Path]) -> None:
+    names = [path.parent.name for path in paths]
+    unfit = [name for name in names if not re.fullmatch(r"\w+", name)]
+    if unfit:
+        raise ScenarioError(f"{base_dir}: expected folder names of letters, digits and _, got {unfit}. Rename them.")
+    twice = [str(path) for path in paths if names.count(path.parent.name) > 1]
+    if twice:
+        raise ScenarioError(
+            f"{base_dir}: expected one .sumocfg in each folder and folders of different names, got {twice}. Keep one "
+            "configuration in each folder and move or rename the rest."
+        )
+
+
+def _read_base(
+    config_path: Path, ranges: VariationRanges, naming: ConvoyNaming | None, hold_lane: bool, add_vph: float
+) -> Base:
+    config = read_xml(config_path, CONFIG_ROOTS, keep_comments=True)
+    rename_options(config)
+    options = leave_out_options(config, only_writing=False)
     inputs = check_inputs(config_path, config)
-    files, detectors = read_base_routes(inputs)
+    files, elements = read_route_files(*inputs[1:], comments=True)
     roots = [root for _, root in files]
     if naming:
         rename_convoy(config_path, roots, naming)
     scenario = describe_scenario(config_path, inputs, roots)
-    notes = [*list_notes(scenario, roots, options, detectors)]
+    notes = [*note_left_out(options, elements), *simplify_demand(config, roots, scenario, hold_lane)]
+    if add_vph:
+        notes.append(add_traffic(config, roots, scenario, add_vph))
+    notes += list_notes(scenario, roots)
     if define_default_type(roots):
         notes.append(f"{files[0][0].name} gets SUMO's default vType written out, for the vehicles that name none.")
-    _check_departure(scenario, roots, ranges)
+    limits, narrowed = find_limits(config, convoy_cars(roots, scenario), ranges)
     routes = tuple((path.relative_to(config_path.parent), root) for path, root in files)
     traffic, more = add_supported_variations(_read_traffic(scenario, roots), scenario, roots, ranges)
-    return Base(scenario.name, scenario, traffic, (*notes, *more), routes, config)
-
-
-def _check_departure(scenario: Scenario, roots: Sequence[ET.Element], ranges: VariationRanges) -> None:
-    depart_s = min(read_seconds(car, "depart") for car in convoy_cars(roots, scenario))
-    if depart_s + ranges.convoy_shift_s[0] < 0:
-        raise ScenarioError(
-            f"{scenario.route_paths[0]}: expected the convoy to depart at "
-            f"{-ranges.convoy_shift_s[0]:g} s or later, so that convoy_shift_s leaves it positive; "
-            f"got {depart_s:g} s. Move the convoy or narrow the range."
-        )
+    return Base(
+        scenario.name,
+        scenario,
+        traffic,
+        (*notes, *narrowed, *more),
+        routes,
+        config,
+        limits,
+        depart_limits_mps=read_depart_limits(roots, scenario.network_path),
+    )
 
 
 def _read_traffic(scenario: Scenario, roots: Sequence[ET.Element]) -> Traffic:
     flows = [flow for root in roots for flow in root.findall("flow") if not why_uncountable(flow)]
     singles = [car for root in roots for car in background_vehicles(root, scenario) if not why_uncountable(car)]
     headways_s = {flow.get("id", ""): HOUR_S / read_rate_vph(flow) for flow in flows}
-    types = {kind.get("id", "") for root in roots for kind in root.iter("vType")}
-    kinds = {name: {name} for name in types} | _distributions(roots)
+    models = {kind.get("id", ""): kind for root in roots for kind in root.iter("vType")}
+    types = {name for name, kind in models.items() if kind.get("vClass") not in CLASSES_LEFT_ALONE}
+    kinds = {name: {name} for name in models} | _distributions(roots)
     convoy = {car.get("id", ""): type_of(car) for car in convoy_cars(roots, scenario)}
     unknown = sorted(set(convoy.values()) - set(kinds))
     if unknown:
@@ -138,6 +191,7 @@ def _read_traffic(scenario: Scenario, roots: Sequence[ET.Element]) -> Traffic:
         types=tuple(sorted(types)),
         convoy_types=frozenset(ego_types | ahead & types),
         ego_types=frozenset(ego_types - ahead),
+        types_without_sigma=frozenset(name for name in types if models[name].get("carFollowModel") in WITHOUT_SIGMA),
     )
 
 

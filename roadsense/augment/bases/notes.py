@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from roadsense.augment.edits.vehicle_defaults import CLASSES_LEFT_ALONE
 from roadsense.scenarios.flows import why_uncountable
 from roadsense.scenarios.route_files import single_vehicles, type_of
 from roadsense.scenarios.scenario import Scenario
@@ -13,37 +14,23 @@ _PLACES = ("departPos", "departLane", "departSpeed", "arrivalPos", "arrivalLane"
 _UNVARIED = ("person", "personFlow", "container", "containerFlow")
 
 
-def list_notes(
-    scenario: Scenario, roots: Sequence[ET.Element], options: Sequence[str], detectors: Sequence[str]
-) -> tuple[str, ...]:
+def list_notes(scenario: Scenario, roots: Sequence[ET.Element]) -> tuple[str, ...]:
     """Returns what isn't varied and why, one sentence each.
 
     Args:
         scenario: the base.
         roots: its route files.
-        options: those of its configuration that were left out.
-        detectors: elements that were left out because they write files.
     """
     flows = [flow for root in roots for flow in root.findall("flow")]
     singles = [car for root in roots for car in single_vehicles(root)]
     return (
-        *_left_out(options, detectors),
         *_flows(roots, flows),
         *(f"Left as it is: {reason}" for element in (*flows, *singles) if (reason := why_uncountable(element))),
         *_convoy([car for car in singles if car.get("id") in scenario.convoy_ids], roots),
         *_choices([*flows, *singles]),
         *_people(roots),
+        *_other_classes(roots),
     )
-
-
-def _left_out(options: Sequence[str], detectors: Sequence[str]) -> Iterator[str]:
-    if options:
-        yield (
-            f"Options left out of the configuration: {_listed(options, most=len(options))}. A scenario sets only "
-            "such as are known to read or write no further file and not to listen."
-        )
-    for detector in detectors:
-        yield f"<{detector}> is left out: it writes a file, and traffic is the same without it."
 
 
 def _flows(roots: Sequence[ET.Element], flows: Sequence[ET.Element]) -> Iterator[str]:
@@ -82,6 +69,12 @@ def _people(roots: Sequence[ET.Element]) -> Iterator[str]:
         count = sum(len(root.findall(tag)) for root in roots)
         if count:
             yield f"<{tag}> elements are left as they are, {count} of them."
+
+
+def _other_classes(roots: Sequence[ET.Element]) -> Iterator[str]:
+    kinds = [kind for root in roots for kind in root.iter("vType") if kind.get("vClass") in CLASSES_LEFT_ALONE]
+    if kinds:
+        yield f"Types of other than road vehicles are not varied: {_listed([kind.get('id') for kind in kinds])}."
 
 
 def _listed(names: Sequence[str | None], most: int = 5) -> str:

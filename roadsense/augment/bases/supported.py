@@ -7,7 +7,7 @@ from pathlib import Path
 
 from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.traffic import Traffic, convoy_sizes
-from roadsense.augment.edits.network_files import read_edge_length_m
+from roadsense.augment.edits.network_files import read_edges
 from roadsense.augment.edits.vary_convoy import measure_room, read_positions
 from roadsense.augment.edits.vary_types import heavy_mix_share, is_heavy
 from roadsense.errors import ScenarioError
@@ -61,7 +61,15 @@ def _convoy_room(
     others = [_departs_at_m(one) for root in roots for one in root.findall("flow") if _first_edge(one, roots) == edge]
     step_m = (positions[-1] - positions[0]) / (len(positions) - 1)
     free_m = [place - step_m for place in others if place > positions[-1]]
-    return dict(measure_room(cars, min([read_edge_length_m(network_path, str(edge)), *free_m]))), ""
+    return dict(measure_room(cars, min([read_edges(network_path, {str(edge)})[str(edge)].length_m, *free_m]))), ""
+
+
+def read_depart_limits(roots: Sequence[ET.Element], network_path: Path) -> dict[str, float]:
+    """Returns the speed limit in m/s where each vehicle or flow departs, by id, for those with a departSpeed."""
+    elements = [one for root in roots for tag in ("vehicle", "trip", "flow") for one in root.findall(tag)]
+    edges = {one.get("id", ""): _first_edge(one, roots) for one in elements if "departSpeed" in one.attrib}
+    lanes = read_edges(network_path, {edge for edge in edges.values() if edge})
+    return {name: lanes[edge].limit_mps for name, edge in edges.items() if edge in lanes}
 
 
 def _departs_at_m(flow: ET.Element) -> float:
@@ -81,6 +89,9 @@ def _first_edge(car: ET.Element, roots: Sequence[ET.Element]) -> str | None:
 
 def _note_limits(traffic: Traffic, ranges: VariationRanges) -> list[str]:
     notes = []
+    if traffic.types_without_sigma and ranges.sigma[0] < ranges.sigma[1]:
+        names = ", ".join(sorted(traffic.types_without_sigma))
+        notes.append(f"sigma of {names} is not varied: their car-following models (carFollowModel) have none.")
     if not traffic.supports("heavy_share") and ranges.heavy_share != (1.0, 1.0):
         notes.append("The share of heavy vehicles isn't varied: there are no flows of trucks or buses beside others.")
     low, high = ranges.convoy_size

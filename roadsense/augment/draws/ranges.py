@@ -120,8 +120,11 @@ class VariationRanges:
         return replace(self, **wide)
 
 
-def read_ranges(path: Path, given: VariationRanges) -> VariationRanges:
-    """Returns the ranges of a TOML file; a range that was given to `given` wins over the file's, whatever its value.
+def read_ranges(path: Path, given: VariationRanges) -> tuple[VariationRanges, dict[str, VariationRanges]]:
+    """Returns the ranges of a TOML file, and by name those of single bases, which are its tables.
+
+    A base's ranges are those of its table and, where that has none, the file's. A range that was given to `given` wins
+    over all of them, whatever its value.
 
     Raises:
         InputError: if the file is missing or not TOML, or a key or value in it is not that of a range.
@@ -131,14 +134,21 @@ def read_ranges(path: Path, given: VariationRanges) -> VariationRanges:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"ranges_file: expected a TOML file of ranges, got {path}: {error}.") from error
+    tables = {key: found.pop(key) for key in sorted(found.keys() - set(names)) if isinstance(found[key], dict)}
+    own = {name: getattr(given, name) for name in given.given}
+    ranges = _make_ranges(str(path), found, own)
+    return ranges, {base: _make_ranges(f"{path}: [{base}]", found | table, own) for base, table in tables.items()}
+
+
+def _make_ranges(where: str, found: Mapping[str, Any], own: Mapping[str, Any]) -> VariationRanges:
+    names = sorted(field.name for field in fields(VariationRanges))
     unknown = sorted(found.keys() - set(names))
     if unknown:
-        raise InputError(f"{path}: expected keys of {', '.join(names)}; got {', '.join(unknown)}. Correct the key.")
-    own = {name: getattr(given, name) for name in given.given}
+        raise InputError(f"{where}: expected keys of {', '.join(names)}; got {', '.join(unknown)}. Correct the key.")
     try:
-        return VariationRanges(**(found | own))
+        return VariationRanges(**{**found, **own})
     except InputError as error:
-        raise InputError(f"{path}: {error} Known keys: {', '.join(names)}.") from error
+        raise InputError(f"{where}: {error} Known keys: {', '.join(names)}.") from error
 
 
 def _as_tuple(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """What of a base scenario can be varied. Without files or SUMO."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ class Traffic:
         convoy_types: those that cars of the convoy have; they share one mean speedFactor.
         ego_types: those that only the ego has; how it follows is left alone.
         heavy_flows: ids of the flows of trucks and buses.
+        types_without_sigma: those whose car-following model has no imperfection.
         has_mixes: whether a vTypeDistribution holds heavy and other types.
         most_spacing: by each possible number of cars in the convoy, the largest factor on its distances that fits on
             its edge; None where the distances can't be varied. Empty: neither number nor distances can.
@@ -38,6 +40,7 @@ class Traffic:
     convoy_types: frozenset[str]
     ego_types: frozenset[str]
     heavy_flows: frozenset[str] = frozenset()
+    types_without_sigma: frozenset[str] = frozenset()
     has_mixes: bool = False
     most_spacing: Mapping[int, float | None] = field(default_factory=dict)
 
@@ -60,6 +63,10 @@ class Traffic:
 
     def supports(self, level: str) -> bool:
         """Tells whether the base has what this level varies."""
+        if level == "density":
+            return any(headway_s < math.inf for headway_s in self.headways_s.values())
+        if level == "sigma":
+            return bool(set(self.types) - self.ego_types - self.types_without_sigma)
         if level == "heavy_share":
             return self.has_mixes or 0.0 < self.heavy_rate_share < 1.0
         if level == "convoy_size":

@@ -10,7 +10,7 @@ from scipy.stats import qmc
 from roadsense.augment.draws.ranges import LIMITS, Range, VariationRanges
 from roadsense.augment.draws.stratified_sampling import Strata, deal_strata
 from roadsense.augment.draws.traffic import FOLLOWING, LEVELS, RADIO, Coordinate, Traffic, convoy_sizes, mix_factors
-from roadsense.scenarios.records import DENSITY_WORDS, DRIVER_WORDS
+from roadsense.scenarios.records import DENSITY_WORDS, DRIVER_WORDS, FIXED
 
 DECIMALS = 4
 SECONDS_DECIMALS = 2
@@ -60,7 +60,7 @@ class Variation:
     """One draw: everything in which a scenario differs from its base.
 
     Attributes:
-        density_level: 0 (sparsest) to 1 (densest), within the drawn range.
+        density_level: 0 (sparsest) to 1 (densest), within the drawn range; None where no flow is varied.
         driver_level: 0 (most cautious) to 1 (most aggressive), within the drawn range.
         levels: the scenario's value of each of `LEVELS` that its base supports.
         speed_cut: largest distance of a speedFactor from its mean; not drawn.
@@ -70,7 +70,7 @@ class Variation:
         sumo_seed: SUMO's own seed.
     """
 
-    density_level: float
+    density_level: float | None
     driver_level: float
     levels: Mapping[str, float]
     speed_cut: float
@@ -81,8 +81,8 @@ class Variation:
 
     @property
     def density_word(self) -> str:
-        """The third of the density range, as a word."""
-        return DENSITY_WORDS[int(self.density_level * 3)]
+        """The third of the density range, as a word; `fixed` where no flow is varied."""
+        return FIXED if self.density_level is None else DENSITY_WORDS[int(self.density_level * 3)]
 
     @property
     def driver_word(self) -> str:
@@ -162,7 +162,7 @@ def _at(
         units[(name,)] = float(min(low + (high - low) * rng.random(), np.nextafter(high, 0.0), _LAST))
     levels = _levels(units, traffic, ranges)
     return Variation(
-        density_level=units[("density",)],
+        density_level=units[("density",)] if "density" in levels else None,
         driver_level=units[("speed_mean",)],
         levels=levels,
         speed_cut=ranges.speed_cut,
@@ -212,7 +212,9 @@ def _type_draws(units: Units, traffic: Traffic, ranges: VariationRanges) -> dict
     draws = {}
     for name in traffic.types:
         drawn = {key: _around(key, ("type", name, key)) for key in ("sigma", *FOLLOWING)}
-        own = dict.fromkeys(drawn) if name in traffic.ego_types else drawn
+        own: dict[str, float | None] = dict.fromkeys(drawn) if name in traffic.ego_types else {**drawn}
+        if name in traffic.types_without_sigma:
+            own["sigma"] = None
         if name in traffic.convoy_types:
             mean, dev = convoy
         else:

@@ -8,7 +8,9 @@ the highest speed on the lane, by 10 % at a friction of 0.7, and leaves braking 
 import gzip
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
 from roadsense.utils.safe_xml import is_gzip, open_unpacked
 
@@ -19,15 +21,25 @@ _CURVE = (-0.3491, 0.8922, 0.4493)
 """Speed factor as a parabola of friction, from SUMO's documentation; at 1 SUMO leaves the speed unchanged."""
 
 
-def read_edge_length_m(network_path: Path, edge: str) -> float:
-    """Returns the length of an edge's shortest lane; 0 if there is no such edge. The network has passed the checks."""
+class Edge(NamedTuple):
+    """An edge of a network: the length of its shortest lane, in m, and the highest limit of its lanes, in m/s."""
+
+    length_m: float
+    limit_mps: float
+
+
+def read_edges(network_path: Path, names: Collection[str]) -> dict[str, Edge]:
+    """Returns the edges of these names, as far as they are there. The network has passed the checks."""
+    found = {}
     with open_unpacked(network_path) as file:
         for _, element in ET.iterparse(file):  # noqa: S314 -- checked as the base was opened
             if element.tag == "edge":
-                if element.get("id") == edge:
-                    return min((float(lane.get("length", "0")) for lane in element.findall("lane")), default=0.0)
+                lanes = element.findall("lane")
+                if element.get("id") in names and lanes:
+                    lengths, limits = ([float(lane.get(key, "0")) for lane in lanes] for key in ("length", "speed"))
+                    found[element.get("id", "")] = Edge(min(lengths), max(limits))
                 element.clear()
-    return 0.0
+    return found
 
 
 def write_wet_network(network_path: Path, target: Path, friction: float) -> None:

@@ -12,7 +12,7 @@ from roadsense.errors import ScenarioError
 MAX_CARS = 20
 END_MARGIN_M = 1.0
 V2V_KEY = "v2v"
-_ID = "V{:03d}"
+CAR_ID = "V{:03d}"
 _POSITION_DECIMALS = 2
 
 
@@ -88,7 +88,7 @@ def _add(roots: Sequence[ET.Element], cars: Sequence[ET.Element], n: int) -> tup
     added = []
     for i in range(1, n + 1):
         car = copy.deepcopy(cars[-1])
-        car.set("id", _ID.format(len(cars) + i))
+        car.set("id", CAR_ID.format(len(cars) + i))
         car.set("departPos", str(round(positions[-1] + i * _mean_spacing_m(positions), _POSITION_DECIMALS)))
         root.append(car)
         added.append(car)

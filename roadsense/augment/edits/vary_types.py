@@ -34,7 +34,10 @@ def vary_types(root: ET.Element, variation: Variation) -> list[Edit]:
     """Writes a draw into the vehicle types of a route file; returns what differs."""
     edits = []
     for kind in root.iter("vType"):
-        edits += _vary_type(kind, variation.types[kind.get("id", "")], variation.speed_cut)
+        draw = variation.types.get(kind.get("id", ""))
+        if draw is None:  # of a class that is left alone
+            continue
+        edits += _vary_type(kind, draw, variation.speed_cut)
         if variation.levels["friction"] < 1.0:
             edits += [set_param(kind, key, value) for key, value in FRICTION_PARAMS.items()]
     kinds = {kind.get("id", ""): kind for kind in root.iter("vType")}

@@ -8,6 +8,15 @@ from dataclasses import dataclass
 
 DEFAULT_CLASS = "passenger"
 
+CLASSES_LEFT_ALONE = frozenset(
+    {"pedestrian", "wheelchair", "rail", "rail_urban", "rail_electric", "rail_fast", "subway", "cable_car", "ship"}
+    | {"container", "aircraft", "drone"}
+)
+"""Classes whose types are not varied: they follow other rules than road vehicles, and have other defaults."""
+
+WITHOUT_SIGMA = frozenset({"IDM", "IDMM", "EIDM", "ACC", "CACC", "CC", "BKerner", "W99", "Wiedemann", "Rail"})
+"""Car-following models in which `sigma`, the imperfection, changes nothing."""
+
 HEAVY_CLASSES = frozenset({"truck", "trailer", "bus", "coach"})
 """The classes whose share is varied as that of heavy vehicles."""
 

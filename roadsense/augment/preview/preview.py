@@ -3,12 +3,11 @@
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from roadsense.augment.bases.base import Base, read_bases
+from roadsense.augment.bases.base import Base
 from roadsense.augment.config import GenConfig
 from roadsense.augment.draws.chosen_draw import ChosenDraw, draw_chosen, fit_to_ranges
 from roadsense.augment.draws.traffic import convoy_sizes
@@ -40,15 +39,15 @@ class DrawPreview:
 
     def __init__(self, config: GenConfig):
         self.config = config
-        bases = read_bases(Path(config.base_dir), config.ranges, config.naming)
-        self.bases: dict[str, Base] = {base.name: base for base in bases}
+        self.bases: dict[str, Base] = {base.name: base for base in config.read_bases()}
         self._pool: ProcessPoolExecutor | None = None
         self._picture = lru_cache(maxsize=8)(self._make_picture)
         self._network = lru_cache(maxsize=8)(self._read_network)
 
     def fit(self, base: str, **values: Any) -> ChosenDraw:
         """Returns the choice nearest to these values that the base and the ranges allow."""
-        return fit_to_ranges(values, self._base(base).traffic, self.config.ranges)
+        own = self._base(base)
+        return fit_to_ranges(values, own.traffic, self.config.ranges_of(own))
 
     def bounds(self, base: str, convoy_size: int) -> dict[str, tuple[float, float]]:
         """Returns the smallest and largest value of what a base may limit, by name; equal if it allows one value only.
@@ -76,7 +75,8 @@ class DrawPreview:
         Raises:
             InputError: if there is no such base, or a value lies outside its range.
         """
-        return draw_chosen(chosen, self._base(base).traffic, self.config.ranges)
+        own = self._base(base)
+        return draw_chosen(chosen, own.traffic, self.config.ranges_of(own))
 
     def paint(self, base: str, chosen: ChosenDraw, after_s: float) -> bytes:
         """Returns the picture of a draw, a PNG, some seconds after its convoy's departure; takes about 0.1 s."""

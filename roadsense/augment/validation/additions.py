@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from roadsense.augment.bases.base import Base, read_bases
+from roadsense.augment.bases.base import Base
 from roadsense.augment.config import CHOSEN, GenConfig
 from roadsense.augment.draws.chosen_draw import ChosenDraw, draw_chosen
 from roadsense.augment.draws.variations import Variation, nearest_distance, restore_variation
 from roadsense.augment.validation.entries import name_scenario
 from roadsense.augment.validation.generation import make_record, make_scenario
+from roadsense.augment.validation.unvaried import check_unvaried
 from roadsense.augment.validation.working_folder import hold_working_folder, release
 from roadsense.errors import DatasetError, GateError, InputError
 from roadsense.scenarios.dataset import Dataset, compute_digest, current_versions, write_manifest
@@ -73,7 +74,7 @@ def add_scenario(folder: str | Path, base_dir: str | Path, addition: Addition) -
         _refuse_twice(dataset, addition)
         config = GenConfig.from_settings(dataset.settings, Path(base_dir), dataset.folder)
         base = _find_base(dataset, config, addition.base)
-        variation = draw_chosen(addition.chosen, base.traffic, config.ranges)
+        variation = draw_chosen(addition.chosen, base.traffic, config.ranges_of(base))
         number = max(ScenarioName.parse(record.name).number for record in dataset.scenarios) + 1
         name = name_scenario(number, base, variation)
         others = _keep_apart(dataset, config, base, variation, addition.split)
@@ -101,24 +102,25 @@ def add_again(dataset: Dataset, base_dir: Path, chosen: Mapping[str, Mapping[str
 
 
 def _find_base(dataset: Dataset, config: GenConfig, name: str) -> Base:
-    bases = {base.name: base for base in read_bases(config.base_dir, config.ranges, config.naming)}
+    bases = {base.name: base for base in config.read_bases()}
     if name not in bases or name not in dataset.bases:
         both = sorted(bases.keys() & dataset.bases.keys())
         raise DatasetError(f"{dataset.folder}: expected a base of {both}, got {name!r}. Choose one the dataset has.")
     if bases[name].hash_files() != dataset.bases[name]:
         raise DatasetError(f"{dataset.folder}: {config.base_dir}/{name} has changed since. Generate the dataset again.")
-    return bases[name]
+    return check_unvaried([bases[name]])[0]
 
 
 def _keep_apart(
     dataset: Dataset, config: GenConfig, base: Base, variation: Variation, split: str
 ) -> tuple[ScenarioRecord, ...]:
     # Returns the records with their distances to a new train draw; refuses one that lies too near.
-    least, place = config.min_split_distance, variation.place(config.ranges)[None, :]
+    least, ranges = config.min_split_distance, config.ranges_of(base)
+    place = variation.place(ranges)[None, :]
     records = []
     for record in dataset.scenarios:
         if record.base == base.name and (record.split == "train") != (split == "train"):
-            distance = nearest_distance(restore_variation(record.variation).place(config.ranges), place)
+            distance = nearest_distance(restore_variation(record.variation).place(ranges), place)
             if distance < least:
                 raise InputError(
                     f"Expected a draw at least {least:g} away from those of other splits, {record.name} "
@@ -132,8 +134,9 @@ def _keep_apart(
 
 def _distance(dataset: Dataset, config: GenConfig, base: Base, variation: Variation) -> float | None:
     trained = [record for record in dataset.scenarios if record.split == "train" and record.base == base.name]
-    others = [restore_variation(record.variation).place(config.ranges) for record in trained]
-    return nearest_distance(variation.place(config.ranges), np.array(others)) if others else None
+    ranges = config.ranges_of(base)
+    others = [restore_variation(record.variation).place(ranges) for record in trained]
+    return nearest_distance(variation.place(ranges), np.array(others)) if others else None
 
 
 def _make(folder: Path, base: Base, variation: Variation, split: str, distance: float | None) -> ScenarioRecord:

@@ -1,6 +1,6 @@
 """Entries of a dataset: its scenarios' numbers, dealt to the bases, each with its draw."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,19 +53,33 @@ def name_scenario(number: int, base: Base, variation: Variation) -> str:
 
 
 def deal_entries(
-    split: str, numbers: range, bases: Sequence[Base], stream: np.random.SeedSequence, ranges: VariationRanges
+    split: str,
+    numbers: range,
+    bases: Sequence[Base],
+    stream: np.random.SeedSequence,
+    ranges: Mapping[str, VariationRanges],
 ) -> list[Entry]:
     """Returns the entries of a split, in the order of their numbers, dealt to the bases in turn.
 
     Each base has its own random stream and stratified sample, and each of its entries a stream for further draws.
+
+    Args:
+        split: the split.
+        numbers: the entries' numbers.
+        bases: the base scenarios.
+        stream: source of all random streams.
+        ranges: ranges of each base's draws, by name.
     """
     words, *streams = stream.spawn(1 + len(bases))
     own = [numbers[place :: len(bases)] for place in range(len(bases))]
     strata = deal_strata([len(theirs) for theirs in own], np.random.default_rng(words))
     entries = []
     for base, theirs, parts, own_stream in zip(bases, own, strata, streams, strict=True):
+        if not theirs:
+            continue
+        own_ranges = ranges[base.name]
         sample, *redraws = map(np.random.default_rng, own_stream.spawn(1 + len(theirs)))
-        draws = draw_variations(len(parts), base.traffic, ranges, sample, parts)
+        draws = draw_variations(len(parts), base.traffic, own_ranges, sample, parts)
         for number, part, draw, rng in zip(theirs, parts, draws, redraws, strict=True):
-            entries.append(Entry(number, split, base, part, ranges, draw, rng))
+            entries.append(Entry(number, split, base, part, own_ranges, draw, rng))
     return sorted(entries, key=lambda entry: entry.number)

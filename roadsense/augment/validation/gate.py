@@ -1,19 +1,20 @@
-"""The gate: every scenario is run by plain SUMO, and refused with the reason, before it enters a dataset.
+"""The gate: plain SUMO simulates every scenario before it enters a dataset, and the gate accepts or rejects it.
 
-No hazard is set and SUMO drives every car with its own checks on: what goes wrong is the scenario's fault.
+There is no hazard and SUMO drives every car with its own checks on: what goes wrong is the scenario's fault.
 """
 
 import math
 import re
 import xml.etree.ElementTree as ET
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from roadsense.augment.bases.base import HORIZON_S
 from roadsense.errors import SimulationError
 from roadsense.scenarios.flows import count_until, is_random, why_uncountable
 from roadsense.scenarios.route_files import read_route_files, single_vehicles
@@ -21,9 +22,6 @@ from roadsense.scenarios.scenario import Scenario, open_scenario
 from roadsense.scenarios.sumo_program import run_sumo
 from roadsense.utils.add_in_order import add_in_order
 from roadsense.utils.scratch import scratch_folder
-
-HORIZON_S = 60.0
-"""How long the ego must be on the road after its departure: an episode of 50 s, and time to spare."""
 
 STEP_LENGTH_S = 0.1
 """As in the environment, whatever the scenario's own is."""
@@ -41,6 +39,12 @@ _WARNING = re.compile(r"^(?:Warning|Error): .*", re.MULTILINE)
 _EMERGENCY = re.compile(r"Vehicle '([^']+)' performs emergency braking")
 _OF_THE_ROAD = re.compile(r" in tlLogic '| for link \d+ at junction '")
 """Warnings of a traffic light's program, common on imported roads: no draw is to blame for them."""
+
+_VARYING = re.compile(r"'[^']*'|[-+]?\d[\d.]*")
+"""Names and numbers in a warning: without them it says its kind."""
+
+MIN_REACH_M = 6.0
+"""A car that comes this near to where another one was has reached its place, in whichever lane."""
 _OPTIONS = (
     *("--no-warnings", "false", "--no-step-log", "true", "--duration-log.disable", "true"),
     *("--step-length", str(STEP_LENGTH_S), "--time-to-teleport", "-1", "--xml-validation", "never"),
@@ -55,7 +59,7 @@ Track = dict[float, tuple[float, float, float, float]]
 
 @dataclass(frozen=True)
 class GateReport:
-    """What was measured in the proof of one scenario, up to `HORIZON_S` after the convoy's departure.
+    """What was measured in the proof of one scenario, from the convoy's departure on.
 
     Attributes:
         n_warnings: SUMO's warnings and errors but for emergency braking and collisions.
@@ -69,7 +73,8 @@ class GateReport:
         mean_speed_mps: of all traffic, once the convoy has departed.
         n_asked: vehicles the routes ask for, as far as they can be counted.
         n_inserted: vehicles that came.
-        refusals: why the scenario is no good, in words; empty if it may be used.
+        refusals: why the scenario is rejected, in words; empty if it is accepted.
+        warnings: kinds of SUMO's warnings, without names and numbers.
     """
 
     n_warnings: int = 0
@@ -84,6 +89,22 @@ class GateReport:
     n_asked: float = 0.0
     n_inserted: int = 0
     refusals: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GateRules:
+    """What the gate asks of a scenario beyond what it asks of all.
+
+    Attributes:
+        horizon_s: how long the ego must stay on the road after its departure, in s.
+        watch_s: how long the scenario is simulated after the convoy's departure, in s.
+        known_warnings: kinds of warnings that don't count, because the unvaried base has them too; None: all kinds.
+    """
+
+    horizon_s: float = HORIZON_S
+    watch_s: float = HORIZON_S
+    known_warnings: frozenset[str] | None = frozenset()
 
 
 @dataclass(frozen=True)
@@ -97,40 +118,44 @@ class _Run:
     summary: list[ET.Element]
 
 
-def run_gate(config_path: str | Path) -> GateReport:
-    """Runs a scenario in SUMO and returns what was measured and why it is refused, if it is.
+def run_gate(config_path: str | Path, rules: GateRules | None = None) -> GateReport:
+    """Simulates a scenario and returns what was measured, and why it is rejected, if it is.
+
+    Args:
+        config_path: its `.sumocfg`.
+        rules: what is asked of it; None: the usual.
 
     Raises:
         ScenarioError: if the scenario isn't safe to open.
     """
-    scenario = open_scenario(config_path)
+    scenario, rules = open_scenario(config_path), rules or GateRules()
     try:
         with scratch_folder("roadsense_gate_") as folder:
-            run = _simulate(scenario, folder)
+            run = _simulate(scenario, folder, rules.watch_s)
     except SimulationError as error:
         return GateReport(refusals=(f"SUMO ended with an error: {error}",))
-    return _judge(run)
+    return _judge(run, rules)
 
 
-def _simulate(scenario: Scenario, folder: Path) -> _Run:
-    routes = tuple(root for _, root in read_route_files(scenario.route_paths, scenario.additional_paths))
+def _simulate(scenario: Scenario, folder: Path, watch_s: float) -> _Run:
+    routes = tuple(root for _, root in read_route_files(scenario.route_paths, scenario.additional_paths)[0])
     outputs = {name: folder / f"{name}.xml" for name in ("fcd", "summary", "collision")}
     options = [
         *_OPTIONS,
         "--device.fcd.explicit",
         ",".join(scenario.convoy_ids),
         "--end",
-        str(scenario.convoy_depart_s + HORIZON_S + MAX_INSERTION_DELAY_S),
+        str(scenario.convoy_depart_s + watch_s + MAX_INSERTION_DELAY_S),
     ]
     for name, path in outputs.items():
         options += [f"--{name}-output", str(path)]
-    messages = run_sumo(scenario.config_path, options)
+    messages = run_sumo(scenario.run_path, options)
     return _Run(
         scenario,
         routes,
         messages,
         n_collisions=len(_read_output(outputs["collision"])),
-        tracks=_read_tracks(_read_output(outputs["fcd"])),
+        tracks=_read_tracks(_read_output(outputs["fcd"]), scenario.convoy_ids),
         summary=list(_read_output(outputs["summary"])),
     )
 
@@ -139,26 +164,28 @@ def _read_output(path: Path) -> ET.Element:
     return ET.parse(path).getroot()  # noqa: S314 -- written by SUMO a moment ago, in a folder of our own
 
 
-def _read_tracks(trace: ET.Element) -> dict[str, Track]:
+def _read_tracks(trace: ET.Element, names: Sequence[str]) -> dict[str, Track]:
+    # Others may have an FCD device by their own files.
     tracks: dict[str, Track] = defaultdict(dict)
     for step in trace:
-        for car in step.iter("vehicle"):
+        for car in (car for car in step.iter("vehicle") if car.attrib["id"] in names):
             x, y, angle, speed = (float(car.attrib[key]) for key in ("x", "y", "angle", "speed"))
             tracks[car.attrib["id"]][float(step.attrib["time"])] = (x, y, angle, speed)
     return tracks
 
 
-def _judge(run: _Run) -> GateReport:
+def _judge(run: _Run, rules: GateRules) -> GateReport:
     warnings, braking = _sort_messages(run.messages)
     ego = run.tracks.get(run.scenario.ego_id, {})
     n_asked, tolerance = _count_asked(run)
     delay_s = _insertion_delay_s(run)
+    gaps_m = [] if delay_s is None else _gaps_m(run, round(run.scenario.convoy_depart_s + delay_s, 2))
     report = GateReport(
         n_warnings=len(warnings),
         n_collisions=run.n_collisions,
         n_emergency_braking=len(braking),
         insertion_delay_s=delay_s,
-        in_order=delay_s is not None and _is_in_order(run, run.scenario.convoy_depart_s + delay_s),
+        in_order=bool(gaps_m) and all(gap_m is not None and gap_m > 0.0 for gap_m in gaps_m),
         ego_time_s=round(max(ego) - run.scenario.convoy_depart_s, 2) if ego else 0.0,
         ego_mean_speed_mps=round(float(np.mean([state[3] for state in ego.values()])), 3) if ego else 0.0,
         max_spacing_m=round(_max_spacing_m(run), 2),
@@ -167,11 +194,22 @@ def _judge(run: _Run) -> GateReport:
         n_inserted=int(run.summary[-1].attrib["inserted"]),
     )
     convoy_braking = sorted(set(braking) & set(run.scenario.convoy_ids))
-    blamed = [warning for warning in warnings if not _OF_THE_ROAD.search(warning)]
-    return replace(report, refusals=tuple(_refusals(report, blamed, convoy_braking, tolerance)))
+    own = [warning for warning in warnings if not _OF_THE_ROAD.search(warning)]
+    known = set(map(name_kind, own)) if rules.known_warnings is None else rules.known_warnings
+    blamed = [warning for warning in own if name_kind(warning) not in known]
+    overtaking = _find_overtaking(run, gaps_m) if report.in_order else ""
+    refusals = _refusals(report, rules, blamed, convoy_braking)
+    more = _traffic_refusals(report, tolerance)
+    kinds = tuple(sorted(set(map(name_kind, own))))
+    return replace(report, refusals=(*refusals, *filter(None, [overtaking]), *more), warnings=kinds)
 
 
-def _refusals(report: GateReport, warnings: list[str], braking: list[str], tolerance: float) -> Iterator[str]:
+def name_kind(warning: str) -> str:
+    """Returns a warning of SUMO without its names and numbers."""
+    return _VARYING.sub("#", warning)
+
+
+def _refusals(report: GateReport, rules: GateRules, warnings: list[str], braking: list[str]) -> Iterator[str]:
     yield from (f"SUMO warns: {warning}" for warning in warnings[:1])
     if report.n_collisions:
         yield f"{report.n_collisions} collisions"
@@ -183,11 +221,10 @@ def _refusals(report: GateReport, warnings: list[str], braking: list[str], toler
         yield f"the convoy came {report.insertion_delay_s:g} s late, more than {MAX_INSERTION_DELAY_S:g}"
     elif not report.in_order:
         yield "the convoy's cars aren't in the order of their names"
-    if report.ego_time_s < HORIZON_S:
-        yield f"the ego left the road after {report.ego_time_s:g} s, before {HORIZON_S:g}"
+    if report.ego_time_s < rules.horizon_s:
+        yield f"the ego left the road after {report.ego_time_s:g} s, before {rules.horizon_s:g}"
     if report.max_spacing_m > MAX_SPACING_M:
         yield f"the convoy came apart: {report.max_spacing_m:.0f} m between cars, more than {MAX_SPACING_M:g}"
-    yield from _traffic_refusals(report, tolerance)
 
 
 def _traffic_refusals(report: GateReport, tolerance: float) -> Iterator[str]:
@@ -211,15 +248,45 @@ def _insertion_delay_s(run: _Run) -> float | None:
     return round(max(min(track) for track in run.tracks.values()) - run.scenario.convoy_depart_s, 2)
 
 
-def _is_in_order(run: _Run, time_s: float) -> bool:
-    # Seen along the ego's heading, each next car of the convoy must be further on.
-    states = [run.tracks[car].get(round(time_s, 2)) for car in run.scenario.convoy_ids]
-    if None in states:
-        return False
-    positions = np.array([state[:2] for state in states if state])
-    heading = np.radians(states[0][2] if states[0] else 0.0)
-    ahead = positions @ [np.sin(heading), np.cos(heading)]
-    return bool(np.all(np.diff(ahead) > 0.0))
+def _gaps_m(run: _Run, time_s: float) -> list[float | None]:
+    # From each car to the next, along the road they drive: what the one behind drives until it is where the other was.
+    # Negative if the next car is behind; None if neither comes to where the other was.
+    tracks = [run.tracks[car] for car in run.scenario.convoy_ids]
+    if any(time_s not in track for track in tracks):
+        return [None]
+    return [_gap_m(behind, ahead, time_s) for behind, ahead in pairwise(tracks)]
+
+
+def _gap_m(behind: Track, ahead: Track, time_s: float) -> float | None:
+    forth = _way_to_m(behind, ahead[time_s][:2], time_s)
+    back = _way_to_m(ahead, behind[time_s][:2], time_s)
+    if forth is None or back is None:
+        return forth if back is None else -back
+    # On a ring each comes to where the other was: the shorter way counts.
+    return forth if forth <= back else -back
+
+
+def _way_to_m(track: Track, spot: tuple[float, float], time_s: float) -> float | None:
+    driven_m = 0.0
+    for time, (x, y, _, speed) in track.items():
+        if time < time_s:
+            continue
+        distance_m = math.hypot(x - spot[0], y - spot[1])
+        if distance_m < MIN_REACH_M:
+            return driven_m + distance_m
+        driven_m += speed * STEP_LENGTH_S
+    return None
+
+
+def _find_overtaking(run: _Run, gaps_m: Sequence[float | None]) -> str:
+    for (behind, ahead), gap_m in zip(pairwise(run.scenario.convoy_ids), gaps_m, strict=True):
+        first, second = run.tracks[behind], run.tracks[ahead]
+        left_m = gap_m or 0.0
+        for time in sorted(first.keys() & second):
+            left_m += (second[time][3] - first[time][3]) * STEP_LENGTH_S
+            if left_m < 0.0:
+                return f"{behind} overtook {ahead} after {time - run.scenario.convoy_depart_s:.0f} s"
+    return ""
 
 
 def _max_spacing_m(run: _Run) -> float:
@@ -247,4 +314,5 @@ def _count_asked(run: _Run) -> tuple[float, float]:
     n_asked = add_in_order(asked)
     by_chance = add_in_order(n for element, n in zip(counted, asked, strict=True) if is_random(element))
     tolerance = COUNT_SLACK + COUNT_TOLERANCE * n_asked + 3.0 * by_chance**0.5
-    return n_asked, tolerance if len(counted) == len(demand) else math.inf
+    has_calibrator = any(root.find("calibrator") is not None for root in run.routes)  # inserts what it misses
+    return n_asked, tolerance if len(counted) == len(demand) and not has_calibrator else math.inf

@@ -11,50 +11,60 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from roadsense.augment.bases.base import Base
 from roadsense.augment.config import GenConfig
-from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.variations import Variation, nearest_distance
 from roadsense.augment.validation.entries import Entry, deal_entries
-from roadsense.augment.validation.gate import run_gate
+from roadsense.augment.validation.gate import GateRules, run_gate
 from roadsense.augment.validation.scenario_files import write_scenario
 from roadsense.augment.validation.working_folder import OUTCOMES, SCENARIOS
-from roadsense.errors import GateError
 from roadsense.scenarios.records import CONFIG_NAME, SPLITS, ScenarioRecord
 from roadsense.utils.files import hash_file, write_atomically
 from roadsense.utils.progress import progress_bar
+
+REJECTED = "draws rejected"
+"""Words of the note on a base that was given up."""
 
 Outcome = dict[str, Any]
 """What the gate found of a draw, as JSON: `refusals` (reasons, empty if accepted), `gate`, `edits` and `files`."""
 
 
-def generate_scenarios(
-    working: Path, bases: Sequence[Base], config: GenConfig
-) -> tuple[list[ScenarioRecord], list[dict[str, Any]]]:
-    """Makes a scenario for every entry; returns their records and the rejected draws.
+class Generated(NamedTuple):
+    """What a generation made.
+
+    Attributes:
+        records: the accepted scenarios.
+        rejected: name, split, base and reasons of each rejected draw.
+        failed: by name of a base that was given up after too many rejected draws: why.
+    """
+
+    records: list[ScenarioRecord]
+    rejected: list[dict[str, Any]]
+    failed: dict[str, str]
+
+
+def generate_scenarios(working: Path, bases: Sequence[Base], config: GenConfig) -> Generated:
+    """Makes a scenario for every entry, but for those of bases that fail.
 
     Args:
         working: the working folder.
         bases: the base scenarios.
         config: what dataset to make.
-
-    Raises:
-        GateError: if too many draws of one base are rejected.
     """
     entries = _deal(bases, config)
     n_all = sum(map(len, entries.values()))
     with _workers(config.workers or os.cpu_count()) as pool, progress_bar(n_all, "generating", "scenario") as bar:
         generation = _Generation(working, config, pool, bar)
         records = generation.run(entries["train"], trained={})
-        trained = _train_places(entries["train"], config.ranges)
+        trained = _train_places(entries["train"], config)
         for split in SPLITS[1:]:
             records += generation.run(entries[split], trained)
-    return records, generation.rejected
+    return Generated(records, generation.rejected, generation.failed)
 
 
 def make_scenario(base: Base, variation: Variation, folder: Path, place: str) -> Outcome:
@@ -67,7 +77,8 @@ def make_scenario(base: Base, variation: Variation, folder: Path, place: str) ->
         place: path of the scenario from the dataset's folder.
     """
     edits = write_scenario(base, variation, folder)
-    gate = asdict(run_gate(folder / CONFIG_NAME))
+    gate = asdict(run_gate(folder / CONFIG_NAME, GateRules(base.horizon_s, base.horizon_s, base.warnings)))
+    del gate["warnings"]
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
         "refusals": [reason.replace(f"{folder.resolve()}/", "") for reason in gate.pop("refusals")],
@@ -102,13 +113,15 @@ class _Generation:
     pool: ThreadPoolExecutor
     bar: tqdm
     rejected: list[dict[str, Any]] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
 
     def run(self, entries: Sequence[Entry], trained: Mapping[str, np.ndarray]) -> list[ScenarioRecord]:
         # In rounds, each read in the order of the entries: the result doesn't depend on which gate ends first.
         records = {}
-        pending = list(entries)
+        pending = self._without_failed(entries)
         while pending:
             distances = {entry.number: self._keep_apart(entry, trained) for entry in pending}
+            pending = self._without_failed(pending)
             again = []
             for entry, outcome in zip(pending, self.pool.map(self._make, pending), strict=True):
                 if outcome["refusals"]:
@@ -119,8 +132,11 @@ class _Generation:
                         entry.name, entry.split, entry.base, entry.variation, outcome, distances[entry.number]
                     )
                     self.bar.update()
-            pending = again
+            pending = self._without_failed(again)
         return [records[number] for number in sorted(records)]
+
+    def _without_failed(self, entries: Sequence[Entry]) -> list[Entry]:
+        return [entry for entry in entries if entry.base.name not in self.failed]
 
     def _make(self, entry: Entry) -> Outcome:
         # The folder is moved before its outcome is written: with an outcome, it is complete.
@@ -143,8 +159,9 @@ class _Generation:
 
     def _keep_apart(self, entry: Entry, trained: Mapping[str, np.ndarray]) -> float | None:
         least, others = self.config.min_split_distance, trained.get(entry.base.name)
-        while others is not None:
-            distance = nearest_distance(entry.variation.place(self.config.ranges), others)
+        ranges = self.config.ranges_of(entry.base)
+        while others is not None and entry.base.name not in self.failed:
+            distance = nearest_distance(entry.variation.place(ranges), others)
             if distance >= least:
                 return distance
             self._redraw(entry, [f"a train draw is nearer than {least:g}"])
@@ -156,18 +173,19 @@ class _Generation:
         own = [row["reasons"] for row in self.rejected if row["base"] == name]
         if len(own) > most:
             found = list(dict.fromkeys(reason for row in own for reason in row))
-            raise GateError(
-                f"{name}: {len(own)} draws rejected, at most {most} may be. Correct the base, narrow the ranges, lower "
-                f"min_split_distance, or raise max_refusals_per_base. Reasons: {'; '.join(found[:5])}"
+            self.failed[name] = (
+                f"{name}: {len(own)} {REJECTED}, at most {most} may be. Correct the base, narrow its ranges in a "
+                f"table [{name}] of ranges_file, lower min_split_distance, or raise max_refusals_per_base. "
+                f"Reasons: {'; '.join(found[:5])}"
             )
         entry.redraw()
 
 
-def _train_places(entries: Sequence[Entry], ranges: VariationRanges) -> dict[str, np.ndarray]:
+def _train_places(entries: Sequence[Entry], config: GenConfig) -> dict[str, np.ndarray]:
     # By base, the places of its train draws, a row each.
     places: dict[str, list[np.ndarray]] = {}
     for entry in entries:
-        places.setdefault(entry.base.name, []).append(entry.variation.place(ranges))
+        places.setdefault(entry.base.name, []).append(entry.variation.place(config.ranges_of(entry.base)))
     return {name: np.array(own) for name, own in places.items()}
 
 
@@ -179,7 +197,8 @@ def _deal(bases: Sequence[Base], config: GenConfig) -> dict[str, list[Entry]]:
         held_out = config.hold_out_base
         own = [one for one in bases if held_out is None or (one.name == held_out) == (split != "train")]
         numbers = range(first, first + counts[split])
-        entries[split] = deal_entries(split, numbers, own, stream, config.split_ranges(split))
+        ranges = {base.name: config.ranges_of(base, split) for base in own}
+        entries[split] = deal_entries(split, numbers, own, stream, ranges)
         first += counts[split]
     return entries
 

@@ -1,5 +1,6 @@
 """A draw of a base scenario, written as files."""
 
+import math
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -9,33 +10,48 @@ from roadsense.augment.bases.base import Base
 from roadsense.augment.draws.variations import FlowDraw, Variation
 from roadsense.augment.edits.edits import Edit, set_attribute, shift_seconds
 from roadsense.augment.edits.network_files import speed_share, write_wet_network
-from roadsense.augment.edits.vary_convoy import vary_convoy
+from roadsense.augment.edits.vary_convoy import CAR_ID, MAX_CARS, vary_convoy
 from roadsense.augment.edits.vary_types import vary_types
 from roadsense.scenarios.flows import find_rate_attribute, format_scaled_rate
 from roadsense.scenarios.records import CONFIG_NAME
-from roadsense.scenarios.route_files import sort_by_departure
+from roadsense.scenarios.route_files import Files, sort_by_departure, type_of
 from roadsense.scenarios.scenario import background_vehicles, convoy_cars
 from roadsense.utils.safe_xml import write_xml
+
+AT_LIMIT = 0.8
+"""A departSpeed above this share of the lane's limit is one that a slow driver may not want."""
+
+SPREAD = 3.5
+"""Standard deviations below the mean speedFactor that a departure is slow enough for."""
 
 _SPEED_DECIMALS = 2
 
 
 def write_scenario(base: Base, variation: Variation, folder: Path) -> tuple[Edit, ...]:
     """Writes a draw of a base as a folder that plain `sumo -c` runs; returns what differs."""
-    scenario = base.scenario
-    source = scenario.config_path.parent
     routes, edits = vary_routes(base, variation)
+    config = base.read_config()
+    edits += _write_files(base, routes, folder, variation.levels["friction"])
+    edits.append(_vary_seed(config, variation.sumo_seed))
+    write_xml(config, folder / CONFIG_NAME)
+    return tuple(edits)
+
+
+def write_unvaried(base: Base, folder: Path) -> Path:
+    """Writes a base as a scenario without any variation; returns its `.sumocfg`."""
+    _write_files(base, base.read_routes(), folder, 1.0)
+    write_xml(base.read_config(), folder / CONFIG_NAME)
+    return folder / CONFIG_NAME
+
+
+def _write_files(base: Base, routes: Files, folder: Path, friction: float) -> list[Edit]:
+    scenario, source = base.scenario, base.scenario.config_path.parent
     for path in scenario.additional_paths:
         _copy(path, folder / path.relative_to(source))
     for name, root in routes:
         sort_by_departure(root)
         write_xml(root, folder / name)
-    network = scenario.network_path
-    edits += _write_network(network, folder / network.relative_to(source), variation.levels["friction"])
-    config = base.read_config()
-    edits.append(_vary_seed(config, variation.sumo_seed))
-    write_xml(config, folder / CONFIG_NAME)
-    return tuple(edits)
+    return _write_network(scenario.network_path, folder / scenario.network_path.relative_to(source), friction)
 
 
 def vary_routes(base: Base, variation: Variation) -> tuple[list[tuple[Path, ET.Element]], list[Edit]]:
@@ -45,7 +61,7 @@ def vary_routes(base: Base, variation: Variation) -> tuple[list[tuple[Path, ET.E
     for root in roots:
         edits += _vary_background(root, base, variation)
     edits += vary_convoy(roots, convoy_cars(roots, base.scenario), variation)
-    edits += _slow_departures(roots, variation.levels["friction"])
+    edits += _slow_departures(roots, base, variation)
     return routes, edits
 
 
@@ -69,17 +85,25 @@ def _vary_flow(flow: ET.Element, draw: FlowDraw) -> list[Edit]:
     return [edit, *(shift_seconds(flow, name, draw.shift_s) for name in names)]
 
 
-def _slow_departures(roots: Sequence[ET.Element], friction: float) -> list[Edit]:
-    # On a wet road nobody can depart at a speed that only a dry one allows.
+def _slow_departures(roots: Sequence[ET.Element], base: Base, variation: Variation) -> list[Edit]:
+    # Nobody can depart at a speed that only a dry road or a faster driver allows.
+    share = speed_share(variation.levels["friction"])
+    first_mps = base.depart_limits_mps.get(base.scenario.convoy_ids[-1], math.inf)
+    limits_mps = {CAR_ID.format(number): first_mps for number in range(2, MAX_CARS + 1)}
+    limits_mps.update(base.depart_limits_mps)
     edits = []
     for element in (one for root in roots for tag in ("vehicle", "trip", "flow") for one in root.findall(tag)):
         try:
-            speed_mps = float(element.get("departSpeed", "0"))
-        except ValueError:  # `desired` and the like heed friction themselves
+            own_mps = float(element.get("departSpeed", "0"))
+        except ValueError:  # `desired` and the like heed friction and drivers themselves
             continue
-        if friction < 1.0 and speed_mps > 0.0:
-            slower = round(speed_mps * speed_share(friction), _SPEED_DECIMALS)
-            edits.append(set_attribute(element, "departSpeed", str(slower)))
+        limit_mps, draw = limits_mps.get(element.get("id", "")), variation.types.get(type_of(element))
+        slower_mps = own_mps * share if share < 1.0 else own_mps
+        if limit_mps is not None and draw is not None and own_mps > AT_LIMIT * limit_mps:
+            slowest = max(draw.speed_mean - SPREAD * draw.speed_dev, draw.speed_mean - variation.speed_cut)
+            slower_mps = min(slower_mps, limit_mps * share * slowest)
+        if slower_mps < own_mps:
+            edits.append(set_attribute(element, "departSpeed", str(round(slower_mps, _SPEED_DECIMALS))))
     return edits
 
 

@@ -1,6 +1,8 @@
 """SUMO inside this process: the fast way, with room for one simulation."""
 
 import ctypes
+import locale
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -31,6 +33,13 @@ class DirectSimulation(libsumo.simulation):
     """The simulation, in the same way."""
 
     getCollidingVehiclesIDList = staticmethod(_libsumo.simulation_getCollidingVehiclesIDList)
+
+
+def read_all_names() -> None:
+    """Gives this process a UTF-8 locale if it has none: without, SUMO reads no file name with letters beyond ASCII."""
+    if locale.nl_langinfo(locale.CODESET) != "UTF-8":
+        os.environ["LC_ALL"] = "C.UTF-8"
+        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
 
 
 class LibsumoBackend:
@@ -76,6 +85,7 @@ class LibsumoBackend:
         if was_open:
             libsumo.load(arguments)
         else:
+            read_all_names()
             keep_xml_parser()
             libsumo.start(["sumo", *arguments])
 

@@ -1,0 +1,179 @@
+"""A base's demand in the simplest form that asks for the same traffic, so that what is varied acts on all of it."""
+
+import copy
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from roadsense.augment.draws.ranges import Range, VariationRanges
+from roadsense.augment.edits.vary_convoy import read_positions
+from roadsense.augment.edits.vehicle_defaults import DEFAULT_CLASS, following_defaults
+from roadsense.errors import ScenarioError
+from roadsense.scenarios.flows import find_rate_attribute, format_scaled_rate, read_seconds
+from roadsense.scenarios.route_files import single_vehicles, type_of
+from roadsense.scenarios.scenario import Scenario, background_vehicles, convoy_cars
+
+WARM_UP_S = 300.0
+"""Simulated before the convoy's departure where a base begins more than twice as long before it."""
+
+LANE_KEEPING = {"lcSpeedGain": "0", "lcKeepRight": "0", "lcCooperative": "-1"}
+"""Attributes of a type whose cars change lane for their route alone
+(https://sumo.dlr.de/docs/Definition_of_Vehicles%2C_Vehicle_Types%2C_and_Routes.html#lane-changing_models)."""
+
+CAR_LENGTH_M = 5.0
+"""SUMO's length of a car whose type names none."""
+
+SLOWEST_TAU = 1.3
+"""Factor on the time headway that a departure leaves room for, as wide as it is usually varied."""
+
+_CHOSEN_LANES = ("best", "free", "random", "allowed")
+
+
+def simplify_demand(
+    config: ET.Element, roots: Sequence[ET.Element], scenario: Scenario, hold_lane: bool
+) -> Iterator[str]:
+    """Changes the trees of a base, and yields a note on each kind of change.
+
+    Args:
+        config: its configuration.
+        roots: its route files.
+        scenario: its description.
+        hold_lane: whether the convoy's cars are kept from changing lane.
+    """
+    if names := [name for root in roots for name in _take_out_of_intervals(root)]:
+        yield f"Flows in <interval> get its begin and end as their own: {', '.join(names)}."
+    yield from _apply_scale(config, roots, scenario)
+    if names := _drop_speed_factors(roots):
+        yield f"speedFactor of {', '.join(names)} is left out: it would win over that of the type, which is varied."
+    if hold_lane:
+        yield from _hold_lane(roots, scenario)
+    yield from _slow_dense_convoy(roots, scenario)
+    yield from _cut_begin(config, scenario)
+
+
+def find_limits(
+    config: ET.Element, cars: Sequence[ET.Element], ranges: VariationRanges
+) -> tuple[dict[str, Range], list[str]]:
+    """Returns a base's limits on levels, and notes on ranges they narrow."""
+    earliest_s = _begin_s(config) - min(read_seconds(car, "depart") for car in cars)
+    low, high = ranges.convoy_shift_s
+    if low >= earliest_s:
+        return {}, []
+    note = (
+        f"convoy_shift_s is {earliest_s:g} to {max(high, earliest_s):g} here, not {low:g} to {high:g}: the convoy "
+        "can't depart before the simulation begins."
+    )
+    return {"convoy_shift_s": (earliest_s, math.inf)}, [note]
+
+
+def _take_out_of_intervals(root: ET.Element) -> list[str]:
+    names = []
+    for interval in root.findall("interval"):
+        place = list(root).index(interval)
+        root.remove(interval)
+        for number, element in enumerate(list(interval)):
+            if element.tag == "flow":
+                ends = {name: value for name, value in interval.attrib.items() if name in ("begin", "end")}
+                element.attrib.update({name: value for name, value in ends.items() if name not in element.attrib})
+                names.append(element.get("id", ""))
+            root.insert(place + number, element)
+    return names
+
+
+def _apply_scale(config: ET.Element, roots: Sequence[ET.Element], scenario: Scenario) -> Iterator[str]:
+    found = [(parent, option) for parent in config.iter() for option in parent if option.tag == "scale"]
+    for parent, option in found:
+        parent.remove(option)
+        scale = float(option.get("value", "1"))
+        for flow in (flow for root in roots for flow in root.findall("flow")):
+            try:
+                flow.set(find_rate_attribute(flow), format_scaled_rate(flow, scale))
+            except (ScenarioError, ValueError, ZeroDivisionError):  # noted as left alone
+                continue
+        yield f"The option scale is written into the flows' rates: x {scale:g}; single vehicles come once."
+        if not len(parent):
+            config.remove(parent)
+
+
+def _drop_speed_factors(roots: Sequence[ET.Element]) -> list[str]:
+    elements = (one for root in roots for one in (*single_vehicles(root), *root.findall("flow")))
+    return [one.get("id", "") for one in elements if one.attrib.pop("speedFactor", None)]
+
+
+def _hold_lane(roots: Sequence[ET.Element], scenario: Scenario) -> Iterator[str]:
+    cars = convoy_cars(roots, scenario)
+    moved = [car for car in cars if car.get("departLane") in _CHOSEN_LANES]
+    for car in moved:
+        car.set("departLane", "first")
+    if moved:
+        names = ", ".join(car.get("id", "") for car in moved)
+        yield f"departLane of {names} is 'first': the convoy departs in one lane."
+    others = _background_types(roots, scenario)
+    held = []
+    for name in sorted({type_of(car) for car in cars}):
+        for root, kind in [(one, kind) for one in roots for kind in one.findall("vType") if kind.get("id") == name]:
+            if kind.get("lcSpeedGain") == "0":  # its owner has seen to it
+                continue
+            if name in others:
+                kind = copy.deepcopy(kind)
+                kind.set("id", f"{name}_convoy")
+                root.insert(0, kind)
+                for car in (car for car in cars if type_of(car) == name):
+                    car.set("type", f"{name}_convoy")
+            kind.attrib.update(LANE_KEEPING)
+            held.append(kind.get("id", ""))
+    if held:
+        yield f"The convoy is held in its lane: cars of {', '.join(held)} change lane for their route alone."
+
+
+def _background_types(roots: Sequence[ET.Element], scenario: Scenario) -> set[str]:
+    background = [one for root in roots for one in (*background_vehicles(root, scenario), *root.iter("flow"))]
+    mixes = [mix for root in roots for mix in root.iter("vTypeDistribution")]
+    return {*map(type_of, background), *(name for mix in mixes for name in mix.get("vTypes", "").split())}
+
+
+def _slow_dense_convoy(roots: Sequence[ET.Element], scenario: Scenario) -> Iterator[str]:
+    # SUMO inserts no car that is nearer to the next than its time headway at the speed of its departure.
+    kinds = {kind.get("id", ""): kind for root in roots for kind in root.iter("vType")}
+    cars = convoy_cars(roots, scenario)
+    try:
+        positions = read_positions(cars)
+        speed_mps = min(float(car.get("departSpeed", "0")) for car in cars)
+    except (ScenarioError, ValueError):  # SUMO chooses
+        return
+    safe_mps = math.inf
+    for i, (behind, ahead) in enumerate(pairwise(cars)):
+        kind, other = (kinds.get(type_of(car), ET.Element("vType")) for car in (behind, ahead))
+        defaults = following_defaults(kind.get("vClass", DEFAULT_CLASS))
+        gap_m = positions[i + 1] - positions[i] - float(other.get("length", CAR_LENGTH_M))
+        gap_m -= float(kind.get("minGap", defaults.min_gap))
+        safe_mps = min(safe_mps, max(gap_m, 0.0) / float(kind.get("tau", defaults.tau)))
+    if safe_mps < speed_mps:
+        slower = f"{safe_mps / SLOWEST_TAU:.1f}"
+        for car in cars:
+            car.set("departSpeed", slower)
+        yield (
+            f"departSpeed of the convoy is {slower} m/s, not {speed_mps:g}: its cars stand nearer to each other than "
+            "SUMO lets cars depart at this speed."
+        )
+
+
+def _cut_begin(config: ET.Element, scenario: Scenario) -> Iterator[str]:
+    begin_s, depart_s = _begin_s(config), scenario.convoy_depart_s
+    if depart_s - begin_s <= 2 * WARM_UP_S:
+        return
+    new_s = math.floor(depart_s - WARM_UP_S)
+    option = config.find(".//begin")
+    if option is None:
+        option = ET.SubElement(ET.SubElement(config, "time"), "begin")
+    option.set("value", str(new_s))
+    yield (
+        f"The simulation begins at {new_s} s, not {begin_s:g} s, {WARM_UP_S:g} s before the convoy's departure: "
+        "traffic that departs before is left out."
+    )
+
+
+def _begin_s(config: ET.Element) -> float:
+    option = config.find(".//begin")
+    return 0.0 if option is None else read_seconds(option, "value")

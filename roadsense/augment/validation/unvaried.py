@@ -1,0 +1,65 @@
+"""A base before anything is varied: simulated first, so that its own fault is its error and not that of draws."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from roadsense.augment.bases.base import HORIZON_S, Base
+from roadsense.augment.validation.gate import GateReport, GateRules, run_gate
+from roadsense.augment.validation.scenario_files import write_unvaried
+from roadsense.errors import ScenarioError
+from roadsense.scenarios.checks import raise_all
+from roadsense.utils.scratch import scratch_folder
+
+FASTER = 1.25
+"""How much sooner than the unvaried base a draw with fast drivers may reach the end of the road."""
+
+LEAST_HORIZON_S = 15.0
+"""An ego that leaves the road sooner shows no hazard: it begins 5 s or more after the start and lasts a few seconds."""
+
+
+def check_unvaried(bases: Sequence[Base], workers: int = 0) -> list[Base]:
+    """Simulates each base without any variation; returns the bases with their horizons and SUMO's warnings of them.
+
+    Args:
+        bases: the bases.
+        workers: simulated at the same time; 0: one for each core.
+
+    Raises:
+        ScenarioError: naming every base that the gate rejects, and why.
+    """
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        found = list(pool.map(simulate_unvaried, bases))
+    raise_all([explain_rejection(base, report) for base, report in found if report.refusals])
+    return [base for base, _ in found]
+
+
+def explain_rejection(base: Base, report: GateReport) -> ScenarioError:
+    """Returns the error of a base that the gate rejects unvaried."""
+    reasons = "; ".join(report.refusals)
+    return ScenarioError(
+        f"{base.scenario.config_path}: rejected before anything is varied: {reasons}. Correct the base: no range can."
+    )
+
+
+def simulate_unvaried(base: Base) -> tuple[Base, GateReport]:
+    """Simulates a base without any variation; returns it with what was learned, and what the gate found."""
+    with scratch_folder("roadsense_unvaried_") as outer:
+        folder = outer / base.name
+        path = write_unvaried(base, folder)
+        # All of SUMO's warnings are the base's own, and are noted.
+        report = run_gate(path, GateRules(LEAST_HORIZON_S, HORIZON_S, None))
+        stays_s = report.ego_time_s
+        if stays_s >= HORIZON_S:
+            stays_s = run_gate(path, GateRules(LEAST_HORIZON_S, FASTER * HORIZON_S, None)).ego_time_s
+        report = replace(report, refusals=tuple(line.replace(f"{folder.resolve()}/", "") for line in report.refusals))
+    horizon_s = min(HORIZON_S, max(LEAST_HORIZON_S, round(stays_s / FASTER, 1)))
+    notes = [f"SUMO warns of it, varied or not: {kind}" for kind in report.warnings]
+    if horizon_s < HORIZON_S:
+        notes.append(
+            f"Its ego leaves the road after {stays_s:g} s: a scenario needs {horizon_s:g} s on the road, not "
+            f"{HORIZON_S:g}."
+        )
+    learned = replace(base, horizon_s=horizon_s, warnings=frozenset(report.warnings), notes=(*base.notes, *notes))
+    return learned, report

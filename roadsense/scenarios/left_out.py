@@ -1,0 +1,103 @@
+"""What SUMO would write in its user's own runs: output options, devices, detectors. It is left out, with a note."""
+
+import re
+import xml.etree.ElementTree as ET
+
+from roadsense.scenarios.checks import FILE_ATTRIBUTES, INPUTS, NOWHERE, SAFE_FAMILIES, SAFE_OPTIONS
+
+OPTION_NAMES = {
+    **dict.fromkeys(("n", "net"), "net-file"),
+    **dict.fromkeys(("r", "routes"), "route-files"),
+    **dict.fromkeys(("a", "additional"), "additional-files"),
+    **{"b": "begin", "e": "end", "srand": "seed", "v": "verbose", "W": "no-warnings"},
+}
+"""SUMO's other names of options, and the usual ones."""
+
+_WRITING_OPTION = re.compile(
+    r".*output.*|.*-dump|netstate|summary|tripinfo|fcd|l|log|log-file|message-log|error-log|.*-log(-file)?|"
+    r"save-.*|statistic.*|duration-log\..*|precision.*|human-readable-time|print-options|device\.(ssm|fcd|tripinfo)\..*|"
+    r"gui-.*|g|start|S|quit-on-end|Q|delay|d|breakpoints|B|window-.*|registry-viewport|tracker-interval"
+)
+"""Options that only write, log or arrange SUMO's window: traffic is the same without them."""
+
+_WRITING_PARAM = re.compile(r"has\.(ssm|fcd)\.device|device\.(ssm|fcd)\..*")
+_DETECTORS = (
+    "inductionLoop instantInductionLoop laneAreaDetector entryExitDetector e1Detector e2Detector e3Detector "
+    "edgeData laneData routeProbe vTypeProbe timedEvent"
+).split()
+"""Elements that only measure, and write what they measure to a file: traffic is the same without them."""
+
+
+def rename_options(config: ET.Element) -> None:
+    """Gives each option of a configuration its usual name."""
+    for element in config.iter():
+        if isinstance(element.tag, str):
+            element.tag = OPTION_NAMES.get(element.tag, element.tag)
+
+
+def leave_out_options(section: ET.Element, only_writing: bool) -> list[str]:
+    """Removes options from a configuration and returns their names.
+
+    Args:
+        section: the configuration.
+        only_writing: whether only those that write go, or all that a scenario may not set.
+    """
+    left_out: list[str] = []
+    for element in [element for element in section if element.tag is not ET.Comment]:
+        is_option = bool(element.attrib or (element.text or "").strip())
+        if not is_option:
+            n_before = len(left_out)
+            left_out += leave_out_options(element, only_writing)
+            if element.find("*") is None and (not only_writing or len(left_out) > n_before):
+                section.remove(element)  # SUMO takes an empty section for an option
+        elif _is_left_out(element.tag, only_writing):
+            left_out.append(element.tag)
+            section.remove(element)
+    return left_out
+
+
+def _is_left_out(option: str, only_writing: bool) -> bool:
+    if option in (*INPUTS, *SAFE_OPTIONS) or option.startswith(SAFE_FAMILIES):
+        return False
+    return not only_writing or bool(_WRITING_OPTION.fullmatch(option))
+
+
+def leave_out_writers(root: ET.Element) -> list[str]:
+    """Removes detectors, devices and attributes that write from a route or additional file; returns what they were."""
+    left_out = []
+    for parent in [element for element in root.iter() if isinstance(element.tag, str)]:
+        for element in list(parent):
+            if _writes(parent is root, element):
+                parent.remove(element)
+                left_out.append(_describe(parent, element))
+        if parent.tag == "calibrator" and parent.attrib.pop("output", NOWHERE[0]) not in NOWHERE:
+            left_out.append(f"output of calibrator {parent.get('id')!r}")
+    return left_out
+
+
+def _writes(is_outer: bool, element: ET.Element) -> bool:
+    if element.tag == "param":
+        key = element.get("key", "")
+        names_file = key == "file" and element.get("value") not in NOWHERE
+        return names_file or bool(_WRITING_PARAM.fullmatch(key))
+    names = [element.get(name, NOWHERE[0]) for name in FILE_ATTRIBUTES]
+    return is_outer and element.tag in _DETECTORS and any(name not in NOWHERE for name in names)
+
+
+def _describe(parent: ET.Element, element: ET.Element) -> str:
+    if element.tag == "param":
+        return f"{element.get('key')} of {parent.tag} {parent.get('id', '')!r}"
+    return f"{element.tag} {element.get('id', '')!r}"
+
+
+def note_left_out(options: list[str], elements: list[str]) -> list[str]:
+    """Returns notes on what was left out, one for options and one for elements."""
+    notes = []
+    if options:
+        notes.append(
+            f"Options left out of the configuration: {', '.join(options)}. A scenario sets only options that neither "
+            "read or write further files nor listen."
+        )
+    if elements:
+        notes.append(f"Left out because it writes a file, and traffic is the same without it: {', '.join(elements)}.")
+    return notes
