@@ -13,6 +13,7 @@ from roadsense.policies.actor import read_actor
 from roadsense.policies.actor_policy import NumpyActor
 from roadsense.policies.baselines import BASELINES
 from roadsense.policies.guard import refused
+from roadsense.policies.rules import AlwaysBrake, Unassisted
 from roadsense.policies.tflite_policy import TflitePolicy
 from roadsense.policies.trained import Sb3Policy
 from roadsense.utils.files import record_sum
@@ -42,7 +43,7 @@ def policies(tmp_path_factory):
     with side_processes("conversion") as (converter,):
         path.write_bytes(converter.take(converter.start(convert_float32, actor)))
     micro = MicroPolicy(path, TflitePolicy(path).input_names)
-    rules = {name: rule for name, rule in BASELINES.items() if name not in ("unassisted", "always_brake")}
+    rules = {name: rule for name, rule in BASELINES.items() if not isinstance(rule, AlwaysBrake | Unassisted)}
     return {
         **rules,
         "numpy": NumpyActor(actor),
