@@ -20,6 +20,8 @@ from typing import Any
 import tyro
 from limits import ENV_CONFIG, PATH, OnAllCores, step_bare, step_env
 
+from roadsense.utils.compiled import is_compiled
+
 N_VCPUS = 32
 N_CORES = len(os.sched_getaffinity(0))
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -232,6 +234,7 @@ def main() -> None:
     model, best = fit(ours), max(ours, key=lambda one: one.ratio_to_bare)
     report(found, model)
     result = {
+        "compiled": is_compiled(),
         "steps_per_s": round(best.steps_per_s),
         "n_workers": best.n_workers,
         "ratio_to_bare": best.ratio_to_bare,
