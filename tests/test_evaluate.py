@@ -186,7 +186,7 @@ def test_evaluation_is_written_whole_and_read_back(config: EvalConfig, evaluatio
 def test_the_report_stands_alone_and_escapes_what_it_shows(evaluation: Evaluation, tmp_path: Path) -> None:
     text = (evaluation.folder / "report.html").read_text()
     assert "<script" not in text
-    assert not re.findall(r"""(?:src|href)=["'](?!data:image/png;base64,)""", text)
+    assert not re.findall(r"""(?:src|href)=["'](?!data:image/png;base64,|#)""", text)
     assert text.count("data:image/png;base64,") == 7 + 2
     for verdict in evaluation.verdicts:
         assert html.escape(verdict.text).replace("&#x27;", "&#39;") in text

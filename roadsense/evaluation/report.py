@@ -2,32 +2,36 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
 
+from roadsense.episodes.plan import POLICY
 from roadsense.evaluation.gallery import Exhibit
 from roadsense.evaluation.policies import label_policy
-from roadsense.evaluation.report_template import TEMPLATE
 from roadsense.evaluation.results import Evaluation
+from roadsense.evaluation.styled import tabulate_policies, tabulate_rates
 from roadsense.evaluation.summary import EXPLANATION, format_rows
 from roadsense.pictures.player import player_html
 from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
 from roadsense.utils.files import write_atomically
 
-CAPTIONS = {
-    "collision_rate": "Episodes with a collision, the safest policy on top.",
-    "differences": "The policy beside each other one, on the same episodes.",
-    "trade_off": "Safety has a price: collisions against speed taken off and time lost. The lower left is best.",
-    "minimum_ttc": "How near it came: share of episodes whose smallest time to collision is below a value.",
-    "outcomes_by_scenario": "By base road.",
-    "factors": "By what was varied between scenarios.",
-    "degradation": "As the radio gets worse.",
+TEMPLATE_NAME, CSS_NAME = "report.html.j2", "simple.min.css"
+FIGURES = {
+    "collision_rate": ("Collisions", "Episodes with a collision, the safest policy on top."),
+    "differences": ("Differences in pairs", "The policy beside each other one, on the same episodes."),
+    "trade_off": ("The price of safety", "Collisions against speed taken off and time lost. The lower left is best."),
+    "minimum_ttc": ("Near misses", "Share of episodes whose smallest time to collision is below a value."),
+    "outcomes_by_scenario": ("By road", "Collisions on each base road."),
+    "factors": ("By variation", "Collisions by what was varied between scenarios."),
+    "degradation": ("Worse radios", "Collisions as messages are lost or come late."),
 }
+"""Heading and caption of each figure, in the order of the page."""
 COMPARED = ("label", "second", "first_mean", "second_mean", "difference", "low", "high", "better", "worse", "equal",
             "p_adjusted", "improvement", "verdict", "more_pairs")  # fmt: skip
 
@@ -43,22 +47,70 @@ def write_report(
         gallery: the worst episodes, each with its figure as PNG.
         path: of the file.
     """
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    text = environment.from_string(TEMPLATE).render(
-        title=f"{Path(evaluation.config.run_dir).name}: evaluation",
+    loader = jinja2.PackageLoader("roadsense.evaluation", ".")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, loader=loader)
+    table = tabulate_policies(evaluation.summary)
+    shown = [(name, *FIGURES[name], _encode(figures[name])) for name in FIGURES if name in figures]
+    sections = {
+        "comparisons": _table(evaluation.comparisons, COMPARED),
+        "checks_on": format_rows(_named(evaluation.checks_on)) if len(evaluation.checks_on) else None,
+        "splits": _split_table(evaluation),
+        "gallery": [_exhibit(one, picture, evaluation.folder) for one, picture in gallery],
+    }
+    text = environment.get_template(TEMPLATE_NAME).render(
+        css=(Path(__file__).parent / CSS_NAME).read_text(),
+        title=f"Evaluation of {Path(evaluation.config.run_dir).name}",
+        subtitle=_describe_origin(evaluation),
+        tiles=_make_tiles(evaluation.summary),
+        contents=_list_contents(sections, shown),
         verdicts=evaluation.verdicts,
+        policies=([str(name) for name in table.columns], table.to_numpy().tolist()),
         summary=format_rows(_named(evaluation.summary)),
         explanation=EXPLANATION,
-        checks_on=format_rows(_named(evaluation.checks_on)) if len(evaluation.checks_on) else None,
-        comparisons=_table(evaluation.comparisons, COMPARED),
-        splits=_table(evaluation.splits),
-        figures=[(CAPTIONS[name], _encode(figures[name])) for name in CAPTIONS if name in figures],
-        gallery=[_exhibit(one, picture, evaluation.folder) for one, picture in gallery],
+        figures=shown,
         config=asdict(evaluation.config),
         origin={name: _plain(value) for name, value in evaluation.origin.items()},
         dataset=_describe_dataset(evaluation.config.dataset_dir),
+        **sections,
     )
     write_atomically(path, text)
+
+
+def _describe_origin(evaluation: Evaluation) -> str:
+    """Returns date, dataset and policy in a line."""
+    config, digest = evaluation.config, evaluation.origin.get("dataset_digest")
+    own = evaluation.held_out[evaluation.held_out["policy"] == POLICY]
+    policy = config.policy or f"policy of {config.run_dir}"
+    dataset = f"dataset {digest[:12]} ({config.dataset_dir})" if digest else config.dataset_dir
+    return f"{datetime.now(UTC):%Y-%m-%d}, {policy}, on {dataset}, {len(own):,} held-out episodes of each policy"
+
+
+def _make_tiles(summary: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Returns name, value and interval of the policy's key figures."""
+    own = summary[summary["policy"] == POLICY]
+    if own.empty:
+        return []
+    texts = tabulate_policies(own).drop(columns=["policy", "episodes"]).iloc[0]
+    pairs = ((str(name), *str(text).partition(" (")[::2]) for name, text in texts.items())
+    return [(name, value, f"95 %: {interval.rstrip(')')}" if interval else "") for name, value, interval in pairs]
+
+
+def _list_contents(sections: Mapping[str, Any], figures: Sequence[tuple[str, str, str, str]]) -> list[tuple[str, str]]:
+    """Returns the anchor and the heading of each part of the page, in its order."""
+    found = [("verdicts", "What the episodes show"), ("policies", "All policies")]
+    found += [("pairs", "Compared in pairs")] if sections["comparisons"] else []
+    found += [(name, heading) for name, heading, *_ in figures]
+    optional = (("checks_on", "checks", "With SUMO's checks on"), ("splits", "splits", "Other splits"),
+                ("gallery", "worst", "The worst episodes"))  # fmt: skip
+    found += [(anchor, heading) for name, anchor, heading in optional if sections[name]]
+    return [*found, ("origin", "Dataset, settings and origin")]
+
+
+def _split_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]] | None:
+    if evaluation.splits.empty:
+        return None
+    table = tabulate_rates(evaluation.splits, {"part": "scenarios"})
+    return [str(name) for name in table.columns], table.to_numpy().tolist()
 
 
 def _named(summary: pd.DataFrame) -> pd.DataFrame:
@@ -75,7 +127,7 @@ def _table(table: pd.DataFrame, columns: Sequence[str] | None = None) -> tuple[l
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return "-" if pd.isna(value) else f"{value:.0f}" if value.is_integer() else f"{value:.3g}"
+        return "-" if pd.isna(value) else f"{value:.0f}" if value.is_integer() or abs(value) >= 100 else f"{value:.3g}"
     return label_policy(str(value)) if value is not None else "-"
 
 

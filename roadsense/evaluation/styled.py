@@ -66,17 +66,28 @@ def show_checks(evaluation: Evaluation) -> Styler:
     return _show_rates(evaluation.checks_on, {}, {"sumo_interventions": "SUMO interventions per episode"})
 
 
-def _show_rates(rows: pd.DataFrame, first: Mapping[str, str], last: Mapping[str, str] | None = None) -> Styler:
-    if rows.empty:
-        return pd.DataFrame().style
+def tabulate_rates(rows: pd.DataFrame, first: Mapping[str, str], last: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Returns episodes and collisions of each row as texts.
+
+    Args:
+        rows: with `policy`, `episodes` and `collision_rate` with its interval.
+        first: headings of further columns of words before these, by name.
+        last: headings of further columns of numbers behind them, by name.
+    """
     table = pd.DataFrame({heading: rows[name].str.replace("_", " ") for name, heading in first.items()})
     table["policy"] = rows["policy"].map(label_policy)
-    table["episodes"] = rows["episodes"]
+    table["episodes"] = rows["episodes"].map(str)
     table["collisions"] = [_with_interval(row, "collision_rate", PERCENT) for row in rows.to_dict("records")]
     for name, heading in (last or {}).items():
         table[heading] = rows[name].map(PLAIN.format)
+    return table
+
+
+def _show_rates(rows: pd.DataFrame, first: Mapping[str, str], last: Mapping[str, str] | None = None) -> Styler:
+    if rows.empty:
+        return pd.DataFrame().style
     rates = rows["collision_rate"].fillna(0.0)
-    styler = table.style.hide(axis="index").set_table_styles(LEFT)
+    styler = tabulate_rates(rows, first, last).style.hide(axis="index").set_table_styles(LEFT)
     return styler.apply(lambda _: [_bar(rate) for rate in rates], subset=["collisions"])
 
 

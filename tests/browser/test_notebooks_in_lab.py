@@ -37,9 +37,12 @@ def test_a_terminal_of_the_lab_has_the_program(lab, page):
     page.locator("#jupyterlab-splash").wait_for(state="detached")
     page.wait_for_function("jupyterapp.commands.hasCommand('terminal:create-new')")
     page.evaluate("jupyterapp.commands.execute('terminal:create-new')")
-    page.locator(".jp-Terminal .xterm-helper-textarea").focus()
-    page.wait_for_timeout(1000)
-    page.keyboard.type("roadsense --version > version.txt\n")
+    terminal = page.locator(".jp-Terminal .xterm-screen")
+    terminal.wait_for()
+    page.wait_for_timeout(3000)  # its shell starts
+    terminal.click()
+    page.keyboard.type("roadsense --version > version.txt", delay=20)
+    page.keyboard.press("Enter")
     wait_until(lambda: (lab.root / "version.txt").is_file() and "roadsense" in (lab.root / "version.txt").read_text())
 
 

@@ -1,0 +1,69 @@
+"""The report and the tables for notebooks: the answer first, few columns, every link leads somewhere."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from roadsense.evaluation.config import EvalConfig
+from roadsense.evaluation.report import write_report
+from roadsense.evaluation.results import Evaluation, conclude
+from roadsense.evaluation.styled import show_policies, show_splits, show_verdicts, tabulate_policies
+from tests.evaluation.made_up import crashes, made_up
+
+PNG = b"\x89PNG"
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> Evaluation:
+    """A policy without a collision in 300 episodes, and the driver alone with 30; the same on train scenarios."""
+    own, alone = made_up("policy", 300), crashes("unassisted", 300, 30)
+    train = [table.assign(part="train") for table in (own, alone)]
+    return conclude(Path("runs/first/evaluation"), EvalConfig("runs/first"), {}, pd.concat([own, alone, *train]))
+
+
+@pytest.fixture(scope="module")
+def page(evaluation: Evaluation, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(evaluation, {"collision_rate": PNG, "factors": PNG}, [], path)
+    return path.read_text()
+
+
+def test_the_first_screen_has_the_answer_and_the_key_figures(page: str, evaluation: Evaluation) -> None:
+    first = page.partition('<nav class="contents">')[0]
+    assert f'class="headline {evaluation.verdicts[0].mark}"' in first
+    tiles = dict(re.findall(r"<small>(.*?)</small><b>(.*?)</b>", first))
+    assert tiles["collisions"] == "0.0%"
+    assert "300 held-out episodes of each policy" in first
+    assert "95 %: 0.0% to 1.2%" in first
+
+
+def test_every_entry_of_the_contents_leads_to_a_heading(page: str) -> None:
+    targets = re.findall(r'href="#([^"]+)"', page)
+    assert {"policies", "collision_rate", "factors", "splits", "origin"} <= set(targets)
+    assert all(f'<h2 id="{target}"' in page for target in targets)
+
+
+def test_tables_on_the_page_are_narrow_and_all_columns_are_a_click_away(page: str) -> None:
+    shown = re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
+    heads = re.findall(r"<thead>(.*?)</thead>", shown, re.DOTALL)
+    assert len(heads) >= 2
+    assert all(head.count("<th>") <= 12 for head in heads)
+    assert page.count("All columns") >= 2
+
+
+def test_the_page_follows_a_dark_theme_prints_on_a4_and_needs_no_other_file(page: str) -> None:
+    assert "prefers-color-scheme:dark" in page
+    assert "size: A4" in page
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
+
+
+def test_the_tables_of_a_notebook_have_the_intervals_and_colours(evaluation: Evaluation) -> None:
+    table = tabulate_policies(evaluation.summary).set_index("policy")
+    assert table.loc["driver alone", "collisions"] == "10.0% (6.8% to 14.0%)"
+    verdicts = show_verdicts(evaluation).to_html()
+    assert evaluation.verdicts[0].text in verdicts.replace("&#x27;", "'")
+    assert "background" in verdicts
+    assert "linear-gradient" in show_policies(evaluation).to_html()
+    assert "train" in show_splits(evaluation).to_html()
