@@ -28,7 +28,7 @@ from roadsense.exporting.convert import convert_float32, convert_int8
 from roadsense.exporting.latency import measure_latencies
 from roadsense.exporting.observations import record_observations, take_rows
 from roadsense.exporting.onnx_file import ONNX_NAME, write_proven_onnx
-from roadsense.exporting.parity import FLOAT32, INT8, gather_evidence
+from roadsense.exporting.parity import FLOAT32, INT8, Evidence, gather_evidence
 from roadsense.exporting.scenarios import Roads, choose_roads
 from roadsense.exporting.write import (
     FIRMWARE_NAME,
@@ -166,17 +166,22 @@ class _Exporter:
                 "latency": {name: asdict(found) for name, found in latency.items()},
             }
         )
-        files = finish_policies(paths, card, evidence)
-        card["files"] = describe_files(files)
-        actor, bounds = self._trained.actor, config.bounds()[FLOAT32]
-        write_firmware(folder / FIRMWARE_NAME, files, evidence)
-        if C in config.formats:
-            write_c_firmware(folder / FIRMWARE_NAME, actor, hash_file(self._trained.path))
-            card[C] = clean(prove_c(folder / FIRMWARE_NAME, actor, evidence, bounds))
-        if ONNX in config.formats:
-            card[ONNX] = clean(write_proven_onnx(folder / ONNX_NAME, actor, evidence, bounds))
+        self._write(folder, paths, card, evidence)
         write_results(folder, card, evidence, episodes)
         return Export(folder, card, evidence.table(), episodes, tuple(comparisons))
+
+    def _write(self, folder: Path, paths: dict[str, Path], card: Card, evidence: Evidence) -> None:
+        # Also puts into the card what is known of the final files.
+        formats, bounds = self._config.formats, self._config.bounds()[FLOAT32]
+        actor, firmware = self._trained.actor, folder / FIRMWARE_NAME
+        files = finish_policies(paths, card, evidence)
+        card["files"] = describe_files(files)
+        write_firmware(firmware, files, evidence)
+        if C in formats:
+            write_c_firmware(firmware, actor, hash_file(self._trained.path))
+            card[C] = clean(prove_c(firmware, actor, evidence, bounds))
+        if ONNX in formats:
+            card[ONNX] = clean(write_proven_onnx(folder / ONNX_NAME, actor, evidence, bounds))
 
     def _drive(self, paths: dict[str, Path]) -> tuple[pd.DataFrame, list[Comparison]]:
         config = self._config
