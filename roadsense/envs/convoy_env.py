@@ -114,9 +114,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.render_mode = render_mode
         self.observation_space = observation_space()
         self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)
-        human = render_mode == "human"
-        backend = "traci" if human else self.config.backend
-        self._connection = SumoConnection(self.config.step_length_s, backend, gui=human)
+        self._connection = self._make_connection()
         self._episode: Episode | None = None
 
     def reset(
@@ -196,6 +194,18 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         """Ends the simulation. May be called again."""
         self._episode = None
         self._connection.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_connection": None, "_episode": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._connection = self._make_connection()
+
+    def _make_connection(self) -> SumoConnection:
+        """Returns a connection that nothing is loaded in; a copy of the environment has one of its own."""
+        human = self.render_mode == "human"
+        return SumoConnection(self.config.step_length_s, "traci" if human else self.config.backend, gui=human)
 
     def _started_episode(self) -> Episode:
         if self._episode is None:
