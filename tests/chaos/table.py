@@ -39,6 +39,7 @@ TABLE: dict[str, dict[str, str]] = {
     ),
     "export": row("read-only, flipped byte, not a number", "killed, signalled, disk full, second writer, worker lost"),
     "search": row("not a number", "killed", OF_STEPS),
+    "check-base": row(otherwise=READS),
     "verify": row("flipped byte", otherwise=READS),
     "unpack": row("flipped byte, read-only"),
     "replay": row(otherwise="reads, and compares with the evaluation what it drives"),
