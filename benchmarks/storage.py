@@ -25,8 +25,8 @@ import tyro
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
-from roadsense.cloud.s3_transfer import find_files
-from roadsense.cloud.storage import download_folder, upload_folder
+from roadsense.cloud.downloads import download
+from roadsense.cloud.s3_transfer import S3Place, S3Transfer, find_files, select_missing
 
 N_THREADS = 32
 MEASURED_S = 1.7
@@ -73,7 +73,8 @@ def measure(config: StorageBenchmark, folder: Path) -> dict[str, float]:
         path = source / f"{number // 4:04d}" / f"{number:05d}.xml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(os.urandom(config.n_bytes))
-    names, url = list(find_files(source)), f"s3://{BUCKET}/many"
+    names, place = list(find_files(source)), S3Place(BUCKET, "many")
+    transfer = S3Transfer(place)
 
     def put(name: str) -> None:
         client.put_object(Bucket=BUCKET, Key=f"bare/{name}", Body=(source / name).read_bytes())
@@ -83,10 +84,10 @@ def measure(config: StorageBenchmark, folder: Path) -> dict[str, float]:
 
     seconds = {
         "bare_upload": clock(lambda: in_threads(put, names)),
-        "upload": clock(lambda: upload_folder(source, url)),
-        "upload_again": clock(lambda: upload_folder(source, url)),
+        "upload": clock(lambda: transfer.send(source, names)),
+        "upload_again": clock(lambda: select_missing(find_files(source), transfer.list_files())),
         "bare_download": clock(lambda: in_threads(get, names)),
-        "download": clock(lambda: download_folder(url, back)),
+        "download": clock(lambda: download(place, back)),
     }
     if any((source / name).read_bytes() != (back / name).read_bytes() for name in names):
         raise SystemExit("What came back is not what was sent.")

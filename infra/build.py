@@ -128,7 +128,10 @@ def _substitute(value: Any) -> Any:
     if isinstance(value, list):
         return [_substitute(item) for item in value]
     if isinstance(value, str) and "${" in value:
-        return {"Fn::Sub": re.sub(r"\$\{(\w+)\}", lambda match: f"${{{VARIABLES[match[1]]}}}", value)}
+        if not re.search(r"\$\{\w+\}", value):  # a variable of IAM alone
+            return value
+        text = value.replace("${aws:", "${!aws:")
+        return {"Fn::Sub": re.sub(r"\$\{(\w+)\}", lambda match: f"${{{VARIABLES[match[1]]}}}", text)}
     return value
 
 

@@ -2,6 +2,7 @@
 # Lifecycle script for a JupyterLab space of SageMaker Studio: installs RoadSense in an environment of its own, with a
 # kernel of its own, once; later starts take a second. Names in capitals may be set in the space's environment.
 #
+# It fits into a space's default 5 GB: PyTorch for CPUs, and no TensorFlow, which only 03_export needs.
 # Studio ends a lifecycle script after five minutes, so the installation goes on in the background and says in
 # ~/roadsense-install.log how far it is.
 set -euo pipefail
@@ -26,7 +27,7 @@ install_roadsense() {
     if ! command -v ${ROADSENSE_PYTHON:-python3.11 python3.12 python3.13} >/dev/null; then
       conda create --quiet --yes --prefix "$ENVIRONMENT" python=3.11
     fi
-    PYTHON="${ROADSENSE_PYTHON:-}" "$FOLDER/install/install.sh" "$ENVIRONMENT" export notebooks sagemaker train
+    PYTHON="${ROADSENSE_PYTHON:-}" "$FOLDER/install/install.sh" "$ENVIRONMENT" notebooks sagemaker train
     echo "$fingerprint" >"$ENVIRONMENT/.ready"
   fi
   # The notebooks ask for the kernel `python3`: this one takes its place for this user.

@@ -9,10 +9,10 @@ import itertools
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import tyro
 
@@ -25,19 +25,17 @@ from roadsense.utils.workspace import resolve
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Settings of `roadsense run`.
+    """Settings of `roadsense run NOTEBOOK [-p NAME VALUE ...]`.
 
     Attributes:
         notebook: the notebook to run.
         output: new file for the executed copy; by default the first free name in `runs/notebooks`.
-        parameters: name and value of a parameter; may be given several times.
+        parameters: values of the notebook's parameters, by name.
     """
 
     notebook: tyro.conf.Positional[Path]
     output: Path | None = None
-    parameters: Annotated[tyro.conf.UseAppendAction[list[tuple[str, str]]], tyro.conf.arg(name="p", aliases=["-p"])] = (
-        field(default_factory=list)
-    )
+    parameters: tyro.conf.Suppress[dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ COMMANDS: dict[str, Command] = {
         "fit a radio to a log of your own hardware's messages",
     ),
     "run": Command("roadsense.cli:RunConfig", "roadsense.cli:run", "run a notebook with parameters, keep the copy"),
-    "job": Command("", "roadsense.jobs.commands:main", "run a notebook as a job: here, in the image, or on AWS"),
+    "job": Command("", "roadsense.jobs.cli:main", "run a notebook as a job: here, in the image, or on AWS"),
     "runs": Command(
         "roadsense.cli:RunsConfig", "roadsense.cli:show_runs", "list runs and their state; lineage RUN, reproduce RUN"
     ),
@@ -154,7 +152,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "doctor": Command("roadsense.doctor:DoctorConfig", "roadsense.doctor:examine_and_print", "check the installation"),
     "workstation": Command(
-        "", "roadsense.jobs.workstation:main", "start a machine on EC2 to work on, with a training in tmux"
+        "roadsense.jobs.aws.ec2.workstation:WorkstationConfig",
+        "roadsense.jobs.aws.ec2.workstation:run_workstation",
+        "start a machine on EC2 to work on, with a training in tmux",
     ),
     "init": Command(
         "roadsense.new_project:InitConfig", "roadsense.new_project:make_and_print", "make a folder for a new project"
@@ -180,6 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         return run_command(lambda: _refuse(words[0], name))
     command = COMMANDS[name]
+    if name == "run":
+        return run_command(lambda: _run_with_parameters(words[1:]))
     function = _load(command.function)
     if not command.config:
         return int(function(words[1:]))
@@ -213,13 +215,21 @@ def unpack(config: UnpackConfig) -> None:
     sys.stdout.write(f"{config.folder}: {len(paths)} scenarios unpacked, all of them safe to open.\n")
 
 
+def _run_with_parameters(words: Sequence[str]) -> None:
+    from roadsense.jobs.parameters import take_pairs
+
+    parameters, rest = take_pairs(words)
+    config = tyro.cli(RunConfig, args=rest, prog="roadsense run", description=run.__doc__)
+    run(replace(config, parameters=parameters))
+
+
 def run(config: RunConfig) -> None:
-    """Runs a notebook with parameters, which are checked first, and keeps the executed copy."""
+    """Runs a notebook with parameters (-p NAME VALUE ...), which are checked first, and keeps the executed copy."""
     from roadsense.jobs.parameters import decode_parameters
     from roadsense.jobs.runner import run_notebook
 
     output = config.output or _find_free(resolve("runs") / "notebooks" / config.notebook.name)
-    executed = run_notebook(config.notebook, output, decode_parameters(config.notebook, dict(config.parameters)))
+    executed = run_notebook(config.notebook, output, decode_parameters(config.notebook, config.parameters))
     sys.stdout.write(f"Executed notebook: {executed}\n")
 
 

@@ -33,9 +33,19 @@ class DoctorConfig:
 
     Attributes:
         folder: where datasets and runs are to lie.
+        aws: check the account on AWS instead, with the credentials of this machine; nothing is changed.
+        bucket: with `aws`: for datasets and results.
+        repository: with `aws`: of images in ECR.
+        role: with `aws`: execution role's ARN; by default the environment's or Studio's.
+        region: of AWS; by default the configured one.
     """
 
     folder: Path = Path()
+    aws: bool = False
+    bucket: str | None = None
+    repository: str = "roadsense"
+    role: str | None = None
+    region: str | None = None
 
 
 @dataclass(frozen=True)
@@ -179,7 +189,7 @@ def check_aws() -> Finding:
         words = "no credentials; needed for EC2 and SageMaker only. `aws configure sso`, or set AWS_PROFILE"
         return Finding("AWS", NOTE, words)
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    words = f"credentials are named, region {region or 'as in the configuration'}; `roadsense job doctor` tries them"
+    words = f"credentials are named, region {region or 'as in the configuration'}; `roadsense doctor --aws` tries them"
     return Finding("AWS", OK, words)
 
 
@@ -220,12 +230,27 @@ def report(findings: Sequence[Finding]) -> str:
     return "".join(f"{finding.level:8}{finding.what:{width}}  {finding.words}\n" for finding in findings)
 
 
+def _examine_account(config: DoctorConfig) -> None:
+    from roadsense.jobs.aws.doctor import AccountConfig, examine
+
+    n_missing = 0
+    for finding in examine(AccountConfig(config.bucket, config.repository, config.role, config.region)):
+        sys.stdout.write(f"{finding}\n")
+        sys.stdout.flush()
+        n_missing += finding.state == MISSING
+    if n_missing:
+        raise IncompleteError(f"{n_missing} of what jobs on AWS need is missing: see above what to do.")
+
+
 def examine_and_print(config: DoctorConfig) -> None:
-    """Checks the installation and prints what is missing, what for, and how to install it.
+    """Checks the installation, or with --aws the account, and prints what is missing, what for, and what to do.
 
     Raises:
-        IncompleteError: if something is missing that everything needs.
+        IncompleteError: if something is missing that everything, or a job on AWS, needs.
     """
+    if config.aws:
+        _examine_account(config)
+        return
     findings = examine(config)
     sys.stdout.write(report(findings))
     missing = [finding.what for finding in findings if finding.level == MISSING]

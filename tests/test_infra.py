@@ -8,7 +8,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from roadsense.jobs.doctor import GOOD, DoctorConfig, examine
+from roadsense.jobs.aws.doctor import GOOD, AccountConfig, examine
 from tests.jobs.conftest import REGION, aws, aws_server, enforced_policies, no_aws
 from tests.jobs.test_ec2 import account
 from tests.jobs.test_iam import ALLOWED, actions, assume, attempt, read_policy, stocked
@@ -57,7 +57,7 @@ def test_template_sets_up_what_jobs_need(aws):
     repository = boto3.client("ecr").describe_repositories(repositoryNames=["roadsense"])["repositories"][0]
     assert repository["imageTagMutability"] == "IMMUTABLE"
     found = {
-        finding.what: finding for finding in examine(DoctorConfig(role=outputs["SageMakerRoleArn"], region=REGION))
+        finding.what: finding for finding in examine(AccountConfig(role=outputs["SageMakerRoleArn"], region=REGION))
     }
     assert found["execution role (SageMaker)"].state == GOOD
     assert found["instance profile (EC2)"].state == GOOD
@@ -74,23 +74,20 @@ def test_policies_for_sagemaker_are_valid_and_name_every_right(aws, name):
         action for each in policy["Statement"] if each["Resource"] == "*" for action in actions({"Statement": [each]})
     }
     assert wide <= {
-        "ecr:GetAuthorizationToken", "cloudwatch:PutMetricData", "pricing:GetProducts", "sagemaker:ListProcessingJobs",
-        "sagemaker:Search",
+        "ecr:GetAuthorizationToken", "cloudwatch:PutMetricData", "pricing:GetProducts", "ec2:DescribeRegions",
+        "sagemaker:ListHyperParameterTuningJobs", "sagemaker:Search",
     }  # fmt: skip
 
 
-def test_the_execution_role_reads_bases_and_datasets_and_writes_jobs_only(stocked):
+def test_the_execution_role_reads_datasets_and_writes_jobs_only(stocked):
     session = assume("sagemaker-role")
     s3 = session.client("s3")
-    boto3.client("s3").put_object(Bucket="cars", Key="rs/bases/b1/bases/town/routes.rou.xml", Body=b"x")
     with enforced_policies(stocked):
         got = {
-            "reads bases": attempt(lambda: s3.get_object(Bucket="cars", Key="rs/bases/b1/bases/town/routes.rou.xml")),
             "reads a dataset": attempt(lambda: s3.get_object(Bucket="cars", Key="rs/datasets/d1/manifest.json")),
-            "lists bases": attempt(lambda: s3.list_objects_v2(Bucket="cars", Prefix="rs/bases/b1/")),
-            "writes a job": attempt(lambda: s3.put_object(Bucket="cars", Key="rs/jobs/j1/shards/x", Body=b"x")),
-            "changes bases": attempt(lambda: s3.put_object(Bucket="cars", Key="rs/bases/b1/x", Body=b"x")),
+            "lists jobs": attempt(lambda: s3.list_objects_v2(Bucket="cars", Prefix="rs/jobs/j1/")),
+            "writes a job": attempt(lambda: s3.put_object(Bucket="cars", Key="rs/jobs/j1/output/x", Body=b"x")),
             "changes a dataset": attempt(lambda: s3.put_object(Bucket="cars", Key="rs/datasets/d1/x", Body=b"x")),
             "reads others'": attempt(lambda: s3.get_object(Bucket="cars", Key="others/secret")),
         }
-    assert [what for what, answer in got.items() if answer == ALLOWED] == list(got)[:4]
+    assert [what for what, answer in got.items() if answer == ALLOWED] == list(got)[:3]

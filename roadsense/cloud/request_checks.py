@@ -1,10 +1,12 @@
 """Checks every request against the patterns, enumerations and lengths of the service's own model.
 
-botocore ships them and checks only types, required members and minimums; a stand-in server checks nothing. So a wrong
-instance type or a name with an underscore is found here, before anything is sent.
+botocore ships them and checks only types, required members and minimums; a stand-in server checks nothing. So a name
+with an underscore is found here, before anything is sent. A value that an enumeration lacks is a warning only: AWS adds
+machines faster than botocore is installed anew.
 """
 
 import re
+import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -65,7 +67,7 @@ def _find_wrong_text(shape: Any, text: str, path: str) -> Iterator[str]:
     yield from _find_wrong_length(shape, len(text), path, "characters")
     allowed = shape.metadata.get("enum")
     if allowed and text not in allowed:
-        yield f"{path}: {text!r} is none of the {len(allowed)} values that this version of botocore knows"
+        warnings.warn(f"{path}: {text!r} is new to this version of botocore. AWS may refuse it.", stacklevel=2)
     pattern = _compile(shape.metadata.get("pattern", ""))
     if pattern and not pattern.fullmatch(text):
         yield f"{path}: {text!r} does not match {shape.metadata['pattern']}"

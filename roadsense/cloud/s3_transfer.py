@@ -1,6 +1,5 @@
 """Many files to and from S3 at once, of which what is there already is left alone."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 S3 = "s3://"
 ONE_PART_BYTES = 64 * 2**20
-"""Larger files are sent in parts; the ETag of a file in one part is its MD5."""
+"""Larger files are sent in parts."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +66,6 @@ class S3File:
     n_bytes: int
     etag: str
 
-    @property
-    def md5(self) -> str | None:
-        """Its MD5, unless it was sent in parts; of a file encrypted with a KMS key it is another value."""
-        text = self.etag.strip('"')
-        return None if "-" in text else text
-
-    def is_like(self, path: Path) -> bool:
-        """Returns whether a local file has its size and its MD5."""
-        return path.is_file() and path.stat().st_size == self.n_bytes and self.md5 == hash_md5(path)
-
 
 class S3Transfer:
     """Moves files between a folder and a place in S3, 32 at a time.
@@ -108,10 +97,9 @@ class S3Transfer:
             )
 
     def receive(self, files: Iterable[S3File], folder: Path) -> None:
-        """Downloads files into a folder. Each appears when it is whole; its bytes are compared with its MD5.
+        """Downloads files into a folder. Each appears when it is whole; boto3 compares it with the checksum S3 keeps.
 
-        Raises:
-            TransferError: naming the first file whose content is another.
+        An ETag is no MD5 in a bucket with KMS keys, so it is used only to notice a file that changes meanwhile.
         """
         wanted = list(files)
         for file in wanted:
@@ -137,12 +125,6 @@ class S3Transfer:
         return create_transfer_manager(self._client, config)
 
 
-def hash_md5(path: Path) -> str:
-    """Returns the MD5 of a file's content, in hexadecimal: for comparison with S3, not for security."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
 def find_files(folder: Path) -> dict[str, Path]:
     """Returns the files at any depth below a folder, by their paths from it; hidden ones are left out."""
     found = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
@@ -152,8 +134,11 @@ def find_files(folder: Path) -> dict[str, Path]:
 
 
 def select_missing(local: Mapping[str, Path], there: Mapping[str, S3File]) -> list[str]:
-    """Returns the names of the local files that S3 lacks, or has with another content."""
-    return [name for name, path in local.items() if name not in there or not there[name].is_like(path)]
+    """Returns the names of the local files that S3 lacks, or has with another size.
+
+    That is enough below a prefix that is named by the content's digest; what arrives is compared with its SHA-256.
+    """
+    return [name for name, path in local.items() if name not in there or there[name].n_bytes != path.stat().st_size]
 
 
 def _place_in(folder: Path, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Datasets and job folders on S3: sent once, checked byte by byte where they arrive.
+"""Datasets on S3: sent once, checked file by file where they arrive.
 
 A dataset lies at `<prefix>/datasets/<digest>/`, its manifest sent last: where a manifest is, the dataset is whole.
 Fetched, it appears in the cache whole or not at all, under its digest.
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from roadsense.cloud.checksums import CHECKSUMS_NAME, TransferError, check_checksums
-from roadsense.cloud.s3_transfer import S3, S3File, S3Place, S3Transfer, find_files, select_missing
+from roadsense.cloud.checksums import TransferError
+from roadsense.cloud.s3_transfer import S3, S3Place, S3Transfer, find_files, select_missing
 from roadsense.errors import DatasetError, InputError
 from roadsense.scenarios.dataset import CARD_NAMES, MANIFEST_NAME, Dataset
 from roadsense.utils.files import hash_file
@@ -108,40 +108,6 @@ def find_cache() -> Path:
     return (Path(named) if named else base / "roadsense") / DATASETS
 
 
-def upload_folder(folder: str | Path, url: str, region: str | None = None) -> int:
-    """Sends every file of a folder that S3 lacks or has with another content, and returns how many it sent.
-
-    A file of checksums goes last, so that it speaks of what is there.
-    """
-    transfer = S3Transfer(S3Place.parse(url), region)
-    names = select_missing(find_files(Path(folder)), transfer.list_files())
-    last = [name for name in names if name == CHECKSUMS_NAME]
-    transfer.send(Path(folder), [name for name in names if name not in last])
-    transfer.send(Path(folder), last)
-    return len(names)
-
-
-def download_folder(url: str, folder: str | Path, region: str | None = None) -> int:
-    """Fetches every file the folder lacks or has with another content, and returns how many there were to fetch.
-
-    Each file is compared with its MD5 on S3, and, where checksums came with it, with its SHA-256.
-
-    Raises:
-        TransferError: if there is nothing, or something arrived with another content.
-    """
-    folder = Path(folder)
-    transfer = S3Transfer(S3Place.parse(url), region)
-    there = transfer.list_files()
-    if not there:
-        raise TransferError(f"Expected files at {url}, found none. Check the URL.")
-    wanted = [file for name, file in there.items() if not file.is_like(folder / name)]
-    transfer.receive(wanted, folder)
-    _refuse_changed(folder, wanted)
-    if CHECKSUMS_NAME in there:
-        check_checksums(folder)
-    return len(wanted)
-
-
 def _fetch(transfer: S3Transfer, part: Path, digest: str) -> None:
     there = transfer.list_files()
     if MANIFEST_NAME not in there:
@@ -165,20 +131,15 @@ def _fetch(transfer: S3Transfer, part: Path, digest: str) -> None:
     for name in changed:
         (part / name).unlink()
     if changed:
-        raise TransferError(f"{transfer.place.url}: {len(changed)} files were changed, among them {changed[0]}.")
+        raise TransferError(
+            f"{transfer.place.url}: {len(changed)} files were changed, among them {changed[0]}. Delete them there and "
+            "publish the dataset again."
+        )
     check_dataset(part)
 
 
 def _has(path: Path, sha256: str) -> bool:
     return path.is_file() and hash_file(path) == sha256
-
-
-def _refuse_changed(folder: Path, files: list[S3File]) -> None:
-    for file in files:
-        path = folder / file.name
-        if path.stat().st_size != file.n_bytes or (file.md5 and not file.is_like(path)):
-            path.unlink()
-            raise TransferError(f"{file.name} arrived with another content than it has on S3. Fetch it again.")
 
 
 @contextmanager

@@ -1,81 +1,367 @@
-"""A job as an object: submit it or find it again, follow it, stop it, fetch what it made."""
+"""The front door to jobs: one class for every target, for a training as for a search."""
 
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from roadsense.jobs.records import JobRecord, find_record, write_record
-from roadsense.jobs.spec import JobSpec, check_spec
-from roadsense.jobs.target import JobStatus, Target, open_target
+from roadsense.cloud.session import UnreachableError, find_region, translate_errors
+from roadsense.errors import InputError, RoadSenseError
+from roadsense.jobs.metric_series import MetricSeries, count_seeds, describe_latest, plot_series
+from roadsense.jobs.records import JobRecord, find_record, read_submitted_spec, write_record
+from roadsense.jobs.spec import S3, JobSpec, check_spec, continue_spec, spec_from_values
+from roadsense.jobs.target import JobError, JobState, JobStatus, Plan, Target, open_target
+from roadsense.runs.experiment import find_best_folder
 
-LOOK_EVERY_S = 1.0
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from roadsense.jobs.aws.sagemaker.trials import Trial
+
+EXAMPLE_REGION = "eu-central-1"
+EXAMPLES: Mapping[str, str] = {
+    "output": "s3://your-bucket/roadsense",
+    "image": f"123456789012.dkr.ecr.{EXAMPLE_REGION}.amazonaws.com/roadsense:your-tag",
+}
+"""Stand for a setting of yours in a dry run, so that there is a request to look at."""
+EXAMPLE_ROLE = "arn:aws:iam::123456789012:role/your-execution-role"
+WHERE_FROM: Mapping[str, str] = {
+    "role": "the ARN of an execution role, by this parameter or ROADSENSE_SAGEMAKER_ROLE; Studio has one of its own",
+    "output": "a bucket of yours and a prefix in it, where datasets and results go",
+    "image": "the image's address in your ECR; `roadsense job image --push` builds and pushes one",
+    "region": "a region of AWS, by this parameter or AWS_REGION",
+    "dataset": "the folder of a dataset; notebook 00_augment makes one",
+    "credentials": "for AWS, by `aws sso login`, a profile or the environment; `roadsense doctor --aws` checks them",
+}
+RUNS_DIR = Path("runs")
+LOOK_EVERY_S, WAIT_EVERY_S = 10.0, 1.0
 
 
-@dataclass(frozen=True)
 class Job:
-    """A job that was submitted.
+    """A notebook that runs as a job: here, in the image, on EC2 or on SageMaker.
 
-    Attributes:
-        record: its name, target and id.
+    Args:
+        spec: what runs where; it is checked and completed.
+        missing: what the spec lacks to be submitted, a sentence each.
+
+    Raises:
+        InputError: naming the field or the parameter that cannot be used.
 
     Example:
         >>> import roadsense as rs
-        >>> job = rs.Job.submit(rs.JobSpec("notebooks/hello.ipynb", {"words": "hello"}))
+        >>> job = rs.Job(rs.JobSpec("notebooks/hello.ipynb", {"words": "hello"}))
+        >>> job.price()
+        'nothing'
+        >>> _ = job.submit()
         >>> str(job.wait().state)
         'done'
-        >>> rs.Job.find(job.record.name) == job
+        >>> rs.Job.find(job.name).status().name == job.name
         True
     """
 
-    record: JobRecord
+    def __init__(self, spec: JobSpec, missing: Sequence[str] = ()):
+        self._spec: JobSpec | None = check_spec(spec)
+        self._missing = tuple(missing)
+        self._record = JobRecord(self._spec.name or "", "", spec.target, spec.region, spec.output)
 
     @classmethod
-    def submit(cls, spec: JobSpec) -> "Job":
-        """Checks a spec, starts it as a job, and returns the job.
+    def draft(cls, **given: Any) -> "Job":
+        """Returns a job of which settings may still be missing: `check` names them, and examples stand for them.
+
+        Args:
+            given: fields of `JobSpec`; an empty text or None is a field that isn't given.
 
         Raises:
-            InputError: naming the field or the parameter that cannot be used; nothing was started.
-            DatasetError: if the dataset is not what its manifest says.
+            InputError: if what is given cannot be used.
         """
-        spec = check_spec(spec)
-        write_record(spec, open_target(spec.target, spec.region).submit(spec))
-        return cls.find(spec.name or "")
+        values = {name: value for name, value in given.items() if value not in ("", None)}
+        missing = []
+        if values.get("target") in ("ec2", "sagemaker"):
+            missing = [name for name in EXAMPLES if name not in values]
+            values = {**EXAMPLES, **values}
+            if not _has_region(values.get("region")):
+                missing.append("region")
+                values["region"] = EXAMPLE_REGION
+            if values["target"] == "sagemaker" and not _has_role(values):
+                missing.append("role")
+                values["role"] = EXAMPLE_ROLE
+            missing += [] if _has_credentials() else ["credentials"]
+        dataset = str(values.get("dataset", ""))
+        if dataset and not dataset.startswith(S3) and not Path(dataset).exists():
+            missing.append("dataset")
+            del values["dataset"]
+        spec = spec_from_values(values, "the job's settings")
+        return cls(spec, [f"{name}: {WHERE_FROM[name]}." for name in missing])
 
     @classmethod
-    def find(cls, name: str, target: str | None = None, region: str | None = None) -> "Job":
-        """Returns the job of a name or an id; `target` is needed if it was submitted elsewhere.
+    def find(cls, job: str, target: str | None = None, region: str | None = None) -> "Job":
+        """Returns a job that was submitted.
+
+        Args:
+            job: its name, its id or its folder.
+            target: where it runs; needed for a job that was not submitted from this folder.
+            region: of AWS; by default the one it was submitted to.
 
         Raises:
-            InputError: if there is none.
+            InputError: if it has no record here and no target was given.
         """
-        return cls(find_record(name, target, region))
+        found = cls.__new__(cls)
+        found._record, found._missing, found._spec = find_record(job, target, region), (), None
+        return found
 
-    def read_status(self) -> JobStatus:
-        """Returns what the job is doing now."""
-        return self._target.status(self.record.job_id)
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self._record.name
+
+    @property
+    def spec(self) -> JobSpec:
+        """The job's spec; `InputError` for one that was not submitted from this folder."""
+        if self._spec is None:
+            self._spec = read_submitted_spec(self._record)
+        return self._spec
+
+    def check(self) -> tuple[str, ...]:
+        """Returns what is missing to submit the job, a sentence each; nothing is sent."""
+        return self._missing
+
+    def request(self) -> dict[str, Any]:
+        """Returns the price and the exact requests that `submit` makes, or the command it runs; nothing is sent."""
+        return self._plan.describe()
+
+    def price(self) -> str:
+        """Returns what the job costs at most, in words."""
+        return self._plan.price
+
+    def submit(self, record: bool = True) -> str:
+        """Starts the job and returns its id; one that was stopped or failed, on any target but SageMaker, resumes.
+
+        Its record, with the exact request, is written before the call: an answer that gets lost loses no machine.
+
+        Args:
+            record: whether to record it in this folder, so that `find` finds it.
+
+        Raises:
+            InputError: if something is missing or cannot be used; nothing was started.
+            CloudError: if AWS refuses it.
+        """
+        if self._missing:
+            raise InputError(f"Expected a job that lacks nothing. Missing: {' '.join(self._missing)}")
+        plan, spec = self._plan, self.spec
+        path = write_record(spec, plan.job_id, plan.describe()) if record else None
+        try:
+            job_id = self._target.submit(plan)
+        except InputError:
+            if path is not None and not self._record.job_id:
+                path.unlink()  # nothing was started
+            raise
+        self._record = JobRecord(self.name, job_id, spec.target, spec.region, spec.output)
+        del self._plan  # another start has another token
+        return job_id
+
+    def resume(self) -> "Job":
+        """Returns the job that resumes this one from its last checkpoint, ready to be submitted.
+
+        On SageMaker that is a job of a new name, since a name is taken only once, with the same checkpoints.
+        """
+        resumed = Job(continue_spec(self.spec) if self._record.target == "sagemaker" else self.spec)
+        resumed._record = JobRecord(resumed.name, self._record.job_id, self.spec.target, self.spec.region)
+        return resumed
+
+    def status(self) -> JobStatus:
+        """Returns what the job is doing."""
+        return self._target.status(self._id)
 
     def wait(self) -> JobStatus:
         """Waits until the job is over; returns how it ended."""
-        while not (status := self.read_status()).state.is_over:
+        while not (status := self.status()).state.is_over:
+            time.sleep(WAIT_EVERY_S)
+        return status
+
+    def logs(self, follow: bool = False) -> Iterator[str]:
+        """Yields the lines of the job's log; with `follow`, until it is over."""
+        return self._target.logs(self._id, follow)
+
+    def metrics(self) -> MetricSeries:
+        """Returns the figures in the job's log up to now."""
+        return self._new_series().take_all(self.logs())
+
+    def trials(self) -> list["Trial"]:
+        """Returns the trials of a search on SageMaker, the best first."""
+        from roadsense.jobs.aws.sagemaker.trials import read_trials
+
+        return read_trials(self.name, self._record.region)
+
+    def follow(self, resumes: int = 0, picture: bool = False) -> JobStatus:
+        """Prints the job's log until it is over, and returns how it ended.
+
+        Args:
+            resumes: how often a job whose spot machine on EC2 was taken away is started again.
+            picture: whether to draw the learning curves or the trials, updated in place, instead of printing figures.
+        """
+        show = _Shown(self) if picture else None
+        status = self._follow_once(show)
+        while status.was_interrupted and resumes > 0:
+            resumes -= 1
+            sys.stderr.write(f"{self.name}: {status.reason}. It is started again, {resumes} times are left.\n")
+            self.submit()
+            status = self._follow_once(show)
+        if show is not None:
+            show.draw(is_last=True)
+        return status
+
+    def _follow_once(self, show: "_Shown | None") -> JobStatus:
+        if self._is_search:
+            return self._follow_search(show)
+        for line in self.logs(follow=True):
+            if show is None or not show.take(line):
+                sys.stdout.write(line + "\n")
+                sys.stdout.flush()
+        return self.status()
+
+    def _follow_search(self, show: "_Shown | None") -> JobStatus:
+        phase = ""
+        while not (status := self.status()).state.is_over:
+            if status.phase != phase:
+                phase = status.phase
+                sys.stdout.write(f"{phase}\n")
+                sys.stdout.flush()
+            if show is not None:
+                show.draw()
             time.sleep(LOOK_EVERY_S)
         return status
 
-    def follow(self) -> JobStatus:
-        """Prints the job's log until it is over; returns how it ended."""
-        for line in self._target.logs(self.record.job_id, follow=True):
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
-        return self.read_status()
+    @property
+    def _is_search(self) -> bool:
+        try:
+            return self.spec.search.is_search
+        except InputError:  # submitted from elsewhere
+            return False
 
     def stop(self) -> None:
-        """Asks the job to stop; a training keeps a checkpoint."""
-        self._target.stop(self.record.job_id)
+        """Asks the job to stop, which keeps a checkpoint; does nothing if it is over."""
+        self._target.stop(self._id)
 
-    def fetch(self, folder: str | Path | None = None) -> Path:
-        """Downloads the results, checks every file, and returns their folder, by default `runs/<name>`."""
-        return self._target.fetch(self.record.job_id, Path(folder or Path("runs") / self.record.name))
+    def fetch(self, folder: Path | None = None) -> Path:
+        """Downloads the job's results, whole or not at all, checks every file and returns their folder.
+
+        The results of a search are those of its best trial.
+
+        Args:
+            folder: a new one; by default `runs/<name>`.
+        """
+        return self._target.fetch(self._id, RUNS_DIR / self.name if folder is None else folder)
+
+    def fetch_run(self, folder: Path | None = None) -> Path:
+        """Downloads the results as `fetch` does and returns the run folder: of several seeds that of the best.
+
+        Raises:
+            JobError: if the job failed, with its reason; its results are downloaded all the same.
+        """
+        fetched, status = self.fetch(folder), self.status()
+        if status.state == JobState.FAILED:
+            raise JobError(f"The job failed: {status.reason} What it left is in {fetched}.")
+        return find_best_folder(fetched / "model")
+
+    @cached_property
+    def _target(self) -> Target:
+        return open_target(self._record.target, self._record.region)
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return self._target.plan(self.spec, ask=not self._missing and self.spec.is_cloud)
 
     @property
-    def _target(self) -> Target:
-        return open_target(self.record.target, self.record.region)
+    def _id(self) -> str:
+        if not self._record.job_id:
+            raise InputError(f"Expected a job that was submitted, but {self.name} was not.")
+        return self._record.job_id
+
+    def _new_series(self) -> MetricSeries:
+        try:
+            return MetricSeries(n_seeds=count_seeds(self.spec.parameters))
+        except InputError:  # submitted from elsewhere
+            return MetricSeries()
+
+
+class _Shown:
+    """What is shown of a job's figures in a notebook: a picture, and a line for each evaluation."""
+
+    def __init__(self, job: Job):
+        from roadsense.widgets.live_picture import LivePicture
+
+        self._job, self._picture = job, LivePicture()
+        self._series, self._n_evaluations = job._new_series(), 0
+
+    def take(self, line: str) -> bool:
+        """Takes a line of the log; returns whether it is a figure."""
+        if not self._series.take(line):
+            return False
+        table = self._series.table()
+        n_evaluations = int(table["eval_score"].count()) if "eval_score" in table else 0
+        if n_evaluations > self._n_evaluations:
+            self._n_evaluations = n_evaluations
+            sys.stdout.write(f"{describe_latest(self._series)}\n")
+        self._picture.offer(lambda: plot_series(self._series))
+        return True
+
+    def draw(self, is_last: bool = False) -> None:
+        """Draws the curves of a training, or the trials of a search."""
+        show = self._picture.finish if is_last else self._picture.offer
+        show(self._plot)
+
+    def _plot(self) -> Any:
+        if not self._job._is_search:
+            return plot_series(self._series)
+        trials = self._job.trials()
+        return plot_trials(trials, self._job.spec.search.figure) if trials else None
+
+
+def plot_trials(trials: Sequence["Trial"], figure: str) -> Any:
+    """Draws what the trials of a search reached so far, by Optuna; returns the figure, None before there is a score."""
+    from optuna.visualization import matplotlib as drawn
+
+    from roadsense.jobs.aws.sagemaker.trials import make_study
+
+    study = make_study(trials)
+    if not any(trial.value is not None for trial in study.get_trials()):
+        return None
+    return drawn.plot_optimization_history(study, target_name=figure.replace("_", " ")).figure
+
+
+def tabulate_trials(trials: Sequence["Trial"]) -> "pd.DataFrame":
+    """Returns a row for each trial, in their order."""
+    import pandas as pd
+
+    return pd.DataFrame([trial.as_row() for trial in trials])
+
+
+def _has_region(region: str | None) -> bool:
+    try:
+        find_region(region)
+    except InputError:
+        if region:
+            raise
+        return False
+    return True
+
+
+def _has_role(values: Mapping[str, Any]) -> bool:
+    from roadsense.jobs.aws.sagemaker.role import find_execution_role
+
+    try:
+        return bool(find_execution_role(values.get("role"), values["region"]))
+    except (InputError, UnreachableError):
+        return False
+
+
+def _has_credentials() -> bool:
+    try:
+        with translate_errors():
+            import boto3
+
+            return boto3.Session().get_credentials() is not None
+    except RoadSenseError:
+        return False

@@ -1,14 +1,21 @@
-"""A training's figures while it runs as a job, read from its log's lines by the expressions that were submitted."""
+"""A training's figures while it runs as a job, read from the lines of its log, on every target."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from roadsense.jobs.sagemaker_request import METRICS
 from roadsense.runs.metric_lines import PATTERN
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+METRICS = (
+    "eval_score", "experiment_score", "experiment_worst_score", "timesteps", "steps_per_s", "reward_mean",
+    "collision_rate", "min_ttc_median_s", "false_braking_share", "eval_timesteps", "eval_collision_rate",
+    "eval_collision_rate_low", "eval_collision_rate_high", "eval_false_braking_share", "eval_min_ttc_median_s",
+)  # fmt: skip
+"""Figures that are read from a job's log; see `roadsense.runs.metric_lines`."""
 FIRST = "timesteps"
 """The figure with which every set of them begins."""
 REGEXES: Mapping[str, str] = {name: PATTERN.format(name=name) for name in METRICS}
@@ -30,12 +37,13 @@ class MetricSeries:
         self._rows: list[dict[str, float]] = []
 
     def take(self, line: str) -> bool:
-        """Takes a line; returns whether it told a figure."""
+        """Takes a line; returns whether it holds a figure. A number that was cut off, NaN and infinity are left out."""
         found = False
         for name, regex in self._regexes.items():
             match = regex.search(line)
-            if match:
-                self._add(name, float(match[1]))
+            value = _read_number(match[1]) if match else math.nan
+            if math.isfinite(value):
+                self._add(name, value)
                 found = True
         return found
 
@@ -45,8 +53,10 @@ class MetricSeries:
             self.take(line)
         return self
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """Returns a row for each set of figures, as `Run.read_metrics` does; of several seeds with `seed`, from 0."""
+        import pandas as pd
+
         table = pd.DataFrame(self._rows)
         return table if self._n_seeds > 1 else table.drop(columns="seed", errors="ignore")
 
@@ -71,6 +81,13 @@ class MetricSeries:
             else:
                 self._rows = [row for row in self._rows if row["seed"] < seed or row.get(FIRST, 0.0) < timesteps]
         self._rows.append({"seed": seed})
+
+
+def _read_number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:  # the log was read while the line was being written
+        return math.nan
 
 
 def count_seeds(parameters: Mapping[str, Any]) -> int:

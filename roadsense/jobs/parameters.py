@@ -7,13 +7,14 @@ import ast
 import importlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from roadsense.errors import InputError
+from roadsense.utils.project_files import project_folder
 
 TAG = "parameters"
 FURTHER = "further"
@@ -36,6 +37,9 @@ TYPES: Mapping[str, tuple[type, ...]] = {
 """Types of the values that a parameter of a type takes."""
 WORDS: Mapping[str, Any] = {"True": True, "False": False, "None": None}
 """Values that Python's `str` spells otherwise than JSON."""
+NOTEBOOK_DIR = "notebooks"
+UNCHECKED = ("output_dir", "base_dir", "ranges_file", "run_dir", "resume")
+"""Parameters that name a file: it may be there only on the machine that runs the job."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Parameter:
     def decode(self, text: str) -> Any:
         """Returns the value a string spells, in JSON or in Python; a text stays as it is where texts are expected."""
         if "str" in self.kinds:
-            return None if "None" in self.kinds and text in ("None", "null") else text
+            return None if "None" in self.kinds and text in ("None", "null") else _unquote(text)
         if text in WORDS:
             return WORDS[text]
         try:
@@ -76,7 +80,8 @@ class Parameter:
 
 def encode_value(value: Any) -> str:
     """Returns a value as the string that `Parameter.decode` turns back."""
-    return value if isinstance(value, str) else json.dumps(value)
+    is_plain = isinstance(value, str) and value[:1] + value[-1:] != '""'
+    return value if is_plain else json.dumps(value, ensure_ascii=False)
 
 
 def read_parameters(notebook: Path) -> dict[str, Parameter]:
@@ -151,6 +156,43 @@ def load_config(notebook: Path) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+def find_notebook(notebook: str | Path) -> Path:
+    """Returns the path of a notebook that is named by its path or by its name in `notebooks`.
+
+    Raises:
+        InputError: if there is none.
+    """
+    path = Path(notebook)
+    name = f"{path.name.removesuffix('.ipynb')}.ipynb"
+    places = [Path(NOTEBOOK_DIR), project_folder() / NOTEBOOK_DIR] if path.parent == Path() else []
+    for candidate in (path, *(place / name for place in places)):
+        if candidate.is_file():
+            return candidate
+    known = sorted({found.stem for place in places for found in place.glob("*.ipynb")})
+    raise InputError(f"Expected a notebook{f' of {known}' if known else ''} or its path, found none at {notebook}.")
+
+
+def check_settings(notebook: Path, given: Mapping[str, Any]) -> None:
+    """Builds the settings a notebook builds of its parameters, so that a value it refuses is refused here.
+
+    Raises:
+        InputError: as the settings raise it.
+    """
+    if notebook.stem not in CONFIGS:
+        return
+    config = load_config(notebook)
+    known = {field.name for field in fields(config)} - set(UNCHECKED)
+    packed = pack_parameters(notebook, given)
+    values = {name: parameter.default for name, parameter in read_parameters(notebook).items()} | packed
+    values |= values.pop(FURTHER, {})
+    settings = {name: value for name, value in values.items() if name in known and value is not None}
+    try:
+        config(**settings)
+    except InputError as error:
+        wrong = [name for name in given if name in known and _is_usable(config, settings, name)]
+        raise InputError(f"{notebook.name}, {' or '.join(wrong) or 'its parameters'}: {error}") from error
+
+
 def _read_cell(notebook: Path) -> list[str]:
     if not notebook.is_file():
         raise InputError(f"Expected a notebook at {notebook}, found none. Check the path.")
@@ -197,8 +239,48 @@ def _parse_type(kind: Any) -> ast.expr:
     return ast.parse(inspect.formatannotation(kind), mode="eval").body
 
 
+def _unquote(text: str) -> str:
+    """Returns a text without the quotation marks that AWS's SDK puts around texts, as JSON does."""
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            return text
+    return text
+
+
+def take_pairs(words: Sequence[str], option: str = "-p") -> tuple[dict[str, str], list[str]]:
+    """Takes every `-p NAME VALUE` out of the words of a command line, whatever the value begins with.
+
+    argparse takes a value such as `-from_date=2026-01-01` for an option.
+
+    Returns:
+        The values by name, the last one of a name, and the words that are left.
+
+    Raises:
+        InputError: if a name or a value is missing.
+    """
+    pairs, rest = dict[str, str](), list(words)
+    while option in rest:
+        place = rest.index(option)
+        if len(rest) < place + 3:
+            raise InputError(f"Expected {option} NAME VALUE, got {' '.join(rest[place:])!r}.")
+        _, name, value = rest[place : place + 3]
+        pairs[name] = value
+        del rest[place : place + 3]
+    return pairs, rest
+
+
 def _read_literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+
+
+def _is_usable(config: Callable[..., object], settings: Mapping[str, Any], without: str) -> bool:
+    try:
+        config(**{name: value for name, value in settings.items() if name != without})
+    except InputError:
+        return False
+    return True

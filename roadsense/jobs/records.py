@@ -1,7 +1,8 @@
-"""What this working folder remembers of the jobs it submitted: enough to find each of them again by its name."""
+"""The jobs that were submitted from this folder, so that each is found again by its name."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ RECORD_NAME = "job.json"
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A job that was submitted from here.
+    """A job that was submitted.
 
     Attributes:
-        name: of the job.
-        job_id: what its target knows it by.
+        name: name of the job.
+        job_id: its id at its target.
         target: where it runs.
-        region: of AWS it was submitted to; None for the configured one.
+        region: AWS region it was submitted to; None for the configured one.
         output: folder or S3 URL of its results.
     """
 
@@ -32,42 +33,42 @@ class JobRecord:
     output: str = ""
 
 
-def write_record(spec: JobSpec, job_id: str) -> Path:
-    """Remembers a job that was just submitted; returns the file."""
+def write_record(spec: JobSpec, job_id: str, request: Mapping[str, Any] | None = None) -> Path:
+    """Records a job with its spec and its exact request; returns the file."""
     record = JobRecord(spec.name or "", job_id, spec.target, spec.region, spec.output)
     path = RECORDS_DIR / record.name / RECORD_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps({**asdict(record), "spec": asdict(spec)}, indent=2) + "\n")
+    content = {**asdict(record), "spec": asdict(spec), "request": request}
+    write_atomically(path, json.dumps(content, indent=2, default=str) + "\n")
     return path
 
 
 def read_records() -> list[JobRecord]:
-    """Returns all jobs remembered here, the oldest first."""
+    """Returns all recorded jobs, the oldest first."""
     paths = sorted(RECORDS_DIR.glob(f"*/{RECORD_NAME}"), key=lambda path: path.stat().st_mtime)
     return [_read(path) for path in paths]
 
 
 def find_record(job: str, target: str | None = None, region: str | None = None) -> JobRecord:
-    """Returns the job of a name or an id.
+    """Returns the record of a job.
 
     Args:
         job: its name, its id, or its folder.
-        target: where it runs; needed for a job that was not submitted from here.
-        region: of AWS, instead of the one remembered.
+        target: where it runs; needed for a job that was not submitted from this folder.
+        region: of AWS, instead of the recorded one.
 
     Raises:
-        InputError: if it isn't remembered and no target was given.
+        InputError: if it has no record and no target was given.
     """
     records = read_records()
     found = [each for each in records if job in (each.name, each.job_id) or Path(job) == RECORDS_DIR / each.name]
     if found and target in (None, found[-1].target):
-        record = found[-1]
-        return record if region is None else JobRecord(**{**asdict(record), "region": region})
+        return replace(found[-1], region=region or found[-1].region)
     if target is None:
         known = ", ".join(each.name for each in records[-5:]) or "none"
         raise InputError(
-            f"Expected a job that was submitted from here (the latest: {known}), got {job!r}. "
-            "For another, say where it runs: --target."
+            f"Expected a job that was submitted from this folder (the latest: {known}), got {job!r}. "
+            "For another one, give --target."
         )
     return JobRecord(job, job, target, region)
 
@@ -76,11 +77,11 @@ def read_submitted_spec(record: JobRecord) -> JobSpec:
     """Returns the spec a job was submitted with.
 
     Raises:
-        InputError: if it was not submitted from here.
+        InputError: if it was not submitted from this folder.
     """
     path = RECORDS_DIR / record.name / RECORD_NAME
     if not path.is_file():
-        raise InputError(f"Expected a job that was submitted from here, but {record.name} is not remembered.")
+        raise InputError(f"Expected a job that was submitted from this folder, but {record.name} has no record here.")
     return spec_from_values(json.loads(path.read_text())["spec"], str(path))
 
 

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from roadsense.cloud.checksums import CHECKSUMS_NAME, WHOLE, write_checksums
 from roadsense.errors import InputError, NotebookError, RoadSenseError
-from roadsense.jobs.heartbeat import Heartbeat
-from roadsense.jobs.job_plan import JobPlan, plan_job
-from roadsense.jobs.layout import JobLayout, open_layout
+from roadsense.jobs.inside.heartbeat import Heartbeat
+from roadsense.jobs.inside.layout import JobLayout, open_layout
+from roadsense.jobs.inside.plan import JobPlan, plan_job
+from roadsense.jobs.inside.results import gather_products, gather_run
+from roadsense.jobs.inside.signals import StopSignals
 from roadsense.jobs.parameters import check_parameters, pack_parameters
-from roadsense.jobs.results import gather_products, gather_run
-from roadsense.jobs.stop_signals import StopSignals
 from roadsense.runs.metric_lines import METRIC_VARIABLE
 from roadsense.runs.products import PRODUCTS_VARIABLE
 from roadsense.runs.stopping import StoppedError
 from roadsense.utils.progress import HEADLESS_VARIABLE
 
 if TYPE_CHECKING:
-    from roadsense.jobs.execution import Execution
+    from roadsense.jobs.inside.execution import Execution
 
 PRODUCTS_NAME = ".products"
 """List of the folders of results that the notebook made."""
@@ -68,7 +68,7 @@ def run_notebook(notebook: Path, executed: Path, parameters: Mapping[str, Any]) 
 def _execute(
     notebook: Path, executed: Path, parameters: Mapping[str, Any], look: Callable[["Execution"], object]
 ) -> None:
-    from roadsense.jobs.execution import Execution  # two seconds, in which a job already listens to signals
+    from roadsense.jobs.inside.execution import Execution  # two seconds, in which a job already listens to signals
 
     with _nobody_watches():
         Execution(notebook, executed, parameters).run(look)

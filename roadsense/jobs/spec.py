@@ -1,19 +1,25 @@
-"""A job: a notebook, its parameters and a machine."""
+"""A job: a notebook, its parameters and a machine; and the search that it may be.
+
+The checks are plain Python: pydantic would be a dependency of every local job and take as many lines for our messages.
+"""
 
 import json
+import math
 import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from roadsense.cloud.session import find_owner
 from roadsense.cloud.storage import check_dataset
 from roadsense.errors import InputError
-from roadsense.jobs.parameters import Parameter, check_parameters
-from roadsense.jobs.spec_checks import NOTEBOOK_DIR, check_settings, find_notebook
+from roadsense.jobs.parameters import NOTEBOOK_DIR, Parameter, check_parameters, check_settings, find_notebook
+from roadsense.runs.experiment import MEAN_SCORE, WORST_SCORE
 from roadsense.utils.files import write_atomically
 
 LOCAL_TARGETS = ("local", "docker")
@@ -21,19 +27,90 @@ CLOUD_TARGETS = ("ec2", "sagemaker")
 INSTANCE_TYPES: Mapping[str, str] = {"ec2": "c6i.8xlarge", "sagemaker": "ml.c5.9xlarge"}
 """The machine of each cloud target, unless the spec names one."""
 NAME = re.compile(r"[a-zA-Z0-9](-?[a-zA-Z0-9])*")
-MAX_NAME = 63
+CLOUD_NAME = "roadsense-"
+"""Names of jobs on AWS begin with this: the policies in `infra/iam` allow no others."""
+MAX_NAME, MAX_SEARCH_NAME = 63, 32
 S3 = "s3://"
 S3_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?")
 DATASET_URL = re.compile(S3_URL.pattern + r"(?<=/)datasets/[0-9a-f]{64}(/[^\s?#]*)?")
-MAX_DAYS = 28  # SageMaker's longest job
+MAX_DAYS = 28
+"""SageMaker's longest job."""
+MOST_TRIALS = 50
+STRATEGIES = ("Bayesian", "Random", "Hyperband")
+OBJECTIVE = "eval_score"
+OVER_SEEDS = (MEAN_SCORE, WORST_SCORE)
+"""Objectives of trials that train several seeds: one value over all of them."""
+SECRET_NAME = re.compile(r"password|passwd|secret|token|credential|api_?key|access_?key", re.IGNORECASE)
+SECRET_VALUE = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----|\bgh[pousr]_\w{30,}")
 KINDS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("parameters", "tags"), (Mapping,)),
-    **dict.fromkeys(("name", "image", "instance_type", "dataset", "region", "role"), (str, type(None))),
+    **dict.fromkeys(("name", "image", "instance_type", "dataset", "region", "role", "resume_of"), (str, type(None))),
     "max_hours": (int, float),
     "max_usd": (int, float, type(None)),
     "spot": (bool,),
 }
 """Types of the fields that are no plain text."""
+
+
+@dataclass(frozen=True)
+class TuningConfig:
+    """A search for settings, made of many trainings on SageMaker.
+
+    Attributes:
+        n_trials: sets of settings to try, at most 50; 1: a single training, no search.
+        n_parallel: trials that run at the same time.
+        strategy: `Bayesian`, `Random` or `Hyperband`.
+        objective: figure to maximise, one of those in a job's log; by default the score on held-out scenarios, with
+            several seeds its mean over the seeds (`experiment_score`).
+        seeds: each trial trains its settings with all of these seeds and is judged by one score over them; by default
+            one seed. A trial takes and costs as many times as much.
+        early_stopping: whether SageMaker stops trials that fall behind; `Hyperband` has its own rule.
+        warm_start_from: name of an earlier search whose trials are taken into account.
+        search_seed: seed of the search's random draws; None lets SageMaker choose.
+    """
+
+    n_trials: int = 1
+    n_parallel: int = 1
+    strategy: str = "Bayesian"
+    objective: str | None = None
+    seeds: tuple[int, ...] = ()
+    early_stopping: bool = True
+    warm_start_from: str | None = None
+    search_seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_trials <= MOST_TRIALS:
+            raise InputError(f"Expected n_trials of 1 to {MOST_TRIALS}, got {self.n_trials}.")
+        if not 1 <= self.n_parallel <= self.n_trials:
+            raise InputError(f"Expected n_parallel of 1 to n_trials ({self.n_trials}), got {self.n_parallel}.")
+        if self.strategy not in STRATEGIES:
+            raise InputError(f"Expected strategy of {', '.join(STRATEGIES)}, got {self.strategy!r}.")
+        object.__setattr__(self, "seeds", tuple(self.seeds))  # a list, from a notebook or a file
+        if len(set(self.seeds)) < len(self.seeds) or any(seed < 0 for seed in self.seeds):
+            raise InputError(f"Expected seeds that differ, each of at least 0, got {self.seeds}.")
+
+    @property
+    def is_search(self) -> bool:
+        """Whether there is more than one trial."""
+        return self.n_trials > 1
+
+    @property
+    def figure(self) -> str:
+        """The figure to maximise.
+
+        Raises:
+            InputError: if it is not one over all seeds, where there are several, or the other way round.
+        """
+        chosen = self.objective or (MEAN_SCORE if self.seeds else OBJECTIVE)
+        if bool(self.seeds) != (chosen in OVER_SEEDS):
+            kind = f"one over all seeds ({', '.join(OVER_SEEDS)})" if self.seeds else "that of a single training"
+            raise InputError(f"Expected objective to be {kind} for seeds {self.seeds}, got {chosen!r}.")
+        return chosen
+
+    @property
+    def n_trainings(self) -> int:
+        """Trainings of all trials, each seed counted."""
+        return self.n_trials * max(len(self.seeds), 1)
 
 
 @dataclass(frozen=True)
@@ -44,17 +121,20 @@ class JobSpec:
         notebook: its path, or its name in `notebooks` (`01_train`).
         parameters: by name, values of the notebook's types.
         target: `local`, `docker`, `ec2` or `sagemaker`.
-        name: letters, digits and single hyphens, at most 63; by default `roadsense-<notebook>-<time>-<4 hex digits>`.
+        name: letters, digits and single hyphens, at most 63, of a search 32; on AWS it begins with `roadsense-`. By
+            default `roadsense-<notebook>-<time>-<4 hex digits>`.
         image: tag of a Docker image, or URI of one in ECR.
         instance_type: the machine; by default `c6i.8xlarge` on EC2, `ml.c5.9xlarge` on SageMaker.
         dataset: folder of a whole dataset, or `s3://.../datasets/<digest>`.
         output: folder for the job's folder, or `s3://bucket/prefix`.
-        max_hours: the job is ended after this, hours.
-        max_usd: `max_hours` is cut to what this pays for, US dollars; a job that is estimated above it is refused.
-        spot: whether to take spare capacity, cheaper, which may be taken back at any time. Cloud only.
+        max_hours: the job is stopped after this, hours; of a search, each training.
+        max_usd: highest cost, US dollars: `max_hours` is shortened to what this pays for; of a search, of all trials.
+        spot: whether to use spare capacity, which is cheaper and may be taken away at any time. On AWS only.
         region: of AWS; by default the configured one.
         role: instance profile's name (EC2), or execution role's ARN (SageMaker).
+        resume_of: name of an earlier job on SageMaker whose checkpoints this one continues; set by `job resume`.
         tags: your own, beside those every job gets.
+        search: the search that this job is, if it has more than one trial. On SageMaker only.
 
     Example:
         >>> import roadsense as rs
@@ -63,8 +143,8 @@ class JobSpec:
         True
     """
 
-    notebook: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    notebook: tyro.conf.Suppress[str]
+    parameters: tyro.conf.Suppress[Mapping[str, Any]] = field(default_factory=dict)
     target: str = "local"
     name: str | None = None
     image: str | None = None
@@ -76,23 +156,28 @@ class JobSpec:
     spot: bool = False
     region: str | None = None
     role: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+    resume_of: tyro.conf.Suppress[str | None] = None
+    tags: tyro.conf.Suppress[Mapping[str, str]] = field(default_factory=dict)
+    search: Annotated[TuningConfig, tyro.conf.arg(name="")] = field(default_factory=TuningConfig)
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            _check_type(item.name, getattr(self, item.name))
+            if item.name != "search":
+                _check_type(item.name, getattr(self, item.name))
         if self.target not in LOCAL_TARGETS + CLOUD_TARGETS:
             raise InputError(f"Expected target of {', '.join(LOCAL_TARGETS + CLOUD_TARGETS)}, got {self.target!r}.")
-        if self.name is not None and (not NAME.fullmatch(self.name) or len(self.name) > MAX_NAME):
-            raise InputError(
-                f"Expected name of letters, digits and single hyphens, at most {MAX_NAME} long, got {self.name!r}."
-            )
+        _check_name(self)
         if not 0 < self.max_hours <= 24 * MAX_DAYS:
             raise InputError(f"Expected max_hours above 0 and at most {24 * MAX_DAYS}, got {self.max_hours}.")
-        if self.max_usd is not None and not self.max_usd > 0:
+        if self.max_usd is not None and not 0 < self.max_usd < math.inf:
             raise InputError(f"Expected max_usd above 0, got {self.max_usd}.")
+        if self.search.is_search and self.target != "sagemaker":
+            raise InputError(
+                f"Expected target sagemaker for a search of {self.search.n_trials} trials, got {self.target!r}. "
+                "`roadsense search` searches on this machine."
+            )
         _check_tags(self.tags)
-        _check_place(self)
+        _check_machine(self)
 
     @property
     def is_cloud(self) -> bool:
@@ -104,18 +189,45 @@ class JobSpec:
         """The notebook's name without folder and suffix."""
         return Path(self.notebook).stem
 
+    @property
+    def run_name(self) -> str:
+        """Name of the run folder of its training: a job that continues an earlier one has that one's."""
+        return self.resume_of or self.name or ""
 
-def name_job(notebook: str) -> str:
-    """Returns a new name for a job that runs a notebook, with the time and four random hexadecimal digits."""
-    words = re.sub(r"[^a-zA-Z0-9]+", "-", Path(notebook).stem).strip("-")[:30].strip("-") or "notebook"
-    return f"roadsense-{words}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    @property
+    def limit_s(self) -> int:
+        """`max_hours` in seconds, rounded up: at least 1, since 0 would mean no limit at all."""
+        return math.ceil(self.max_hours * 3600)
+
+
+def name_job(spec: JobSpec) -> str:
+    """Returns a new name for a job, with the time and four random hexadecimal digits; a search's is shorter."""
+    if spec.search.is_search:
+        return f"{CLOUD_NAME}{datetime.now(UTC):%y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    words = re.sub(r"[^a-zA-Z0-9]+", "-", spec.notebook_name).strip("-")[:30].strip("-") or "notebook"
+    return f"{CLOUD_NAME}{words}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def continue_spec(spec: JobSpec) -> JobSpec:
+    """Returns the spec of a job that continues one on SageMaker: a new name, as `<name>-2`, and the same checkpoints.
+
+    Raises:
+        InputError: for a search, whose trials have no checkpoints.
+    """
+    if spec.search.is_search:
+        raise InputError("Expected a training to resume, got a search. Start a new one with warm_start_from.")
+    first = spec.run_name
+    number = int((spec.name or "").rpartition("-")[2]) + 1 if spec.resume_of else 2
+    tail = f"-{number}"
+    return replace(spec, name=first[: MAX_NAME - len(tail)].rstrip("-") + tail, resume_of=first)
 
 
 def check_spec(spec: JobSpec) -> JobSpec:
     """Checks a spec against the notebook and the dataset it names, and completes it. Nothing is started or sent.
 
     Returns:
-        The spec with the notebook's path, the job's name and its machine filled in.
+        The spec with the notebook's path, the job's name and its machine filled in, and seeds that were given either
+        as a parameter or of the search in both.
 
     Raises:
         InputError: naming the field or the parameter, with what was expected.
@@ -124,16 +236,34 @@ def check_spec(spec: JobSpec) -> JobSpec:
     notebook = find_notebook(spec.notebook)
     if spec.is_cloud and notebook.parent.name != NOTEBOOK_DIR:
         raise InputError(f"Expected a notebook of {NOTEBOOK_DIR}/, which the image holds, got {spec.notebook!r}.")
+    if spec.search.is_search:
+        spec = _share_seeds(spec)
     _check_run(spec, check_parameters(notebook, spec.parameters))
     check_settings(notebook, spec.parameters)
+    if spec.is_cloud:
+        refuse_secrets({**spec.parameters, **spec.tags})
     if spec.dataset is not None and not spec.dataset.startswith(S3):
         check_dataset(spec.dataset)
     return replace(
         spec,
         notebook=str(notebook),
-        name=spec.name or name_job(spec.notebook),
+        name=spec.name or name_job(spec),
         instance_type=spec.instance_type or INSTANCE_TYPES.get(spec.target),
     )
+
+
+def refuse_secrets(values: Mapping[str, Any]) -> None:
+    """Refuses values that look like secrets: whoever may describe a job or its machine can read them.
+
+    Raises:
+        InputError: naming the first one.
+    """
+    for name, value in values.items():
+        if SECRET_NAME.search(name) or SECRET_VALUE.search(str(value)):
+            raise InputError(
+                f"Expected parameters and tags without secrets, but {name!r} looks like one, and whoever may look at "
+                "the job can read it. Give the job's role the right instead."
+            )
 
 
 def make_tags(spec: JobSpec, deadline: datetime, facts: Mapping[str, str]) -> dict[str, str]:
@@ -142,7 +272,7 @@ def make_tags(spec: JobSpec, deadline: datetime, facts: Mapping[str, str]) -> di
     Args:
         spec: checked.
         deadline: when it ends at the latest, with its time zone.
-        facts: further ones that are known, such as `dataset_digest` and `git_commit`; empty values are left out.
+        facts: further ones, such as `dataset_digest` and `git_commit`; empty values are left out.
     """
     return {
         **spec.tags,
@@ -167,7 +297,7 @@ def spec_from_json(path: str | Path) -> JobSpec:
     """
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"Expected a job's spec at {path}, found none. Check the path.") from None
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}).") from error
@@ -180,11 +310,30 @@ def spec_from_values(values: Any, origin: str) -> JobSpec:
     Raises:
         InputError: naming `origin`, if they are no spec.
     """
-    known = [item.name for item in fields(JobSpec)]
-    unknown = sorted(set(values) - set(known)) if isinstance(values, dict) else values
-    if unknown or "notebook" not in values:
-        raise InputError(f"{origin}: expected a job with a notebook and fields of {known}, got {unknown or 'none'}.")
-    return JobSpec(**values)
+    _refuse_unknown(values, JobSpec, origin)
+    if "notebook" not in values:
+        raise InputError(f"{origin}: expected a job with a notebook, got none.")
+    search = values.get("search") or {}
+    _refuse_unknown(search, TuningConfig, f"{origin}, search")
+    return JobSpec(**{**values, "search": TuningConfig(**search)})
+
+
+def _refuse_unknown(values: Any, kind: type, origin: str) -> None:
+    known = [item.name for item in fields(kind)]
+    unknown = sorted(set(values) - set(known)) if isinstance(values, dict) else [repr(values)]
+    if unknown:
+        raise InputError(f"{origin}: expected a job with fields of {known}, got {', '.join(unknown)}.")
+
+
+def _share_seeds(spec: JobSpec) -> JobSpec:
+    own, searched = tuple(spec.parameters.get("seeds", ())), spec.search.seeds
+    if own and searched and own != searched:
+        raise InputError(f"Expected seeds once, got {own} of the training and {searched} of the search.")
+    if not (own or searched):
+        return spec
+    seeds = searched or own
+    parameters = {**spec.parameters, "seeds": list(seeds)}
+    return replace(spec, parameters=parameters, search=replace(spec.search, seeds=seeds))
 
 
 def _check_type(name: str, value: Any) -> None:
@@ -194,13 +343,26 @@ def _check_type(name: str, value: Any) -> None:
         raise InputError(f"Expected {name} of a job to be {expected}, got {value!r}.")
 
 
-def _check_run(spec: JobSpec, known: Mapping[str, Parameter]) -> None:
-    """Checks that a notebook which works on a run, and trains none, can get at it."""
-    run = str(spec.parameters.get("run_dir") or "")
-    if spec.is_cloud and "run_dir" in known and "resume" not in known and not run.startswith(S3):
+def _check_name(spec: JobSpec) -> None:
+    longest = MAX_SEARCH_NAME if spec.search.is_search else MAX_NAME
+    if spec.name is None:
+        return
+    if not NAME.fullmatch(spec.name) or len(spec.name) > longest:
+        raise InputError(f"Expected name of letters, digits and single hyphens, at most {longest}, got {spec.name!r}.")
+    if spec.is_cloud and not spec.name.startswith(CLOUD_NAME):
         raise InputError(
-            f"Expected run_dir of {spec.notebook_name} on S3 for target {spec.target}, such as the `model` folder of a "
-            f"finished job, got {run!r}."
+            f"Expected a name that begins with {CLOUD_NAME} for target {spec.target}, got {spec.name!r}: the policies "
+            "in infra/iam allow no other."
+        )
+
+
+def _check_run(spec: JobSpec, known: Mapping[str, Parameter]) -> None:
+    """Checks that a notebook which works on a run, and trains none, finds it on a machine of AWS."""
+    run = str(spec.parameters.get("run_dir") or "")
+    if spec.is_cloud and "run_dir" in known and "resume" not in known and not S3_URL.fullmatch(run):
+        raise InputError(
+            f"Expected run_dir of {spec.notebook_name} on S3 for target {spec.target}, such as the `model` folder or "
+            f"the `model.tar.gz` that a job left, got {run!r}."
         )
 
 
@@ -212,7 +374,7 @@ def _check_tags(tags: Mapping[str, str]) -> None:
             raise InputError(f"Expected tags of your own, got {key!r}, which is set for every job.")
 
 
-def _check_place(spec: JobSpec) -> None:
+def _check_machine(spec: JobSpec) -> None:
     is_s3 = spec.output.startswith(S3)
     if spec.is_cloud and not S3_URL.fullmatch(spec.output):
         raise InputError(f"Expected output s3://bucket/prefix for target {spec.target}, got {spec.output!r}.")

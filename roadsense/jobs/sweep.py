@@ -10,8 +10,8 @@ The file holds a job, the seeds, and variants of it, each with what differs:
 
 The training's parameter `leave_out_base` gives the variant that never sees a road. With `"judge": {"dataset_dir":
 "scenarios/dataset_v1/eval", ...}`, fields of `EvalConfig`, all policies drive the same held-out episodes here at the
-end, beside the driver alone; without, the table holds what each training found at its last evaluation. A sweep that was
-ended goes on: jobs that were submitted are not again. `docs/sweeps` has examples.
+end, with the driver alone beside them; without, the table holds the last evaluation of each training. A sweep that was
+ended continues when it is started again: jobs are submitted once. `docs/sweeps` has examples.
 """
 
 import json
@@ -26,12 +26,12 @@ import tyro
 
 from roadsense.cloud.checksums import TransferError
 from roadsense.errors import InputError
-from roadsense.jobs.records import find_record, write_record
+from roadsense.evaluation.sweep_judging import check_judging, judge_together
+from roadsense.evaluation.sweep_table import find_trained, make_table, tabulate_roads, write_table
+from roadsense.jobs.confirm import confirm
+from roadsense.jobs.job import Job
 from roadsense.jobs.spec import MAX_NAME, JobSpec, check_spec, spec_from_values
-from roadsense.jobs.sweep_judging import check_judging, judge_together
-from roadsense.jobs.sweep_table import find_trained, make_table, tabulate_roads, write_table
-from roadsense.jobs.target import JobError, JobState, Target, open_target
-from roadsense.utils.command import run_command
+from roadsense.jobs.target import JobError, JobState
 
 LOOK_EVERY_S = 10.0
 TABLE_NAME = "sweep.md"
@@ -44,21 +44,25 @@ class SweepConfig:
     Attributes:
         file: JSON file of the sweep.
         output_dir: folder for the results of each job and the table.
-        n_parallel: jobs at a time.
+        n_parallel: jobs that run at the same time.
+        resumes: how often each job whose spot machine on EC2 was taken away is started again.
         dry_run: only print the requests of all jobs.
+        yes: start it without asking.
     """
 
     file: tyro.conf.Positional[Path]
     output_dir: Path = Path("runs/sweep")
     n_parallel: int = 4
+    resumes: int = 3
     dry_run: bool = False
+    yes: bool = False
 
     def __post_init__(self) -> None:
         if self.n_parallel < 1:
             raise InputError(f"Expected n_parallel of at least 1, got {self.n_parallel}.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Member:
     """One job of a sweep.
 
@@ -111,27 +115,72 @@ def _vary(base: JobSpec, variant: str, change: Mapping[str, Any], seed: int) -> 
 
 
 def run_sweep(config: SweepConfig) -> Path:
-    """Runs all jobs of a sweep, brings their results here, and returns the file with the table.
+    """Runs all jobs of a sweep, downloads their results, and returns the file with the table.
 
     Raises:
-        InputError: if the file is no sweep, or one of its jobs cannot run.
+        InputError: if the file is no sweep, one of its jobs cannot run, or the price was not confirmed.
         JobError: if a target does not answer. Jobs that fail have a row that says so.
     """
     members, judging = read_sweep(config.file)
-    waiting, running, ended = list(members), list[Member](), dict[str, str]()
-    targets = {name: open_target(name, members[0].spec.region) for name in {each.spec.target for each in members}}
+    if any(each.spec.is_cloud for each in members):
+        confirm(_describe(members), config.yes)
+    waiting, running, ended = list(members), dict[Member, Job](), dict[str, str]()
+    resumes = dict.fromkeys(members, config.resumes)
     while waiting or running:
         while waiting and len(running) < config.n_parallel:
-            running.append(waiting.pop(0))
-            _submit_once(running[-1], targets)
-        for member, state, reason in list(_find_ended(running, targets)):
-            running.remove(member)
-            lost = _bring(member, targets, config.output_dir)
+            member = waiting.pop(0)
+            running[member] = _submit_once(member.spec)
+        for member, state, reason in list(_find_ended(running, resumes)):
+            lost = _download(running.pop(member), config.output_dir / member.folder_name)
             ended[member.folder_name] = "; ".join(word for word in (reason or str(state), lost) if word)
             sys.stderr.write(f"{member.folder_name}: {state} ({len(ended)} of {len(members)})\n")
         if running:
             time.sleep(LOOK_EVERY_S)
     return _gather({each.folder_name: config.output_dir / each.folder_name for each in members}, ended, judging, config)
+
+
+def run_and_print(config: SweepConfig) -> None:
+    """Runs the variants and seeds of a training as jobs, and prints one table of what they reached."""
+    if config.dry_run:
+        sys.stdout.write(json.dumps(_describe(read_sweep(config.file)[0])["jobs"], indent=2, default=str) + "\n")
+        return
+    path = run_sweep(config)
+    sys.stdout.write(f"{path.read_text()}\n{path}\n")
+
+
+def _describe(members: Sequence[Member]) -> dict[str, Any]:
+    jobs = {each.folder_name: Job(each.spec).request() for each in members}
+    first = next(iter(jobs.values()))["price"]
+    return {"price": f"for each of {len(jobs)} jobs {first}", "jobs": jobs}
+
+
+def _submit_once(spec: JobSpec) -> Job:
+    try:
+        return Job.find(spec.name or "")
+    except InputError:  # it was not submitted yet
+        job = Job(spec)
+        job.submit()
+        return job
+
+
+def _find_ended(running: Mapping[Member, Job], resumes: dict[Member, int]) -> Iterator[tuple[Member, JobState, str]]:
+    for member, job in running.items():
+        status = job.status()
+        if status.was_interrupted and resumes[member] > 0:
+            resumes[member] -= 1
+            job.submit()
+        elif status.state.is_over:
+            yield member, status.state, status.reason
+
+
+def _download(job: Job, folder: Path) -> str:
+    """Downloads the results of a job; returns why they could not be, else nothing."""
+    try:
+        if not folder.exists():
+            job.fetch(folder)
+    except (JobError, TransferError) as error:  # a job that died left nothing whole
+        return str(error)
+    return ""
 
 
 def _gather(
@@ -141,47 +190,3 @@ def _gather(
     judged = judge_together(trained, judging).held_out if judging is not None and trained else None
     roads = tabulate_roads(folders, judged) if judged is not None else []
     return write_table(make_table(folders, ended, judged), config.output_dir / TABLE_NAME, roads)
-
-
-def _submit_once(member: Member, targets: Mapping[str, Target]) -> None:
-    try:
-        find_record(member.spec.name or "")
-    except InputError:  # nobody has yet
-        write_record(member.spec, targets[member.spec.target].submit(member.spec))
-
-
-def _find_ended(running: Sequence[Member], targets: Mapping[str, Target]) -> Iterator[tuple[Member, JobState, str]]:
-    for member in running:
-        status = targets[member.spec.target].status(find_record(member.spec.name or "").job_id)
-        if status.state.is_over:
-            yield member, status.state, status.reason
-
-
-def _bring(member: Member, targets: Mapping[str, Target], output_dir: Path) -> str:
-    """Brings the results of a job here; returns why they could not be, else nothing."""
-    folder = output_dir / member.folder_name
-    try:
-        if not folder.exists():
-            targets[member.spec.target].fetch(find_record(member.spec.name or "").job_id, folder)
-    except (JobError, TransferError) as error:  # a job that died left nothing whole
-        return str(error)
-    return ""
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Runs `roadsense job sweep`; returns its exit code."""
-    return run_command(
-        lambda: _run(tyro.cli(SweepConfig, args=arguments, prog="roadsense job sweep", description=__doc__))
-    )
-
-
-def _run(config: SweepConfig) -> None:
-    if config.dry_run:
-        requests = {
-            each.folder_name: open_target(each.spec.target, each.spec.region).describe_request(each.spec)
-            for each in read_sweep(config.file)[0]
-        }
-        sys.stdout.write(json.dumps(requests, indent=2, default=str) + "\n")
-        return
-    path = run_sweep(config)
-    sys.stdout.write(f"{path.read_text()}\n{path}\n")

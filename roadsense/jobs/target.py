@@ -1,8 +1,9 @@
-"""What every place a job can run at offers: submit, look, stop, fetch."""
+"""What every target offers: plan, submit, status, logs, stop, fetch, list."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,16 +12,16 @@ from roadsense.errors import InputError, RoadSenseError
 from roadsense.jobs.spec import JobSpec
 
 TARGETS = {
-    "local": "roadsense.jobs.local:LocalTarget",
-    "docker": "roadsense.jobs.docker:DockerTarget",
-    "ec2": "roadsense.jobs.ec2:Ec2Target",
-    "sagemaker": "roadsense.jobs.sagemaker:SageMakerTarget",
+    "local": "roadsense.jobs.local.process:LocalTarget",
+    "docker": "roadsense.jobs.local.container:DockerTarget",
+    "ec2": "roadsense.jobs.aws.ec2.target:Ec2Target",
+    "sagemaker": "roadsense.jobs.aws.sagemaker.target:SageMakerTarget",
 }
 """Where the class of each target is; its module is imported when it is asked for. Each takes `region`."""
 
 
 class JobError(RoadSenseError):
-    """Raised when a job failed, or something a job needs did not answer as expected."""
+    """Raised when a job failed, or when a program or service that a job needs failed."""
 
 
 class JobState(StrEnum):
@@ -40,19 +41,20 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True)
 class JobStatus:
-    """A job as its target sees it now.
+    """The state of a job.
 
     Attributes:
-        job_id: what the target knows it by.
-        name: of the job.
+        job_id: its id at its target.
+        name: name of the job.
         target: where it runs.
-        state: what it is doing.
-        phase: the target's own word for it, finer than `state`.
+        state: `waiting`, `running`, `done`, `failed` or `stopped`.
+        phase: the target's own word, finer than `state`.
         reason: why it failed or stopped; empty otherwise.
-        started: date and time in UTC, ISO 8601; empty before.
-        ended: as `started`; empty before.
-        usd: what it has cost until now, US dollars; None where nothing is charged or it isn't known.
+        started: when it started, date and time in UTC, ISO 8601; empty before.
+        ended: when it ended, likewise.
+        usd: cost until now, US dollars; None where nothing is charged or it isn't known.
         output: folder or S3 URL of its results.
+        was_interrupted: whether its machine was taken away; submitted again, it resumes.
     """
 
     job_id: str
@@ -65,19 +67,41 @@ class JobStatus:
     ended: str = ""
     usd: float | None = None
     output: str = ""
+    was_interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A job that is ready to be submitted: `submit` does exactly what `describe` shows.
+
+    Attributes:
+        spec: complete, its dataset at the URL that AWS reads, its hours limited by its money.
+        job_id: what the target will know the job by.
+        calls: the requests in their order, or the command, JSON-like.
+        price: what it costs at most, in words.
+    """
+
+    spec: JobSpec
+    job_id: str
+    calls: Sequence[Mapping[str, Any]]
+    price: str = "nothing"
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the price and every request."""
+        return {"job": self.job_id, "price": self.price, "calls": list(self.calls)}
 
 
 class Target(Protocol):
-    """A place where jobs run."""
+    """Where jobs run."""
 
-    def describe_request(self, spec: JobSpec) -> dict[str, Any]:
-        """Returns the exact requests `submit` would make, as JSON-like values; nothing is sent."""
+    def plan(self, spec: JobSpec, ask: bool = False) -> Plan:
+        """Plans a job whose spec was checked. Nothing is sent; with `ask`, AWS is asked for today's prices."""
 
-    def submit(self, spec: JobSpec) -> str:
-        """Starts a job whose spec was checked and returns its id."""
+    def submit(self, plan: Plan) -> str:
+        """Starts a planned job and returns its id."""
 
     def status(self, job_id: str) -> JobStatus:
-        """Returns what a job is doing; `InputError` if there is no such job."""
+        """Returns the state of a job; `InputError` if there is no such job."""
 
     def logs(self, job_id: str, follow: bool) -> Iterator[str]:
         """Yields the lines of a job's log without their line ends; with `follow`, until the job is over."""
@@ -86,7 +110,7 @@ class Target(Protocol):
         """Asks a job to stop, which keeps a checkpoint; does nothing if it is over."""
 
     def fetch(self, job_id: str, folder: Path) -> Path:
-        """Brings a job's results into a new folder, checks their SHA-256 and returns the folder."""
+        """Downloads a job's results into a new folder, checks their SHA-256 and returns the folder."""
 
     def list_jobs(self, everyone: bool) -> list[JobStatus]:
         """Returns one's own jobs, or with `everyone` all that still cost, whoever started them."""
@@ -112,3 +136,13 @@ def open_target(name: str, region: str | None = None) -> Target:
             raise
         raise InputError(f"This version of RoadSense has no target {name}.") from error
     return getattr(module, kind)(region=region)
+
+
+def write_time(moment: datetime | None) -> str:
+    """Returns a time as tags, records and statuses spell it: UTC, ISO 8601; empty for None."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
+
+
+def parse_time(text: str) -> datetime:
+    """Reads what `write_time` wrote."""
+    return datetime.fromisoformat(text)

@@ -100,9 +100,6 @@ def test_a_service_out_of_reach_is_said(aws: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_wrong_request_is_never_sent(no_aws: None) -> None:
-    ec2 = make_client("ec2", REGION)
-    with pytest.raises(RequestError, match=r"RunInstances\.InstanceType: 'c6i\.huge' is none"), translate_errors():
-        ec2.run_instances(ImageId="ami-1", MinCount=1, MaxCount=1, InstanceType="c6i.huge")
     iam = make_client("iam", REGION)
     with pytest.raises(RequestError, match="RoleName: 'a b' does not match"), translate_errors():
         iam.get_role(RoleName="a b")
@@ -119,10 +116,10 @@ def test_violations_are_found_at_any_depth() -> None:
         "HyperParameters": {"a": "x" * 2501},
         "Tags": [{"Key": "fine ünïcode", "Value": "a;b"}],
     }
-    violations = list(find_violations(shape, request))
+    with pytest.warns(UserWarning, match=r"c6i\.8xlarge"):  # perhaps a new type, so no violation
+        violations = list(find_violations(shape, request))
     assert [violation.split(":")[0] for violation in violations] == [
         ".TrainingJobName",
-        ".ResourceConfig.InstanceType",
         ".HyperParameters.a",
         ".Tags[0].Value",
     ]

@@ -1,19 +1,23 @@
 """Datasets and folders on S3: against moto's server, over HTTP, with the real transfer."""
 
-import os
+import hashlib
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 
 import boto3
 import pytest
+from moto.s3.models import FakeKey
 
-from roadsense.cloud.checksums import TransferError, write_checksums
+from roadsense.cloud.checksums import WHOLE, TransferError, write_checksums
+from roadsense.cloud.downloads import download_run
 from roadsense.cloud.place import find_dataset
+from roadsense.cloud.s3_transfer import S3Place, S3Transfer, find_files
 from roadsense.cloud.session import CloudError
-from roadsense.cloud.storage import download_folder, fetch_dataset, publish_dataset, upload_folder
+from roadsense.cloud.storage import fetch_dataset, publish_dataset
 from roadsense.errors import DatasetError, InputError
 from roadsense.scenarios.dataset import Dataset
 from roadsense.training.splits import find_splits
@@ -98,7 +102,20 @@ def test_a_byte_changed_on_the_way_is_refused_and_nothing_appears(bucket, small_
     with pytest.raises(TransferError, match=key.rpartition("/")[2]):
         fetch_dataset(url, tmp_path)
     assert not (tmp_path / small_dataset.digest).exists()
+    bucket.delete_object(Bucket=BUCKET, Key=key)
     publish_dataset(small_dataset.folder, f"s3://{BUCKET}")  # mends it
+    assert content(fetch_dataset(url, tmp_path)) == content(small_dataset.folder)
+
+
+def test_a_bucket_whose_etags_are_no_md5_is_sent_to_once_and_fetched_from(
+    bucket, small_dataset, tmp_path, requests_made, monkeypatch
+):
+    # As with SSE-KMS: an ETag that looks like an MD5 and is another value.
+    monkeypatch.setattr(FakeKey, "etag", property(lambda key: f'"{hashlib.sha1(key.name.encode()).hexdigest()[:32]}"'))
+    url = publish_dataset(small_dataset.folder, f"s3://{BUCKET}")
+    requests_made.clear()
+    assert publish_dataset(small_dataset.folder, f"s3://{BUCKET}") == url
+    assert [method for method, _ in requests_made if method == "PUT"] == []
     assert content(fetch_dataset(url, tmp_path)) == content(small_dataset.folder)
 
 
@@ -187,43 +204,44 @@ def test_a_missing_bucket_is_named(bucket, small_dataset):
         publish_dataset(small_dataset.folder, "s3://nobody")
 
 
-def test_a_folder_goes_there_and_back_and_only_what_differs_is_moved(bucket, tmp_path, requests_made):
-    source, url = tmp_path / "job", f"s3://{BUCKET}/jobs/one"
-    (source / "model" / "deep").mkdir(parents=True)
-    for number in range(20):
-        (source / "model" / "deep" / f"{number}.bin").write_bytes(os.urandom(200 + number))
-    (source / "model" / "empty").touch()
-    (source / "model" / ".lock").touch()
-    write_checksums(source)
-    assert upload_folder(source, url) == 22
-    assert [url for method, url in requests_made if method == "PUT"][-1].endswith("manifest.sha256.json")
-    assert upload_folder(source, url) == 0
-    assert download_folder(url, tmp_path / "back") == 22
-    (source / "model" / ".lock").unlink()
-    assert content(tmp_path / "back") == content(source)
-    (tmp_path / "back" / "model" / "deep" / "3.bin").write_bytes(b"other")
-    assert download_folder(url, tmp_path / "back") == 1
-    assert content(tmp_path / "back") == content(source)
+def send(folder, url):
+    S3Transfer(S3Place.parse(url)).send(folder, find_files(folder))
 
 
-def test_results_that_are_not_what_the_job_left_are_refused(bucket, tmp_path):
-    source, url = tmp_path / "job", f"s3://{BUCKET}/jobs/two"
-    (source / "model").mkdir(parents=True)
-    (source / "model" / "model.zip").write_bytes(b"a policy")
-    write_checksums(source)
-    upload_folder(source, url)
+def test_a_run_arrives_as_a_folder_as_a_job_and_as_an_archive(bucket, tmp_path):
+    model = tmp_path / "job" / "model"
+    (model / "deep").mkdir(parents=True)
+    (model / "deep" / "model.zip").write_bytes(b"a policy")
+    write_checksums(model, WHOLE)
+    send(tmp_path / "job", f"s3://{BUCKET}/jobs/one")
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+        archive.add(model, arcname=".")
+    bucket.upload_file(str(tmp_path / "model.tar.gz"), BUCKET, "jobs/two/output/model.tar.gz")
+    urls = ("jobs/one/model", "jobs/one", "jobs/two/output/model.tar.gz", "jobs/two/output")
+    for number, url in enumerate(urls):
+        download_run(f"s3://{BUCKET}/{url}", tmp_path / f"run_{number}")
+        assert content(tmp_path / f"run_{number}") == content(model)
+
+
+def test_a_run_that_is_not_what_the_job_left_is_refused(bucket, tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "model.zip").write_bytes(b"a policy")
+    write_checksums(model, WHOLE)
+    send(model, f"s3://{BUCKET}/jobs/two/model")
     bucket.put_object(Bucket=BUCKET, Key="jobs/two/model/model.zip", Body=b"A policy")
-    with pytest.raises(TransferError, match=r"changed: model/model\.zip"):
-        download_folder(url, tmp_path / "back")
+    with pytest.raises(TransferError, match=r"changed: model\.zip"):
+        download_run(f"s3://{BUCKET}/jobs/two/model", tmp_path / "back")
+    assert not (tmp_path / "back").exists()
 
 
 def test_a_name_that_leads_out_of_the_folder_is_refused(bucket, tmp_path):
     bucket.put_object(Bucket=BUCKET, Key="jobs/three/../../out", Body=b"x")
     with pytest.raises(TransferError, match="below the folder"):
-        download_folder(f"s3://{BUCKET}/jobs/three", tmp_path / "deep" / "back")
+        download_run(f"s3://{BUCKET}/jobs/three", tmp_path / "deep" / "back")
     assert not list(tmp_path.rglob("out"))
 
 
 def test_nothing_at_a_url_is_said(bucket, tmp_path):
     with pytest.raises(TransferError, match="found none"):
-        download_folder(f"s3://{BUCKET}/jobs/none", tmp_path)
+        download_run(f"s3://{BUCKET}/jobs/none", tmp_path / "none")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from roadsense.jobs.engine import Engine, find_engine
+from roadsense.jobs.local.engine import Engine, find_engine
 
 ROOT = Path(__file__).parents[2]
 USER = 1000

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from packaging.utils import canonicalize_name
 
-from roadsense.jobs.engine import Container
+from roadsense.jobs.local.engine import Container
 from roadsense.utils.git_state import read_git_state
 from tests.container.conftest import ROOT
 from tests.test_walls import locked

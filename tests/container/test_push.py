@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import bcrypt
 import pytest
 
-from roadsense.jobs.ecr import Login
-from roadsense.jobs.engine import Engine
-from roadsense.jobs.image import Image, ImageConfig, build_image, push_image, push_to_ecr
+from roadsense.jobs.aws.ecr import Login
+from roadsense.jobs.local.engine import Engine
+from roadsense.jobs.local.image import Image, ImageConfig, build_image, push_image, push_to_ecr
 from roadsense.jobs.target import JobError
 
 CONFIG = """

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadsense.cloud.checksums import check_checksums
-from roadsense.jobs.engine import Engine
-from roadsense.jobs.layout import JobLayout
+from roadsense.jobs.inside.layout import JobLayout
+from roadsense.jobs.local.engine import Engine
 from tests.jobs.small_notebooks import write_notebook
 
 GRACE_S = 120

@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from roadsense.jobs.layout import NAME_VARIABLE, NOTEBOOK_VARIABLE, ROOT_VARIABLE, JobLayout
+from roadsense.jobs.inside.layout import NAME_VARIABLE, NOTEBOOK_VARIABLE, ROOT_VARIABLE, JobLayout
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = "n_steps: int = 3\nrate: float = 0.5\nname: str = 'plain'\nquick: bool = False\nlengths: list = [1, 2]"

@@ -9,6 +9,9 @@ import pytest
 from roadsense.cli import main
 from roadsense.jobs.spec import JobSpec, spec_to_json
 from tests.jobs.small_notebooks import ROOT, write_notebook
+from tests.jobs.test_ec2 import account, end_machine, machines
+
+__all__ = ["account"]
 
 CLOUD = [
     "--target",
@@ -90,13 +93,15 @@ def test_a_dry_run_prints_one_object_and_starts_nothing(tmp_path, capsys):
     shown = json.loads(out)
     assert code == 0
     assert shown["spec"]["parameters"] == {"seed": 3}
-    assert shown["request"]["command"][-1] == "roadsense.jobs.runner"
-    assert shown["request"]["environment"]["TRAINING_JOB_NAME"] == "dry"
+    assert shown["request"]["calls"][0]["command"][-1] == "roadsense.jobs.runner"
+    assert shown["request"]["calls"][0]["environment"]["TRAINING_JOB_NAME"] == "dry"
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_dry_run_for_ec2_shows_its_requests_without_credentials(no_aws, capsys):
-    code, out, _ = run(capsys, "submit", "01_train", "--name", "dry", *CLOUD, "--region", "eu-central-1", "--dry-run")
+    code, out, _ = run(
+        capsys, "submit", "01_train", "--name", "roadsense-dry", *CLOUD, "--region", "eu-central-1", "--dry-run"
+    )
     assert code == 0
     request = json.loads(out)["request"]
     (launch,) = [call for call in request["calls"] if call["operation"] == "RunInstances"]
@@ -130,7 +135,7 @@ def test_without_a_region_or_credentials_the_error_names_them(no_aws, capsys, mo
     assert code == 2
     assert "region" in err
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    code, _, err = run(capsys, "submit", "01_train", *CLOUD)
+    code, _, err = run(capsys, "submit", "01_train", *CLOUD, "--yes")
     assert code == 2
     assert "credentials" in err
     assert "Traceback" not in err
@@ -146,19 +151,84 @@ def test_expired_credentials_are_told_as_such(aws, capsys, monkeypatch):
     def _answer(request, **_):
         return AWSResponse(request.url, 400, {}, _Raw())
 
-    from roadsense.jobs import ec2_place
+    from roadsense.jobs.aws.ec2 import folder
 
-    make = ec2_place.make_client
+    make = folder.make_client
 
     def _make(*arguments, **options):
         client = make(*arguments, **options)
         client.meta.events.register("before-send", _answer)
         return client
 
-    monkeypatch.setattr(ec2_place, "make_client", _make)
-    code, _, err = run(capsys, "submit", "01_train", *CLOUD)
+    monkeypatch.setattr(folder, "make_client", _make)
+    code, _, err = run(capsys, "submit", "01_train", *CLOUD, "--yes")
     assert code == 2
     assert "have run out" in err
+
+
+def test_without_a_terminal_nothing_that_costs_is_started_unless_it_was_confirmed(aws, capsys):
+    code, _, err = run(capsys, "submit", "01_train", "--name", "roadsense-one", *CLOUD)
+    assert code == 2
+    assert "RunInstances" in err
+    assert "Price: at most" in err
+    assert "--yes" in err
+    assert not boto3.client("ec2").describe_instances()["Reservations"]
+    assert run(capsys, "list", "--target", "ec2")[1] == ""
+
+
+def test_the_request_that_was_shown_is_the_one_that_is_sent(account, capsys, tmp_path):
+    words = ["01_train", "--name", "roadsense-one", "--target", "ec2", "--output", "s3://cars/rs", *CLOUD[4:]]
+    assert run(capsys, "submit", *words, "--yes")[0] == 0
+    (machine,) = machines()
+    record = json.loads((tmp_path / "runs" / "jobs" / "roadsense-one" / "job.json").read_text())
+    assert record["request"]["calls"][-1]["request"]["ClientToken"] == machine["ClientToken"]
+    assert run(capsys, "list", "--target", "ec2")[1].startswith("roadsense-one")
+
+
+def test_a_finished_job_on_ec2_stays_in_the_list_with_its_state(account, capsys):
+    words = ["01_train", "--name", "roadsense-one", "--target", "ec2", "--output", "s3://cars/rs", *CLOUD[4:]]
+    assert run(capsys, "submit", *words, "--yes")[0] == 0
+    end_machine("s3://cars/rs/jobs/roadsense-one")
+    assert re.match(r"roadsense-one +ec2 +done ", run(capsys, "list", "--target", "ec2")[1])
+
+
+def test_a_followed_job_is_started_again_when_its_spot_machine_is_taken_away(account, capsys, monkeypatch):
+    words = ["01_train", "--name", "roadsense-one", "--target", "ec2", "--output", "s3://cars/rs", *CLOUD[4:]]
+    assert run(capsys, "submit", *words, "--spot", "--yes")[0] == 0
+    endings = iter(["spot interruption", "spot interruption", ""])
+
+    def _end(_pause_s):
+        if machines()[-1]["State"]["Name"] == "running":  # others sleep, too
+            end_machine("s3://cars/rs/jobs/roadsense-one", stopped=next(endings))
+
+    monkeypatch.setattr("roadsense.jobs.aws.ec2.target.time.sleep", _end)
+    code, _, err = run(capsys, "logs", "roadsense-one", "--follow", "--resumes", "2")
+    assert (code, len(machines())) == (0, 3)
+    assert "roadsense-one: done." in err
+
+
+@pytest.mark.parametrize("name", ["mine", "Roadsense-x"])
+def test_a_name_that_the_policies_do_not_allow_is_refused_before_anything_is_sent(aws, capsys, name):
+    code, _, err = run(capsys, "submit", "01_train", "--name", name, *CLOUD, "--yes")
+    assert code == 2
+    assert "roadsense-" in err
+
+
+def test_a_secret_is_refused_on_every_target_of_aws(aws, capsys, small_dataset):
+    for target, role in (("ec2", "r"), ("sagemaker", "arn:aws:iam::123456789012:role/r")):
+        words = ["--target", target, *CLOUD[2:], "--role", role, "-t", "api_key", "x"]
+        code, _, err = run(capsys, "submit", "01_train", *words, "--yes")
+        assert code == 2
+        assert "api_key" in err
+
+
+@pytest.mark.parametrize("text", ["-from_date=2026-01-01", "--x", "-3", '"quoted"'])
+def test_a_parameter_may_begin_with_a_hyphen_and_keeps_its_quotes(tmp_path, capsys, text):
+    notebook = write_notebook(tmp_path, "print('got', name, flush=True)")
+    code, out, _ = run(capsys, "submit", str(notebook), "-p", "name", text, "--name", "one", "--follow")
+    assert code == 0
+    expected = "quoted" if text.startswith('"') else text
+    assert f"got {expected}" in out.splitlines()
 
 
 def test_a_listing_of_everything_tells_which_targets_did_not_answer(no_aws, capsys):
@@ -171,6 +241,6 @@ def test_a_listing_of_everything_tells_which_targets_did_not_answer(no_aws, caps
 def test_help_names_every_command(capsys):
     code, out, _ = run(capsys)
     assert code == 0
-    for name in ("submit", "list", "status", "logs", "stop", "fetch", "rehearse", "doctor"):
+    for name in ("submit", "list", "status", "logs", "stop", "fetch", "rehearse", "trials"):
         assert f"  {name} " in out
     assert run(capsys, "sumbit")[0] == 2

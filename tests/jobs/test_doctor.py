@@ -1,11 +1,12 @@
-"""What `roadsense job doctor` finds in an account that is empty, half set up, and set up."""
+"""What `roadsense doctor --aws` finds in an account that is empty, half set up, and set up."""
 
 import json
 
 import boto3
 import pytest
 
-from roadsense.jobs.doctor import GOOD, MISSING, DoctorConfig, examine, main
+from roadsense.cli import main
+from roadsense.jobs.aws.doctor import GOOD, MISSING, AccountConfig, examine
 
 ROLE = "roadsense-sagemaker"
 REGION = "eu-central-1"
@@ -46,22 +47,22 @@ def set_up():
 
 def test_without_credentials_that_is_all_it_says(no_aws, monkeypatch):
     monkeypatch.setenv("AWS_REGION", REGION)
-    found = list(examine(DoctorConfig()))
+    found = list(examine(AccountConfig()))
     assert [finding.state for finding in found] == [MISSING]
     assert "credentials" in str(found[0])
 
 
 def test_an_empty_account_lacks_everything_and_is_told_the_way(aws, capsys):
-    found = by_name(DoctorConfig(bucket="bucket", role=f"arn:aws:iam::123456789012:role/{ROLE}"))
+    found = by_name(AccountConfig(bucket="bucket", role=f"arn:aws:iam::123456789012:role/{ROLE}"))
     for what in ("bucket", "image", "execution role (SageMaker)", "instance profile (EC2)"):
         assert found[what].state == MISSING, found[what]
         assert found[what].mend
-    assert main(["--bucket", "bucket"]) == 1
+    assert main(["doctor", "--aws", "--bucket", "bucket"]) == 1
     assert "cloudformation deploy" in capsys.readouterr().out
 
 
 def test_an_account_that_is_set_up_is_found_so(aws):
-    found = by_name(DoctorConfig(bucket="bucket", role=set_up()))
+    found = by_name(AccountConfig(bucket="bucket", role=set_up()))
     for what in ("credentials", "bucket", "image", "execution role (SageMaker)", "instance profile (EC2)"):
         assert found[what].state == GOOD, found[what]
 
@@ -69,17 +70,17 @@ def test_an_account_that_is_set_up_is_found_so(aws):
 def test_an_open_bucket_is_no_good(aws):
     role = set_up()
     boto3.client("s3").delete_public_access_block(Bucket="bucket")
-    assert by_name(DoctorConfig(bucket="bucket", role=role))["bucket"].state == MISSING
+    assert by_name(AccountConfig(bucket="bucket", role=role))["bucket"].state == MISSING
 
 
 def test_a_role_that_sagemaker_cannot_take_is_no_good(aws):
     set_up()
     role = boto3.client("iam").get_role(RoleName="roadsense-instance")["Role"]["Arn"]
-    found = by_name(DoctorConfig(bucket="bucket", role=role))["execution role (SageMaker)"]
+    found = by_name(AccountConfig(bucket="bucket", role=role))["execution role (SageMaker)"]
     assert found.state == MISSING
     assert "sagemaker.amazonaws.com" in found.said
 
 
 @pytest.mark.parametrize("bucket", [None, "another"])
 def test_a_bucket_that_is_not_there(aws, bucket):
-    assert by_name(DoctorConfig(bucket=bucket))["bucket"].state == MISSING
+    assert by_name(AccountConfig(bucket=bucket))["bucket"].state == MISSING

@@ -13,9 +13,9 @@ from moto.backends import get_backend
 
 from roadsense.cloud.session import CloudError, CredentialsError, RegionError
 from roadsense.errors import InputError
-from roadsense.jobs.ec2 import Ec2Target
-from roadsense.jobs.ec2_place import JobPlace
-from roadsense.jobs.launch import SECURITY_GROUP, Ec2Config, build_stop_request, read_config
+from roadsense.jobs.aws.ec2.folder import JobFolder
+from roadsense.jobs.aws.ec2.requests import SECURITY_GROUP, Ec2Config, build_stop_request, read_config
+from roadsense.jobs.aws.ec2.target import Ec2Target
 from roadsense.jobs.spec import JobSpec
 from roadsense.jobs.target import JobState, Target, open_target
 from roadsense.scenarios.dataset import Dataset
@@ -70,7 +70,11 @@ def target(account: str) -> Ec2Target:
 
 def spec(**changes) -> JobSpec:
     given = {"notebook": "01_train", "target": "ec2", "image": IMAGE, "output": OUTPUT, "dataset": DATASET}
-    return JobSpec(**{**given, "name": "first-drive", "parameters": {"total_timesteps": 4096}, **changes})
+    return JobSpec(**{**given, "name": "roadsense-first", "parameters": {"total_timesteps": 4096}, **changes})
+
+
+def submit(target: Ec2Target, spec: JobSpec) -> str:
+    return target.submit(target.plan(spec))
 
 
 def machines() -> list[dict]:
@@ -97,33 +101,33 @@ def test_it_is_a_target(account: str) -> None:
 
 
 def test_the_machine_is_as_it_was_asked_for(target: Ec2Target) -> None:
-    job = target.submit(spec(tags={"team": "brakes"}, max_hours=2))
-    assert job == f"{OUTPUT}/jobs/first-drive"
+    job = submit(target, spec(tags={"team": "brakes"}, max_hours=2))
+    assert job == f"{OUTPUT}/jobs/roadsense-first"
     (machine,) = machines()
     assert machine["InstanceType"] == "c6i.8xlarge"
     assert machine["MetadataOptions"]["HttpTokens"] == "required"
     assert machine["MetadataOptions"]["HttpPutResponseHopLimit"] == 2
     assert machine["IamInstanceProfile"]["Arn"].endswith(":instance-profile/roadsense-instance")
-    assert machine["ClientToken"] == "first-drive-1"
+    assert re.fullmatch(r"[0-9a-f]{32}", machine["ClientToken"])
     assert "KeyName" not in machine
     tags = {tag["Key"]: tag["Value"] for tag in machine["Tags"]}
     assert tags["project"] == "roadsense"
-    assert (tags["roadsense:job"], tags["roadsense:owner"], tags["team"]) == ("first-drive", "zoe", "brakes")
+    assert (tags["roadsense:job"], tags["roadsense:owner"], tags["team"]) == ("roadsense-first", "zoe", "brakes")
     assert tags["roadsense:dataset-digest"] == "d" * 64
     assert re.fullmatch(r"[0-9a-f]{40}", tags.get("roadsense:git-commit", "0" * 40))
     deadline = datetime.fromisoformat(tags["roadsense:deadline"])
-    assert abs(deadline - datetime.now(UTC) - timedelta(hours=2)) < timedelta(minutes=2)
+    assert abs(deadline - datetime.now(UTC) - timedelta(hours=2, minutes=10)) < timedelta(minutes=2)
 
     ec2 = boto3.client("ec2")
     attribute = {"InstanceId": machine["InstanceId"], "Attribute": "instanceInitiatedShutdownBehavior"}
     assert ec2.describe_instance_attribute(**attribute)["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate"
     (volume,) = ec2.describe_volumes()["Volumes"]
     assert (volume["VolumeType"], volume["Encrypted"], volume["Size"]) == ("gp3", True, 60)
-    assert {tag["Key"]: tag["Value"] for tag in volume["Tags"]}["roadsense:job"] == "first-drive"
+    assert {tag["Key"]: tag["Value"] for tag in volume["Tags"]}["roadsense:job"] == "roadsense-first"
     (group,) = ec2.describe_security_groups(GroupNames=[SECURITY_GROUP])["SecurityGroups"]
     assert group["IpPermissions"] == []
     assert [item["GroupId"] for item in machine["SecurityGroups"]] == [group["GroupId"]]
-    assert machine["ImageId"] == "ami-00000009"
+    assert machine["ImageId"].startswith("resolve:ssm:/aws/service/canonical/ubuntu/server/24.04/")
 
 
 def test_what_dry_run_shows_is_what_is_sent(target: Ec2Target, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,38 +141,29 @@ def test_what_dry_run_shows_is_what_is_sent(target: Ec2Target, monkeypatch: pyte
         )
         return client
 
-    shown = target.describe_request(spec(spot=True))
+    plan = target.plan(spec(spot=True))
+    shown = plan.describe()
     assert json.loads(json.dumps(shown)) == shown
     monkeypatch.setattr(boto3.Session, "client", listening)
-    target.submit(spec(spot=True))
+    target.submit(plan)
     described = next(call["request"] for call in shown["calls"] if call["operation"] == "RunInstances")
-    assert described.pop("ImageId").startswith("resolve:ssm:/aws/service/canonical/ubuntu/server/24.04/")
-    assert re.fullmatch(r"ami-\w+", sent[0].pop("ImageId"))
-    assert without_prices(described) == without_prices(sent[0])
+    assert described == sent[0]
     assert described["InstanceMarketOptions"]["MarketType"] == "spot"
-
-
-def without_prices(request: dict) -> dict:
-    """A request without what changes from minute to minute: the deadline and the prices AWS is asked for."""
-    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", json.dumps(request))
-    text = re.sub(r'("roadsense:usd-per-hour", "Value": ")[\d.]+', r"\1PRICE", text)
-    return json.loads(re.sub(r"USD_PER_HOUR=[\d.]+", "USD_PER_HOUR=PRICE", text))
 
 
 def test_dry_run_needs_no_aws(no_aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    shown = Ec2Target("us-east-1").describe_request(spec(max_hours=10))
-    assert shown["region"] == "us-east-1"
-    assert shown["estimate"].startswith("at most 13.72 USD (1.372 USD an hour for 10 h; price list of ")
+    shown = Ec2Target("us-east-1").plan(spec(max_hours=10)).describe()
+    assert shown["calls"][-1]["region"] == "us-east-1"
+    assert shown["price"].startswith("at most 13.94 USD (1.372 USD an hour for 10.17 h; price list of ")
 
 
 def test_amazon_linux_by_option(account: str) -> None:
     target = Ec2Target(config=read_config({"ROADSENSE_EC2_SYSTEM": "al2023", "ROADSENSE_EC2_DISK_GB": "40"}))
-    target.submit(spec())
+    submit(target, spec())
     parameter = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
-    newest = boto3.client("ssm").get_parameter(Name=parameter)["Parameter"]["Value"]
     (machine,) = machines()
-    assert machine["ImageId"] == newest
+    assert machine["ImageId"] == f"resolve:ssm:{parameter}"
     attribute = {"InstanceId": machine["InstanceId"], "Attribute": "userData"}
     text = boto3.client("ec2").describe_instance_attribute(**attribute)["UserData"]["Value"]
     assert "SYSTEM=al2023" in base64.b64decode(text).decode()
@@ -193,110 +188,111 @@ def test_wrong_settings_of_the_account_are_named(variables: dict[str, str], name
     [
         ({"image": None}, "image"),
         ({"instance_type": "c7g.8xlarge"}, "ARM"),
-        ({"parameters": {"total_timesteps": 4096, "api_key": "1"}}, "api_key"),
         ({"max_usd": 0.1}, "max_usd"),
         ({"max_usd": 9.0, "instance_type": "x9z.huge"}, "max_usd"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_sent(no_aws: None, changes: dict, named: str) -> None:
     with pytest.raises(InputError, match=named):
-        Ec2Target(REGION).describe_request(spec(**changes))
+        Ec2Target(REGION).plan(spec(**changes))
 
 
 def test_a_group_with_an_open_door_is_refused(target: Ec2Target) -> None:
     ec2 = boto3.client("ec2")
-    target.submit(spec())
+    submit(target, spec())
     rule = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
     ec2.authorize_security_group_ingress(GroupName=SECURITY_GROUP, IpPermissions=[rule])
     with pytest.raises(InputError, match="inbound rule"):
-        target.submit(spec(name="second-drive"))
+        submit(target, spec(name="roadsense-second"))
     assert len(machines()) == 1
 
 
 def test_a_missing_instance_profile_is_explained(target: Ec2Target) -> None:
     boto3.client("iam").delete_instance_profile(InstanceProfileName="roadsense-instance")
     with pytest.raises(CloudError, match="infra/iam says how it is made"):
-        target.submit(spec())
+        submit(target, spec())
 
 
 def test_missing_credentials_and_region_are_explained(account: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)
     with pytest.raises(CredentialsError, match="AWS_PROFILE"):
-        Ec2Target().submit(spec())
+        submit(Ec2Target(), spec())
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
     with pytest.raises(RegionError, match="AWS_REGION"):
-        Ec2Target().submit(spec())
+        submit(Ec2Target(), spec())
 
 
 def test_status_from_the_start_to_the_end(target: Ec2Target) -> None:
-    job = target.submit(spec())
+    job = submit(target, spec())
     at_work = target.status(job)
     assert at_work.state == JobState.RUNNING
     assert at_work.usd is not None
     assert 0 < at_work.usd < 0.2
     assert "until 20" in at_work.phase
-    for other_name in ("first-drive", machines()[0]["InstanceId"]):
+    for other_name in ("roadsense-first", machines()[0]["InstanceId"]):
         assert target.status(other_name).output == job
     end_machine(job)
     done = target.status(job)
     assert (done.state, done.reason) == (JobState.DONE, "")
     assert (done.started, done.ended, done.usd) == ("2026-11-26T09:00:00Z", "2026-11-26T11:00:00Z", 3.0)
-    with pytest.raises(InputError, match="second-drive"):
-        target.status("second-drive")
+    with pytest.raises(InputError, match="roadsense-second"):
+        target.status("roadsense-second")
     with pytest.raises(InputError, match="third"):
-        target.status(f"{OUTPUT}/jobs/third")
+        target.status(f"{OUTPUT}/jobs/roadsense-third")
 
 
 def test_status_says_why_a_job_failed(target: Ec2Target) -> None:
-    job = target.submit(spec())
+    job = submit(target, spec())
     end_machine(job, 1, **{"output/failure": "NotebookError: the road is closed"})
     status = target.status(job)
     assert (status.state, status.reason) == (JobState.FAILED, "exit code 1: NotebookError: the road is closed")
 
 
 def test_a_machine_that_vanished_is_no_success(target: Ec2Target) -> None:
-    job = target.submit(spec())
+    job = submit(target, spec())
     end_machine(job, **{"attempts/2026-11-26T09:00:00Z": "2026-11-26T09:00:00Z - 1.5 i-1"})
     status = target.status(job)
     assert status.state == JobState.STOPPED
-    assert "went away" in status.reason
+    assert "taken away" in status.reason
+    assert status.was_interrupted
 
 
 def test_an_interrupted_job_goes_on_on_another_machine(target: Ec2Target) -> None:
-    job = target.submit(spec(spot=True))
-    with pytest.raises(InputError, match="is at work"):
-        target.submit(spec(spot=True))
+    job = submit(target, spec(spot=True))
+    with pytest.raises(InputError, match="is running"):
+        submit(target, spec(spot=True))
     end_machine(job, stopped="spot interruption")
     assert target.status(job).reason == "spot interruption"
     with pytest.raises(InputError, match="another parameters"):
-        target.submit(spec(parameters={"total_timesteps": 8192}))
-    assert target.resume(job) == job
-    assert [machine["ClientToken"] for machine in machines()] == ["first-drive-1", "first-drive-2"]
+        submit(target, spec(parameters={"total_timesteps": 8192}))
+    assert target.status(job).was_interrupted
+    assert submit(target, spec(spot=True)) == job
+    assert len({machine["ClientToken"] for machine in machines()}) == 2
     assert all(machine["InstanceLifecycle"] == "spot" for machine in machines())
     end_machine(job)
     with pytest.raises(InputError, match="is done"):
-        target.submit(spec())
+        submit(target, spec())
 
 
 def test_a_local_dataset_is_published_and_cannot_be_swapped_under_a_job(
     target: Ec2Target, small_dataset: Dataset, dataset_copy: Path
 ) -> None:
-    job = target.submit(spec(dataset=str(dataset_copy)))
+    job = submit(target, spec(dataset=str(dataset_copy)))
     url = f"{OUTPUT}/datasets/{small_dataset.digest}"
-    assert JobPlace(url, REGION).read_text("manifest.json") == (dataset_copy / "manifest.json").read_text().strip()
-    written = JobPlace(job, REGION).read_spec()
+    assert JobFolder(url, REGION).read_text("manifest.json") == (dataset_copy / "manifest.json").read_text().strip()
+    written = JobFolder(job, REGION).read_spec()
     assert written is not None
     assert written.dataset == url
     end_machine(job, stopped="asked")
     with pytest.raises(InputError, match="another dataset"):
-        target.submit(spec())
-    assert target.submit(spec(dataset=str(dataset_copy))) == job
+        submit(target, spec())
+    assert submit(target, spec(dataset=str(dataset_copy))) == job
 
 
 def test_logs_come_from_s3_and_before_that_from_the_console(target: Ec2Target) -> None:
-    job = target.submit(spec())
+    job = submit(target, spec())
     assert any("Linux" in line for line in target.logs(job, follow=False))
     end_machine(job)
     assert list(target.logs(job, follow=False)) == ["one", "two", "three"]
@@ -304,19 +300,19 @@ def test_logs_come_from_s3_and_before_that_from_the_console(target: Ec2Target) -
 
 
 def test_following_logs_shows_each_line_once(target: Ec2Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = target.submit(spec())
-    s3, key = boto3.client("s3"), "rs/jobs/first-drive/run.log"
+    job = submit(target, spec())
+    s3, key = boto3.client("s3"), "rs/jobs/roadsense-first/run.log"
     s3.put_object(Bucket="cars", Key=key, Body=b"one\ntw")
 
     def go_on(_pause_s: float) -> None:
         end_machine(job)
 
-    monkeypatch.setattr("roadsense.jobs.ec2.time.sleep", go_on)
+    monkeypatch.setattr("roadsense.jobs.aws.ec2.target.time.sleep", go_on)
     assert list(target.logs(job, follow=True)) == ["one", "two", "three"]
 
 
 def test_stop_asks_the_machine_and_does_not_end_it(target: Ec2Target) -> None:
-    job = target.submit(spec())
+    job = submit(target, spec())
     target.stop(job)
     (command,) = boto3.client("ssm").list_commands()["Commands"]
     assert command["DocumentName"] == "AWS-RunShellScript"
@@ -329,11 +325,14 @@ def test_stop_asks_the_machine_and_does_not_end_it(target: Ec2Target) -> None:
 
 
 def test_a_machine_that_cannot_be_asked_is_ended(target: Ec2Target, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    job = target.submit(spec())
+    job = submit(target, spec())
     answer_ssm_with(monkeypatch, "InvalidInstanceId")
     target.stop(job)
     assert machines()[0]["State"]["Name"] == "terminated"
     assert "cannot be asked" in capsys.readouterr().err
+    end_machine(job, **{"attempts/2026-11-26T09:00:00Z": f"2026-11-26T09:00:00Z - 1.5 {machines()[0]['InstanceId']}"})
+    stopped = target.status(job)
+    assert (stopped.state, stopped.was_interrupted) == (JobState.STOPPED, False)
 
 
 def answer_ssm_with(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
@@ -348,7 +347,7 @@ def answer_ssm_with(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
 
 
 def test_fetch_brings_what_the_machine_left_and_checks_it(target: Ec2Target, tmp_path: Path) -> None:
-    job = target.submit(spec())
+    job = submit(target, spec())
     s3 = boto3.client("s3")
     with pytest.raises(Exception, match="no results yet"):
         target.fetch(job, tmp_path / "early")
@@ -359,14 +358,14 @@ def test_fetch_brings_what_the_machine_left_and_checks_it(target: Ec2Target, tmp
     assert not (fetched / "model" / "old.zip").exists()
     with pytest.raises(InputError, match="new folder"):
         target.fetch(job, tmp_path / "results")
-    s3.put_object(Bucket="cars", Key="rs/jobs/first-drive/model/model.zip", Body=b"hellO")
+    s3.put_object(Bucket="cars", Key="rs/jobs/roadsense-first/model/model.zip", Body=b"hellO")
     with pytest.raises(Exception, match=r"changed: model/model\.zip"):
         target.fetch(job, tmp_path / "again")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images.json", "results"]
 
 
 def test_a_name_that_leads_out_of_the_folder_is_refused(target: Ec2Target, tmp_path: Path) -> None:
-    job = target.submit(spec())
+    job = submit(target, spec())
     sums = {"../../outside": "0" * 64}
     end_machine(job, **{"manifest.sha256.json": json.dumps(sums), "../../outside": "x"})
     with pytest.raises(Exception, match="outside"):
@@ -377,11 +376,11 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(target: Ec2Target, tmp_p
 def test_the_list_of_all_shows_what_costs_anywhere_whoever_started_it(
     target: Ec2Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = target.submit(spec())
+    job = submit(target, spec())
     monkeypatch.setenv("ROADSENSE_OWNER", "yan")
     boto3.client("s3", "us-east-1").create_bucket(Bucket="trucks")
     far_away = Ec2Target("us-east-1", Ec2Config())
-    far_away.submit(spec(name="far-away", output="s3://trucks", region="us-east-1"))
+    submit(far_away, spec(name="roadsense-far-away", output="s3://trucks", region="us-east-1"))
     tags = [{"ResourceType": "volume", "Tags": [{"Key": "project", "Value": "roadsense"}]}]
     boto3.client("ec2").create_volume(AvailabilityZone=f"{REGION}a", Size=30, TagSpecifications=tags)
     boto3.client("ec2").create_volume(AvailabilityZone=f"{REGION}a", Size=99)
@@ -390,16 +389,16 @@ def test_the_list_of_all_shows_what_costs_anywhere_whoever_started_it(
 
     assert [status.name for status in target.list_jobs(everyone=False)] == []
     found = target.list_jobs(everyone=True)
-    assert sorted(status.name for status in found) == ["", "far-away", "first-drive"]
+    assert sorted(status.name for status in found) == ["", "roadsense-far-away", "roadsense-first"]
     assert any("yan's" in status.phase and "us-east-1" in status.phase for status in found)
     (disk,) = [status for status in found if status.job_id.startswith("vol-")]
     assert "30 GB without a machine" in disk.phase
     end_machine(job)
-    assert "first-drive" not in [status.name for status in target.list_jobs(everyone=True)]
+    assert "roadsense-first" not in [status.name for status in target.list_jobs(everyone=True)]
 
 
 def test_a_machine_past_its_deadline_is_pointed_out(target: Ec2Target) -> None:
-    target.submit(spec())
+    submit(target, spec())
     assert target.list_jobs(everyone=False)[0].reason == ""
     past = [{"Key": "roadsense:deadline", "Value": "2026-01-01T00:00:00Z"}]
     boto3.client("ec2").create_tags(Resources=[machines()[0]["InstanceId"]], Tags=past)
@@ -407,7 +406,7 @@ def test_a_machine_past_its_deadline_is_pointed_out(target: Ec2Target) -> None:
 
 
 def test_the_place_of_a_job_reads_only_what_is_new(target: Ec2Target) -> None:
-    place = JobPlace(f"{OUTPUT}/jobs/first-drive", REGION)
+    place = JobFolder(f"{OUTPUT}/jobs/roadsense-first", REGION)
     assert place.read("run.log", 0) is None
     place.write("run.log", b"0123456789")
     assert place.read("run.log", 4) == b"456789"

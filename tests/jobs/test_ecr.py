@@ -7,9 +7,9 @@ import pytest
 
 from roadsense.cloud.session import CredentialsError, RegionError
 from roadsense.errors import InputError
-from roadsense.jobs.ecr import Ecr, Login
-from roadsense.jobs.engine import Engine
-from roadsense.jobs.image import Image, push_to_ecr
+from roadsense.jobs.aws.ecr import Ecr, Login
+from roadsense.jobs.local.engine import Engine
+from roadsense.jobs.local.image import Image, push_to_ecr
 
 KIND = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": KIND, "config": {"digest": "sha256:0"}, "layers": []})

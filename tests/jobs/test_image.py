@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
+from roadsense.cli import main
 from roadsense.errors import InputError
-from roadsense.jobs.engine import Engine, find_engine
-from roadsense.jobs.image import CONTENT, ROOT, ImageConfig, build_image, hash_content, main
+from roadsense.jobs.local.engine import Engine, find_engine
+from roadsense.jobs.local.image import CONTENT, ROOT, ImageConfig, build_image, hash_content
 from roadsense.utils.git_state import read_git_state
 
 
@@ -52,10 +53,11 @@ def test_what_is_not_in_it_does_not(project):
     assert hash_content(ImageConfig("test"), project) != tested
 
 
-def test_target_and_arguments_are_part_of_the_name():
+def test_target_platform_and_arguments_are_part_of_the_name():
     configs = [
         ImageConfig(),
         ImageConfig("export"),
+        ImageConfig(platform="linux/arm64"),
         ImageConfig(build_args=("TORCH_INDEX=",)),
     ]
     assert len({hash_content(config) for config in configs}) == len(configs)
@@ -73,7 +75,7 @@ def test_without_an_engine_it_says_what_to_install(monkeypatch, capsys, tmp_path
     monkeypatch.setenv("ROADSENSE_ENGINE", "/no/such/engine")
     with pytest.raises(InputError, match="to answer, got nothing"):
         find_engine()
-    assert main([]) == InputError.exit_code
+    assert main(["job", "image"]) == InputError.exit_code
     assert "Install and start one" in capsys.readouterr().err
     monkeypatch.setenv("ROADSENSE_ENGINE", sys.executable)  # there, but no engine
     with pytest.raises(InputError):

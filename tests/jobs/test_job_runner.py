@@ -14,7 +14,7 @@ import pytest
 from stable_baselines3 import PPO
 
 from roadsense.cloud.checksums import check_checksums
-from roadsense.cloud.storage import upload_folder
+from roadsense.cloud.s3_transfer import S3Place, S3Transfer, find_files
 from roadsense.runs.metric_lines import PATTERN
 from roadsense.runs.run import Run, open_run
 from tests.jobs.small_notebooks import ROOT, printed, start_job, write_notebook
@@ -153,7 +153,7 @@ def test_a_run_on_s3_is_brought_to_the_notebook_that_works_on_it(aws, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "model.zip").write_bytes(b"a policy")
-    upload_folder(run, "s3://runs/jobs/one/model")
+    S3Transfer(S3Place("runs", "jobs/one/model")).send(run, find_files(run))
     look = "from pathlib import Path\nprint('found', Path(run_dir, 'model.zip').read_text(), flush=True)"
     notebook = write_notebook(tmp_path, look, parameters='run_dir: str = ""')
     code, output = start_job(tmp_path / "ml", notebook, {"run_dir": "s3://runs/jobs/one/model"}).end()
@@ -211,7 +211,7 @@ def test_a_training_that_is_stopped_keeps_a_checkpoint_and_goes_on_as_if_it_had_
     again = start_job(root, TRAIN, TINY, "drill")
     code, output = again.end()
     assert code == 0, output
-    assert "Going on with the run" in output
+    assert "Resuming the run" in output
     assert again.state["state"] == "done"
     assert not again.layout.stop_path.exists()
     assert_same_weights(run, Run(unbroken.layout.run_dir("unbroken")), PPO)

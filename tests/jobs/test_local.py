@@ -12,7 +12,7 @@ import pytest
 
 from roadsense.cloud.checksums import TransferError
 from roadsense.errors import InputError
-from roadsense.jobs.local import PROCESS_NAME, LocalTarget
+from roadsense.jobs.local.process import PROCESS_NAME, LocalTarget
 from roadsense.jobs.spec import JobSpec, check_spec, spec_to_json
 from roadsense.jobs.target import JobState, open_target
 from tests.jobs.small_notebooks import write_notebook
@@ -28,6 +28,10 @@ def _in_a_folder(tmp_path, monkeypatch):
 def write_spec(tmp_path, *cells, parameters=None, **fields):
     notebook = write_notebook(tmp_path, *(cells or (COUNT,)))
     return check_spec(JobSpec(str(notebook), parameters or {}, **fields))
+
+
+def submit(target, spec):
+    return target.submit(target.plan(spec))
 
 
 def wait_until_over(target, job_id, seconds=300.0):
@@ -48,7 +52,7 @@ def wait_for_line(target, job_id, line, times=1, seconds=300.0):
 def test_a_job_runs_is_followed_and_fetched(tmp_path):
     target = open_target("local")
     spec = write_spec(tmp_path, name="one", parameters={"n_steps": 4})
-    job_id = target.submit(spec)
+    job_id = submit(target, spec)
     assert job_id == "runs/jobs/one"
     assert target.status("one").state == JobState.RUNNING
     lines = list(target.logs(job_id, follow=True))
@@ -68,9 +72,10 @@ def test_a_job_survives_who_submitted_it_and_the_terminal(tmp_path):
     spec_to_json(spec, tmp_path / "spec.json")
     code = (
         "import os, signal\n"
-        "from roadsense.jobs.local import LocalTarget\n"
+        "from roadsense.jobs.local.process import LocalTarget\n"
         "from roadsense.jobs.spec import spec_from_json\n"
-        "print(LocalTarget().submit(spec_from_json('spec.json')), flush=True)\n"
+        "target = LocalTarget()\n"
+        "print(target.submit(target.plan(spec_from_json('spec.json'))), flush=True)\n"
         "os.killpg(0, signal.SIGHUP)"  # what a terminal sends that is closed
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, start_new_session=True)
@@ -84,12 +89,12 @@ def test_a_job_survives_who_submitted_it_and_the_terminal(tmp_path):
 
 def test_a_job_that_is_stopped_says_so_and_goes_on_under_its_name(tmp_path):
     target, spec = LocalTarget(), write_spec(tmp_path, name="again", parameters={"n_steps": 100})
-    job_id = target.submit(spec)
+    job_id = submit(target, spec)
     wait_for_line(target, job_id, "step 1")
     with pytest.raises(InputError, match="is running"):
         target.fetch(job_id, tmp_path / "early")
     with pytest.raises(InputError, match="another name"):
-        target.submit(spec)
+        submit(target, spec)
     target.stop(job_id)
     status = wait_until_over(target, job_id)
     assert status.state == JobState.STOPPED
@@ -97,8 +102,8 @@ def test_a_job_that_is_stopped_says_so_and_goes_on_under_its_name(tmp_path):
     target.stop(job_id)  # does nothing
     other = check_spec(JobSpec(spec.notebook, {"n_steps": 2}, name="again"))
     with pytest.raises(InputError, match="same notebook and parameters"):
-        target.submit(other)
-    assert target.submit(spec) == job_id
+        submit(target, other)
+    assert submit(target, spec) == job_id
     wait_for_line(target, job_id, "step 1", times=2)
     assert target.status(job_id).state == JobState.RUNNING
     target.stop(job_id)
@@ -108,7 +113,7 @@ def test_a_job_that_is_stopped_says_so_and_goes_on_under_its_name(tmp_path):
 
 def test_a_failed_job_is_a_failed_job(tmp_path):
     target = LocalTarget()
-    job_id = target.submit(write_spec(tmp_path, "raise ValueError('no gap')", name="wrong"))
+    job_id = submit(target, write_spec(tmp_path, "raise ValueError('no gap')", name="wrong"))
     status = wait_until_over(target, job_id)
     assert status.state == JobState.FAILED
     assert "ValueError: no gap" in status.reason
@@ -117,7 +122,7 @@ def test_a_failed_job_is_a_failed_job(tmp_path):
 
 def test_a_job_whose_process_was_killed_has_failed(tmp_path):
     target = LocalTarget()
-    job_id = target.submit(write_spec(tmp_path, name="killed", parameters={"n_steps": 200}))
+    job_id = submit(target, write_spec(tmp_path, name="killed", parameters={"n_steps": 200}))
     wait_for_line(target, job_id, "step 1")
     os.killpg(int((Path(job_id) / PROCESS_NAME).read_text()), signal.SIGKILL)
     status = wait_until_over(target, job_id)
@@ -131,13 +136,13 @@ def test_a_job_whose_process_was_killed_has_failed(tmp_path):
 def test_a_job_is_ended_when_its_time_is_over(tmp_path):
     target = LocalTarget()
     spec = write_spec(tmp_path, name="late", parameters={"n_steps": 1000}, max_hours=12 / 3600)
-    status = wait_until_over(target, target.submit(spec))
+    status = wait_until_over(target, submit(target, spec))
     assert status.state == JobState.STOPPED
 
 
 def test_results_that_were_changed_are_refused(tmp_path):
     target = LocalTarget()
-    job_id = target.submit(write_spec(tmp_path, name="changed", parameters={"n_steps": 1}))
+    job_id = submit(target, write_spec(tmp_path, name="changed", parameters={"n_steps": 1}))
     wait_until_over(target, job_id)
     notebook = tmp_path / job_id / "model" / "small.ipynb"
     notebook.write_bytes(notebook.read_bytes() + b"\n")
@@ -153,7 +158,7 @@ def test_the_dataset_is_the_notebooks(tmp_path, small_dataset):
     )
     notebook = write_notebook(tmp_path, cell, parameters='dataset_dir: str = "scenarios/any/train"')
     target = LocalTarget()
-    job_id = target.submit(check_spec(JobSpec(str(notebook), name="data", dataset=str(small_dataset.folder))))
+    job_id = submit(target, check_spec(JobSpec(str(notebook), name="data", dataset=str(small_dataset.folder))))
     assert wait_until_over(target, job_id).state == JobState.DONE
     assert "found 4" in list(target.logs(job_id, False))
 

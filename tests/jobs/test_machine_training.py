@@ -6,10 +6,9 @@ import boto3
 import pytest
 
 from roadsense.cloud.storage import publish_dataset
-from roadsense.jobs.ec2_place import JobPlace
-from roadsense.jobs.ec2_results import fetch_results, read_outcome
+from roadsense.jobs.aws.ec2.folder import JobFolder
+from roadsense.jobs.aws.ec2.user_data import encode_parameters
 from roadsense.jobs.target import JobState
-from roadsense.jobs.user_data import encode_parameters
 from roadsense.runs.run import open_run
 from roadsense.scenarios.dataset import Dataset
 from tests.jobs.stage import Stage, stage, wait_for
@@ -27,7 +26,7 @@ LONG_S = 400
 
 @pytest.mark.slow
 def test_a_training_that_is_taken_back_is_finished_by_the_next_machine(
-    stage: Stage, place: JobPlace, small_dataset: Dataset, tmp_path: Path
+    stage: Stage, place: JobFolder, small_dataset: Dataset, tmp_path: Path
 ) -> None:
     url = publish_dataset(small_dataset.folder, "s3://cars/rs")
     text = script(Path("01_train"), spot="yes", dataset=url, parameters=encode_parameters(PARAMETERS), sync_every_s=2)
@@ -36,14 +35,14 @@ def test_a_training_that_is_taken_back_is_finished_by_the_next_machine(
     (stage.folder / "notice").write_text("{}")
     code, said = stage.finish(process, LONG_S)
     assert code == 0, said
-    assert read_outcome(place).reason == "spot interruption"
+    assert place.read_status().reason == "spot interruption"
     listed = boto3.client("s3").list_objects_v2(Bucket="cars", Prefix="rs/jobs/a-job/checkpoints/")["Contents"]
     assert any("checkpoint_" in row["Key"] for row in listed)
 
     code, said = Stage(tmp_path / "next", dict(stage.environment)).run(text, LONG_S)
     assert code == 0, said
-    assert "Going on with the run" in (place.read_text("run.log") or "")
-    assert (read_outcome(place).state, read_outcome(place).reason) == (JobState.DONE, "")
-    run = open_run(fetch_results(place, tmp_path / "fetched") / "model")
+    assert "Resuming the run" in (place.read_text("run.log") or "")
+    assert (place.read_status().state, place.read_status().reason) == (JobState.DONE, "")
+    run = open_run(place.fetch(tmp_path / "fetched") / "model")
     assert run.read_state().name == "trained"
     assert run.count_timesteps() >= int(PARAMETERS["total_timesteps"])

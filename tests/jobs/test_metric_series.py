@@ -12,15 +12,16 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-from roadsense.jobs import metrics_command, sagemaker_logs
+from roadsense.cli import main
+from roadsense.jobs.aws.sagemaker import logs
+from roadsense.jobs.aws.sagemaker.target import SageMakerTarget
+from roadsense.jobs.job import Job
 from roadsense.jobs.metric_series import MetricSeries, count_seeds, describe_latest, plot_series
-from roadsense.jobs.preparation import Preparation
+from roadsense.jobs.records import write_record
 from roadsense.jobs.runner import run_notebook
-from roadsense.jobs.sagemaker import SageMakerTarget
-from roadsense.jobs.sagemaker_metrics import fetch_series
-from roadsense.jobs.sagemaker_notebook import Started, follow
 from roadsense.runs.metric_lines import METRIC_VARIABLE, print_metrics
 from roadsense.utils.progress import HEADLESS_VARIABLE
+from roadsense.widgets.live_picture import LivePicture
 from tests.jobs.sagemaker_stand_in import Story, told
 from tests.jobs.small_notebooks import printed, write_notebook
 from tests.jobs.test_sagemaker_request import SPEC
@@ -88,6 +89,17 @@ def test_seeds_are_counted_in_values_and_in_texts():
     ]
 
 
+@pytest.mark.parametrize(
+    "line", ["reward_mean=", "reward_mean=-", "reward_mean=1.5e", "reward_mean=1.2.3", "reward_mean=nan"]
+)
+def test_a_number_that_was_cut_off_is_left_out(line):
+    series = MetricSeries()
+    assert not series.take(f"roadsense_metric {line}")
+    assert series.latest() == {}
+    assert series.take("[1,2]<stdout>:roadsense_metric eval_score=-1.25e-05")
+    assert series.latest() == {"eval_score": -1.25e-05}
+
+
 def test_before_anything_was_told_there_is_nothing_to_draw(tell):
     assert plot_series(MetricSeries()) is None
     assert plot_series(MetricSeries().take_all(["roadsense_metric timesteps=5"])) is None
@@ -98,24 +110,27 @@ def test_before_anything_was_told_there_is_nothing_to_draw(tell):
 def job(aws, monkeypatch, tmp_path):
     """A training job that runs, on the stand-in."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sagemaker_logs, "POLL_S", 0.05)
+    monkeypatch.setattr(logs, "POLL_S", 0.05)
     with told(Story(steps=[("InProgress", "Training", "")])) as story:
         boto3.client("s3").create_bucket(
             Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
         )
-        yield SageMakerTarget().submit(SPEC), story
+        target = SageMakerTarget()
+        name = target.submit(target.plan(SPEC))
+        write_record(SPEC, name)
+        yield name, story
 
 
 def test_a_running_jobs_series_grows(job, tell, tmp_path, capsys):
     name, _ = job
-    assert metrics_command.main([name, "--target", "sagemaker"]) == 1
+    assert main(["job", "metrics", name, "--target", "sagemaker"]) == 1
     assert "no figures yet" in capsys.readouterr().err
     put_log(name, tell(figures(1000)))
-    assert len(fetch_series(name).table()) == 1
+    assert len(Job.find(name).metrics().table()) == 1
     put_log(name, tell(figures(2000, **judged(1000))))
-    assert fetch_series(name).table()["eval_score"].dropna().tolist() == [0.8]
+    assert Job.find(name).metrics().table()["eval_score"].dropna().tolist() == [0.8]
     files = tmp_path / "curves.png", tmp_path / "all.csv"
-    assert metrics_command.main([name, "--target=sagemaker", f"--plot={files[0]}", f"--csv={files[1]}"]) == 0
+    assert main(["job", "metrics", name, "--target=sagemaker", f"--plot={files[0]}", f"--csv={files[1]}"]) == 0
     assert "2,000 steps" in capsys.readouterr().out
     assert files[0].stat().st_size > 20_000
     assert len(pd.read_csv(files[1])) == 2
@@ -143,9 +158,10 @@ def test_a_growing_log_is_followed_with_one_picture(job, tell, monkeypatch, caps
 
     grower = threading.Thread(target=_grow)
     grower.start()
-    rows = follow(Preparation(SPEC, (), {}), Started(name, None), redraw_s=0.1)
+    monkeypatch.setattr(LivePicture.__init__, "__defaults__", (0.1,))
+    status = Job.find(name).follow(picture=True)
     grower.join()
-    assert rows[0]["status"] == "done"
+    assert status.state == "done"
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "a line of its own"
     assert all("score 0.800" in line for line in lines[1:])

@@ -4,24 +4,25 @@ import hashlib
 import io
 import json
 import os
+import re
 import tarfile
 import time
 from dataclasses import replace
 
 import boto3
 import pytest
+from moto.sagemaker.models import sagemaker_backends
 
 from roadsense.cloud.checksums import CHECKSUMS_NAME, TransferError, check_checksums
+from roadsense.cloud.downloads import unpack_archive
 from roadsense.errors import InputError
-from roadsense.jobs.sagemaker import SageMakerTarget
-from roadsense.jobs.sagemaker_logs import GROUP
-from roadsense.jobs.sagemaker_plan import plan_tuning
-from roadsense.jobs.sagemaker_results import unpack_archive
-from roadsense.jobs.sagemaker_tuning import TuningConfig
+from roadsense.jobs.aws.sagemaker.logs import GROUP
+from roadsense.jobs.aws.sagemaker.plan import plan_job
+from roadsense.jobs.aws.sagemaker.target import SageMakerTarget
 from roadsense.jobs.target import JobError, JobState
 from tests.jobs.sagemaker_stand_in import Story, told
 from tests.jobs.small_notebooks import start_job, write_notebook
-from tests.jobs.test_sagemaker_request import SPEC, TUNING_SPEC
+from tests.jobs.test_sagemaker_request import SPEC, TUNING_SPEC, search
 
 REGION = "eu-central-1"
 
@@ -31,6 +32,11 @@ def story(aws):
     with told(Story()) as story:
         boto3.client("s3").create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
         yield story
+
+
+def submit(spec):
+    target = SageMakerTarget()
+    return target.submit(target.plan(spec))
 
 
 def say(job, *lines):
@@ -65,8 +71,9 @@ def pack(job, **files):
 
 def test_what_is_described_is_what_arrives(story):
     target = SageMakerTarget()
-    told_request = target.describe_request(SPEC)["calls"][-1]["request"]
-    job = target.submit(SPEC)
+    plan = target.plan(SPEC)
+    told_request = plan.describe()["calls"][-1]["request"]
+    job = target.submit(plan)
     arrived = boto3.client("sagemaker").describe_training_job(TrainingJobName=job)
     for name in ("HyperParameters", "RoleArn", "InputDataConfig", "ResourceConfig", "StoppingCondition"):
         assert arrived[name] == told_request[name]
@@ -80,14 +87,13 @@ def test_what_is_described_is_what_arrives(story):
 
 
 def test_a_name_is_used_once(story):
-    target = SageMakerTarget()
-    target.submit(SPEC)
+    submit(SPEC)
     with pytest.raises(Exception, match="unique"):
-        target.submit(SPEC)
+        submit(SPEC)
 
 
 def test_a_job_is_followed_through_its_phases_to_its_end(story, monkeypatch):
-    monkeypatch.setattr("roadsense.jobs.sagemaker_logs.POLL_S", 0.01)
+    monkeypatch.setattr("roadsense.jobs.aws.sagemaker.logs.POLL_S", 0.01)
     story.steps = [
         ("InProgress", "Starting", ""),
         ("InProgress", "Training", ""),
@@ -95,11 +101,11 @@ def test_a_job_is_followed_through_its_phases_to_its_end(story, monkeypatch):
         ("Failed", "Failed", "AlgorithmError: In [4]: InputError"),
     ]
     target = SageMakerTarget()
-    job = target.submit(SPEC)
+    job = submit(SPEC)
     say(job, "first line", "roadsense_metric eval_score=0.5")
     assert list(target.logs(job, follow=True)) == ["first line", "roadsense_metric eval_score=0.5"]
     status = target.status(job)
-    assert (status.state, status.phase) == (JobState.FAILED, "Failed")
+    assert (status.state, status.phase) == (JobState.FAILED, f"Failed, {REGION}")
     assert "InputError" in status.reason
     assert status.output.endswith(f"roads/jobs/{job}")
 
@@ -107,7 +113,7 @@ def test_a_job_is_followed_through_its_phases_to_its_end(story, monkeypatch):
 def test_a_job_that_starts_is_waiting_and_prints_nothing(story):
     story.steps = [("InProgress", "Starting", "")]
     target = SageMakerTarget()
-    job = target.submit(SPEC)
+    job = submit(SPEC)
     assert target.status(job).state is JobState.WAITING
     assert list(target.logs(job, follow=False)) == []
 
@@ -115,7 +121,7 @@ def test_a_job_that_starts_is_waiting_and_prints_nothing(story):
 def test_a_job_is_stopped_once(story):
     story.steps = [("InProgress", "Training", "")]
     target = SageMakerTarget()
-    job = target.submit(SPEC)
+    job = submit(SPEC)
     target.stop(job)
     assert target.status(job).state is JobState.STOPPED
     target.stop(job)
@@ -128,7 +134,7 @@ def test_an_unknown_job_is_named(story):
 
 def test_results_are_fetched_whole(story, tmp_path):
     target = SageMakerTarget()
-    job = target.submit(SPEC)
+    job = submit(SPEC)
     with pytest.raises(JobError, match="no results"):
         target.fetch(job, tmp_path / "early")
     leave(job, model__zip=b"weights", config__json=b"{}")
@@ -140,7 +146,7 @@ def test_results_are_fetched_whole(story, tmp_path):
 
 def test_a_model_without_its_checksums_is_refused(story, tmp_path):
     target = SageMakerTarget()
-    job = target.submit(SPEC)
+    job = submit(SPEC)
     pack(job, model__zip=b"weights")
     with pytest.raises(TransferError, match="the job ended before it wrote it"):
         target.fetch(job, tmp_path / "fetched")
@@ -154,7 +160,7 @@ def test_what_the_runner_leaves_is_fetched_and_one_changed_byte_of_it_is_refused
     left = {path.name: path.read_bytes() for path in ended.layout.model_dir.iterdir()}
     assert set(left) == {"small.ipynb", CHECKSUMS_NAME}
     target = SageMakerTarget()
-    job = target.submit(SPEC)
+    job = submit(SPEC)
     pack(job, **left)
     folder = target.fetch(job, tmp_path / "fetched")
     assert check_checksums(folder / "model") == 1
@@ -170,7 +176,7 @@ def test_what_the_runner_leaves_is_fetched_and_one_changed_byte_of_it_is_refused
 
 def test_an_archive_that_was_cut_off_is_refused(story, tmp_path):
     target = SageMakerTarget()
-    job = target.submit(SPEC)
+    job = submit(SPEC)
     leave(job, model__zip=os.urandom(100_000))
     s3, key = boto3.client("s3"), f"roads/jobs/{job}/output/model.tar.gz"
     whole = s3.get_object(Bucket="bucket", Key=key)["Body"].read()
@@ -190,35 +196,54 @@ def test_an_archive_cannot_write_outside_its_folder(tmp_path):
     assert not (tmp_path / "outside").exists()
 
 
-def test_a_tuning_job_arrives_as_described(story):
+def test_a_search_arrives_as_described_and_is_a_job(story):
     target = SageMakerTarget()
-    name = target.submit_tuning(TUNING_SPEC, TuningConfig(n_trials=50, n_parallel=5, seed=1))
+    story.takes_time = True
+    name = submit(search(n_trials=50, n_parallel=5, search_seed=1))
     arrived = boto3.client("sagemaker").describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
     limits = arrived["HyperParameterTuningJobConfig"]["ResourceLimits"]
     assert limits == {"MaxNumberOfTrainingJobs": 50, "MaxParallelTrainingJobs": 5}
+    assert target.status(name).state is JobState.RUNNING
+    del story.tuning[name]
+    target.stop(name)
+    assert target.status(name).state in (JobState.STOPPED, JobState.DONE)
+
+
+def test_the_list_of_all_has_trainings_and_searches_of_every_region(story):
+    boto3.client("s3", "us-east-1").create_bucket(Bucket="elsewhere")
+    story.steps = [("InProgress", "Training", "")]
+    story.takes_time = True
+    submit(SPEC)
+    submit(TUNING_SPEC)
+    away = replace(SPEC, name="roadsense-away", region="us-east-1", output="s3://elsewhere")
+    SageMakerTarget("us-east-1").submit(SageMakerTarget("us-east-1").plan(away))
+    boto3.client("sagemaker").create_training_job(
+        **{**plan_job(replace(SPEC, name="roadsense-other")).request, "Tags": [{"Key": "project", "Value": "trucks"}]}
+    )
+    backend = sagemaker_backends["123456789012"]
+    backend[REGION].hyper_parameter_tuning_jobs[TUNING_SPEC.name].hyper_parameter_tuning_job_status = "InProgress"
+    found = {job.name: job for job in SageMakerTarget().list_jobs(everyone=True)}
+    assert {SPEC.name, TUNING_SPEC.name, "roadsense-away"} <= set(found)
+    assert "us-east-1" in found["roadsense-away"].phase
+    assert "roadsense-other" not in found
 
 
 def test_a_budget_limits_every_trial(story):
-    target = SageMakerTarget()
-    spec = replace(TUNING_SPEC, max_usd=30.0, max_hours=24.0)
-    plan = plan_tuning(spec, TuningConfig(n_trials=20))
+    plan = plan_job(replace(TUNING_SPEC, max_usd=30.0, max_hours=24.0))
     limit_s = plan.request["TrainingJobDefinition"]["StoppingCondition"]["MaxRuntimeInSeconds"]
-    assert plan.estimate.usd == pytest.approx(30.0, rel=0.01)
-    assert 20 * limit_s / 3600 * plan.estimate.usd_per_hour <= 30.0
-    assert json.dumps(target.describe_request(SPEC))
+    usd, usd_per_hour = (float(text) for text in re.findall(r"([\d.]+) USD", plan.price)[:2])
+    assert 29.9 < usd <= 30.0
+    assert 20 * limit_s / 3600 * usd_per_hour <= 30.0 + 0.01
 
 
 def test_the_budget_shown_before_counts_the_seeds(story):
-    spec = replace(TUNING_SPEC, max_hours=2.0)
-    one, three = (plan_tuning(spec, TuningConfig(n_trials=20, n_parallel=4, seeds=seeds)) for seeds in ((), (0, 1, 2)))
-    assert three.estimate.usd == pytest.approx(3 * one.estimate.usd)
-    assert three.estimate.hours == 3 * one.estimate.hours == 120
+    one, three = (plan_job(replace(search(seeds=seeds), max_hours=2.0)) for seeds in ((), (0, 1, 2)))
+    usd = [float(re.search(r"at most ([\d.]+) USD", plan.price)[1]) for plan in (one, three)]
+    assert usd[1] == pytest.approx(3 * usd[0], abs=0.02)
     limits = [
         plan.request["TrainingJobDefinition"]["StoppingCondition"]["MaxRuntimeInSeconds"] for plan in (one, three)
     ]
     assert limits == [7200, 3 * 7200]
-    said = three.describe()["estimate"]
-    assert "20 trials of 3 seeds each are 60 trainings, at most 6 h a trial" in said
-    assert "4 at a time, at most 30 h by the clock" in said
-    bounded = plan_tuning(replace(spec, max_usd=30.0), TuningConfig(n_trials=20, seeds=(0, 1, 2)))
-    assert bounded.estimate.usd == pytest.approx(30.0, rel=0.01)
+    assert "20 trials of 3 seeds each are 60 trainings, at most 6 h a trial" in three.price
+    assert "4 at the same time, at most 30 h in all" in three.price
+    assert three.spec.max_hours == 2.0  # of one training, as it was given

@@ -8,10 +8,15 @@ import pytest
 
 from roadsense.cloud.session import RequestError
 from roadsense.errors import InputError
-from roadsense.jobs.sagemaker_request import METRICS, Placement, build_training_request, check_limits
-from roadsense.jobs.sagemaker_send import check_request, to_arguments
-from roadsense.jobs.sagemaker_tuning import TuningConfig, build_ranges, build_tuning_request
-from roadsense.jobs.spec import JobSpec
+from roadsense.jobs.aws.sagemaker.request import (
+    Placement,
+    build_ranges,
+    build_training_request,
+    build_tuning_request,
+    check_request,
+)
+from roadsense.jobs.metric_series import METRICS
+from roadsense.jobs.spec import JobSpec, TuningConfig, check_spec, continue_spec
 from roadsense.runs.metric_lines import METRIC_VARIABLE, print_metrics
 from roadsense.training.search_space import Choice, Range, SearchSpace
 
@@ -32,13 +37,19 @@ SPEC = JobSpec(
     role=ROLE,
 )
 PLACE = Placement(ROLE, {"project": "roadsense", "roadsense:job": "roadsense-01-train-1"}, facts={"git_commit": "abc"})
-TUNING_SPEC = replace(SPEC, name="tune-1", parameters={"total_timesteps": 5000})
+TUNING_SPEC = replace(
+    SPEC, name="roadsense-tune-1", parameters={"total_timesteps": 5000}, search=TuningConfig(n_trials=20, n_parallel=4)
+)
+
+
+def search(**settings):
+    """The spec of a search with these settings."""
+    return replace(TUNING_SPEC, search=TuningConfig(**{"n_trials": 20, "n_parallel": 4, **settings}))
 
 
 def test_request_is_one_sagemaker_takes():
     request = build_training_request(SPEC, PLACE)
     check_request("CreateTrainingJob", request)
-    check_limits(request)
     assert request["HyperParameters"] == {
         "total_timesteps": "5000", "learning_rate": "0.0003", "v2v_randomised": "true",
     }  # fmt: skip
@@ -54,26 +65,6 @@ def test_spot_waits_and_keeps_checkpoints():
     request = build_training_request(replace(SPEC, spot=True), PLACE)
     assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 7200, "MaxWaitTimeInSeconds": 14400}
     check_request("CreateTrainingJob", request)
-    check_limits(request)
-
-
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [
-        ({"StoppingCondition": {"MaxRuntimeInSeconds": 7200}, "EnableManagedSpotTraining": True}, "MaxWait"),
-        ({"StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 120}}, "spot"),
-        (
-            {
-                "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 30},
-                "EnableManagedSpotTraining": True,
-            },
-            "at least",
-        ),
-    ],
-)
-def test_limits_that_do_not_go_together_are_refused(change, word):
-    with pytest.raises(InputError, match=word):
-        check_limits(build_training_request(SPEC, PLACE) | change)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +72,7 @@ def test_limits_that_do_not_go_together_are_refused(change, word):
     [
         ("TrainingJobName", "road_sense"),
         ("OutputDataConfig", {"S3OutputPath": "runs/jobs"}),
-        ("ResourceConfig", {"InstanceType": "c5.9xlarge", "InstanceCount": 1, "VolumeSizeInGB": 30}),
+        ("StoppingCondition", {"MaxRuntimeInSeconds": 0}),
         ("HyperParameters", {"note": "x" * 3000}),
         ("RoleArn", "roadsense"),
     ],
@@ -114,15 +105,15 @@ def test_metric_expressions_read_the_lines_a_training_prints(monkeypatch, capsys
 
 
 def test_tuning_request_is_one_sagemaker_takes():
-    request = build_tuning_request(TUNING_SPEC, TuningConfig(n_trials=50, n_parallel=5, seed=7), PLACE)
+    request = build_tuning_request(search(n_trials=50, n_parallel=5, search_seed=7), PLACE)
     check_request("CreateHyperParameterTuningJob", request)
-    search = request["HyperParameterTuningJobConfig"]
-    assert search["ResourceLimits"] == {"MaxNumberOfTrainingJobs": 50, "MaxParallelTrainingJobs": 5}
+    config = request["HyperParameterTuningJobConfig"]
+    assert config["ResourceLimits"] == {"MaxNumberOfTrainingJobs": 50, "MaxParallelTrainingJobs": 5}
     rate = next(
-        each for each in search["ParameterRanges"]["ContinuousParameterRanges"] if each["Name"] == "learning_rate"
+        each for each in config["ParameterRanges"]["ContinuousParameterRanges"] if each["Name"] == "learning_rate"
     )
     assert (rate["ScalingType"], float(rate["MinValue"]), float(rate["MaxValue"])) == ("Logarithmic", 1e-4, 2e-3)
-    objective = search["HyperParameterTuningJobObjective"]["MetricName"]
+    objective = config["HyperParameterTuningJobObjective"]["MetricName"]
     defined = request["TrainingJobDefinition"]["AlgorithmSpecification"]["MetricDefinitions"]
     assert objective in [each["Name"] for each in defined]
     told = request["TrainingJobDefinition"]["Environment"]
@@ -146,32 +137,32 @@ def test_ranges_of_each_kind():
 
 
 def test_warm_start_names_the_earlier_job():
-    request = build_tuning_request(TUNING_SPEC, TuningConfig(warm_start_from="tune-0"), PLACE)
+    request = build_tuning_request(search(warm_start_from="tune-0"), PLACE)
     check_request("CreateHyperParameterTuningJob", request)
     assert request["WarmStartConfig"]["ParentHyperParameterTuningJobs"] == [{"HyperParameterTuningJobName": "tune-0"}]
 
 
 def test_a_searched_parameter_cannot_be_given_too():
     with pytest.raises(InputError, match="learning_rate"):
-        build_tuning_request(replace(SPEC, name="tune-1"), TuningConfig(), PLACE)
+        build_tuning_request(replace(TUNING_SPEC, parameters=SPEC.parameters), PLACE)
 
 
 def test_a_tuning_jobs_name_is_short():
     with pytest.raises(InputError, match="32"):
-        build_tuning_request(replace(TUNING_SPEC, name="a" * 33), TuningConfig(), PLACE)
+        replace(TUNING_SPEC, name="roadsense-" + "a" * 23)
 
 
 def test_a_trial_of_several_seeds_is_judged_by_one_figure_over_them():
-    config = TuningConfig(seeds=(0, 1, 2))
-    request = build_tuning_request(TUNING_SPEC, config, PLACE)
+    spec = check_spec(replace(search(seeds=(0, 1, 2)), dataset=None))
+    request = build_tuning_request(spec, PLACE)
     check_request("CreateHyperParameterTuningJob", request)
-    search = request["HyperParameterTuningJobConfig"]
-    assert search["HyperParameterTuningJobObjective"]["MetricName"] == "experiment_score"
+    objective = request["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]
+    assert objective["MetricName"] == "experiment_score"
     assert request["TrainingJobDefinition"]["StaticHyperParameters"]["seeds"] == "[0, 1, 2]"
-    given = replace(TUNING_SPEC, parameters={**TUNING_SPEC.parameters, "seeds": [0, 1, 2]})
-    assert build_tuning_request(given, TuningConfig(), PLACE) == request
+    given = replace(TUNING_SPEC, dataset=None, parameters={**TUNING_SPEC.parameters, "seeds": [0, 1, 2]})
+    assert build_tuning_request(check_spec(given), PLACE) == request
     with pytest.raises(InputError, match="seeds once"):
-        build_tuning_request(given, TuningConfig(seeds=(7, 8)), PLACE)
+        check_spec(replace(given, search=replace(given.search, seeds=(7, 8))))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +174,7 @@ def test_a_trial_of_several_seeds_is_judged_by_one_figure_over_them():
 )
 def test_an_objective_fits_the_number_of_seeds(settings, said):
     with pytest.raises(InputError, match=said):
-        build_tuning_request(TUNING_SPEC, TuningConfig(**settings), PLACE)
+        build_tuning_request(search(**settings), PLACE)
 
 
 @pytest.mark.parametrize(
@@ -193,9 +184,8 @@ def test_an_objective_fits_the_number_of_seeds(settings, said):
         {"seeds": (-1,)},
         {"n_trials": 51},
         {"n_trials": 0},
-        {"n_parallel": 21},
+        {"n_parallel": 2},
         {"strategy": "Grid"},
-        {"objective": "loss"},
     ],
 )
 def test_tuning_settings_are_checked(settings):
@@ -203,6 +193,58 @@ def test_tuning_settings_are_checked(settings):
         TuningConfig(**settings)
 
 
-def test_members_names_are_spelt_for_the_resource_layer_and_keys_of_ours_are_not():
-    spelt = to_arguments({"OutputDataConfig": {"S3OutputPath": "x"}, "HyperParameters": {"Total_Steps": "5"}})
-    assert spelt == {"output_data_config": {"s3_output_path": "x"}, "hyper_parameters": {"Total_Steps": "5"}}
+def test_an_unknown_objective_is_refused():
+    with pytest.raises(InputError, match="objective"):
+        build_tuning_request(search(objective="loss"), PLACE)
+
+
+def test_a_machine_that_botocore_does_not_know_yet_is_a_warning():
+    request = build_training_request(replace(SPEC, instance_type="ml.c99.huge"), PLACE)
+    with pytest.warns(UserWarning, match="ml.c99.huge"):
+        check_request("CreateTrainingJob", request)
+
+
+def test_trials_share_no_checkpoints_on_s3():
+    request = build_tuning_request(replace(TUNING_SPEC, spot=True), PLACE)
+    check_request("CreateHyperParameterTuningJob", request)
+    assert "CheckpointConfig" not in request["TrainingJobDefinition"]
+
+
+def test_a_resumed_job_has_a_new_name_and_the_same_checkpoints_and_run_folder():
+    second, first = continue_spec(SPEC), build_training_request(SPEC, PLACE)
+    third = continue_spec(second)
+    assert [second.name, third.name] == ["roadsense-01-train-1-2", "roadsense-01-train-1-3"]
+    for spec in (second, third):
+        request = build_training_request(spec, PLACE)
+        check_request("CreateTrainingJob", request)
+        assert request["CheckpointConfig"] == first["CheckpointConfig"]
+        assert request["Environment"]["ROADSENSE_RUN_NAME"] == "roadsense-01-train-1"
+
+
+def test_the_name_of_a_resumed_job_is_never_too_long():
+    long = replace(SPEC, name="roadsense-" + "a" * 53)
+    second = continue_spec(long)
+    assert continue_spec(second).name.endswith("a-3")
+    assert len(second.name) == 63
+
+
+@pytest.mark.parametrize(
+    ("run_dir", "uri"),
+    [
+        ("s3://bucket/roads/jobs/one/model", "s3://bucket/roads/jobs/one/model/"),
+        ("s3://bucket/roads/jobs/one/output/model.tar.gz", "s3://bucket/roads/jobs/one/output/model.tar.gz"),
+    ],
+)
+def test_a_run_to_be_judged_is_an_input_of_its_own(run_dir, uri):
+    request = build_training_request(
+        replace(SPEC, notebook="notebooks/02_evaluate.ipynb", parameters={"run_dir": run_dir}), PLACE
+    )
+    check_request("CreateTrainingJob", request)
+    channels = {each["ChannelName"]: each["DataSource"]["S3DataSource"]["S3Uri"] for each in request["InputDataConfig"]}
+    assert channels == {"dataset": f"{DATASET}/", "run": uri}
+
+
+@pytest.mark.parametrize(("hours", "seconds"), [(0.0001, 1), (1 / 3, 1200), (0.99999999, 3600)])
+def test_a_limit_is_rounded_up(hours, seconds):
+    request = build_training_request(replace(SPEC, max_hours=hours), PLACE)
+    assert request["StoppingCondition"]["MaxRuntimeInSeconds"] == seconds

@@ -1,22 +1,23 @@
 """A tuning job of fifty trials on a stand-in for SageMaker: listed, judged, ended, from the command line too."""
 
 import json
+from dataclasses import replace
 
-import boto3
 import numpy as np
 import pytest
 
+from roadsense.cli import main
 from roadsense.errors import InputError
-from roadsense.jobs.sagemaker import SageMakerTarget
-from roadsense.jobs.sagemaker_trials import find_best, read_trials, read_tuning, stop_tuning
-from roadsense.jobs.sagemaker_tuning import MAX_NAME, TuningConfig, name_tuning
-from roadsense.jobs.spec import spec_to_json
+from roadsense.jobs.aws.sagemaker.target import SageMakerTarget
+from roadsense.jobs.aws.sagemaker.trials import find_best, make_study, read_trials
+from roadsense.jobs.job import plot_trials
+from roadsense.jobs.spec import MAX_SEARCH_NAME, name_job, spec_to_json
 from roadsense.jobs.target import JobError
-from roadsense.jobs.tune_command import main
 from tests.jobs.sagemaker_stand_in import Story, told
-from tests.jobs.test_sagemaker_request import TUNING_SPEC
+from tests.jobs.test_sagemaker import submit
+from tests.jobs.test_sagemaker_request import TUNING_SPEC, search
 
-NAME = "tune-1"
+NAME = "roadsense-tune-1"
 
 
 def summarise(number, score, status="Completed"):
@@ -35,7 +36,7 @@ def summarise(number, score, status="Completed"):
 def story(aws):
     with told(Story()) as story:
         story.trials[NAME] = []
-        SageMakerTarget().submit_tuning(TUNING_SPEC, TuningConfig(n_trials=50, n_parallel=5))
+        submit(search(n_trials=50, n_parallel=5))
         yield story
 
 
@@ -60,40 +61,40 @@ def test_without_a_score_there_is_no_best(story):
         find_best(NAME)
 
 
-def test_a_tuning_job_is_ended(story):
-    sagemaker = boto3.client("sagemaker")
-    stop_tuning(NAME)
-    assert read_tuning(NAME)["HyperParameterTuningJobStatus"] in ("Stopped", "Completed")
-    assert sagemaker.list_hyper_parameter_tuning_jobs()["HyperParameterTuningJobSummaries"]
-
-
-def test_an_unknown_tuning_job_is_named(story):
+def test_an_unknown_search_is_named(story):
     with pytest.raises(InputError, match="nobody"):
-        read_trials("nobody")
+        SageMakerTarget().status("nobody")
 
 
-def test_command_shows_the_request_and_its_price(story, tmp_path, capsys):
-    spec_to_json(TUNING_SPEC, tmp_path / "spec.json")
-    assert main(["--spec", str(tmp_path / "spec.json"), "--n_trials", "50", "--n_parallel", "5", "--dry_run"]) == 0
-    shown = json.loads(capsys.readouterr().out)
-    assert "USD" in shown["estimate"]
-    search = shown["calls"][-1]["request"]["HyperParameterTuningJobConfig"]
-    assert search["ResourceLimits"]["MaxNumberOfTrainingJobs"] == 50
+def test_the_trials_are_a_study_of_optuna(story):
+    story.trials[NAME] = [summarise(0, 0.25), summarise(1, 0.5), summarise(2, None, "Failed")]
+    study = make_study(read_trials(NAME))
+    assert study.best_value == 0.5
+    assert study.best_params == {"learning_rate": pytest.approx(2e-4)}
+    assert [trial.user_attrs["job"] for trial in study.trials] == [f"{NAME}-{number:03d}" for number in range(3)]
+    assert plot_trials(read_trials(NAME), "eval_score").axes
+    assert plot_trials([], "eval_score") is None
 
 
-def test_command_lists_trials(story, capsys):
+def test_a_spec_with_several_trials_is_submitted_as_a_search(aws, tmp_path, capsys, small_dataset):
+    spec_to_json(replace(TUNING_SPEC, dataset=str(small_dataset.folder)), tmp_path / "spec.json")
+    words = ["job", "submit", str(tmp_path / "spec.json"), "--n_trials", "50", "--n_parallel", "5", "--dry_run"]
+    assert main(words) == 0
+    shown = json.loads(capsys.readouterr().out)["request"]
+    assert "50 trials" in shown["price"]
+    config = shown["calls"][-1]["request"]["HyperParameterTuningJobConfig"]
+    assert config["ResourceLimits"]["MaxNumberOfTrainingJobs"] == 50
+
+
+def test_command_lists_trials(story, capsys, tmp_path):
     story.trials[NAME] = [summarise(0, 0.25), summarise(1, 0.5)]
-    assert main(["--job", NAME, "--json"]) == 0
+    assert main(["job", "trials", NAME, "--json", "--output_dir", str(tmp_path)]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["score"] for row in rows] == [0.5, 0.25]
+    assert {path.name for path in tmp_path.iterdir()} == {"trials.csv", "trials.png"}
 
 
-def test_command_needs_one_of_spec_and_job(capsys):
-    assert main([]) == 2
-    assert "--job" in capsys.readouterr().err
-
-
-def test_names_of_tuning_jobs_are_short_and_new():
-    names = {name_tuning() for _ in range(20)}
+def test_names_of_searches_are_short_and_new():
+    names = {name_job(TUNING_SPEC) for _ in range(20)}
     assert len(names) == 20
-    assert all(len(name) <= MAX_NAME for name in names)
+    assert all(len(name) <= MAX_SEARCH_NAME for name in names)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from roadsense.errors import DatasetError, InputError
-from roadsense.jobs.layout import JobLayout, write_layout
+from roadsense.jobs.inside.layout import JobLayout, write_layout
 from roadsense.jobs.spec import MAX_NAME, NAME, JobSpec, check_spec, make_tags, name_job, spec_from_json, spec_to_json
 from tests.jobs.small_notebooks import ROOT, write_notebook
 
@@ -33,10 +33,10 @@ def test_a_spec_is_completed():
 
 
 def test_names_are_new_and_fit_every_service():
-    names = {name_job("01_train") for _ in range(50)}
+    names = {name_job(JobSpec("01_train")) for _ in range(50)}
     assert len(names) > 45
     for notebook in ("01_train", "x" * 300, "Ein Heft (2).ipynb", "--", "a--b"):
-        name = name_job(notebook)
+        name = name_job(JobSpec(notebook))
         assert len(name) <= MAX_NAME
         assert NAME.fullmatch(name)
 
@@ -75,12 +75,12 @@ def test_a_field_that_cannot_be_is_refused(fields, said):
 WRONG_PARAMETERS = [
     ({"total_timestep": 3}, "got 'total_timestep'. Did you mean 'total_timesteps'"),
     ({"total_timesteps": "3"}, "total_timesteps to be int"),
-    ({"total_timesteps": 0}, "total_timesteps of at least 1"),
-    ({"hazard_probability": 1.5}, "hazard_probability: Expected probability"),
+    ({"total_timesteps": 0}, "total_timesteps: Expected total_timesteps to be a whole number of at least 1"),
+    ({"hazard_probability": 1.5}, "hazard_probability: Expected hazard_probability"),
     ({"v2v": "telepathy"}, "v2v"),
     ({"algorithm": "dqn"}, "algorithm: Expected algorithm of ppo, sac, tqc"),
     ({"gamma": "high"}, "gamma to be float"),
-    ({"seed": 1, "n_workers": -1}, "n_workers: Expected n_workers of at least 0"),
+    ({"seed": 1, "n_workers": -1}, "n_workers: Expected n_workers"),
 ]
 
 
@@ -134,7 +134,7 @@ def test_a_dataset_has_to_be_what_its_manifest_says(dataset_copy):
 def test_nothing_heavy_is_loaded_for_an_error():
     code = (
         "import sys\n"
-        "from roadsense.jobs.commands import main\n"
+        "from roadsense.jobs.cli import main\n"
         "code = main(['submit', '01_train', '-p', 'hazard_probability', '2'])\n"
         "heavy = {'torch', 'papermill', 'pandas', 'boto3', 'stable_baselines3', 'tensorflow'} & set(sys.modules)\n"
         "print(code, sorted(heavy))"
@@ -146,7 +146,7 @@ def test_nothing_heavy_is_loaded_for_an_error():
 
 def test_a_file_of_a_spec_comes_back(tmp_path):
     spec = JobSpec(
-        "01_train", {"seed": 3, "v2v": "ideal"}, name="one", max_usd=4.5, spot=True, tags={"a": "b"}, **CLOUD
+        "01_train", {"seed": 3, "v2v": "ideal"}, name="roadsense-one", max_usd=4.5, spot=True, tags={"a": "b"}, **CLOUD
     )
     spec_to_json(spec, tmp_path / "spec.json")
     assert spec_from_json(tmp_path / "spec.json") == spec

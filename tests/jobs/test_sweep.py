@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from roadsense.cli import main
 from roadsense.errors import InputError
 from roadsense.evaluation.results import find_evaluations, open_evaluation
 from roadsense.evaluation.summary import complete
+from roadsense.evaluation.sweep_table import NOT_JUDGED, SweepRow, make_table, mean_rate_interval
 from roadsense.jobs import sweep
-from roadsense.jobs.sweep import SweepConfig, main, read_sweep, run_sweep
-from roadsense.jobs.sweep_table import NOT_JUDGED, SweepRow, make_table, mean_rate_interval
+from roadsense.jobs.sweep import SweepConfig, read_sweep, run_sweep
 from roadsense.runs.run import open_run
 from roadsense.utils.statistics import binomial_interval
 from tests.jobs.small_notebooks import ROOT, write_notebook
@@ -133,7 +134,7 @@ def test_real_trainings_are_judged_on_the_same_episodes_and_by_road(small_datase
 
 
 def test_dry_run_shows_every_request(file, capsys):
-    assert main([str(file), "--dry_run"]) == 0
+    assert main(["job", "sweep", str(file), "--dry_run"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"good_seed_0", "good_seed_2", "bad_seed_0", "bad_seed_2"}
 
 

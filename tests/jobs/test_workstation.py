@@ -8,13 +8,13 @@ from pathlib import Path
 import boto3
 import pytest
 
+from roadsense.cli import main
 from roadsense.errors import InputError
-from roadsense.jobs import workstation
-from roadsense.jobs.ec2 import Ec2Target
-from roadsense.jobs.ec2_place import JobPlace
-from roadsense.jobs.ec2_results import read_outcome
+from roadsense.jobs.aws.ec2 import workstation
+from roadsense.jobs.aws.ec2.folder import JobFolder
+from roadsense.jobs.aws.ec2.target import Ec2Target
+from roadsense.jobs.aws.ec2.workstation import WorkstationConfig, plan_workstation, start_workstation
 from roadsense.jobs.target import JobState
-from roadsense.jobs.workstation import WorkstationConfig, main, start_workstation
 from tests.jobs.conftest import REGION
 from tests.jobs.stage import Stage, stage, wait_for
 from tests.jobs.test_ec2 import IMAGE, OUTPUT, account, machines
@@ -31,28 +31,28 @@ def config(**changes) -> WorkstationConfig:
 
 
 def test_a_workstation_stops_rather_than_ends_and_is_started_again(account: str) -> None:
-    instance_id = start_workstation(config(max_hours=3))
+    instance_id = start_workstation(plan_workstation(config(max_hours=3)))
     ec2 = boto3.client("ec2")
     attribute = {"InstanceId": instance_id, "Attribute": "instanceInitiatedShutdownBehavior"}
     assert ec2.describe_instance_attribute(**attribute)["InstanceInitiatedShutdownBehavior"]["Value"] == "stop"
-    place = JobPlace(f"{OUTPUT}/jobs/roadsense-workstation", REGION)
+    place = JobFolder(f"{OUTPUT}/jobs/roadsense-workstation", REGION)
     assert place.read("run_docker.sh", 0) == workstation.SCRIPT.read_bytes()
     with pytest.raises(InputError, match="is running"):
-        start_workstation(config())
+        start_workstation(plan_workstation(config()))
 
     ec2.stop_instances(InstanceIds=[instance_id])
     (listed,) = Ec2Target().list_jobs(everyone=True)
     assert (listed.state, listed.phase[:7]) == (JobState.STOPPED, "stopped")  # its disk still costs
-    assert start_workstation(config()) == instance_id
+    assert start_workstation(plan_workstation(config())) == instance_id
     (machine,) = machines()
     assert machine["State"]["Name"] == "running"
     tags = {tag["Key"]: tag["Value"] for tag in machine["Tags"]}
     later = datetime.fromisoformat(tags["roadsense:deadline"]) - machine["LaunchTime"]
-    assert abs(later - timedelta(hours=3)) < timedelta(minutes=5)
+    assert abs(later - timedelta(hours=3, minutes=10)) < timedelta(minutes=5)
 
 
 def test_a_spot_workstation_ends(no_aws: None, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--output", OUTPUT, "--image", IMAGE, "--spot", "--region", REGION, "--dry_run"]
+    arguments = ["workstation", "--output", OUTPUT, "--image", IMAGE, "--spot", "--region", REGION, "--dry_run"]
     assert main(arguments) == 0
     request = json.loads(capsys.readouterr().out)["calls"][-1]["request"]
     assert request["InstanceInitiatedShutdownBehavior"] == "terminate"
@@ -64,7 +64,7 @@ def test_wrong_settings_are_named(wrong: dict) -> None:
         config(**wrong)
 
 
-def workstation_script(place: JobPlace, **changes) -> str:
+def workstation_script(place: JobFolder, **changes) -> str:
     place.write("run_docker.sh", workstation.SCRIPT.read_bytes())
     return script(
         Path("01_train"), kind="workstation", **{"busy_load": 1e6, "idle_every_s": 1, "idle_s": 600, **changes}
@@ -75,19 +75,17 @@ needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is no
 
 
 @needs_tmux
-def test_a_workstation_works_keeps_its_runs_and_is_stopped_when_asked(stage: Stage, place: JobPlace) -> None:
+def test_a_workstation_works_keeps_its_runs_and_is_stopped_when_asked(stage: Stage, place: JobFolder) -> None:
     boto3.client("s3").put_object(Bucket="cars", Key="rs/datasets/d1/manifest.json", Body=b"{}")
     look = "ls scenarios/dataset && exec sleep 600"
     process = stage.start(
-        workstation_script(
-            place, command=MARK.format(look), dataset="s3://cars/rs/datasets/d1", max_minutes=1, grace_s=40
-        )
+        workstation_script(place, command=MARK.format(look), dataset="s3://cars/rs/datasets/d1", limit_s=20, grace_s=40)
     )
     wait_for(lambda: place.read_text("checkpoints/first/step") == "1", 100)
     code, said = stage.finish(process)
     assert code == 0, said
     assert "manifest.json" in (place.read_text("run.log") or "")
-    outcome = read_outcome(place)
+    outcome = place.read_status()
     assert (outcome.state, outcome.reason) == (JobState.STOPPED, "time limit")
     assert any(call.startswith("stop -t 90") for call in stage.calls("docker"))
     assert stage.calls("shutdown") == ["-h +1", "-h now"]
@@ -95,9 +93,9 @@ def test_a_workstation_works_keeps_its_runs_and_is_stopped_when_asked(stage: Sta
 
 
 @needs_tmux
-def test_a_workstation_that_nobody_uses_stops(stage: Stage, place: JobPlace) -> None:
+def test_a_workstation_that_nobody_uses_stops(stage: Stage, place: JobFolder) -> None:
     code, said = stage.run(workstation_script(place, command=MARK.format("true"), idle_s=8))
     assert code == 0, said
-    assert read_outcome(place).reason == "idle for 8 s"
+    assert place.read_status().reason == "idle for 8 s"
     assert place.read_text("checkpoints/first/step") == "1"
     assert PLACE == place.url

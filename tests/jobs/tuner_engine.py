@@ -23,8 +23,8 @@ from typing import Any
 import boto3
 import numpy as np
 
-from roadsense.jobs.layout import CHANNEL, NAME_VARIABLE, ROOT_VARIABLE, JobLayout
-from roadsense.jobs.sagemaker_logs import GROUP
+from roadsense.jobs.aws.sagemaker.logs import GROUP
+from roadsense.jobs.inside.layout import CHANNEL, NAME_VARIABLE, ROOT_VARIABLE, JobLayout
 from roadsense.runs.metric_lines import PREFIX
 from tests.jobs.sagemaker_stand_in import Story
 from tests.jobs.small_notebooks import ROOT

@@ -18,8 +18,7 @@ from roadsense.demo import NOTEBOOKS, DemoConfig, run_demo
 from roadsense.evaluate import EvalConfig
 from roadsense.export import ExportConfig
 from roadsense.jobs.parameters import read_parameters
-from roadsense.jobs.sagemaker_tuning import TuningConfig
-from roadsense.jobs.spec import JobSpec
+from roadsense.jobs.spec import JobSpec, TuningConfig
 from roadsense.runs.run import open_run
 from roadsense.train_convoy import TrainConfig
 
@@ -31,10 +30,11 @@ CONFIGS = {
     "02_evaluate": EvalConfig,
     "03_export": ExportConfig,
     "04_ec2": JobSpec,
-    "05_sagemaker": (JobSpec, TuningConfig, EvalConfig),
+    "05_sagemaker": JobSpec,
+    "06_tune": (JobSpec, TuningConfig, EvalConfig),
 }
-ON_AWS = ("04_ec2", "05_sagemaker")
-BESIDE_THE_SETTINGS = {"further", "dry_run", "effects_base"}
+ON_AWS = ("04_ec2", "05_sagemaker", "06_tune")
+BESIDE_THE_SETTINGS = {"further", "dry_run", "effects_base", "resumes", "show_trainer"}
 N_PICTURES = {"00_augment": 10, "01_train": 3, "02_evaluate": 9, "03_export": 4}
 
 

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from roadsense.jobs.sagemaker_tuning import TuningConfig, build_tuning_request
+from roadsense.jobs.aws.sagemaker.request import build_tuning_request
+from roadsense.jobs.spec import TuningConfig
 from roadsense.runs.experiment import (
     MEAN_SCORE,
     WORST_SCORE,

@@ -1,0 +1,87 @@
+"""What a job left, downloaded and unpacked: whole or not at all, and checked."""
+
+import shutil
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from roadsense.cloud.checksums import CHECKSUMS_NAME, TransferError, check_checksums
+from roadsense.cloud.s3_transfer import S3Place, S3Transfer
+from roadsense.utils.scratch import scratch_folder
+
+MODEL_ARCHIVE, MODEL_DIR = "model.tar.gz", "model"
+"""What SageMaker makes of a job's folder `model`, and what a job on EC2 leaves of it."""
+MAX_UNPACKED_BYTES = 20 * 2**30
+
+
+def download(place: S3Place, folder: Path, names: Iterable[str] | None = None, region: str | None = None) -> None:
+    """Downloads files at a place in S3 into a folder.
+
+    Args:
+        place: in S3.
+        folder: to make.
+        names: of the files below the place; by default all.
+        region: of AWS; by default the configured one.
+
+    Raises:
+        TransferError: if a file is not there, or there is none.
+    """
+    transfer = S3Transfer(place, region)
+    there = transfer.list_files()
+    wanted = list(there if names is None else names)
+    lost = [name for name in wanted if name not in there]
+    if lost or (names is None and not there):
+        raise TransferError(f"Expected files at {place.url}, found none{f' named {lost[0]}' if lost else ''}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    transfer.receive([there[name] for name in wanted], folder)
+
+
+def download_run(url: str, folder: Path, region: str | None = None) -> None:
+    """Downloads a run into a new folder: a run folder, a job's folder, or the `model.tar.gz` of a job on SageMaker.
+
+    Raises:
+        TransferError: if there is nothing, or what arrived is not what the job left.
+    """
+    place, names = S3Place.parse(url), None
+    if url.endswith(".tar.gz"):
+        prefix, _, name = place.prefix.rpartition("/")
+        place, names = S3Place(place.bucket, prefix), [name]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(f".{folder.name}_", folder.parent) as scratch:
+        download(place, scratch / "sent", names, region)
+        unpack_run(scratch / "sent", folder)
+
+
+def unpack_run(source: Path, folder: Path) -> None:
+    """Copies a run, as it was sent to a job or downloaded, into a new folder, and checks it by its checksums if any.
+
+    Raises:
+        TransferError: if it is not what the job left.
+    """
+    with scratch_folder(f".{folder.name}_", folder.parent) as scratch:
+        part, archives = scratch / "run", sorted(source.rglob("*.tar.gz"))
+        if archives:
+            unpack_archive(next((path for path in archives if path.name == MODEL_ARCHIVE), archives[0]), part)
+        else:
+            is_job = (source / MODEL_DIR).is_dir()
+            shutil.copytree(source / MODEL_DIR if is_job else source, part)
+        if (part / CHECKSUMS_NAME).is_file():
+            check_checksums(part)
+        part.rename(folder)
+
+
+def unpack_archive(archive: Path, folder: Path) -> None:
+    """Unpacks an archive of plain files and folders.
+
+    Raises:
+        TransferError: if it is broken, too large, or would write outside the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(archive, "r:gz") as packed:
+            members = packed.getmembers()
+            if sum(member.size for member in members) > MAX_UNPACKED_BYTES:
+                raise TransferError(f"{archive.name} unpacks to more than {MAX_UNPACKED_BYTES} bytes.")
+            packed.extractall(folder, members=members, filter="data")
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise TransferError(f"{archive.name} cannot be unpacked ({error}). Fetch it again.") from error

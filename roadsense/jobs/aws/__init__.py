@@ -1,0 +1,1 @@
+"""Jobs on AWS: what EC2 and SageMaker have in common."""

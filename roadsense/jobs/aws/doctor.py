@@ -1,0 +1,153 @@
+"""Checks an AWS account for jobs, and says what is missing and what to do: `roadsense doctor --aws`."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from roadsense.cloud.session import AccessError, CloudError, find_region, make_client, translate_errors
+from roadsense.errors import InputError, RoadSenseError
+from roadsense.jobs.aws.ec2.requests import read_config
+from roadsense.jobs.aws.sagemaker.role import find_execution_role
+from roadsense.jobs.target import JobError
+
+TEMPLATE = "infra/roadsense.template.json"
+DEPLOY = (
+    f"Set it up: aws cloudformation deploy --template-file {TEMPLATE} --stack-name roadsense "
+    "--capabilities CAPABILITY_NAMED_IAM"
+)
+GOOD, MISSING, UNKNOWN = "ok", "missing", "unknown"
+QUOTAS = {
+    "ml.c5.9xlarge": ("sagemaker", "ml.c5.9xlarge for training job usage"),
+    "c6i.8xlarge": ("ec2", "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances"),
+}
+"""Service and name of the quota that each default machine counts against."""
+
+
+@dataclass(frozen=True)
+class AccountConfig:
+    """What to look for in an account.
+
+    Attributes:
+        bucket: for datasets and results.
+        repository: of images in ECR.
+        role: execution role's ARN; by default the environment's or Studio's.
+        region: of AWS; by default the configured one.
+    """
+
+    bucket: str | None = None
+    repository: str = "roadsense"
+    role: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found.
+
+    Attributes:
+        what: was looked at.
+        state: `ok`, `missing`, or `unknown` where one may not look.
+        said: what was found.
+        mend: what to do; empty if nothing is.
+    """
+
+    what: str
+    state: str
+    said: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.state:8}{self.what}: {self.said}" + (f"\n        {self.mend}" if self.mend else "")
+
+
+def examine(config: AccountConfig) -> Iterator[Finding]:
+    """Yields a finding for everything a job on AWS needs; nothing is changed.
+
+    Without credentials or a region that is the only finding.
+    """
+    try:
+        region = find_region(config.region)
+        with translate_errors():
+            caller = make_client("sts", region).get_caller_identity()["Arn"]
+    except RoadSenseError as error:
+        yield Finding("credentials", MISSING, str(error))
+        return
+    yield Finding("credentials", GOOD, f"{caller} in {region}")
+    for what, look, mend in _list_checks(config, region):
+        yield _check(what, look, mend)
+
+
+def _list_checks(config: AccountConfig, region: str) -> list[tuple[str, Callable[[], str], str]]:
+    def client(service: str) -> Any:
+        return make_client(service, region, patient=False)
+
+    profile = read_config().profile
+    return [
+        ("bucket", lambda: _find_bucket(client("s3"), config.bucket), DEPLOY),
+        ("image", lambda: _find_images(client("ecr"), config.repository), "Build and push one; see README, Docker."),
+        ("execution role (SageMaker)", lambda: _find_role(client("iam"), config.role, region), DEPLOY),
+        ("instance profile (EC2)", lambda: _find_profile(client("iam"), profile), DEPLOY),
+        *(
+            (f"quota of {machine}", lambda quota=quota: _find_quota(client("service-quotas"), *quota), _ask_for(quota))
+            for machine, quota in QUOTAS.items()
+        ),
+    ]
+
+
+def _ask_for(quota: tuple[str, str]) -> str:
+    return f"Ask for more of '{quota[1]}' in the Service Quotas console, service {quota[0]}."
+
+
+def _check(what: str, look: Callable[[], str], mend: str) -> Finding:
+    try:
+        with translate_errors():
+            return Finding(what, GOOD, look())
+    except AccessError as error:
+        return Finding(what, UNKNOWN, f"these credentials may not look ({error})")
+    except (InputError, CloudError, JobError) as error:
+        return Finding(what, MISSING, str(error), mend)
+
+
+def _find_bucket(s3: Any, bucket: str | None) -> str:
+    if not bucket:
+        raise InputError("none was named; give --bucket")
+    s3.head_bucket(Bucket=bucket)
+    blocked = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    if not all(blocked.values()):
+        raise JobError(f"{bucket} may be opened to the public")
+    return f"{bucket}, closed to the public"
+
+
+def _find_images(ecr: Any, repository: str) -> str:
+    settings = ecr.describe_repositories(repositoryNames=[repository])["repositories"][0]
+    images = ecr.describe_images(repositoryName=repository)["imageDetails"]
+    tags = sorted(tag for image in images for tag in image.get("imageTags", []))
+    if not tags:
+        raise JobError(f"{settings['repositoryUri']} holds no image with a tag")
+    return f"{settings['repositoryUri']} with {len(images)} images, tags {settings['imageTagMutability'].lower()}"
+
+
+def _find_role(iam: Any, role: str | None, region: str) -> str:
+    arn = find_execution_role(role, region)
+    trust = iam.get_role(RoleName=arn.rsplit("/", 1)[-1])["Role"]["AssumeRolePolicyDocument"]
+    services = [statement.get("Principal", {}).get("Service", []) for statement in trust["Statement"]]
+    if not any("sagemaker.amazonaws.com" in service for service in services):
+        raise JobError(f"{arn} cannot be taken by sagemaker.amazonaws.com")
+    return arn
+
+
+def _find_profile(iam: Any, profile: str) -> str:
+    roles = iam.get_instance_profile(InstanceProfileName=profile)["InstanceProfile"]["Roles"]
+    if not roles:
+        raise JobError(f"{profile} has no role")
+    return f"{profile} with the role {roles[0]['RoleName']}"
+
+
+def _find_quota(quotas: Any, service: str, name: str) -> str:
+    pages = quotas.get_paginator("list_service_quotas").paginate(ServiceCode=service)
+    value = next((each["Value"] for page in pages for each in page["Quotas"] if each["QuotaName"] == name), None)
+    if value is None:
+        raise JobError(f"AWS lists no quota named '{name}'")
+    if value < 1:
+        raise JobError(f"it is {value:g}, so no such machine can start")
+    return f"{value:g} ({name})"

@@ -1,0 +1,224 @@
+"""A job's folder in S3: its spec, what its machines wrote there, how it ended, and its results."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from roadsense.cloud.checksums import CHECKSUMS_NAME, check_checksums
+from roadsense.cloud.downloads import download
+from roadsense.cloud.s3_transfer import S3Place
+from roadsense.cloud.session import CloudError, make_client, translate_errors
+from roadsense.errors import InputError
+from roadsense.jobs.aws.prices import cost_so_far
+from roadsense.jobs.spec import JobSpec, spec_from_values
+from roadsense.jobs.target import JobError, JobState, JobStatus, parse_time, write_time
+from roadsense.utils.files import refuse_existing, write_atomically
+from roadsense.utils.scratch import scratch_folder
+
+MISSING_CODES = ("NoSuchKey", "404", "NotFound")
+SPEC_NAME = "spec.json"
+SAME = ("notebook_name", "parameters", "dataset")
+"""Fields of a spec that make a job what it is: another machine resumes it with these, not with others."""
+EXIT_REASONS = {
+    "90": "the machine could not be set up",
+    "91": "the dataset could not be downloaded",
+    "92": "the registry refused the machine",
+    "93": "the image could not be pulled",
+    "94": "the checkpoints could not be downloaded",
+    "96": "not all results could be uploaded before the machine's limit",
+}
+"""Meaning of the machine's own exit codes, where it could not write a reason."""
+TAKEN_AWAY = "its machine was taken away before it had uploaded everything"
+SPOT_REASON, ASKED = "spot interruption", "it was asked to stop"
+STOP_REQUESTS = "stop_requests"
+"""Folder with an empty file for each machine that was ended on request."""
+NEW_S = 300.0
+"""EC2 may take a while to list a machine that was just started, seconds."""
+MAX_REASON = 1024
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A machine that began to work on a job.
+
+    Attributes:
+        started: when, with its time zone.
+        ended: when its results were uploaded; None if they never were, or aren't yet.
+        usd_per_hour: its price, US dollars; None if that isn't known.
+        instance_id: the machine's id.
+    """
+
+    started: datetime
+    ended: datetime | None
+    usd_per_hour: float | None
+    instance_id: str
+
+    @property
+    def usd(self) -> float | None:
+        """Its cost, US dollars; None while it isn't known."""
+        if self.ended is None or self.usd_per_hour is None:
+            return None
+        return cost_so_far(self.started, self.usd_per_hour, self.ended)
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """The folder `s3://bucket/prefix/jobs/<name>`.
+
+    Attributes:
+        url: of the folder.
+        region: of AWS.
+    """
+
+    url: str
+    region: str
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.url.rstrip("/").rsplit("/", 1)[-1]
+
+    @cached_property
+    def _client(self) -> Any:
+        return make_client("s3", self.region)
+
+    @cached_property
+    def _place(self) -> S3Place:
+        return S3Place.parse(self.url)
+
+    def read_spec(self) -> JobSpec | None:
+        """Returns the job's spec, or None if there is no job."""
+        text = self.read_text(SPEC_NAME)
+        return None if text is None else spec_from_values(json.loads(text), f"{self.url}/{SPEC_NAME}")
+
+    def write_spec(self, spec: JobSpec) -> None:
+        """Writes the job's spec."""
+        self.write(SPEC_NAME, (json.dumps(asdict(spec), indent=2) + "\n").encode())
+
+    def check_is_same(self, earlier: JobSpec, spec: JobSpec) -> None:
+        """Checks that a spec resumes the job that is here.
+
+        Raises:
+            InputError: naming the first field that would make it another job.
+        """
+        for name in SAME:
+            before, now = (json.loads(json.dumps(getattr(each, name), default=dict)) for each in (earlier, spec))
+            if before != now:
+                raise InputError(
+                    f"Expected a new name, since {self.url} is a job with another {name} ({before!r}, now {now!r}). "
+                    "Under the same name and with the same settings a job is resumed."
+                )
+
+    def read_attempts(self) -> list[Attempt]:
+        """Returns the machines that worked on the job, the first one first."""
+        prefix = self._place.key("attempts/")
+        with translate_errors():
+            answer = self._client.list_objects_v2(Bucket=self._place.bucket, Prefix=prefix)
+        texts = [self.read_text(f"attempts/{item['Key'].removeprefix(prefix)}") for item in answer.get("Contents", [])]
+        return sorted((_parse_attempt(text) for text in texts if text), key=lambda attempt: attempt.started)
+
+    def read_status(self) -> JobStatus:
+        """Returns how the job ended, once no machine of it is left.
+
+        A machine writes that it ended after everything else. One that began and never wrote it was taken away; its last
+        uploaded checkpoint is at most a minute old.
+        """
+        attempts = self.read_attempts()
+        state, reason = self._read_outcome(attempts)
+        costs = [attempt.usd for attempt in attempts if attempt.usd is not None]
+        return JobStatus(
+            job_id=self.url,
+            name=self.name,
+            target="ec2",
+            state=state,
+            phase=f"{len(attempts)} machine{'' if len(attempts) == 1 else 's'}",
+            reason=reason,
+            started=write_time(attempts[0].started) if attempts else "",
+            ended=write_time(attempts[-1].ended) if attempts else "",
+            usd=sum(costs) if costs else None,
+            output=self.url,
+            was_interrupted=state is JobState.STOPPED and reason in (TAKEN_AWAY, SPOT_REASON),
+        )
+
+    def _read_outcome(self, attempts: list[Attempt]) -> tuple[JobState, str]:
+        if not attempts:
+            is_new = self._find_age_s(SPEC_NAME) < NEW_S
+            return (JobState.WAITING if is_new else JobState.STOPPED), "no machine has begun to work on it"
+        code = self.read_text("exit_code")
+        if attempts[-1].ended is None or code is None:
+            is_asked = self.read_text(f"{STOP_REQUESTS}/{attempts[-1].instance_id}") is not None
+            return JobState.STOPPED, ASKED if is_asked else TAKEN_AWAY
+        stopped = self.read_text("stopped")
+        if code == "0":
+            return (JobState.STOPPED if stopped else JobState.DONE), stopped or ""
+        reason = self.read_text("output/failure") or EXIT_REASONS.get(code, "it gave no reason")
+        return JobState.FAILED, f"exit code {code}: {reason[-MAX_REASON:]}"
+
+    def fetch(self, folder: Path) -> Path:
+        """Downloads the results of the job's last machine into a new folder, whole or not at all.
+
+        Raises:
+            InputError: if the folder is there.
+            JobError: if there are no results yet.
+            TransferError: if what arrived is not what the machine left.
+        """
+        refuse_existing(folder, "the results")
+        sums = self.read_text(CHECKSUMS_NAME)
+        if sums is None:
+            raise JobError(f"{self.url} has no results yet: a job's machine writes {CHECKSUMS_NAME} when it ends.")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(f".{folder.name}_", folder.parent) as scratch:
+            arriving = scratch / "results"
+            download(self._place, arriving, json.loads(sums), self.region)
+            write_atomically(arriving / CHECKSUMS_NAME, sums + "\n")
+            check_checksums(arriving)
+            arriving.rename(folder)
+        return folder
+
+    def read_text(self, name: str) -> str | None:
+        """Returns the content of a small file, without space at its ends, or None if it isn't there."""
+        data = self.read(name, 0)
+        return None if data is None else data.decode(errors="replace").strip()
+
+    def read(self, name: str, offset: int) -> bytes | None:
+        """Returns a file's content from an offset on, empty if it isn't longer, or None if there is no such file."""
+        bucket, key = self._place.bucket, self._place.key(name)
+        head = self._look(key)
+        if head is None or head["ContentLength"] <= offset:
+            return None if head is None else b""
+        with translate_errors():
+            return self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes={offset}-")["Body"].read()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a small file."""
+        with translate_errors():
+            self._client.put_object(Bucket=self._place.bucket, Key=self._place.key(name), Body=content)
+
+    def _find_age_s(self, name: str) -> float:
+        head = self._look(self._place.key(name))
+        return (datetime.now(UTC) - head["LastModified"]).total_seconds() if head else math.inf
+
+    def _look(self, key: str) -> dict[str, Any] | None:
+        try:
+            with translate_errors():
+                return self._client.head_object(Bucket=self._place.bucket, Key=key)
+        except CloudError as error:
+            if error.code in MISSING_CODES:
+                return None
+            raise
+
+
+def _parse_attempt(text: str) -> Attempt:
+    """Reads what a machine wrote: when it started, when it ended or `-`, USD an hour or nothing, and its id."""
+    words = text.split(" ")
+    started, ended, usd, instance_id = [*words, "", "", "", ""][:4]
+    return Attempt(
+        started=parse_time(started),
+        ended=None if ended in ("-", "") else parse_time(ended),
+        usd_per_hour=float(usd) if usd else None,
+        instance_id=instance_id,
+    )

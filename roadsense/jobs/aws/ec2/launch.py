@@ -1,0 +1,199 @@
+"""A job on EC2 before and when it gets its machine: script, tags, price and requests are fixed by the plan.
+
+A machine is started by `RunInstances` itself and not by a launcher such as SkyPilot, which would bring a server, an
+open SSH port and wider rights than the policies in `infra/iam`.
+"""
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from roadsense.cloud.session import CloudError, find_region, make_client, translate_errors
+from roadsense.cloud.storage import find_dataset_url
+from roadsense.errors import InputError
+from roadsense.jobs.aws.ec2.folder import SPEC_NAME, JobFolder
+from roadsense.jobs.aws.ec2.machines import DEADLINE_TAG, HOURS_TAG, PLACE_TAG, PRICE_TAG
+from roadsense.jobs.aws.ec2.requests import (
+    SECURITY_GROUP,
+    Ec2Config,
+    Launch,
+    build_group_request,
+    build_run_request,
+)
+from roadsense.jobs.aws.ec2.user_data import MachineSettings, encode_parameters, write_user_data
+from roadsense.jobs.aws.prices import Estimate, estimate_cost, limit_spot_price, limit_to_money
+from roadsense.jobs.parameters import encode_value
+from roadsense.jobs.spec import JobSpec, check_spec, make_tags
+from roadsense.jobs.target import Plan, write_time
+from roadsense.utils.git_state import read_git_state
+
+GRACE_S = 600
+"""From the job's limit until the machine is switched off: a checkpoint within 90 s, then uploads of up to 20 GB."""
+HINTS = {
+    "InsufficientInstanceCapacity": "AWS has none of these machines free now: try again, another type, or no spot.",
+    "SpotMaxPriceTooLow": "The spot price is above what max_usd allows: raise max_usd, or leave spot out.",
+    "MaxSpotInstanceCountExceeded": "The account's quota of spot machines is used up: ask AWS to raise it.",
+    "VcpuLimitExceeded": "The account's quota of virtual CPUs is used up: ask AWS to raise it, or take a smaller type.",
+    "VPCIdNotSpecified": "The account has no default network here: set ROADSENSE_EC2_SUBNET_ID and _SECURITY_GROUP_ID.",
+}
+"""What to do about AWS's most common reasons not to start a machine, by its code."""
+NO_PROFILE = re.compile(r"(iam)? ?instance ?profile", re.IGNORECASE)
+PROFILE_HINT = "Is the instance profile there, and may you pass it on? infra/iam says how it is made."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ec2Plan(Plan):
+    """A job that is about to get a machine.
+
+    Attributes:
+        folder: the job's folder in S3.
+        run_request: the request that starts the machine.
+        makes_group: whether the security group is made, unless it is there.
+        local_dataset: folder of a dataset to publish first; empty without one.
+    """
+
+    folder: JobFolder
+    run_request: Mapping[str, Any]
+    makes_group: bool
+    local_dataset: str = ""
+
+
+def plan_machine(
+    spec: JobSpec, config: Ec2Config, ask: bool = False, workstation: Mapping[str, Any] | None = None
+) -> Ec2Plan:
+    """Plans a job's machine.
+
+    Args:
+        spec: checked.
+        config: the account's settings.
+        ask: whether to ask AWS for prices. Nothing else is ever asked or sent.
+        workstation: settings that only a workstation has; None for a job, whose machine ends with it.
+
+    Raises:
+        InputError: if it names no image, or its limits of time and money don't go together.
+    """
+    if spec.name is None or spec.instance_type is None:
+        spec = check_spec(spec)
+    if not spec.image:
+        raise InputError("Expected an image for target ec2, e.g. the URI in ECR that it was pushed to. Give --image.")
+    region = find_region(spec.region)
+    limited, estimate = _limit(spec, config, ask)
+    folder = JobFolder(f"{spec.output.rstrip('/')}/jobs/{spec.name}", region)
+    kind = "job" if workstation is None else "workstation"
+    settings = replace(_settings(limited, config, folder, estimate), **(workstation or {}))
+    launch = Launch(
+        name=spec.name or "",
+        instance_type=spec.instance_type or "",
+        user_data=write_user_data(settings, kind),
+        tags=_tags(limited, folder, estimate),
+        token=secrets.token_hex(16),
+        profile=spec.role or config.profile,
+        spot=spec.spot,
+        max_spot_usd=limit_spot_price(limited, estimate),
+        at_shutdown="terminate" if workstation is None or spec.spot else "stop",
+    )
+    request, makes_group = build_run_request(launch, config), not config.subnet_id
+    return Ec2Plan(
+        spec=limited,
+        job_id=folder.url,
+        calls=_list_calls(folder, request, makes_group),
+        price=_describe_price(spec, estimate),
+        folder=folder,
+        run_request=request,
+        makes_group=makes_group,
+        local_dataset=spec.dataset if spec.dataset and spec.dataset != limited.dataset else "",
+    )
+
+
+def run_machine(plan: Ec2Plan) -> str:
+    """Starts a planned machine and returns its id.
+
+    Raises:
+        CloudError: with what to do about it, if AWS doesn't start it.
+    """
+    if plan.makes_group:
+        prepare_group(plan.folder.region)
+    try:
+        with translate_errors():
+            answer: dict[str, Any] = make_client("ec2", plan.folder.region).run_instances(**plan.run_request)
+    except CloudError as error:
+        hint = HINTS.get(error.code) or (PROFILE_HINT if NO_PROFILE.search(str(error)) else "")
+        raise CloudError(f"{error} {hint}".strip(), error.code) from error
+    return str(answer["Instances"][0]["InstanceId"])
+
+
+def prepare_group(region: str) -> None:
+    """Makes the security group without an inbound rule in the default network, unless it is there.
+
+    Raises:
+        InputError: if somebody gave it an inbound rule.
+    """
+    client = make_client("ec2", region)
+    with translate_errors():
+        groups = client.describe_security_groups(Filters=[{"Name": "group-name", "Values": [SECURITY_GROUP]}])
+        for group in groups["SecurityGroups"]:
+            if group["IpPermissions"]:
+                raise InputError(
+                    f"Expected {SECURITY_GROUP} ({group['GroupId']}) to have no inbound rule, but it has "
+                    f"{len(group['IpPermissions'])}. Remove them: a shell is opened by Session Manager."
+                )
+        if not groups["SecurityGroups"]:
+            client.create_security_group(**build_group_request())
+
+
+def _limit(spec: JobSpec, config: Ec2Config, ask: bool) -> tuple[JobSpec, Estimate | None]:
+    """Returns the spec with its hours limited by its money and its dataset on S3, and what it costs at most."""
+    extra_hours = GRACE_S / 3600
+    estimate = estimate_cost(spec, config.disk_gb, ask, extra_hours)
+    limited = limit_to_money(spec, estimate, extra_hours)
+    limited = replace(limited, dataset=find_dataset_url(spec.dataset, spec.output) or None)
+    if estimate is not None:
+        hours = limited.limit_s / 3600 + extra_hours
+        estimate = replace(estimate, hours=hours, usd=estimate.usd_per_hour * hours)
+    return limited, estimate
+
+
+def _describe_price(spec: JobSpec, estimate: Estimate | None) -> str:
+    """Returns the price in words: of spare capacity it is a bound with `max_usd` alone, which limits its price, too."""
+    text = str(estimate or "price unknown")
+    return text.replace("at most", "today about") if spec.spot and spec.max_usd is None else text
+
+
+def _list_calls(folder: JobFolder, request: Mapping[str, Any], makes_group: bool) -> list[dict[str, Any]]:
+    calls: list[dict[str, Any]] = [{"service": "s3", "operation": "PutObject", "what": f"{folder.url}/{SPEC_NAME}"}]
+    if makes_group:
+        group = {"service": "ec2", "operation": "CreateSecurityGroup", "request": build_group_request()}
+        calls.append({**group, "what": "unless it is there"})
+    return [*calls, {"service": "ec2", "operation": "RunInstances", "region": folder.region, "request": request}]
+
+
+def _settings(spec: JobSpec, config: Ec2Config, folder: JobFolder, estimate: Estimate | None) -> MachineSettings:
+    return MachineSettings(
+        job=spec.name or "",
+        place=folder.url,
+        image=spec.image or "",
+        region=folder.region,
+        limit_s=spec.limit_s,
+        grace_s=GRACE_S,
+        notebook=spec.notebook_name,
+        dataset=spec.dataset or "",
+        parameters=encode_parameters({name: encode_value(value) for name, value in spec.parameters.items()}),
+        usd_per_hour=f"{estimate.usd_per_hour:.4f}" if estimate else "",
+        system=config.system,
+        spot="yes" if spec.spot else "no",
+    )
+
+
+def _tags(spec: JobSpec, folder: JobFolder, estimate: Estimate | None) -> dict[str, str]:
+    digest = (spec.dataset or "").rstrip("/").rsplit("/", 1)[-1]
+    deadline = datetime.now(UTC) + timedelta(seconds=spec.limit_s + GRACE_S)
+    tags = make_tags(spec, deadline, {"dataset_digest": digest, "git_commit": read_git_state().commit})
+    tags |= {
+        DEADLINE_TAG: write_time(deadline),
+        PLACE_TAG: folder.url,
+        HOURS_TAG: f"{(spec.limit_s + GRACE_S) / 3600:.4f}",
+    }
+    return tags | ({PRICE_TAG: f"{estimate.usd_per_hour:.4f}"} if estimate else {})

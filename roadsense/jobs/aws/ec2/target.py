@@ -1,0 +1,184 @@
+"""Jobs on EC2: a machine each, which ends itself when the job does, or at its deadline.
+
+A job's id is its folder in S3, `s3://bucket/prefix/jobs/<name>`: it describes the job long after its machines are gone.
+A job that was interrupted is resumed by submitting it again under the same name.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from roadsense.cloud.session import CloudError, find_owner, find_region, make_client, translate_errors
+from roadsense.cloud.storage import publish_dataset
+from roadsense.errors import InputError
+from roadsense.jobs.aws.ec2.folder import STOP_REQUESTS, JobFolder
+from roadsense.jobs.aws.ec2.launch import Ec2Plan, plan_machine, run_machine
+from roadsense.jobs.aws.ec2.machines import JOB_TAG, PLACE_TAG, Machine, list_costing_anywhere, list_machines
+from roadsense.jobs.aws.ec2.requests import Ec2Config, build_search, build_stop_request, read_config
+from roadsense.jobs.records import read_records
+from roadsense.jobs.spec import JobSpec
+from roadsense.jobs.target import JobState, JobStatus, Plan
+
+FOLLOW_EVERY_S = 5.0
+STOP_S = 90
+WORKING = ("pending", "running", "shutting-down")
+"""States of a machine that may still work on its job, or upload its results."""
+NO_AGENT_CODES = ("InvalidInstanceId", "InvalidInstanceID", "UnsupportedPlatformType", "DeliveryTimedOut")
+
+
+class Ec2Target:
+    """Machines on EC2.
+
+    Args:
+        region: of AWS; by default the configured one.
+        config: the account's settings; by default those of the environment.
+    """
+
+    def __init__(self, region: str | None = None, config: Ec2Config | None = None) -> None:
+        self._region = region
+        self._config = config or read_config()
+
+    @property
+    def region(self) -> str:
+        """The region it works in."""
+        return find_region(self._region)
+
+    def plan(self, spec: JobSpec, ask: bool = False) -> Ec2Plan:
+        """Returns the exact requests of `submit` and what the job costs at most; see `Target.plan`."""
+        return plan_machine(replace(spec, region=spec.region or self._region), self._config, ask)
+
+    def submit(self, plan: Plan) -> str:
+        """Starts a machine for a job and returns the job's id.
+
+        Under the name of a job that was stopped, interrupted or has failed, and with its settings, it resumes from its
+        last checkpoint.
+
+        Raises:
+            InputError: if a job of this name is running, is done, or is another one.
+            CloudError: if AWS starts no machine.
+        """
+        if not isinstance(plan, Ec2Plan):
+            raise InputError(f"Expected a plan for EC2, got one of {plan.job_id}.")
+        self._check_is_free(plan)
+        if plan.local_dataset:
+            publish_dataset(plan.local_dataset, plan.spec.output, plan.folder.region)
+        plan.folder.write_spec(plan.spec)
+        instance_id = run_machine(plan)
+        sys.stderr.write(f"{plan.spec.name}: {instance_id}, {plan.price}\n")
+        return plan.job_id
+
+    def status(self, job_id: str) -> JobStatus:
+        """Returns what a job is doing and what it has cost until now, over all of its machines."""
+        return self._read_status(self._find_folder(job_id))
+
+    def logs(self, job_id: str, follow: bool) -> Iterator[str]:
+        """Yields the lines of a job's log; with `follow`, those to come until it is over.
+
+        The log arrives by S3, some 15 s late. Without any line in it, what the machine's console shows is returned.
+        """
+        folder, offset, rest = self._find_folder(job_id), 0, b""
+        while True:
+            state = self._read_status(folder).state
+            data = folder.read("run.log", offset)
+            offset += len(data or b"")
+            *lines, rest = (rest + (data or b"")).split(b"\n")
+            yield from (line.decode(errors="replace") for line in lines)
+            if state.is_over or not follow:
+                break
+            time.sleep(FOLLOW_EVERY_S)
+        if rest and state.is_over:
+            yield rest.decode(errors="replace")
+        if offset == 0:
+            yield from self._read_console(folder)
+
+    def stop(self, job_id: str) -> None:
+        """Asks a job's machine to stop it with a checkpoint; the machine then uploads everything and ends itself.
+
+        A machine that cannot be asked, since it has only just started or its role does not allow it, is ended at once:
+        at most the minute since its last uploaded checkpoint is lost.
+        """
+        folder = self._find_folder(job_id)
+        for machine in self._machines_of(folder):
+            if machine.state in ("pending", "running"):
+                self._stop_machine(machine, folder)
+
+    def fetch(self, job_id: str, folder: Path) -> Path:
+        """Downloads what the job's last machine left into a new folder, checks it, and returns the folder."""
+        return self._find_folder(job_id).fetch(folder)
+
+    def list_jobs(self, everyone: bool) -> list[JobStatus]:
+        """Returns one's own jobs, or all machines and disks that we tagged in any region and that cost money now.
+
+        Jobs are one's own if they have a record in this working folder, or a machine that one started.
+        """
+        if everyone:
+            return list_costing_anywhere(self.region)
+        machines = list_machines(self.region, build_search("roadsense", owner=find_owner()))
+        found = {machine.tags[PLACE_TAG]: self.region for machine in machines if PLACE_TAG in machine.tags}
+        found |= {each.job_id: each.region or self.region for each in read_records() if each.target == "ec2"}
+        rows = [self._read_status(JobFolder(url, region)) for url, region in found.items()]
+        return sorted(rows, key=lambda row: row.started)
+
+    def _read_status(self, folder: JobFolder) -> JobStatus:
+        working = [machine for machine in self._machines_of(folder) if machine.state in WORKING]
+        if working:
+            return working[-1].read_status()
+        if folder.read_spec() is None:
+            raise _no_such_job(folder.url)
+        return folder.read_status()
+
+    def _check_is_free(self, plan: Ec2Plan) -> None:
+        """Checks that a job may get a machine.
+
+        Raises:
+            InputError: if it runs, is done, or is another job.
+        """
+        earlier = plan.folder.read_spec()
+        if earlier is None:
+            return
+        plan.folder.check_is_same(earlier, plan.spec)
+        status = self._read_status(plan.folder)
+        if any(machine.state in WORKING for machine in self._machines_of(plan.folder)):
+            raise InputError(f"{plan.spec.name} is running ({status.phase}). Stop it first, or give another name.")
+        if status.state == JobState.DONE:
+            raise InputError(f"{plan.spec.name} is done: fetch it from {plan.job_id}, or give another name.")
+
+    def _machines_of(self, folder: JobFolder) -> list[Machine]:
+        return list_machines(folder.region, [{"Name": f"tag:{PLACE_TAG}", "Values": [folder.url]}])
+
+    def _find_folder(self, job_id: str) -> JobFolder:
+        """Returns the folder of a job by its S3 URL, its name or the id of one of its machines."""
+        if job_id.startswith("s3://"):
+            return JobFolder(job_id.rstrip("/"), self.region)
+        name = {"Name": "instance-id" if job_id.startswith("i-") else f"tag:{JOB_TAG}", "Values": [job_id]}
+        urls = {machine.tags.get(PLACE_TAG, "") for machine in list_machines(self.region, [name])} - {""}
+        if len(urls) != 1:
+            raise _no_such_job(job_id)
+        return JobFolder(urls.pop(), self.region)
+
+    def _stop_machine(self, machine: Machine, folder: JobFolder) -> None:
+        try:
+            with translate_errors():
+                make_client("ssm", machine.region).send_command(**build_stop_request(machine.instance_id, STOP_S))
+        except CloudError as error:
+            if error.code not in NO_AGENT_CODES:
+                raise
+            sys.stderr.write(f"{machine.instance_id} cannot be asked ({error.code}), so it is ended at once.\n")
+            folder.write(f"{STOP_REQUESTS}/{machine.instance_id}", b"")
+            with translate_errors():
+                make_client("ec2", machine.region).terminate_instances(InstanceIds=[machine.instance_id])
+
+    def _read_console(self, folder: JobFolder) -> Iterator[str]:
+        for machine in self._machines_of(folder)[-1:]:
+            with translate_errors():
+                answer = make_client("ec2", machine.region).get_console_output(InstanceId=machine.instance_id)
+            yield from answer.get("Output", "").splitlines()
+
+
+def _no_such_job(job_id: str) -> InputError:
+    return InputError(
+        f"Expected a job on EC2 by its S3 URL, its name or a machine's id, found none for {job_id!r}. A name is known "
+        "for about an hour after the last machine has ended; the URL always works."
+    )

@@ -1,0 +1,145 @@
+"""A machine on EC2 to work on: a command in `tmux`, a shell and JupyterLab by Session Manager, and an end in any case.
+
+It stops at its limit, or when nobody has used it for a while. Its runs are uploaded to S3 all the time. A stopped one
+keeps its disk, which costs a little, and is started again under the same name.
+"""
+
+import json
+import shlex
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from roadsense.cloud.session import make_client, translate_errors
+from roadsense.cloud.storage import publish_dataset
+from roadsense.errors import InputError
+from roadsense.jobs.aws.ec2.launch import Ec2Plan, plan_machine, run_machine
+from roadsense.jobs.aws.ec2.machines import DEADLINE_TAG, HOURS_TAG, PLACE_TAG, Machine, list_machines
+from roadsense.jobs.aws.ec2.requests import BILLED_STATES, read_config
+from roadsense.jobs.confirm import confirm
+from roadsense.jobs.spec import JobSpec
+from roadsense.jobs.target import write_time
+
+COMMANDS = ("generate", "train", "evaluate", "export", "run", "lab", "test", "bash")
+"""Commands of `run_docker.sh` that can be started without a person in front of them."""
+PORT = 8888
+"""Of JupyterLab, on the machine and here."""
+SCRIPT = Path(__file__).parents[4] / "docker" / "run_docker.sh"
+
+
+@dataclass(frozen=True)
+class WorkstationConfig:
+    """Settings of `roadsense workstation`.
+
+    Attributes:
+        output: `s3://bucket/prefix`; its runs go to `jobs/<name>/checkpoints` below.
+        image: URI of the image in a registry.
+        name: a new one, or that of a stopped workstation, which is then started again.
+        command: arguments of `docker/run_docker.sh`, started in tmux, e.g. `train --dataset_dir
+            scenarios/dataset/train --run_dir runs/first`; empty for a shell alone.
+        dataset: folder, or `s3://.../datasets/<digest>`; on the machine it is `scenarios/dataset`.
+        instance_type: the machine.
+        max_hours: it stops after this, hours; counted anew when it is started again.
+        max_usd: `max_hours` is cut to what this pays for, US dollars.
+        idle_minutes: it stops when for so long no container ran, no shell was open and its processors were idle; 0:
+            only at its limit.
+        spot: whether to take spare capacity; it then ends rather than stops, and its disk with it.
+        region: of AWS; by default the configured one.
+        role: name of its instance profile; by default `roadsense-instance`.
+        dry_run: print the exact requests, start nothing.
+        yes: start it without asking.
+    """
+
+    output: str
+    image: str
+    name: str = "roadsense-workstation"
+    command: str = ""
+    dataset: str | None = None
+    instance_type: str = "c6i.8xlarge"
+    max_hours: float = 12.0
+    max_usd: float | None = None
+    idle_minutes: int = 60
+    spot: bool = False
+    region: str | None = None
+    role: str | None = None
+    dry_run: bool = False
+    yes: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            words = shlex.split(self.command)
+        except ValueError as error:
+            raise InputError(f"Expected command to be words of a shell, got {self.command!r} ({error}).") from None
+        if words and words[0] not in COMMANDS:
+            raise InputError(f"Expected command to begin with {', '.join(COMMANDS)}, got {words[0]!r}.")
+        if self.idle_minutes < 0:
+            raise InputError(f"Expected idle_minutes of 0 or more, got {self.idle_minutes}.")
+
+
+def run_workstation(config: WorkstationConfig) -> None:
+    """Starts a machine on EC2 to work on, after showing its price, and says how to reach it."""
+    plan = plan_workstation(config, ask=not config.dry_run)
+    if config.dry_run:
+        sys.stdout.write(json.dumps(plan.describe(), indent=2) + "\n")
+        return
+    confirm(plan.describe(), config.yes)
+    instance_id, session = start_workstation(plan), f"aws ssm start-session --region {plan.folder.region} --target"
+    forward = f"--document-name AWS-StartPortForwardingSession --parameters portNumber={PORT},localPortNumber={PORT}"
+    sys.stdout.write(
+        f"{instance_id}\n"
+        f"{session} {instance_id}    a shell, some minutes from now; there:\n"
+        "sudo tmux attach -t roadsense    the command; Ctrl-b d leaves it running\n"
+        f"{session} {instance_id} {forward}    JupyterLab at http://127.0.0.1:{PORT}, where the command is lab\n"
+        f"roadsense job stop {plan.job_id} --target ec2    stops it, with a checkpoint\n"
+    )
+
+
+def plan_workstation(config: WorkstationConfig, ask: bool = False) -> Ec2Plan:
+    """Plans a workstation's machine.
+
+    Args:
+        config: its settings.
+        ask: whether to ask AWS for prices; nothing else is asked or sent.
+    """
+    taken = ("command", "idle_minutes", "dry_run", "yes")
+    values = {name: value for name, value in vars(config).items() if name not in taken}
+    spec = JobSpec(notebook="01_train", target="ec2", **values)
+    own = {"command": shlex.join(shlex.split(config.command)), "idle_s": 60 * config.idle_minutes}
+    return plan_machine(spec, read_config(), ask, own)
+
+
+def start_workstation(plan: Ec2Plan) -> str:
+    """Starts a workstation, or starts a stopped one of this name again, and returns its machine's id.
+
+    Raises:
+        InputError: if one of this name is running, or the project's `docker/run_docker.sh` isn't here to be uploaded.
+    """
+    of_name = [{"Name": f"tag:{PLACE_TAG}", "Values": [plan.job_id]}]
+    machines = [machine for machine in list_machines(plan.folder.region, of_name) if machine.state in BILLED_STATES]
+    if not machines:
+        _upload(plan)
+        return run_machine(plan)
+    if machines[-1].state != "stopped":
+        raise InputError(f"{plan.spec.name} is {machines[-1].state}: {machines[-1].instance_id}. Give another name.")
+    return _start_again(machines[-1])
+
+
+def _upload(plan: Ec2Plan) -> None:
+    if not SCRIPT.is_file():
+        raise InputError(f"Expected {SCRIPT}, which a workstation needs, found none. Start it from a clone.")
+    if plan.local_dataset:
+        publish_dataset(plan.local_dataset, plan.spec.output, plan.folder.region)
+    plan.folder.write("run_docker.sh", SCRIPT.read_bytes())
+    plan.folder.write_spec(plan.spec)
+
+
+def _start_again(machine: Machine) -> str:
+    """Starts a stopped machine; its own script gives it the limit it was made with, counted from now."""
+    hours = float(machine.tags[HOURS_TAG])
+    tags = [{"Key": DEADLINE_TAG, "Value": write_time(datetime.now(UTC) + timedelta(hours=hours))}]
+    client = make_client("ec2", machine.region)
+    with translate_errors():
+        client.create_tags(Resources=[machine.instance_id], Tags=tags)
+        client.start_instances(InstanceIds=[machine.instance_id])
+    return machine.instance_id

@@ -1,0 +1,38 @@
+"""What costs in any region of an account, so that nothing is forgotten."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from roadsense.cloud.session import make_client, translate_errors
+from roadsense.errors import RoadSenseError
+from roadsense.jobs.target import JobStatus
+
+N_AT_ONCE = 8
+"""Regions that are asked at the same time."""
+
+
+def list_everywhere(home: str, list_costing: Callable[[str], list[JobStatus]]) -> list[JobStatus]:
+    """Returns what costs money now in every region that the account has enabled.
+
+    Args:
+        home: a region to ask for the others.
+        list_costing: returns what costs in a region.
+
+    Raises:
+        RoadSenseError: if a region does not answer: then nobody can say that nothing costs there.
+    """
+    with translate_errors():
+        regions = [item["RegionName"] for item in make_client("ec2", home).describe_regions()["Regions"]]
+
+    def _ask(region: str) -> list[JobStatus] | str:
+        try:
+            return list_costing(region)
+        except RoadSenseError as error:
+            return f"{region} ({error})"
+
+    with ThreadPoolExecutor(N_AT_ONCE) as pool:
+        answers = list(pool.map(_ask, regions))
+    failed = [answer for answer in answers if isinstance(answer, str)]
+    if failed:
+        raise RoadSenseError(f"Expected an answer from every region, got none from {', '.join(failed)}.")
+    return [status for answer in answers if not isinstance(answer, str) for status in answer]

@@ -1,0 +1,1 @@
+"""Jobs on SageMaker: training jobs and searches."""

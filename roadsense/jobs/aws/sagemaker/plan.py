@@ -1,0 +1,94 @@
+"""A job on SageMaker before it is sent: its request, its role and its price."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from roadsense.cloud.storage import find_dataset_url
+from roadsense.jobs.aws.prices import Estimate, estimate_cost, limit_to_money
+from roadsense.jobs.aws.sagemaker.request import DISK_GB, Placement, build_request
+from roadsense.jobs.aws.sagemaker.role import find_execution_role
+from roadsense.jobs.spec import S3, JobSpec, check_spec, make_tags
+from roadsense.jobs.target import Plan
+from roadsense.training.search_space import SearchSpace
+from roadsense.utils.git_state import read_git_state
+
+
+@dataclass(frozen=True, kw_only=True)
+class SageMakerPlan(Plan):
+    """A job that is about to be sent.
+
+    Attributes:
+        operation: name of the call.
+        request: what is sent.
+        local_dataset: folder to publish first; empty without one.
+    """
+
+    operation: str
+    request: Mapping[str, Any]
+    local_dataset: str = ""
+
+
+def plan_job(spec: JobSpec, ask: bool = False, space: SearchSpace | None = None) -> SageMakerPlan:
+    """Plans a training or a search. Nothing is sent; AWS is asked for an unknown role, and with `ask` for prices.
+
+    Of a search `max_hours` limits one training, and `max_usd` all trials together. A trial with several seeds trains
+    them one after the other, so it may take as many times as long.
+
+    Raises:
+        InputError: if something of it cannot be sent, or its limits of time and money don't go together.
+    """
+    if spec.name is None or spec.instance_type is None:
+        spec = check_spec(spec)
+    search = spec.search
+    one = replace(
+        spec,
+        max_usd=None if spec.max_usd is None else spec.max_usd / search.n_trials,
+        max_hours=spec.max_hours * (max(len(search.seeds), 1) if search.is_search else 1),
+    )
+    estimate = estimate_cost(one, DISK_GB, ask)
+    one = replace(limit_to_money(one, estimate), dataset=find_dataset_url(spec.dataset, spec.output) or None)
+    operation, request = build_request(one, _place(one), space)
+    local = spec.dataset if spec.dataset and not spec.dataset.startswith(S3) else ""
+    calls: list[dict[str, Any]] = [{"service": "sagemaker", "operation": operation, "request": request}]
+    if local:
+        calls.insert(0, {"service": "s3", "operation": "PutObject", "what": f"{one.dataset}/, the files it lacks"})
+    return SageMakerPlan(
+        spec=replace(spec, dataset=one.dataset),
+        job_id=spec.name or "",
+        calls=calls,
+        price=_describe_price(one, estimate),
+        operation=operation,
+        request=request,
+        local_dataset=local,
+    )
+
+
+def _describe_price(spec: JobSpec, estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "price unknown"
+    search, hours = spec.search, spec.limit_s / 3600
+    whole = replace(estimate, hours=hours * search.n_trials, usd=estimate.usd_per_hour * hours * search.n_trials)
+    return f"{whole}; {describe_scope(spec)}" if search.is_search else str(whole)
+
+
+def describe_scope(spec: JobSpec) -> str:
+    """Returns how much work a search is at most, in words; the spec's hours are those of one trial."""
+    search, hours = spec.search, spec.limit_s / 3600
+    seeds = f" of {len(search.seeds)} seeds each are {search.n_trainings} trainings" if search.seeds else ""
+    return (
+        f"{search.n_trials} trials{seeds}, at most {hours:.3g} h a trial; {search.n_parallel} at the same time, "
+        f"at most {hours * math.ceil(search.n_trials / search.n_parallel):.3g} h in all"
+    )
+
+
+def _place(spec: JobSpec) -> Placement:
+    rounds = math.ceil(spec.search.n_trials / spec.search.n_parallel)
+    git = read_git_state()
+    digest = (spec.dataset or "").rstrip("/").rsplit("/", 1)[-1]
+    facts = {"dataset_digest": digest, "git_commit": git.commit, "git_clean": git.clean_word}
+    tags = make_tags(spec, datetime.now(UTC) + timedelta(seconds=spec.limit_s * rounds), facts)
+    recorded = {"dataset_url": spec.dataset or "", "image": spec.image or "", **facts}
+    return Placement(role=find_execution_role(spec.role, spec.region), tags=tags, facts=recorded)

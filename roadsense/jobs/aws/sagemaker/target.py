@@ -1,0 +1,202 @@
+"""Jobs on SageMaker: trainings and searches, each known by its name.
+
+Jobs are started by the typed layer of the `sagemaker` package, and looked at by boto3: its import takes 0.2 s, not 3,
+and one process asks every region.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from roadsense.cloud.session import find_owner, find_region, make_client, translate_errors
+from roadsense.cloud.storage import publish_dataset
+from roadsense.errors import InputError
+from roadsense.jobs.aws.prices import list_price
+from roadsense.jobs.aws.regions import list_everywhere
+from roadsense.jobs.aws.sagemaker.logs import read_lines
+from roadsense.jobs.aws.sagemaker.plan import SageMakerPlan, plan_job
+from roadsense.jobs.aws.sagemaker.request import send
+from roadsense.jobs.aws.sagemaker.results import fetch_results
+from roadsense.jobs.aws.sagemaker.trials import describe_training, describe_tuning, find_best, read_trials
+from roadsense.jobs.records import read_records
+from roadsense.jobs.spec import CLOUD_NAME, JobSpec
+from roadsense.jobs.target import JobState, JobStatus, Plan, write_time
+
+NOT_STARTED = "9999"
+"""Sorts jobs that wait before all others."""
+WAITING_PHASES = ("Starting", "Pending", "LaunchingMLInstances", "PreparingTrainingStack")
+STATES = {
+    "InProgress": JobState.RUNNING,
+    "Stopping": JobState.RUNNING,
+    "Completed": JobState.DONE,
+    "Failed": JobState.FAILED,
+    "Stopped": JobState.STOPPED,
+}
+
+
+class SageMakerTarget:
+    """SageMaker of one region.
+
+    Args:
+        region: of AWS; by default the configured one.
+    """
+
+    def __init__(self, region: str | None = None) -> None:
+        self._region = region
+
+    def plan(self, spec: JobSpec, ask: bool = False) -> SageMakerPlan:
+        """Returns the exact requests of `submit` and what the job costs at most; see `Target.plan`."""
+        return plan_job(replace(spec, region=spec.region or self._region), ask)
+
+    def submit(self, plan: Plan) -> str:
+        """Starts a job, publishing its dataset before if S3 lacks it, and returns its name.
+
+        Raises:
+            InputError: if the `sagemaker` package is not installed.
+            CloudError: if AWS refuses it: a name that was ever used, for example.
+        """
+        if not isinstance(plan, SageMakerPlan):
+            raise InputError(f"Expected a plan for SageMaker, got one of {plan.job_id}.")
+        region = plan.spec.region or self._region
+        if plan.local_dataset:
+            publish_dataset(plan.local_dataset, plan.spec.output, region)
+        send(plan.operation, plan.request, region)
+        sys.stderr.write(f"{plan.spec.name}: {plan.price}\n")
+        return plan.job_id
+
+    def status(self, job_id: str) -> JobStatus:
+        """Returns what a job is doing, with SageMaker's own word for the phase, and what it has cost."""
+        training = describe_training(job_id, self._region)
+        if training is not None:
+            return read_training(training, find_region(self._region))
+        return read_tuning(self._find_tuning(job_id))
+
+    def logs(self, job_id: str, follow: bool) -> Iterator[str]:
+        """Yields the lines a job printed; with `follow`, those to come until it is over. They arrive seconds late.
+
+        The log of a search is a line for each of its trials, the best first.
+        """
+        if describe_training(job_id, self._region) is None:
+            self._find_tuning(job_id)
+            yield from (f"{trial.job} {trial.status} {trial.score}" for trial in read_trials(job_id, self._region))
+            return
+        is_over = (lambda: self.status(job_id).state.is_over) if follow else None
+        yield from read_lines(make_client("logs", self._region), job_id, is_over)
+
+    def stop(self, job_id: str) -> None:
+        """Asks a job to stop: a training has two minutes to keep a checkpoint and its results."""
+        if self.status(job_id).state.is_over:
+            return
+        is_training = describe_training(job_id, self._region) is not None
+        client = make_client("sagemaker", self._region)
+        with translate_errors():
+            if is_training:
+                client.stop_training_job(TrainingJobName=job_id)
+            else:
+                client.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=job_id)
+
+    def fetch(self, job_id: str, folder: Path) -> Path:
+        """Downloads a job's results into a new folder, checked; those of a stopped training are what there is.
+
+        The results of a search are those of its best trial.
+
+        Raises:
+            InputError: if the folder is there.
+            JobError: if the job has no results yet.
+            TransferError: if what arrived is not what the job left.
+        """
+        training = describe_training(job_id, self._region)
+        if training is None:
+            self._find_tuning(job_id)
+            training = describe_training(find_best(job_id, self._region).job, self._region)
+        return fetch_results(training or {}, folder, self._region)
+
+    def list_jobs(self, everyone: bool) -> list[JobStatus]:
+        """Returns one's own jobs, the newest first; with `everyone` all that cost, in any region, of anybody."""
+        if everyone:
+            return list_everywhere(find_region(self._region), lambda region: _search(region, running=True))
+        region = find_region(self._region)
+        found = {job.name: job for job in _search(region, running=False)}
+        for record in read_records():
+            if record.target == "sagemaker" and record.name not in found:
+                found[record.name] = SageMakerTarget(record.region or region).status(record.name)
+        return sorted(found.values(), key=lambda job: job.started or NOT_STARTED, reverse=True)
+
+    def _find_tuning(self, job_id: str) -> dict[str, Any]:
+        found = describe_tuning(job_id, self._region)
+        if found is None:
+            raise InputError(f"Expected a training or a search, and SageMaker knows none named {job_id!r}.")
+        return found
+
+
+def read_training(job: Mapping[str, Any], region: str) -> JobStatus:
+    """Returns the status of a training job as SageMaker describes it."""
+    phase = job.get("SecondaryStatus", "")
+    state = STATES[job["TrainingJobStatus"]]
+    if state is JobState.RUNNING and phase in WAITING_PHASES:
+        state = JobState.WAITING
+    messages = [step.get("StatusMessage", "") for step in job.get("SecondaryStatusTransitions", [])]
+    reason = job.get("FailureReason", "") or (messages[-1] if messages and state is JobState.STOPPED else "")
+    return JobStatus(
+        job_id=job["TrainingJobName"],
+        name=job["TrainingJobName"],
+        target="sagemaker",
+        state=state,
+        phase=f"{phase or job['TrainingJobStatus']}, {region}",
+        reason=reason,
+        started=write_time(job.get("TrainingStartTime")),
+        ended=write_time(job.get("TrainingEndTime")),
+        usd=_read_cost(job, region),
+        output=f"{job['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{job['TrainingJobName']}",
+    )
+
+
+def read_tuning(job: Mapping[str, Any]) -> JobStatus:
+    """Returns the status of a search as SageMaker describes or lists it; its trials' costs are those of the trials."""
+    counts = job.get("TrainingJobStatusCounters", {})
+    n_over = sum(counts.get(name, 0) for name in ("Completed", "Stopped", "NonRetryableError"))
+    return JobStatus(
+        job_id=job["HyperParameterTuningJobName"],
+        name=job["HyperParameterTuningJobName"],
+        target="sagemaker",
+        state=STATES.get(job["HyperParameterTuningJobStatus"], JobState.FAILED),
+        phase=f"search, {n_over} trials over, {counts.get('InProgress', 0)} running",
+        reason=job.get("FailureReason", ""),
+        started=write_time(job.get("CreationTime")),
+        ended=write_time(job.get("HyperParameterTuningEndTime")),
+    )
+
+
+def _search(region: str, running: bool) -> list[JobStatus]:
+    """Returns trainings and searches of a region: everybody's that run, or all of one's own."""
+    client = make_client("sagemaker", region)
+    wanted = [{"Name": "Tags.project", "Operator": "Equals", "Value": "roadsense"}]
+    if running:
+        wanted.append({"Name": "TrainingJobStatus", "Operator": "In", "Value": "InProgress,Stopping"})
+    else:
+        wanted.append({"Name": "Tags.roadsense:owner", "Operator": "Equals", "Value": find_owner()})
+    with translate_errors():
+        pages = client.get_paginator("search").paginate(
+            Resource="TrainingJob", SearchExpression={"Filters": wanted}, SortBy="CreationTime", SortOrder="Descending",
+        )  # fmt: skip
+        trainings = [result["TrainingJob"] for page in pages for result in page["Results"]]
+        pages = client.get_paginator("list_hyper_parameter_tuning_jobs").paginate(NameContains=CLOUD_NAME)
+        searches = [each for page in pages for each in page["HyperParameterTuningJobSummaries"]]
+    searches = [each for each in searches if each["HyperParameterTuningJobStatus"] in ("InProgress", "Stopping")]
+    return [read_training(job, region) for job in trainings] + (
+        [read_tuning(each) for each in searches] if running else []
+    )
+
+
+def _read_cost(job: Mapping[str, Any], region: str) -> float | None:
+    """Returns what a job has cost: AWS says the seconds it charges once a job is over, spot's saving taken off."""
+    price = list_price(job["ResourceConfig"]["InstanceType"], region)
+    start = job.get("TrainingStartTime")
+    if price is None or start is None:
+        return None if price is None else 0.0
+    end = job.get("TrainingEndTime") or datetime.now(UTC)
+    seconds = job.get("BillableTimeInSeconds") or max(0.0, (end - start).total_seconds())
+    return seconds / 3600 * price.usd_per_hour

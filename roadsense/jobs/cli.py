@@ -1,0 +1,384 @@
+"""The commands `roadsense job ...`: one table of settings and functions, all of them through `Job`."""
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import tyro
+
+from roadsense.errors import InputError, RoadSenseError
+from roadsense.jobs.confirm import confirm
+from roadsense.jobs.job import Job, plot_trials, tabulate_trials
+from roadsense.jobs.metric_series import describe_latest, plot_series
+from roadsense.jobs.parameters import decode_parameters, find_notebook, take_pairs
+from roadsense.jobs.records import read_records
+from roadsense.jobs.spec import JobSpec, spec_from_json
+from roadsense.jobs.target import TARGETS, JobError, JobState, JobStatus, open_target
+from roadsense.utils.command import run_command, run_with_options
+from roadsense.utils.files import write_atomically
+
+WAIT_S = 1.0
+TABLE_NAME, PICTURE_NAME = "trials.csv", "trials.png"
+
+
+@dataclass(frozen=True)
+class SubmitConfig:
+    """Settings of `roadsense job submit JOB`. JOB is a notebook, or a `.json` file of a spec, which the options change.
+
+    A parameter of the notebook is given by `-p NAME VALUE`, a tag by `-t NAME VALUE`, as often as needed.
+
+    Attributes:
+        spec: the job's fields.
+        dry_run: start nothing; print one JSON object with the exact requests that would be made.
+        yes: start it without asking.
+        follow: show the job's log until it is over.
+        resumes: with `follow`: how often a job whose spot machine on EC2 was taken away is started again.
+    """
+
+    spec: Annotated[JobSpec, tyro.conf.arg(name="")]
+    dry_run: bool = False
+    yes: bool = False
+    follow: bool = False
+    resumes: int = 0
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """Settings of the commands that look at one job.
+
+    Attributes:
+        job: its name, or its id at its target.
+        target: where it runs; needed for a job that was not submitted from this folder.
+        region: of AWS; by default the one it was submitted to.
+    """
+
+    job: tyro.conf.Positional[str]
+    target: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True)
+class LogsConfig(JobConfig):
+    """Settings of `roadsense job logs`.
+
+    Attributes:
+        follow: whether to continue until the job is over; the exit code is then 1 if it failed.
+        resumes: with `follow`: how often a job whose spot machine on EC2 was taken away is started again.
+    """
+
+    follow: bool = False
+    resumes: int = 0
+
+
+@dataclass(frozen=True)
+class MetricsConfig(JobConfig):
+    """Settings of `roadsense job metrics`.
+
+    Attributes:
+        plot: file for the curves, `.png` or `.svg`.
+        csv: file for all figures, a row for each time.
+    """
+
+    plot: Path | None = None
+    csv: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrialsConfig(JobConfig):
+    """Settings of `roadsense job trials`.
+
+    Attributes:
+        json: print one JSON object a line.
+        output_dir: folder for the trials as a table (`trials.csv`) and as a figure (`trials.png`).
+    """
+
+    json: bool = False
+    output_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class StopConfig(JobConfig):
+    """Settings of `roadsense job stop`.
+
+    Attributes:
+        wait: whether to return when it has stopped, rather than when it was asked to.
+    """
+
+    wait: bool = False
+
+
+@dataclass(frozen=True)
+class ResumeConfig(JobConfig):
+    """Settings of `roadsense job resume`.
+
+    Attributes:
+        yes: start it without asking.
+    """
+
+    yes: bool = False
+
+
+@dataclass(frozen=True)
+class FetchConfig(JobConfig):
+    """Settings of `roadsense job fetch`.
+
+    Attributes:
+        folder: new folder for the results; by default `runs/<name>`.
+    """
+
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class PublishConfig:
+    """Settings of `roadsense job publish`.
+
+    Attributes:
+        dataset: folder of the dataset.
+        url: `s3://bucket/prefix`; it goes to `datasets/<digest>` below.
+        region: of AWS; by default the configured one.
+    """
+
+    dataset: tyro.conf.Positional[Path]
+    url: tyro.conf.Positional[str]
+    region: str | None = None
+
+
+@dataclass(frozen=True)
+class ListConfig:
+    """Settings of `roadsense job list`.
+
+    Attributes:
+        everyone: show everything of every target that still costs, in every region, whoever started it.
+        target: only this one.
+        region: of AWS; by default the configured one.
+        json: print a JSON list.
+    """
+
+    everyone: Annotated[bool, tyro.conf.arg(name="all")] = False
+    target: str | None = None
+    region: str | None = None
+    json: bool = False
+
+
+class Command(NamedTuple):
+    """A command: where the class of its settings and its function are, and what it does."""
+
+    config: str
+    function: str
+    help: str
+
+
+HERE = "roadsense.jobs.cli"
+COMMANDS = {
+    "submit": Command("", "", "start a notebook or a spec as a job; --dry_run only shows what would be sent"),
+    "list": Command(f"{HERE}:ListConfig", f"{HERE}:list_jobs", "list jobs; --all lists everything that still costs"),
+    "status": Command(f"{HERE}:JobConfig", f"{HERE}:show_status", "print what a job is doing, as JSON"),
+    "logs": Command(f"{HERE}:LogsConfig", f"{HERE}:show_logs", "show a job's log; --follow until it is over"),
+    "metrics": Command(f"{HERE}:MetricsConfig", f"{HERE}:show_metrics", "show a training's figures; --plot draws them"),
+    "trials": Command(f"{HERE}:TrialsConfig", f"{HERE}:show_trials", "list the trials of a search, the best first"),
+    "stop": Command(f"{HERE}:StopConfig", f"{HERE}:stop_job", "ask a job to stop; a training keeps a checkpoint"),
+    "resume": Command(f"{HERE}:ResumeConfig", f"{HERE}:resume_job", "resume a stopped, interrupted or failed job"),
+    "fetch": Command(f"{HERE}:FetchConfig", f"{HERE}:fetch_job", "download a job's results and check them"),
+    "publish": Command(f"{HERE}:PublishConfig", f"{HERE}:publish", "upload a dataset to S3; its URL is a dataset_dir"),
+    "rehearse": Command(
+        "roadsense.jobs.local.rehearse:RehearseConfig",
+        "roadsense.jobs.local.rehearse:rehearse_job",
+        "run a job short on this machine, with an interruption",
+    ),
+    "image": Command(
+        "roadsense.jobs.local.image:ImageConfig",
+        "roadsense.jobs.local.image:make_image",
+        "build the image jobs run in; --push sends it to ECR",
+    ),
+    "sweep": Command(
+        "roadsense.jobs.sweep:SweepConfig",
+        "roadsense.jobs.sweep:run_and_print",
+        "run variants and seeds of a training as jobs, and tabulate them",
+    ),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `roadsense job COMMAND ...`; returns its exit code."""
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if name in ("-h", "--help"):
+        sys.stdout.write(_usage())
+        return 0
+    if name not in COMMANDS:
+        sys.stderr.write(f"error: Expected a command of {sorted(COMMANDS)} behind job, got {name!r}.\n")
+        return InputError.exit_code
+    if name == "submit":
+        return run_command(lambda: submit(_read_submit(rest)))
+    command = COMMANDS[name]
+    return run_with_options(_load(command.function), _load(command.config), f"roadsense job {name}", rest)
+
+
+def submit(config: SubmitConfig) -> None:
+    """Starts a job and prints its name; on AWS it shows the request and its price before, and asks."""
+    job = Job(config.spec)
+    if config.dry_run:
+        _print_json({"spec": asdict(job.spec), "request": job.request()})
+        return
+    _start(job, config.yes)
+    if config.follow:
+        _follow(job, config.resumes)
+
+
+def show_status(config: JobConfig) -> None:
+    """Prints what a job is doing, as JSON."""
+    _print_json(asdict(_find(config).status()))
+
+
+def show_logs(config: LogsConfig) -> None:
+    """Shows a job's log; with --follow until it is over."""
+    job = _find(config)
+    if config.follow:
+        _follow(job, config.resumes)
+        return
+    for line in job.logs():
+        sys.stdout.write(line + "\n")
+
+
+def show_metrics(config: MetricsConfig) -> None:
+    """Prints the newest figures of a job's training, on every target and while it runs."""
+    series = _find(config).metrics()
+    latest = describe_latest(series)
+    if not latest:
+        raise JobError(f"{config.job} has printed no figures yet.")
+    sys.stdout.write(f"{latest}\n")
+    if config.csv is not None:
+        write_atomically(config.csv, series.table().to_csv(index=False))
+    if config.plot is not None:
+        figure = plot_series(series)
+        if figure is None:
+            raise JobError(f"{config.job} has printed too few figures for curves yet.")
+        figure.savefig(config.plot, dpi=150)
+
+
+def show_trials(config: TrialsConfig) -> None:
+    """Lists the trials of a search on SageMaker, the best first."""
+    job = _find(JobConfig(config.job, config.target or "sagemaker", config.region))
+    trials = job.trials()
+    if config.json:
+        sys.stdout.write("".join(json.dumps(trial.as_row()) + "\n" for trial in trials))
+    elif trials:
+        sys.stdout.write(tabulate_trials(trials).to_string(index=False, na_rep="") + "\n")
+    if config.output_dir is not None and trials:
+        config.output_dir.mkdir(parents=True, exist_ok=True)
+        write_atomically(config.output_dir / TABLE_NAME, tabulate_trials(trials).to_csv(index=False))
+        figure = plot_trials(trials, "score")
+        if figure is not None:
+            figure.savefig(config.output_dir / PICTURE_NAME, dpi=150)
+
+
+def stop_job(config: StopConfig) -> None:
+    """Asks a job to stop, which keeps a checkpoint of a training."""
+    job = _find(config)
+    job.stop()
+    while config.wait and not job.status().state.is_over:
+        time.sleep(WAIT_S)
+    state = job.status().state
+    _note(f"{job.name}: {state if state.is_over else 'asked to stop'}.")
+
+
+def resume_job(config: ResumeConfig) -> None:
+    """Starts a job again from its last checkpoint, with the settings it had; on SageMaker under a new name."""
+    _start(_find(config).resume(), config.yes)
+
+
+def fetch_job(config: FetchConfig) -> None:
+    """Downloads a job's results into a new folder and checks every file; of a search those of the best trial."""
+    folder = _find(config).fetch(config.folder)
+    _note("Every file is as the job left it.")
+    sys.stdout.write(f"{folder}\n")
+
+
+def publish(config: PublishConfig) -> None:
+    """Uploads a dataset to S3, once, and prints its URL."""
+    from roadsense.cloud.storage import publish_dataset
+
+    sys.stdout.write(publish_dataset(config.dataset, config.url, config.region) + "\n")
+
+
+def list_jobs(config: ListConfig) -> None:
+    """Lists the jobs of every target. One that doesn't answer is named, and is an error if it was asked for."""
+    submitted = {record.target for record in read_records()} | {"local"}
+    names = [config.target] if config.target else [name for name in TARGETS if config.everyone or name in submitted]
+    rows: list[JobStatus] = []
+    for name in names:
+        try:
+            rows += open_target(name, config.region).list_jobs(config.everyone)
+        except RoadSenseError as error:
+            if config.target:
+                raise
+            _note(f"{name}: not listed. {error}")
+    if config.json:
+        _print_json([asdict(row) for row in rows])
+    else:
+        sys.stdout.write("".join(_describe_row(row) + "\n" for row in rows))
+
+
+def _read_submit(words: Sequence[str]) -> SubmitConfig:
+    """Returns the settings of `submit`; the job comes first, since the options change what its file says."""
+    parameters, rest = take_pairs(words, "-p")
+    tags, rest = take_pairs(rest, "-t")
+    named = next((word for word in rest[:1] if not word.startswith("-")), None)
+    spec = spec_from_json(named) if named and Path(named).suffix == ".json" else JobSpec(named or "01_train")
+    config = tyro.cli(
+        SubmitConfig, args=rest[1:] if named else rest, prog="roadsense job submit JOB", default=SubmitConfig(spec)
+    )
+    if named is None:
+        raise InputError("Expected a notebook or a spec's file as the first word behind submit, got none.")
+    values = decode_parameters(find_notebook(spec.notebook), parameters) if parameters else {}
+    changed = replace(config.spec, parameters={**spec.parameters, **values}, tags={**spec.tags, **tags})
+    return replace(config, spec=changed)
+
+
+def _find(config: JobConfig) -> Job:
+    return Job.find(config.job, config.target, config.region)
+
+
+def _start(job: Job, is_confirmed: bool) -> None:
+    if job.spec.is_cloud:
+        confirm(job.request(), is_confirmed)
+    job.submit()
+    _note(f"Submitted. Follow it: roadsense job logs {job.name} --follow")
+    sys.stdout.write(f"{job.name}\n")
+    sys.stdout.flush()
+
+
+def _follow(job: Job, resumes: int) -> None:
+    ended = job.follow(resumes)
+    _note(f"{job.name}: {ended.state}. {ended.reason}".rstrip())
+    if ended.state == JobState.FAILED:
+        raise JobError(f"The job {job.name} failed: {ended.reason}")
+
+
+def _describe_row(row: JobStatus) -> str:
+    usd = "" if row.usd is None else f"{row.usd:8.2f} USD"
+    return f"{row.name:50} {row.target:10} {row.state:8} {row.started:21} {usd:12} {row.phase}  {row.reason}".rstrip()
+
+
+def _load(path: str) -> Any:
+    module, name = path.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _print_json(content: object) -> None:
+    sys.stdout.write(json.dumps(content, indent=2, default=str) + "\n")
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def _usage() -> str:
+    lines = [f"  {name:10}{command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(["usage: roadsense job COMMAND [options]; COMMAND --help lists its options", "", *lines, ""])

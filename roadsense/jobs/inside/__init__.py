@@ -1,0 +1,1 @@
+"""What runs in every job, on every target: the plan, the notebook's kernel, signals, the heartbeat and the results."""

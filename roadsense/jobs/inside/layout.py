@@ -1,0 +1,173 @@
+"""The folder a job runs in, that of a SageMaker container on every target: written by who starts it, read inside."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from roadsense.errors import InputError
+from roadsense.jobs.parameters import encode_value
+from roadsense.jobs.spec import JobSpec
+from roadsense.utils.files import write_atomically
+
+ROOT_VARIABLE = "ROADSENSE_JOB_ROOT"
+NOTEBOOK_VARIABLE = "ROADSENSE_NOTEBOOK"
+NAME_VARIABLE = "TRAINING_JOB_NAME"
+RUN_VARIABLE = "ROADSENSE_RUN_NAME"
+"""Name of the run folder: a job on SageMaker that continues an earlier one has that one's folder, and a new name."""
+DEFAULT_ROOT = "/opt/ml"
+DEFAULT_NOTEBOOK = "01_train"
+MAX_FAILURE = 1023
+"""Bytes of a failure's reason: SageMaker shows the first 1,024 characters of the file."""
+CHANNEL, RUN_CHANNEL = "dataset", "run"
+"""Input channels: the dataset, and the run that a notebook works on."""
+IGNORED = ("_", "sagemaker_")
+"""Beginnings of hyperparameters that are for SageMaker itself."""
+
+
+@dataclass(frozen=True)
+class JobLayout:
+    """Where everything of a job lies.
+
+    Attributes:
+        root: `/opt/ml` in a container.
+    """
+
+    root: Path
+
+    @property
+    def hyperparameters_path(self) -> Path:
+        """The notebook's parameters, JSON, every value a string."""
+        return self.root / "input" / "config" / "hyperparameters.json"
+
+    @property
+    def dataset_dir(self) -> Path:
+        """The whole dataset, if the job has one."""
+        return self.root / "input" / "data" / CHANNEL
+
+    @property
+    def run_input_dir(self) -> Path:
+        """The run the job works on, as it was sent: a run folder, or a `model.tar.gz` as SageMaker leaves it."""
+        return self.root / "input" / "data" / RUN_CHANNEL
+
+    @property
+    def run_copy_dir(self) -> Path:
+        """The same as a run folder that may be changed."""
+        return self.root / "run"
+
+    @property
+    def model_dir(self) -> Path:
+        """What the job leaves: the run, exports, the executed notebook."""
+        return self.root / "model"
+
+    @property
+    def output_data_dir(self) -> Path:
+        """The executed notebook while it runs, and what else is for people."""
+        return self.root / "output" / "data"
+
+    @property
+    def failure_path(self) -> Path:
+        """Why the job failed; absent otherwise."""
+        return self.root / "output" / "failure"
+
+    @property
+    def stop_path(self) -> Path:
+        """Present since the job was asked to stop; holds who asked."""
+        return self.root / "output" / "stop"
+
+    @property
+    def state_path(self) -> Path:
+        """What the job is doing, JSON, written anew while it runs: a heartbeat (see `heartbeat.py`)."""
+        return self.root / "output" / "state.json"
+
+    @property
+    def checkpoint_root(self) -> Path:
+        """Kept in step with S3 by SageMaker, and brought back before a restart."""
+        return self.root / "checkpoints"
+
+    def run_dir(self, job: str) -> Path:
+        """The run folder of a job while it trains."""
+        return self.checkpoint_root / job
+
+    def read_hyperparameters(self) -> dict[str, str]:
+        """Returns the notebook's parameters as texts, without those for SageMaker itself; none without a file.
+
+        Raises:
+            InputError: if the file is no JSON object.
+        """
+        path = self.hyperparameters_path
+        if not path.is_file():
+            return {}
+        try:
+            values = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path}: expected a JSON object of texts ({error}).") from error
+        own = {name: value for name, value in values.items() if not name.startswith(IGNORED)}
+        return {name: value if isinstance(value, str) else json.dumps(value) for name, value in own.items()}
+
+    def make_folders(self) -> None:
+        """Makes the folders the job writes to."""
+        for folder in (self.model_dir, self.output_data_dir, self.checkpoint_root):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def write_failure(self, reason: str) -> None:
+        """Writes why the job failed, cut to what SageMaker shows."""
+        self.failure_path.parent.mkdir(parents=True, exist_ok=True)
+        cut = reason.encode(errors="replace")[:MAX_FAILURE].decode(errors="ignore")
+        write_atomically(self.failure_path, cut + "\n")
+
+
+def open_layout(environment: Mapping[str, str] = os.environ) -> JobLayout:
+    """Returns the layout of the job this process is, by `$ROADSENSE_JOB_ROOT`."""
+    return JobLayout(Path(environment.get(ROOT_VARIABLE, DEFAULT_ROOT)))
+
+
+def write_layout(root: Path, spec: JobSpec, dataset: Path | None = None) -> JobLayout:
+    """Writes what a job finds when it starts, as SageMaker does.
+
+    Args:
+        root: a folder; what is in it of an earlier start of the same job stays.
+        spec: checked.
+        dataset: linked to, not copied, as the job's dataset.
+    """
+    layout = JobLayout(root)
+    layout.make_folders()
+    config = layout.hyperparameters_path.parent
+    config.mkdir(parents=True, exist_ok=True)
+    texts = {name: encode_value(value) for name, value in spec.parameters.items()}
+    _write_json(layout.hyperparameters_path, texts)
+    channel = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
+    _write_json(config / "inputdataconfig.json", {CHANNEL: channel} if dataset or spec.dataset else {})
+    _write_json(config / "resourceconfig.json", _describe_resources(spec.instance_type or spec.target))
+    if dataset is not None and not layout.dataset_dir.exists():
+        layout.dataset_dir.parent.mkdir(parents=True, exist_ok=True)
+        layout.dataset_dir.symlink_to(dataset.resolve(), target_is_directory=True)
+    return layout
+
+
+def job_environment(spec: JobSpec) -> dict[str, str]:
+    """Returns the variables that tell the runner which job it is."""
+    return {
+        NAME_VARIABLE: spec.name or "",
+        RUN_VARIABLE: spec.run_name,
+        NOTEBOOK_VARIABLE: spec.notebook_name,
+        "ROADSENSE_JOB_TARGET": spec.target,
+    }
+
+
+def _write_json(path: Path, content: object) -> None:
+    write_atomically(path, json.dumps(content, indent=2) + "\n")
+
+
+def _describe_resources(machine: str) -> dict[str, object]:
+    host = "algo-1"
+    group = {"instance_group_name": "homogeneousCluster", "instance_type": machine, "hosts": [host]}
+    return {
+        "current_host": host,
+        "current_instance_type": machine,
+        "current_group_name": group["instance_group_name"],
+        "hosts": [host],
+        "instance_groups": [group],
+        "network_interface_name": "eth0",
+    }

@@ -1,0 +1,1 @@
+"""Jobs on this machine: as a process, or in the image."""

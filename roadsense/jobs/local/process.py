@@ -1,0 +1,220 @@
+"""The target `local`: a job as a process of this machine, in a folder of its own, that outlives the terminal."""
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from roadsense.cloud.checksums import CHECKSUMS_NAME, RESULTS, check_checksums
+from roadsense.cloud.place import find_dataset
+from roadsense.errors import InputError
+from roadsense.jobs.inside.heartbeat import JobBeat, read_beat
+from roadsense.jobs.inside.layout import NOTEBOOK_VARIABLE, ROOT_VARIABLE, JobLayout, job_environment, write_layout
+from roadsense.jobs.records import RECORD_NAME
+from roadsense.jobs.spec import JobSpec, spec_from_json, spec_to_json
+from roadsense.jobs.target import JobError, JobState, JobStatus, Plan
+from roadsense.utils.files import refuse_existing
+from roadsense.utils.scratch import scratch_folder
+
+JOBS_DIR = Path("runs") / "jobs"
+SPEC_NAME, LOG_NAME, LOCK_NAME, PROCESS_NAME = "spec.json", "run.log", ".lock", ".process"
+END_S = 120
+"""A job whose time is over is asked to stop, and killed after this, as on SageMaker."""
+LOOK_EVERY_S = 0.5
+
+
+class LocalTarget:
+    """Runs jobs as processes. A job's id is its folder.
+
+    Args:
+        region: not used.
+    """
+
+    def __init__(self, region: str | None = None):
+        del region
+
+    def plan(self, spec: JobSpec, ask: bool = False) -> Plan:
+        """Returns the command that `submit` runs, and the variables it sets."""
+        del ask
+        folder = Path(spec.output) / (spec.name or "")
+        call = {"command": _command(spec), "environment": _environment(spec, folder), "folder": str(folder)}
+        return Plan(spec, str(folder), [call])
+
+    def submit(self, plan: Plan) -> str:
+        """Starts a job and returns its folder. One that was stopped or failed resumes.
+
+        Raises:
+            InputError: if the folder holds something else.
+            JobError: if the process cannot be started.
+        """
+        folder, spec = Path(plan.job_id), plan.spec
+        _refuse_other(folder, spec)
+        dataset = find_dataset(spec.dataset) if spec.dataset else None
+        layout = write_layout(folder, spec, dataset)
+        layout.state_path.unlink(missing_ok=True)
+        (folder / CHECKSUMS_NAME).unlink(missing_ok=True)
+        spec_to_json(spec, folder / SPEC_NAME)
+        with (folder / LOCK_NAME).open("a") as lock, (folder / LOG_NAME).open("ab") as log:
+            # The process and the runner it starts inherit the lock: it is held as long as one of them lives.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                process = subprocess.Popen(
+                    _command(spec),
+                    env={**os.environ, **_environment(spec, folder)},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[lock.fileno()],
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise JobError(f"The job's process did not start: {error}.") from error
+            (folder / PROCESS_NAME).write_text(str(process.pid))
+        return str(folder)
+
+    def status(self, job_id: str) -> JobStatus:
+        """Returns what a job is doing, by its lock and by what it says of itself."""
+        folder = find_folder(job_id)
+        spec, beat = spec_from_json(folder / SPEC_NAME), read_beat(JobLayout(folder).state_path)
+        state, reason = _tell_state(folder, beat)
+        return JobStatus(
+            job_id=str(folder),
+            name=spec.name or folder.name,
+            target="local",
+            state=state,
+            phase=beat.tell_progress() if beat else "starting",
+            reason=reason,
+            started=beat.started if beat else "",
+            ended=beat.at if beat and state.is_over else "",
+            output=str(folder),
+        )
+
+    def logs(self, job_id: str, follow: bool) -> Iterator[str]:
+        """Yields the lines of a job's log; with `follow`, until it is over."""
+        folder = find_folder(job_id)
+        with (folder / LOG_NAME).open(encoding="utf-8", errors="replace") as log:
+            rest = ""
+            while True:
+                is_over = not _is_locked(folder)
+                *lines, rest = (rest + log.read()).split("\n")
+                yield from lines
+                if is_over or not follow:
+                    break
+                time.sleep(LOOK_EVERY_S)
+        if rest and is_over:  # of a job that runs, the line is still being written
+            yield rest
+
+    def stop(self, job_id: str) -> None:
+        """Asks a job to stop; it keeps a checkpoint. `status` tells when it has."""
+        folder = find_folder(job_id)
+        if _is_locked(folder):
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(int((folder / PROCESS_NAME).read_text()), signal.SIGTERM)
+
+    def fetch(self, job_id: str, folder: Path) -> Path:
+        """Copies the results of a job that is over into a new folder, and checks them.
+
+        Raises:
+            InputError: if the job is running, or the folder holds something.
+            TransferError: if a file is not what the job left.
+        """
+        source = find_folder(job_id)
+        if _is_locked(source):
+            raise InputError(f"Expected a job that is over, but {job_id} is running. Stop it, or wait.")
+        return copy_results(source, folder, (source / LOG_NAME).read_text(errors="replace"))
+
+    def list_jobs(self, everyone: bool) -> list[JobStatus]:
+        """Returns the jobs of this working folder, the oldest first; whoever started them."""
+        del everyone
+        specs = sorted(JOBS_DIR.glob(f"*/{SPEC_NAME}"), key=lambda path: path.stat().st_mtime)
+        return [self.status(str(path.parent)) for path in specs if spec_from_json(path).target == "local"]
+
+
+def copy_results(source: Path, folder: Path, log: str) -> Path:
+    """Copies a job's results and its log into a new folder, whole or not at all, and returns the folder.
+
+    Raises:
+        InputError: if the folder holds something.
+        TransferError: if a file is not what the job left.
+    """
+    refuse_existing(folder, "the results")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(".fetch.", folder.parent) as outer:
+        part = outer / folder.name
+        for name in RESULTS:
+            shutil.copytree(source / name, part / name)
+        for name in (SPEC_NAME, CHECKSUMS_NAME):
+            if (source / name).is_file():
+                shutil.copy2(source / name, part / name)
+        (part / LOG_NAME).write_text(log)
+        check_checksums(part)
+        part.rename(folder)
+    return folder
+
+
+def find_folder(job_id: str) -> Path:
+    """Returns the folder of a local job, by its folder or by its name in `runs/jobs`.
+
+    Raises:
+        InputError: if there is none.
+    """
+    for folder in (Path(job_id), JOBS_DIR / job_id):
+        if (folder / SPEC_NAME).is_file() and (folder / LOCK_NAME).is_file():
+            return folder
+    raise InputError(f"Expected a local job's folder or name, found no job at {job_id!r}. See roadsense job list.")
+
+
+def _command(spec: JobSpec) -> list[str]:
+    # It sends SIGTERM when the time is over, and passes on the one it is sent.
+    words = ["timeout", "--foreground", "--preserve-status", f"--kill-after={END_S}", str(spec.limit_s)]
+    return [*words, sys.executable, "-m", "roadsense.jobs.runner"]
+
+
+def _environment(spec: JobSpec, folder: Path) -> dict[str, str]:
+    own = {ROOT_VARIABLE: str(folder.resolve()), NOTEBOOK_VARIABLE: str(Path(spec.notebook).resolve())}
+    return {**job_environment(spec), **own}
+
+
+def _refuse_other(folder: Path, spec: JobSpec) -> None:
+    if is_free(folder):
+        return
+    is_same = (folder / SPEC_NAME).is_file() and (folder / LOCK_NAME).is_file() and is_same_job(folder, spec)
+    if not is_same or _is_locked(folder) or LocalTarget().status(str(folder)).state == JobState.DONE:
+        raise InputError(
+            f"Expected a new folder for the job, or that of one with the same notebook and parameters that was stopped "
+            f"or failed, but {folder} is none. Give the job another name."
+        )
+
+
+def is_free(folder: Path) -> bool:
+    """Returns whether a job's folder holds nothing but perhaps its record."""
+    return not folder.exists() or (folder.is_dir() and all(path.name == RECORD_NAME for path in folder.iterdir()))
+
+
+def is_same_job(folder: Path, spec: JobSpec) -> bool:
+    """Returns whether a job's folder is that of the same notebook, parameters and dataset."""
+    begun = spec_from_json(folder / SPEC_NAME)
+    return all(getattr(begun, name) == getattr(spec, name) for name in ("notebook", "parameters", "dataset"))
+
+
+def _tell_state(folder: Path, beat: JobBeat | None) -> tuple[JobState, str]:
+    if _is_locked(folder):
+        return JobState.RUNNING, ""
+    if beat is None or beat.state == JobState.RUNNING:
+        return JobState.FAILED, f"its process died; see {folder / LOG_NAME}. Submit it again to resume it."
+    return JobState(beat.state), beat.reason
+
+
+def _is_locked(folder: Path) -> bool:
+    with (folder / LOCK_NAME).open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

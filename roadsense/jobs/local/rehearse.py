@@ -1,0 +1,202 @@
+"""A job on this machine before it costs anything: short, and once more interrupted. `roadsense job rehearse SPEC`.
+
+It is a job like any other, of target `docker` if an engine answers and else `local`: submitted, followed, stopped,
+submitted again. What is rehearsed of a training: it runs to its end; asked to stop in the middle (SIGTERM, as on a spot
+machine) it ends in order with a checkpoint; submitted again it resumes and ends in the same policy as the one that was
+never interrupted, weight for weight.
+"""
+
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from roadsense.errors import InputError
+from roadsense.jobs.inside.plan import RESUME, RUN
+from roadsense.jobs.job import Job
+from roadsense.jobs.local.engine import find_engine, has_engine
+from roadsense.jobs.local.weights import compare_weights
+from roadsense.jobs.parameters import read_parameters
+from roadsense.jobs.spec import JobSpec, TuningConfig, check_spec, spec_from_json
+from roadsense.jobs.target import JobError, JobState, open_target
+from roadsense.runs.metric_lines import PREFIX
+from roadsense.utils.files import refuse_existing
+from roadsense.utils.scratch import scratch_folder
+
+SHORT: dict[str, Any] = {
+    "total_timesteps": 4096,
+    "imitation_timesteps": 512,
+    "n_workers": 2,
+    "n_train": 2,
+    "n_eval": 1,
+    "episodes_per_scenario": 1,
+    "n_observations": 50,
+}
+"""What a rehearsal gives a notebook that has these parameters, unless the job itself gives less."""
+MODEL = "model.zip"
+NAMES = ("rehearsal-whole", "rehearsal-broken")
+"""Of the job that is never interrupted, and of the one that is."""
+LOOK_EVERY_S = 0.1
+LAST_LINES = 15
+
+
+@dataclass(frozen=True)
+class RehearseConfig:
+    """Settings of a rehearsal.
+
+    Attributes:
+        spec: file of the job's spec, JSON.
+        keep: new folder for what the rehearsal makes; by default it is removed.
+        bare: run as a process even if an engine is there.
+        max_minutes: longest time for each start of the job, minutes.
+    """
+
+    spec: tyro.conf.Positional[Path]
+    keep: Path | None = None
+    bare: bool = False
+    max_minutes: float = 15.0
+
+    def __post_init__(self) -> None:
+        if not self.max_minutes > 0:
+            raise InputError(f"Expected max_minutes above 0, got {self.max_minutes}.")
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a rehearsal measured; it raises where something is not as it should be.
+
+    Attributes:
+        run_s: the uninterrupted start took, seconds.
+        stop_s: from SIGTERM to the end, seconds; None if the notebook trains nothing.
+        resume_s: the start that resumed took, seconds; None likewise.
+        stopped_at: its phase when it was stopped, with its environment steps; empty likewise.
+        weights: bytes of weights compared and found equal; None likewise.
+    """
+
+    run_s: float
+    stop_s: float | None = None
+    resume_s: float | None = None
+    stopped_at: str = ""
+    weights: int | None = None
+
+
+def rehearse_job(config: RehearseConfig) -> None:
+    """Runs a job short on this machine, interrupts and resumes it, and compares the weights; AWS is not called."""
+    spec = check_spec(spec_from_json(config.spec))
+    if spec.is_cloud:
+        open_target(spec.target, spec.region).plan(spec)
+        _say("The requests to AWS are in order; nothing is sent.")
+    target = "local" if config.bare or not has_engine() else "docker"
+    _say(f"Rehearsing {spec.notebook_name} as a job of target {target} ...")
+    if config.keep is not None:
+        refuse_existing(config.keep, "the rehearsal")
+        _report(rehearse(spec, config.keep, target, config.max_minutes * 60))
+        return
+    with scratch_folder("rehearsal-") as folder:
+        _report(rehearse(spec, folder, target, config.max_minutes * 60))
+
+
+def rehearse(spec: JobSpec, folder: Path, target: str, max_s: float = 900.0) -> Rehearsal:
+    """Runs a job short, and interrupts and resumes it if it trains.
+
+    Args:
+        spec: checked.
+        folder: for the folders of the jobs.
+        target: `docker` or `local`.
+        max_s: longest time for each start, seconds.
+
+    Raises:
+        JobError: if a start does not end as it should.
+        DifferenceError: if the resumed training ends in another policy than the uninterrupted one.
+    """
+    short = replace(shorten(spec), target=target, output=str(folder), spot=False, instance_type=None, resume_of=None)
+    image = spec.image if target == "docker" else None
+    whole, broken = (Job(replace(short, name=name, image=image)) for name in NAMES)
+    try:
+        return _rehearse(whole, broken, folder, max_s)
+    finally:
+        if target == "docker":
+            with suppress(JobError):  # containers stay otherwise
+                find_engine().run(["rm", "--force", *NAMES])
+
+
+def _rehearse(whole: Job, broken: Job, folder: Path, max_s: float) -> Rehearsal:
+    """Rehearses a job as two: one that is never interrupted, and one that is."""
+    run_s = _run(whole, JobState.DONE, max_s)
+    if not {RUN, RESUME} <= read_parameters(Path(whole.spec.notebook)).keys():
+        return Rehearsal(run_s)
+    broken.submit(record=False)
+    _wait_for_figure(broken, max_s)
+    asked_s = time.monotonic()
+    broken.stop()
+    _wait(broken, JobState.STOPPED, max_s)
+    stop_s, stopped_at = time.monotonic() - asked_s, broken.status().phase
+    if not any((folder / broken.name / "checkpoints").glob("*/checkpoints/checkpoint_*.pt")):
+        raise _fail(broken, "it was stopped and left no checkpoint")
+    resume_s = _run(broken, JobState.DONE, max_s)
+    weights = compare_weights(*(folder / name / "model" / MODEL for name in NAMES))
+    return Rehearsal(run_s, stop_s, resume_s, stopped_at, weights)
+
+
+def shorten(spec: JobSpec) -> JobSpec:
+    """Returns a job that does the same in little time: fewer steps, workers, scenarios and episodes, one seed."""
+    known = read_parameters(Path(spec.notebook))
+    small = {}
+    for name, value in SHORT.items():
+        if name in known:
+            given = spec.parameters.get(name, value)
+            small[name] = min(value, given) if given > 0 else value
+    parameters = {**spec.parameters, **small}
+    if seeds := parameters.pop("seeds", None):
+        parameters["seed"] = seeds[0]
+    return replace(spec, parameters=parameters, search=TuningConfig())
+
+
+def _run(job: Job, expected: JobState, max_s: float) -> float:
+    """Runs a job until it is over; returns the seconds it took."""
+    started_s = time.monotonic()
+    job.submit(record=False)
+    _wait(job, expected, max_s)
+    return time.monotonic() - started_s
+
+
+def _wait(job: Job, expected: JobState, max_s: float) -> None:
+    end_s = time.monotonic() + max_s
+    while not (status := job.status()).state.is_over:
+        if time.monotonic() > end_s:
+            job.stop()
+            raise _fail(job, f"it did not end in {max_s:.0f} s")
+        time.sleep(LOOK_EVERY_S)
+    if status.state != expected:
+        raise _fail(job, f"expected it to be {expected}, but it is {status.state}. {status.reason}")
+
+
+def _wait_for_figure(job: Job, max_s: float) -> None:
+    end_s = time.monotonic() + max_s
+    while not any(f"{PREFIX} timesteps=" in line for line in job.logs()):
+        if job.status().state.is_over or time.monotonic() > end_s:
+            raise _fail(job, "it printed no figure")
+        time.sleep(LOOK_EVERY_S)
+
+
+def _fail(job: Job, what: str) -> JobError:
+    return JobError("\n".join([f"The rehearsal failed: {what}. The end of its log:", *list(job.logs())[-LAST_LINES:]]))
+
+
+def _report(found: Rehearsal) -> None:
+    _say(f"Ran to its end in {found.run_s:.0f} s.")
+    if found.weights is None:
+        _say("It trains nothing, so there is nothing to resume: it was not interrupted.")
+    else:
+        _say(f"Stopped ({found.stopped_at}): it ended in order in {found.stop_s:.1f} s.")
+        _say(f"Resumed to its end in {found.resume_s:.0f} s: {found.weights} bytes of weights as if never stopped.")
+    _say("The rehearsal passed.")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
