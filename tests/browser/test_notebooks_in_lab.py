@@ -41,9 +41,10 @@ def test_a_terminal_of_the_lab_has_the_program(lab, page):
     terminal.wait_for()
     page.wait_for_timeout(3000)  # its shell starts
     terminal.click()
-    page.keyboard.type("roadsense --version > version.txt", delay=20)
+    found = lab.root / "version.txt"
+    page.keyboard.type(f"roadsense --version > {found}", delay=20)
     page.keyboard.press("Enter")
-    wait_until(lambda: (lab.root / "version.txt").is_file() and "roadsense" in (lab.root / "version.txt").read_text())
+    wait_until(lambda: found.is_file() and "roadsense" in found.read_text())
 
 
 @pytest.fixture(scope="module")
