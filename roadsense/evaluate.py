@@ -13,12 +13,22 @@ import pandas as pd
 from roadsense.cloud.place import find_dataset
 from roadsense.envs.radio.presets import get_preset
 from roadsense.episodes.journal import name_journal
-from roadsense.episodes.plan import POLICY
+from roadsense.episodes.plan import BOUND, POLICY
 from roadsense.episodes.run import run_plans
 from roadsense.evaluation.candidates import Candidates, find_candidates
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.gallery import record_gallery
-from roadsense.evaluation.plans import CURVE_RADIO, PlannedEpisode, plan_curves, plan_held_out, plan_splits, with_checks
+from roadsense.evaluation.plans import (
+    CURVE_RADIO,
+    UNSEEN,
+    UNSEEN_DIR,
+    PlannedEpisode,
+    plan_curves,
+    plan_held_out,
+    plan_splits,
+    plan_spread,
+    with_checks,
+)
 from roadsense.evaluation.policies import RULES
 from roadsense.evaluation.results import Evaluation, conclude, open_evaluation
 from roadsense.evaluation.styled import tabulate_policies
@@ -29,6 +39,7 @@ from roadsense.scenarios.dataset import check_scenarios
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.command import run_with_options
 from roadsense.utils.files import check_writable
+from roadsense.utils.project_files import find_file
 from roadsense.utils.terminal import print_table
 
 __all__ = ["EvalConfig", "Evaluation", "evaluate_and_print", "evaluate_policy", "open_evaluation", "plan_episodes"]
@@ -98,10 +109,18 @@ def plan_episodes(
     splits = plan_splits(
         Path(config.dataset_dir), config.split_episodes, config.calm_share, config.seed, (POLICY, "unassisted", *beside)
     )
+    unseen = plan_spread(
+        UNSEEN,
+        find_scenarios(find_file(UNSEEN_DIR)),
+        config.split_episodes,
+        config.calm_share,
+        config.seed,
+        (POLICY, "unassisted", *RULES, BOUND, *beside),
+    )
     radio = get_preset(CURVE_RADIO if config.v2v == "scenario" else config.v2v)
     curves = plan_curves(held_out, config.curve_episodes, radio, (POLICY, *RULES, *beside))
     column = config.checks_column and not config.sumo_checks
-    return [*held_out, *splits, *curves, *(with_checks(held_out) if column else [])]
+    return [*held_out, *unseen, *splits, *curves, *(with_checks(held_out) if column else [])]
 
 
 def _describe_origin(candidates: Candidates, episodes: pd.DataFrame, dataset_digest: str | None) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def config(dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> EvalC
     (run_dir / "manifest.json").write_text(json.dumps({"observation_version": OBSERVATION_VERSION}))
     return EvalConfig(
         str(run_dir), str(dataset_dir), episodes_per_scenario=2, calm_share=0.5, n_steps=60, workers=2, seed=3,
-        split_episodes=0, curve_episodes=1, gallery_size=2,
+        split_episodes=1, curve_episodes=1, gallery_size=2,
     )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def test_every_policy_has_the_same_episodes(evaluation: Evaluation) -> None:
     table = evaluation.held_out
     assert list(evaluation.summary["policy"]) == list(POLICIES)
     assert len(table) == len(POLICIES) * 2 * 2
-    assert set(evaluation.episodes["part"]) == {"held_out", "checks_on", "loss", "latency"}
+    assert set(evaluation.episodes["part"]) == {"held_out", "unseen", "checks_on", "loss", "latency"}
     assert set(table["error"]) == {""}
     drawn = ["sumo_seed", "hazard_forced", "hazard_car", "hazard_planned_s", "hazard_deceleration_mps2"]
     for _, rows in table.groupby(["scenario", "seed"]):
@@ -147,7 +147,7 @@ def test_muted_policy_and_perfect_driver_are_what_they_say(evaluation: Evaluatio
 
 
 def test_rows_do_not_depend_on_the_number_of_workers(config: EvalConfig, evaluation: Evaluation) -> None:
-    short = replace(config, workers=1, checks_column=False, curve_episodes=0, gallery_size=0)
+    short = replace(config, workers=1, checks_column=False, curve_episodes=0, split_episodes=0, gallery_size=0)
     again = evaluate_policy(short)
     pd.testing.assert_frame_equal(again.episodes, evaluation.held_out.reset_index(drop=True))
     pd.testing.assert_frame_equal(again.summary, evaluation.summary)
@@ -167,7 +167,7 @@ def test_evaluation_is_written_whole_and_read_back(config: EvalConfig, evaluatio
         "degradation.png", "degradation.svg", "differences.png", "differences.svg", "episodes.parquet", "factors.csv",
         "factors.png", "factors.svg", "gallery", "minimum_ttc.png",
         "minimum_ttc.svg", "origin.json", "outcomes_by_scenario.png", "outcomes_by_scenario.svg", "report.html",
-        "summary.csv", "summary.json", "summary.md", "trade_off.png", "trade_off.svg",
+        "splits.csv", "summary.csv", "summary.json", "summary.md", "trade_off.png", "trade_off.svg", "unseen.csv",
     ]  # fmt: skip
     read = open_evaluation(evaluation.folder)
     pd.testing.assert_frame_equal(read.episodes, evaluation.episodes)
@@ -279,7 +279,8 @@ def test_command_ends_with_one_line_and_the_code_of_the_error(
     "wrong",
     [
         {"episodes_per_scenario": 0}, {"n_steps": 0}, {"workers": -1}, {"seed": -1}, {"calm_share": 1.5},
-        {"v2v": "telepathy"}, {"policy": "model.onnx"}, {"claimed_rate": 0.0}, {"curve_episodes": -1},
+        {"v2v": "telepathy"}, {"drivers": "angels"}, {"penetration": 2.0},
+        {"policy": "model.onnx"}, {"claimed_rate": 0.0}, {"curve_episodes": -1},
     ],
     ids=str,
 )  # fmt: skip

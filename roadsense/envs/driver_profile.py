@@ -34,6 +34,16 @@ class DriverRanges:
     max_deceleration_max_mps2: float = 8.0
 
 
+POPULATIONS = {
+    "tailgaters": DriverRanges(),
+    "mixed": DriverRanges(reaction_time_min_s=0.7, time_headway_max_s=2.0),
+}
+"""Populations of drivers by name. `tailgaters` follow closer than they react; trainings have them. `mixed` goes from
+tailgating to attentive: reactions to brake lights from 0.7 s (expected) to 1.5 s (surprise) after Green, "How long does
+it take to stop?", 2000; headways from the 0.66 s that drivers call the shortest they dare (Taieb-Maimon and Shinar,
+"Minimum and comfortable driving headways", 2001) to the 2 s of driving schools."""
+
+
 @dataclass(frozen=True)
 class DriverProfile:
     """One driver.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadsense.envs.config import EnvConfig
+from roadsense.envs.driver_profile import POPULATIONS
 from roadsense.errors import InputError
 from roadsense.policies.trained import TFLITE_SUFFIX
 from roadsense.utils.bounds import MAX_SEED, MAX_WORKERS, bounded, check_bounds
@@ -21,6 +22,8 @@ class EvalConfig:
         calm_share: share of them, rounded, in which no car is made to brake hard; they measure false braking.
         n_steps: steps until an episode is cut.
         v2v: radio preset; each episode draws its own radio around it.
+        penetration: share of the other traffic that carries a radio, 0 to 1.
+        drivers: population of the ego's driver: `tailgaters`, as in trainings, or `mixed`, attentive to tailgating.
         seed: of everything random.
         workers: worker processes, one SUMO each; 0 for one a core. The results don't depend on it.
         sumo_checks: whether SUMO's safe-speed check protects the ego; then the figures say little of the policy.
@@ -28,8 +31,8 @@ class EvalConfig:
         beside: other runs, or `.tflite` files, that drive the same episodes to be compared with: the same training
             without augmentation, say. One is called by its name; `NAME=PATH` gives it another.
         checks_column: whether every episode is driven again with SUMO's checks on, for a second column.
-        split_episodes: episodes on each other split of the dataset, to see what is lost on roads it was not trained
-            on; 0 for none.
+        split_episodes: episodes on each other split of the dataset, and on the roads of `scenarios/unseen`, which no
+            training has seen; 0 for none.
         curve_episodes: episodes at each loss and latency of the radio, for the degradation curves; 0 for none.
         gallery_size: how many of the worst episodes are recorded.
         claimed_rate: the collision rate below which the policy is wanted to be, above 0 and below 1.
@@ -48,6 +51,8 @@ class EvalConfig:
     calm_share: float = bounded(0.2, 0.0, 1.0)
     n_steps: int = bounded(500, 1, 1_000_000)
     v2v: str = "esp_now"
+    penetration: float = bounded(0.0, 0.0, 1.0)
+    drivers: str = "tailgaters"
     seed: int = bounded(0, 0, MAX_SEED)
     workers: int = bounded(0, 0, MAX_WORKERS)
     sumo_checks: bool = False
@@ -62,6 +67,8 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        if self.drivers not in POPULATIONS:
+            raise InputError(f"drivers: expected one of {sorted(POPULATIONS)}, got {self.drivers!r}.")
         if self.policy is not None and Path(self.policy).suffix != TFLITE_SUFFIX:
             raise InputError(f"policy: expected a {TFLITE_SUFFIX} file, got {self.policy!r}.")
         for name in ("run_dir", "policy"):
@@ -73,5 +80,23 @@ class EvalConfig:
     def env_config(self) -> EnvConfig:
         """Returns the environment's settings."""
         return EnvConfig(
-            n_steps=self.n_steps, v2v=self.v2v, sumo_checks=self.sumo_checks, step_info=False, watch_behind=True
+            n_steps=self.n_steps,
+            v2v=self.v2v,
+            penetration=self.penetration,
+            drivers=POPULATIONS[self.drivers],
+            sumo_checks=self.sumo_checks,
+            step_info=False,
+            watch_behind=True,
+        )
+
+    def describe_conditions(self) -> str:
+        """Returns the conditions that change the answer, in a sentence or two."""
+        drivers = POPULATIONS[self.drivers]
+        closeness = "He follows closer than he reacts: a tailgater." if self.drivers == "tailgaters" else ""
+        return (
+            f"Radio {self.v2v}; {self.penetration:.0%} of the other traffic has one; SUMO's checks "
+            f"{'on' if self.sumo_checks else 'off'}; {self.n_steps} steps an episode; {self.calm_share:.0%} of the "
+            f"episodes without a hazard. The driver keeps {drivers.time_headway_min_s:g} to "
+            f"{drivers.time_headway_max_s:g} s and reacts in {drivers.reaction_time_min_s:g} to "
+            f"{drivers.reaction_time_max_s:g} s. {closeness}".strip()
         )

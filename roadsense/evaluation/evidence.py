@@ -21,6 +21,8 @@ class Evidence:
         checks_on: summary of the same episodes with SUMO's checks on, or empty.
         gap: collision rate on held-out less that on train scenarios, or None.
         failures_by_base: collisions of the judged policy and episodes by base road.
+        unseen: summary of the episodes on roads that no training has seen, or empty.
+        unseen_comparisons: of the judged policy with others on these roads.
     """
 
     summary: pd.DataFrame
@@ -29,6 +31,8 @@ class Evidence:
     checks_on: pd.DataFrame = field(default_factory=pd.DataFrame)
     gap: Interval | None = None
     failures_by_base: dict[str, tuple[int, int]] = field(default_factory=dict)
+    unseen: pd.DataFrame = field(default_factory=pd.DataFrame)
+    unseen_comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def own(self) -> dict[str, Any]:
@@ -54,6 +58,12 @@ class Evidence:
             return None
         rows = self.comparisons[(self.comparisons["figure"] == figure) & (self.comparisons["second"] == second)]
         return {str(name): value for name, value in rows.iloc[0].items()} if len(rows) else None
+
+    def on_unseen_roads(self) -> "Evidence | None":
+        """Returns the same of the roads that no training has seen; None if the policy did not drive there."""
+        if POLICY not in self.unseen.index or not self.unseen.loc[POLICY, "episodes"]:
+            return None
+        return Evidence(self.unseen, self.unseen_comparisons, self.claimed_rate)
 
     def others(self, *names: str) -> list[str]:
         """Returns those of these policies that were driven."""

@@ -20,6 +20,7 @@ FACTORS = {
     "factor_friction": "friction of the road",
     "factor_radio": "radio of the scenario",
     "hazard_kind": "kind of hazard",
+    "driver": "the ego's driver",
 }
 N_BANDS = 3
 MOST_VALUES = 5
@@ -59,6 +60,8 @@ def by_factor(episodes: pd.DataFrame, policies: Sequence[str]) -> pd.DataFrame:
     """
     tables = []
     chosen = episodes[episodes["policy"].isin(policies)]
+    follows_closer = chosen["driver_time_headway_s"] < chosen["driver_reaction_time_s"]
+    chosen = chosen.assign(driver=np.where(follows_closer, "tailgater", "attentive"))
     for name, label in FACTORS.items():
         values = band(chosen[name])
         if values.nunique() > 1:

@@ -10,8 +10,10 @@ from roadsense.envs.radio.presets import V2vPreset
 from roadsense.episodes.plan import Plan
 from roadsense.scenarios.scenario import find_scenarios, open_scenario
 
-HELD_OUT, CHECKS_ON, LOSS, LATENCY = "held_out", "checks_on", "loss", "latency"
-"""The judged episodes; the same with SUMO's checks on; the same with ever worse radios."""
+HELD_OUT, CHECKS_ON, LOSS, LATENCY, UNSEEN = "held_out", "checks_on", "loss", "latency", "unseen"
+"""The judged episodes; the same with SUMO's checks on, and with ever worse radios; roads that no training has seen."""
+UNSEEN_DIR = "scenarios/unseen"
+"""Made by `benchmarks/unseen_roads.py`."""
 SPLITS = ("train", "eval_wide")
 """Other splits of the dataset that lie beside the judged one; each is a part by its own name."""
 LOSSES = (0.0, 0.2, 0.4, 0.6, 0.8)
@@ -21,7 +23,7 @@ CURVE_RADIO = "esp_now"
 BURST_MARGIN = 1.25
 """A loss is reached by bursts that are at least this much longer than they must be for it."""
 MIN_BURST = 1.6
-_DOMAINS = {part: number for number, part in enumerate(SPLITS, start=0x53504C)}
+_DOMAINS = {part: number for number, part in enumerate((*SPLITS, UNSEEN), start=0x53504C)}
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class PlannedEpisode:
     """A plan, and what it is for.
 
     Attributes:
-        part: of `HELD_OUT`, `CHECKS_ON`, `SPLITS`, `LOSS` and `LATENCY`.
+        part: `HELD_OUT`, `CHECKS_ON`, one of `SPLITS`, `LOSS`, `LATENCY` or `UNSEEN`.
         plan: what is driven.
         curve_value: loss or latency in s of those parts, else NaN.
     """
@@ -76,25 +78,42 @@ def plan_splits(
 
     Args:
         eval_dir: folder of the judged split.
-        n_episodes: of each split, spread over all its scenarios.
+        n_episodes: episodes of each split, spread over all its scenarios.
         calm_share: share of them without a hazard.
-        seed: of everything random.
+        seed: seed of all random draws.
         policies: who drives.
     """
     episodes = []
     for split in SPLITS:
         folder = eval_dir.resolve().parent / split
-        if not n_episodes or eval_dir.resolve().name == split or not any(folder.rglob("*.sumocfg")):
-            continue
-        paths = find_scenarios(folder)
-        seeds = np.random.SeedSequence((_DOMAINS[split], seed)).generate_state(n_episodes).tolist()
-        # From the whole split if there are fewer episodes than scenarios, not from its beginning.
-        places = np.arange(n_episodes) * max(1, len(paths) // n_episodes) % len(paths)
-        laps = np.arange(n_episodes) * calm_share
-        calm = np.floor(laps + calm_share) > np.floor(laps)
-        for place, one, is_calm in zip(places, seeds, calm, strict=True):
-            episodes += [PlannedEpisode(split, Plan(who, paths[place], one, not is_calm)) for who in policies]
+        if n_episodes and eval_dir.resolve().name != split and any(folder.rglob("*.sumocfg")):
+            episodes += plan_spread(split, find_scenarios(folder), n_episodes, calm_share, seed, policies)
     return episodes
+
+
+def plan_spread(
+    part: str, paths: Sequence[Path], n_episodes: int, calm_share: float, seed: int, policies: Sequence[str]
+) -> list[PlannedEpisode]:
+    """Returns episodes of a part, spread over all its scenarios.
+
+    Args:
+        part: one of `SPLITS`, or `UNSEEN`.
+        paths: its scenarios.
+        n_episodes: episodes in all.
+        calm_share: share of them without a hazard.
+        seed: seed of all random draws.
+        policies: who drives.
+    """
+    seeds = np.random.SeedSequence((_DOMAINS[part], seed)).generate_state(n_episodes).tolist()
+    # From all scenarios if there are fewer episodes than scenarios, not from the first ones.
+    places = np.arange(n_episodes) * max(1, len(paths) // max(n_episodes, 1)) % len(paths)
+    laps = np.arange(n_episodes) * calm_share
+    calm = np.floor(laps + calm_share) > np.floor(laps)
+    return [
+        PlannedEpisode(part, Plan(who, paths[int(place)], one, not is_calm))
+        for place, one, is_calm in zip(places, seeds, calm, strict=True)
+        for who in policies
+    ]
 
 
 def plan_curves(

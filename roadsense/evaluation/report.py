@@ -68,6 +68,8 @@ def write_report(
         summary=format_rows(_named(evaluation.summary)),
         explanation=EXPLANATION,
         figures=shown,
+        conditions=evaluation.config.describe_conditions(),
+        unseen=format_rows(_named(evaluation.unseen)) if len(evaluation.unseen) else None,
         config=asdict(evaluation.config),
         origin={name: _plain(value) for name, value in evaluation.origin.items()},
         dataset=_describe_dataset(evaluation.config.dataset_dir),

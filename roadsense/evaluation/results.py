@@ -15,7 +15,7 @@ from roadsense.evaluation import generalisation
 from roadsense.evaluation.comparison import compare_all
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.evidence import Evidence
-from roadsense.evaluation.plans import CHECKS_ON, HELD_OUT
+from roadsense.evaluation.plans import CHECKS_ON, HELD_OUT, UNSEEN
 from roadsense.evaluation.policies import NULL_POLICIES
 from roadsense.evaluation.schema import read_episodes
 from roadsense.evaluation.summary import complete, summarise
@@ -35,6 +35,7 @@ class Evaluation:
         origin: where it came from: policies, dataset, versions, command.
         episodes: a row for each episode of each policy, see `roadsense.evaluation.schema`.
         summary: a row for each policy on the held-out episodes.
+        unseen: the same on roads that no training has seen; empty if they were not driven.
         checks_on: the same with SUMO's checks on; empty if it was not driven.
         comparisons: the judged policy beside each other one, in pairs, see `compare_policies`.
         factors: by what was varied, see `generalisation.by_factor`.
@@ -48,6 +49,7 @@ class Evaluation:
     origin: dict[str, Any]
     episodes: pd.DataFrame
     summary: pd.DataFrame
+    unseen: pd.DataFrame
     checks_on: pd.DataFrame
     comparisons: pd.DataFrame
     factors: pd.DataFrame
@@ -62,7 +64,7 @@ class Evaluation:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Returns what was worked out, by name."""
-        names = ("summary", "checks_on", "comparisons", "factors", "splits", "curves")
+        names = ("summary", "unseen", "checks_on", "comparisons", "factors", "splits", "curves")
         return {name: getattr(self, name) for name in names}
 
 
@@ -84,6 +86,8 @@ def conclude(folder: Path, config: EvalConfig, origin: dict[str, Any], episodes:
     held_out, checks_on = part_of(episodes, HELD_OUT), part_of(episodes, CHECKS_ON)
     summary = summarise(held_out, rng())
     with_checks = summarise(checks_on, rng()) if len(checks_on) else pd.DataFrame()
+    unseen = part_of(episodes, UNSEEN)
+    on_unseen = summarise(unseen, rng()) if len(unseen) else pd.DataFrame()
     driven = [name for name in summary.loc[summary["episodes"] > 0, "policy"] if name != POLICY]
     comparisons = compare_all(held_out, POLICY, driven, rng())
     splits = generalisation.by_split(episodes)
@@ -94,11 +98,14 @@ def conclude(folder: Path, config: EvalConfig, origin: dict[str, Any], episodes:
         with_checks.set_index("policy") if len(with_checks) else with_checks,
         generalisation.generalisation_gap(splits, POLICY),
         _failures_by_base(held_out),
+        on_unseen.set_index("policy") if len(on_unseen) else on_unseen,
+        compare_all(unseen, POLICY, driven, rng()),
     )
     shown = [POLICY, *(name for name in driven if name not in NULL_POLICIES), "unassisted"]
     return Evaluation(
-        folder, config, origin, episodes, summary, with_checks, comparisons, generalisation.by_factor(held_out, shown),
-        splits, generalisation.degradation(episodes), tuple(find_verdicts(evidence)),
+        folder, config, origin, episodes, summary, on_unseen, with_checks, comparisons,
+        generalisation.by_factor(held_out, shown), splits, generalisation.degradation(episodes),
+        tuple(find_verdicts(evidence)),
     )  # fmt: skip
 
 

@@ -88,7 +88,12 @@ def complete(episodes: pd.DataFrame) -> pd.DataFrame:
 
 def write_markdown(summary: pd.DataFrame) -> str:
     """Returns the summary as a Markdown table with readable headings, and what they mean."""
-    return f"{markdown_table(*format_rows(summary))}\n\n{EXPLANATION}\n"
+    return f"{write_table(summary)}\n\n{EXPLANATION}\n"
+
+
+def write_table(summary: pd.DataFrame) -> str:
+    """Returns the summary as a Markdown table with readable headings."""
+    return markdown_table(*format_rows(summary))
 
 
 EXPLANATION = (
@@ -139,6 +144,7 @@ def _rates(rows: pd.DataFrame) -> dict[str, float]:
         "struck_from_behind": int(struck.sum()),
         "impact_speed_mps": rows.loc[collided & ~struck, "impact_speed_mps"].mean(),
         "hazards": int(hazards.sum()),
+        "hazards_safe": int((hazards & ~unsafe(rows)).sum()),
         "missed": int(missed.sum()),
         **with_ends("missed_rate", binomial_interval(int(missed.sum()), int(hazards.sum()))),
         "ordinary_stops": stops,

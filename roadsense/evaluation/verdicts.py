@@ -12,6 +12,7 @@ from typing import Any
 from roadsense.episodes.plan import BOUND, MUTED
 from roadsense.evaluation.comparison import BETTER, FIGURES, NOTHING_SHOWN, WORSE, Figure
 from roadsense.evaluation.evidence import Evidence, more_pairs, points
+from roadsense.evaluation.generalisation import rate_difference
 from roadsense.evaluation.policies import ANOTHER_RUN, NULL_POLICIES, RULE, label_policy
 from roadsense.evaluation.sample_size import episodes_for_rate, upper_bound
 
@@ -128,6 +129,38 @@ def _rules(evidence: Evidence) -> Said:
     yield from _against(evidence, evidence.of_kind(RULE))
 
 
+def _unseen_roads(evidence: Evidence) -> Said:
+    unseen = evidence.on_unseen_roads()
+    if unseen is None:
+        return
+    there, home = unseen.own, evidence.own
+    gap = rate_difference(*(int(one[name]) for one in (there, home) for name in ("collisions", "episodes")))
+    brakes_more = there["calm_braking_low"] > home["calm_braking_high"]
+    alone = unseen.row(ALONE)["collisions"] if unseen.others(ALONE) else 0
+    yield (
+        BAD if gap.low > 0 or brakes_more else OPEN,
+        (
+            f"On roads that no training has seen it collides in {there['collisions']:.0f} of {there['episodes']:.0f} "
+            f"episodes, the driver alone in {alone:.0f}; it takes off {there['calm_braking']:.1f} m/s per calm minute "
+            f"there and {home['calm_braking']:.1f} at home, and reacts in {there['reaction_s']:.2f} and "
+            f"{home['reaction_s']:.2f} s."
+        ),
+    )
+    yield from _against(unseen, unseen.of_kind(RULE), "On unseen roads it")
+
+
+def _need(evidence: Evidence) -> Said:
+    if evidence.others(ALONE) and evidence.row(ALONE)["hazards"]:
+        alone = evidence.row(ALONE)
+        yield (
+            OPEN,
+            (
+                f"In {alone['hazards_safe']:.0f} of {alone['hazards']:.0f} hazards the driver alone stays safe: nobody "
+                "needs help there."
+            ),
+        )
+
+
 def _best_rule(evidence: Evidence) -> Said:
     best = evidence.best_rule()
     if best is not None:
@@ -141,19 +174,19 @@ def _other_runs(evidence: Evidence) -> Said:
         yield from _against(evidence, [name])
 
 
-def _against(evidence: Evidence, others: Sequence[str]) -> Said:
+def _against(evidence: Evidence, others: Sequence[str], it: str = "It") -> Said:
     """Says in each figure which of the others the policy is worse than, better than, and not told apart from."""
     for figure in FIGURES:
         found = [(other, row) for other in others if (row := evidence.compared(figure.name, other)) is not None]
         worse, better, unclear = ([pair for pair in found if pair[1]["verdict"] == verdict]
                                   for verdict in (WORSE, BETTER, NOTHING_SHOWN))  # fmt: skip
         if worse:
-            yield BAD, f"It {figure.worse} than {_name_all(figure, worse)}."
+            yield BAD, f"{it} {figure.worse} than {_name_all(figure, worse)}."
         if better:
-            yield GOOD, f"It {figure.better} than {_name_all(figure, better)}."
+            yield GOOD, f"{it} {figure.better} than {_name_all(figure, better)}."
         if unclear and figure.name in ("collision", "unsafe"):
             more = f" {more_pairs(unclear[0][1])}" if len(unclear) == 1 else ""
-            yield OPEN, f"No difference in {figure.label} is shown from {_name_all(figure, unclear)}.{more}"
+            yield OPEN, f"{it} shows no difference in {figure.label} from {_name_all(figure, unclear)}.{more}"
 
 
 def _name_all(figure: Figure, found: Sequence[tuple[str, dict[str, Any]]]) -> str:
@@ -253,6 +286,8 @@ RULES: dict[str, Callable[[Evidence], Said]] = {
     "car_behind": _car_behind,
     "where": _where,
     "generalisation": _generalisation,
+    "unseen_roads": _unseen_roads,
+    "need": _need,
     "best_rule": _best_rule,
     "upper_bound": _upper_bound,
     "checks": _checks,

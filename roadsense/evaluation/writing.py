@@ -12,7 +12,7 @@ from roadsense.evaluation.gallery import Exhibit
 from roadsense.evaluation.report import write_report
 from roadsense.evaluation.results import CONFIG_NAME, EPISODES_NAME, ORIGIN_NAME, Evaluation, summary_json
 from roadsense.evaluation.schema import write_episodes
-from roadsense.evaluation.summary import write_markdown
+from roadsense.evaluation.summary import write_markdown, write_table
 from roadsense.pictures.episode import plot_episode
 from roadsense.runs.products import record_product
 from roadsense.runs.run import Run
@@ -53,7 +53,11 @@ def _write_tables(evaluation: Evaluation, folder: Path) -> None:
         if len(table):
             table.to_csv(folder / f"{name}.csv", index=False)
     words = "".join(f"- {verdict.text}\n" for verdict in evaluation.verdicts)
-    (folder / "summary.md").write_text(f"{write_markdown(evaluation.summary)}\n{words}")
+    conditions = evaluation.config.describe_conditions()
+    unseen = (
+        f"On roads that no training has seen:\n\n{write_table(evaluation.unseen)}\n\n" if len(evaluation.unseen) else ""
+    )
+    (folder / "summary.md").write_text(f"{conditions}\n\n{write_markdown(evaluation.summary)}\n{unseen}{words}")
     for name, content in {
         CONFIG_NAME: asdict(evaluation.config),
         ORIGIN_NAME: evaluation.origin,

@@ -117,7 +117,7 @@ def test_it_is_compared_with_every_rule_in_every_figure() -> None:
         (BAD, "It misses more hazards than rule: heard braking"),
         (GOOD, "It collides less often than rule: heard DRAC (-12.3 points"),
         (GOOD, "It loses less time than rule: heard braking (0.00 against 2.00)"),
-        (OPEN, "No difference in collisions is shown from rule: heard braking"),
+        (OPEN, "It shows no difference in collisions from rule: heard braking"),
     ):
         assert any(verdict.mark == mark and words in verdict.text for verdict in said), words
 
@@ -185,3 +185,20 @@ def test_sumos_checks_are_told_to_be_no_evidence() -> None:
     on = made_up("unassisted", 300, part="checks_on", sumo_checks=True)
     said = judged(made_up(POLICY, 300), crashes("unassisted", 300, 45), on)["checks"]
     assert "With SUMO's checks on the driver alone collides in 0 of 300 episodes, with them off in 45" in said[0].text
+
+
+def test_roads_that_no_training_has_seen_have_their_own_sentences() -> None:
+    home = made_up(POLICY, 100), made_up("unassisted", 100)
+    rule = made_up("cautious_rule", 100, part="unseen")
+    own = crashes(POLICY, 100, 20, part="unseen", calm_speed_loss_mps=2.0)
+    unseen = own, crashes("unassisted", 100, 30, part="unseen")
+    line, *others = judged(*home, *unseen, rule)["unseen_roads"]
+    assert line.mark == BAD
+    assert "collides in 20 of 100 episodes, the driver alone in 30; it takes off 3.0 m/s" in line.text
+    assert any(one.mark == BAD and one.text.startswith("On unseen roads it collides more often") for one in others)
+    assert "unseen_roads" not in judged(*home)
+
+
+def test_the_share_of_hazards_that_need_no_help_is_said() -> None:
+    (verdict,) = judged(made_up(POLICY, 100), crashes("unassisted", 100, 30))["need"]
+    assert "In 70 of 100 hazards the driver alone stays safe" in verdict.text
