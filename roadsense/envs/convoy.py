@@ -12,7 +12,7 @@ from roadsense.envs.sumo.connection import (
     SPEED_MODE_HARD_BRAKING,
     SumoConnection,
 )
-from roadsense.envs.world import NO_LEADER, State
+from roadsense.envs.world import NO_LEADER, Collision, State
 from roadsense.errors import NoRoomError, SimulationError
 from roadsense.scenarios.scenario import Scenario
 
@@ -66,6 +66,7 @@ class Convoy:
         added_mps2: braking that it added to the driver's in the last step, from 0.
         jerk_mps3: of the ego over the last step.
         collided: whether the ego touches a car.
+        collision: with which one and how; None before there is one.
         sumo_interventions: steps so far in which SUMO's checks would have lowered the commanded speed.
 
     Args:
@@ -88,6 +89,7 @@ class Convoy:
         self.driver_mps2 = self.assist_mps2 = self.added_mps2 = self.jerk_mps3 = 0.0
         self.speed_mps = self.acceleration_mps2 = 0.0
         self.collided = False
+        self.collision: Collision | None = None
         self.sumo_interventions = 0
 
     def enter(self, sumo_checks: bool) -> State:
@@ -130,6 +132,9 @@ class Convoy:
         self.sumo_interventions += connection.planned_speed_mps(ego) < self._command_mps - INTERVENTION_MPS
         self.leader = connection.find_leader(ego)
         self.collided = ego in connection.colliding_ids() or self.leader.gap_m <= 0
+        if self.collided:
+            touched = Collision("", False, max(0.0, speed_mps - self.leader.speed_mps))
+            self.collision = connection.find_collision(ego) or touched
         road = connection.look_ahead(ego)
         allowed_mps2 = road_mps2(self._driver.profile, speed_mps, road, self.leader.gap_m)
         self.driver_mps2 = self._driver.accelerate(speed_mps, self.leader, (road.limit_mps, allowed_mps2))

@@ -90,6 +90,8 @@ class Episode:
             self.truncated = True
             return 0.0
         self._row = row
+        if self._convoy.collision is not None:
+            self._notes.collision = self._convoy.collision
         self.terminated, self.truncated = self._convoy.collided, self.step >= self._n_steps
         return self._judge()
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from roadsense.envs import metrics
 from roadsense.envs.reward import COMFORT_MPS2, TERMS, RewardTerms, Situation
-from roadsense.envs.world import NO_FOLLOWER, Follower
+from roadsense.envs.world import NO_FOLLOWER, Collision, Follower
 
 REACTION_MPS2 = 1.0
 """A car that brakes this hard has reacted; an assist that asks for this much brakes."""
@@ -30,9 +30,6 @@ STANDING_MPS = 0.5
 
 STOP_S = 10.0
 """A stop begins this long before the car stands."""
-
-STRUCK_FROM_BEHIND_GAP_M = 0.5
-"""A collision with more room than this to the leader is one with another car."""
 
 Columns = Mapping[str, NDArray[np.float64]]
 
@@ -66,8 +63,9 @@ class Outcome:
         scenario: name of the scenario.
         duration_s: how long the episode was.
         collision: whether the ego collided.
-        struck_from_behind: whether that was with a car that is not ahead of it.
-        impact_speed_mps: speed difference to the leader at a collision with it, else 0.
+        collision_partner: SUMO's id of the other vehicle; empty without a collision.
+        was_struck: whether the other vehicle ran into the ego.
+        impact_speed_mps: difference of the two speeds at the collision, else 0.
         hazard: whether there was one.
         hazard_kind: of `roadsense.envs.hazard.KINDS`, or `none`.
         hazard_onset_s: when it began, after the start; NaN if there was none.
@@ -78,7 +76,7 @@ class Outcome:
         min_time_headway_s: smallest time headway.
         max_drac_mps2: largest deceleration rate to avoid the crash.
         max_deceleration_mps2: the ego's hardest braking, from 0.
-        max_jerk_mps3: largest change of acceleration, without sign.
+        max_jerk_mps3: largest change of acceleration while the car moves, without sign.
         rms_jerk_mps3: its root mean square.
         calm_s: time in which no hazard is active and no more than comfortable braking is required.
         false_braking_s: of it, time in which the assist brakes.
@@ -102,7 +100,8 @@ class Outcome:
     scenario: str
     duration_s: float = 0.0
     collision: bool = False
-    struck_from_behind: bool = False
+    collision_partner: str = ""
+    was_struck: bool = False
     impact_speed_mps: float = 0.0
     hazard: bool = False
     hazard_kind: str = "none"
@@ -152,6 +151,7 @@ class EpisodeNotes:
         messages_lost: radio messages lost so far.
         sumo_interventions: count so far.
         reward: sum so far.
+        collision: the collision that ended the episode, or None.
     """
 
     scenario: str
@@ -163,9 +163,10 @@ class EpisodeNotes:
     messages_lost: int = 0
     sumo_interventions: int = 0
     reward: float = 0.0
+    collision: Collision | None = None
 
 
-_SETTINGS = ("step_length_s", "watches_behind")
+_SETTINGS = ("step_length_s", "watches_behind", "collision")
 
 
 def work_out(notes: EpisodeNotes, steps: Columns) -> Outcome:
@@ -187,7 +188,7 @@ def work_out(notes: EpisodeNotes, steps: Columns) -> Outcome:
         duration_s=float(time_s[-1]),
         distance_m=float(steps["speed_mps"].sum() * step_length_s),
         **_extremes(steps),
-        **_collision(steps),
+        **_collision(steps, notes.collision),
         **(_behind(steps) if notes.watches_behind else {}),
         **_reactions(steps, time_s - notes.hazard_onset_s),
         **_false_braking(steps, step_length_s),
@@ -198,14 +199,16 @@ def work_out(notes: EpisodeNotes, steps: Columns) -> Outcome:
 
 def _extremes(steps: Columns) -> dict[str, Any]:
     gap_m, speed_mps, leader_mps = steps["gap_m"], steps["speed_mps"], steps["leader_speed_mps"]
+    # A car that comes to a stand loses its deceleration within a step, whatever its brake does: that is no jerk of it.
+    jerk_mps3 = np.where(speed_mps > 0, steps["jerk_mps3"], 0.0)
     return {
         "min_gap_m": float(gap_m.min()),
         "min_ttc_s": float(metrics.time_to_collision_s(gap_m, speed_mps, leader_mps).min()),
         "min_time_headway_s": float(metrics.time_headway_s(gap_m, speed_mps).min()),
         "max_drac_mps2": float(metrics.drac_mps2(gap_m, speed_mps, leader_mps).max()),
         "max_deceleration_mps2": max(0.0, -float(steps["acceleration_mps2"].min())),
-        "max_jerk_mps3": float(np.abs(steps["jerk_mps3"]).max()),
-        "rms_jerk_mps3": float(np.sqrt(np.mean(steps["jerk_mps3"] ** 2))),
+        "max_jerk_mps3": float(np.abs(jerk_mps3).max()),
+        "rms_jerk_mps3": float(np.sqrt(np.mean(jerk_mps3**2))),
     }
 
 
@@ -214,13 +217,15 @@ def _behind(steps: Columns) -> dict[str, Any]:
     return {"follower_min_ttc_s": float(ttc_s.min())}
 
 
-def _collision(steps: Columns) -> dict[str, Any]:
-    if not steps["collision"][-1]:
+def _collision(steps: Columns, collision: Collision | None) -> dict[str, Any]:
+    if not steps["collision"][-1] or collision is None:
         return {}
-    from_behind = bool(steps["gap_m"][-1] > STRUCK_FROM_BEHIND_GAP_M)
-    approach_mps = float(steps["speed_mps"][-1] - steps["leader_speed_mps"][-1])
-    impact_mps = 0.0 if from_behind else max(0.0, approach_mps)
-    return {"collision": True, "struck_from_behind": from_behind, "impact_speed_mps": impact_mps}
+    return {
+        "collision": True,
+        "collision_partner": collision.partner,
+        "was_struck": collision.was_struck,
+        "impact_speed_mps": collision.impact_speed_mps,
+    }
 
 
 def _reactions(steps: Columns, since_onset_s: NDArray[np.floating]) -> dict[str, Any]:

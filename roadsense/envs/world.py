@@ -44,3 +44,17 @@ class Follower(NamedTuple):
 
 
 NO_FOLLOWER = Follower()
+
+
+class Collision(NamedTuple):
+    """A collision of the ego.
+
+    Attributes:
+        partner: SUMO's id of the other vehicle; empty if SUMO recorded none.
+        was_struck: whether the other vehicle ran into the ego; else the ego ran into it.
+        impact_speed_mps: difference of the two speeds, from 0.
+    """
+
+    partner: str
+    was_struck: bool
+    impact_speed_mps: float

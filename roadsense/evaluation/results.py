@@ -99,7 +99,7 @@ def conclude(folder: Path, config: EvalConfig, origin: dict[str, Any], episodes:
         generalisation.generalisation_gap(splits, POLICY),
         _failures_by_base(held_out),
         on_unseen.set_index("policy") if len(on_unseen) else on_unseen,
-        compare_all(unseen, POLICY, driven, rng()),
+        compare_all(unseen, POLICY, unseen["policy"].unique(), rng()),
     )
     shown = [POLICY, *(name for name in driven if name not in NULL_POLICIES), "unassisted"]
     return Evaluation(

@@ -131,7 +131,7 @@ def unsafe(rows: pd.DataFrame) -> pd.Series:
 
 def _rates(rows: pd.DataFrame) -> dict[str, float]:
     collided, forced = rows["collision"].astype(bool), rows["hazard_forced"].astype(bool)
-    struck, hazards = rows["struck_from_behind"].astype(bool), rows["hazard"].astype(bool)
+    struck, hazards = rows["was_struck"].astype(bool), rows["hazard"].astype(bool)
     missed = hazards & rows["assist_reaction_time_s"].isna()
     stops, braked = int(rows["ordinary_stops"].sum()), int(rows["ordinary_stops_braked"].sum())
     return {
@@ -141,7 +141,7 @@ def _rates(rows: pd.DataFrame) -> dict[str, float]:
         **with_ends("hazard_collision_rate", binomial_interval(int((collided & forced).sum()), int(forced.sum()))),
         "unsafe": int(unsafe(rows).sum()),
         **with_ends("unsafe_rate", binomial_interval(int(unsafe(rows).sum()), len(rows))),
-        "struck_from_behind": int(struck.sum()),
+        "was_struck": int(struck.sum()),
         "impact_speed_mps": rows.loc[collided & ~struck, "impact_speed_mps"].mean(),
         "hazards": int(hazards.sum()),
         "hazards_safe": int((hazards & ~unsafe(rows)).sum()),

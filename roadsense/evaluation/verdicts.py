@@ -218,7 +218,7 @@ def _missed_hazards(evidence: Evidence) -> Said:
 
 def _car_behind(evidence: Evidence) -> Said:
     found = evidence.compared("follower_min_ttc_s", "unassisted")
-    struck = int(evidence.own["struck_from_behind"])
+    struck = int(evidence.own["was_struck"])
     if found is not None and found["verdict"] == WORSE:
         yield (
             BAD,
@@ -228,7 +228,7 @@ def _car_behind(evidence: Evidence) -> Said:
             ),
         )
     if struck:
-        yield BAD, f"It was struck by a car that was not ahead in {struck} episodes."
+        yield BAD, f"Another car ran into it in {struck} episodes."
 
 
 def _upper_bound(evidence: Evidence) -> Said:

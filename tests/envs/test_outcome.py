@@ -6,7 +6,7 @@ import pytest
 
 from roadsense.envs.outcome import STEP_FIELDS, EpisodeNotes, EpisodeRecord, work_out
 from roadsense.envs.reward import TERMS, RewardTerms, Situation
-from roadsense.envs.world import Follower
+from roadsense.envs.world import Collision, Follower
 
 QUIET = {
     "gap_m": 25.0, "required_mps2": 0.0, "jerk_mps3": 0.0, "speed_mps": 20.0, "leader_speed_mps": 20.0,
@@ -122,20 +122,13 @@ def test_extremes_are_kept():
     assert (outcome.max_drac_mps2, outcome.max_deceleration_mps2) == (1.25, 5.0)
 
 
-def test_running_into_the_car_ahead():
-    hit = {"gap_m": -0.3, "collision": True, "speed_mps": 15.0, "leader_speed_mps": 4.0}
-    outcome = play([{}] * 5 + [hit])
-    assert outcome.collision
-    assert not outcome.struck_from_behind
-    assert outcome.impact_speed_mps == pytest.approx(11.0)
-
-
-@pytest.mark.parametrize("gap_m", [12.0, math.inf])
-def test_being_struck_from_behind(gap_m):
-    outcome = play([{}] * 5 + [{"gap_m": gap_m, "collision": True, "leader_speed_mps": 4.0}])
-    assert outcome.collision
-    assert outcome.struck_from_behind
-    assert outcome.impact_speed_mps == 0.0
+@pytest.mark.parametrize("was_struck", [False, True])
+def test_a_collision_is_what_sumo_recorded(was_struck):
+    collision = Collision("V002", was_struck, 11.0)
+    outcome = play([{}] * 5 + [{"gap_m": -0.3, "collision": True}], collision=collision)
+    assert (outcome.collision, outcome.collision_partner) == (True, "V002")
+    assert (outcome.was_struck, outcome.impact_speed_mps) == (was_struck, 11.0)
+    assert play([{}] * 5).impact_speed_mps == 0.0
 
 
 def test_touching_a_faster_car_has_no_impact_speed():
@@ -153,7 +146,8 @@ def test_terms_are_summed_and_the_row_holds_every_figure():
     assert row["term_jerk"] == pytest.approx(1.0)
     assert row["term_danger"] == pytest.approx(2.0)
     assert set(row) == {
-        "scenario", "duration_s", "collision", "struck_from_behind", "impact_speed_mps", "hazard", "hazard_kind",
+        "scenario", "duration_s", "collision", "was_struck", "collision_partner", "impact_speed_mps",
+            "hazard", "hazard_kind",
         "hazard_onset_s",
         "reaction_time_s", "assist_reaction_time_s", "min_gap_m", "min_ttc_s", "min_time_headway_s", "max_drac_mps2",
         "max_deceleration_mps2", "max_jerk_mps3", "rms_jerk_mps3", "calm_s", "false_braking_s", "false_brakings",
@@ -215,3 +209,8 @@ def test_braking_after_a_hazards_onset_is_counted_until_15_s_later():
     outcome = play([{"acceleration_mps2": -2.0}] * 200, hazard_at_step=10)
     assert outcome.hazard_braking_mps == pytest.approx(30.0)
     assert math.isnan(play([{"acceleration_mps2": -2.0}] * 20).hazard_braking_mps)
+
+
+def test_coming_to_a_stand_is_no_jerk_of_the_brake():
+    outcome = play([{"jerk_mps3": -5.0}, {"speed_mps": 0.0, "jerk_mps3": 74.0}])
+    assert outcome.max_jerk_mps3 == 5.0

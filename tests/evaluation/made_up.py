@@ -9,7 +9,7 @@ from roadsense.evaluation.schema import to_table
 
 QUIET: dict[str, Any] = {
     "part": "held_out", "base": "road", "error": "", "sumo_seed": 1, "hazard_forced": True, "sumo_checks": False,
-    "curve_value": np.nan, "collision": False, "struck_from_behind": False, "hazard": True, "hazard_kind": "brake",
+    "curve_value": np.nan, "collision": False, "was_struck": False, "hazard": True, "hazard_kind": "brake",
     "duration_s": 50.0, "impact_speed_mps": 0.0, "reaction_time_s": 1.0, "assist_reaction_time_s": 0.2,
     "min_gap_m": 5.0, "min_ttc_s": 3.0, "min_time_headway_s": 0.6, "max_drac_mps2": 2.0, "max_jerk_mps3": 10.0,
     "rms_jerk_mps3": 1.0, "calm_s": 40.0, "false_braking_s": 0.0, "false_brakings": 0, "distance_m": 1000.0,

@@ -17,11 +17,11 @@ def row_of(table: pd.DataFrame) -> pd.Series:
 
 def test_figures_of_a_policy() -> None:
     table = crashes("policy", 8, 2, false_braking_s=2.0, false_brakings=1)
-    table.loc[0, "struck_from_behind"] = True
+    table.loc[0, "was_struck"] = True
     table["assist_reaction_time_s"] = [0.2] * 5 + [math.nan] * 3
     failed = table.iloc[[0]].assign(seed=99, error="SUMO stopped")
     row = row_of(pd.concat([table, failed]))
-    assert (row["episodes"], row["failed"], row["collisions"], row["struck_from_behind"]) == (8, 1, 2, 1)
+    assert (row["episodes"], row["failed"], row["collisions"], row["was_struck"]) == (8, 1, 2, 1)
     assert row["collision_rate"] == 0.25
     # Clopper and Pearson's interval of 2 in 8, from tables.
     assert (row["collision_rate_low"], row["collision_rate_high"]) == pytest.approx((0.0319, 0.6509), abs=1e-4)

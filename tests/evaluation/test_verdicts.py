@@ -144,11 +144,11 @@ def test_another_run_is_compared_by_its_name() -> None:
 
 
 def test_the_car_behind_is_watched() -> None:
-    near = made_up(POLICY, 100, follower_min_ttc_s=[2.0, 2.2, 2.4, 2.1, 2.3], struck_from_behind=[True] + [False] * 99)
+    near = made_up(POLICY, 100, follower_min_ttc_s=[2.0, 2.2, 2.4, 2.1, 2.3], was_struck=[True] + [False] * 99)
     said = judged(near, made_up("unassisted", 100))["car_behind"]
     assert marks(said) == [BAD, BAD]
     assert "2.2 s against 6.0 s" in said[0].text
-    assert "struck by a car that was not ahead in 1 episodes" in said[1].text
+    assert "Another car ran into it in 1 episodes" in said[1].text
     assert "car_behind" not in judged(made_up(POLICY, 100), made_up("unassisted", 100))
 
 

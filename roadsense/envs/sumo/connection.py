@@ -11,7 +11,7 @@ from pathlib import Path
 
 from roadsense.envs.sumo.backend import make_backend
 from roadsense.envs.sumo.road import SIGHT_M, RoadReader
-from roadsense.envs.world import NO_FOLLOWER, NO_LEADER, Follower, Leader, RoadAhead, State
+from roadsense.envs.world import NO_FOLLOWER, NO_LEADER, Collision, Follower, Leader, RoadAhead, State
 from roadsense.errors import SimulationError
 from roadsense.scenarios.sumo_program import run_sumo
 
@@ -129,6 +129,15 @@ class SumoConnection:
     def colliding_ids(self) -> Sequence[str]:
         """Ids of the vehicles that collide in this step; empty in nearly all steps."""
         return self._simulation.getCollidingVehiclesIDList()
+
+    def find_collision(self, vehicle_id: str) -> Collision | None:
+        """Returns a vehicle's collision in this step as SUMO records it; None if there is none."""
+        for record in self._simulation.getCollisions():
+            if vehicle_id in (record.collider, record.victim):
+                was_struck = vehicle_id == record.victim
+                partner = record.collider if was_struck else record.victim
+                return Collision(partner, was_struck, abs(record.colliderSpeed - record.victimSpeed))
+        return None
 
     def read_states(self, ids: Iterable[str]) -> list[State | None]:
         """Returns the state of each vehicle; None for one that is not on the road."""
