@@ -167,7 +167,7 @@ def test_evaluation_is_written_whole_and_read_back(config: EvalConfig, evaluatio
         "degradation.png", "degradation.svg", "differences.png", "differences.svg", "episodes.parquet", "factors.csv",
         "factors.png", "factors.svg", "gallery", "minimum_ttc.png",
         "minimum_ttc.svg", "origin.json", "outcomes_by_scenario.png", "outcomes_by_scenario.svg", "report.html",
-        "splits.csv", "summary.csv", "summary.json", "summary.md", "trade_off.png", "trade_off.svg", "unseen.csv",
+        "summary.csv", "summary.json", "summary.md", "trade_off.png", "trade_off.svg", "unseen.csv",
     ]  # fmt: skip
     read = open_evaluation(evaluation.folder)
     pd.testing.assert_frame_equal(read.episodes, evaluation.episodes)
