@@ -10,7 +10,7 @@ import pytest
 
 import roadsense as rs
 from roadsense.cli import COMMANDS
-from roadsense.jobs.commands import COMMANDS as JOB_COMMANDS
+from roadsense.jobs.cli import COMMANDS as JOB_COMMANDS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
