@@ -80,4 +80,6 @@ def more_pairs(found: dict[str, Any]) -> str:
     more = found["more_pairs"]
     if more is None or pd.isna(more):
         return "More episodes like these would show no difference."
+    if more == 0:
+        return "Alone it would be shown; among all policies that are compared it is not."
     return f"It needs {more:.0f} more episodes to show one, if they go on as these did."

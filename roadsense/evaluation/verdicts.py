@@ -86,7 +86,10 @@ def _null_policies(evidence: Evidence) -> Said:
             elif found["verdict"] == WORSE:
                 yield BAD, f"It has more {counts[0]} than '{label_policy(null)}' on the same episodes ({counts[1]})."
             elif price := _higher_price(evidence, null):
-                yield OPEN, f"'{label_policy(null)}' is as safe, but {price} ({counts[0]}: {counts[1]})."
+                yield (
+                    OPEN,
+                    f"'{label_policy(null)}' is not shown to be less safe, but {price} ({counts[0]}: {counts[1]}).",
+                )
             elif found["low"] >= -MATTERS:
                 text = f"That it has {what} is {NOT_ITS_DOING}: '{label_policy(null)}' has hardly more"
                 yield BAD, f"{text} ({counts[1]}). {more_pairs(found)}"

@@ -78,7 +78,10 @@ def test_a_null_policy_that_pays_more_is_neither_for_nor_against() -> None:
     always = made_up("always_brake", 300, calm_speed_loss_mps=120.0, time_lost_s=30.0)
     said = judged(made_up(POLICY, 300), always)["null_policies"]
     assert marks(said) == [OPEN, OPEN]
-    assert "'always brakes' is as safe, but pays more: 30.0 s an episode lost, the policy 0.0" in said[0].text
+    assert (
+        "'always brakes' is not shown to be less safe, but pays more: 30.0 s an episode lost, the policy 0.0"
+        in said[0].text
+    )
     # A policy that brakes all the time itself is matched.
     same = {"calm_speed_loss_mps": 120.0, "time_lost_s": 30.0}
     assert marks(judged(made_up(POLICY, 300, **same), always)["null_policies"]) == [BAD, BAD]
