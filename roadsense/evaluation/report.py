@@ -52,6 +52,7 @@ def write_report(
     table = tabulate_policies(evaluation.summary)
     shown = [(name, *FIGURES[name], _encode(figures[name])) for name in FIGURES if name in figures]
     sections = {
+        "unseen": format_rows(_named(evaluation.unseen)) if len(evaluation.unseen) else None,
         "comparisons": _table(evaluation.comparisons, COMPARED),
         "checks_on": format_rows(_named(evaluation.checks_on)) if len(evaluation.checks_on) else None,
         "splits": _split_table(evaluation),
@@ -69,7 +70,6 @@ def write_report(
         explanation=EXPLANATION,
         figures=shown,
         conditions=evaluation.config.describe_conditions(),
-        unseen=format_rows(_named(evaluation.unseen)) if len(evaluation.unseen) else None,
         config=asdict(evaluation.config),
         origin={name: _plain(value) for name, value in evaluation.origin.items()},
         dataset=_describe_dataset(evaluation.config.dataset_dir),
@@ -100,6 +100,7 @@ def _make_tiles(summary: pd.DataFrame) -> list[tuple[str, str, str]]:
 def _list_contents(sections: Mapping[str, Any], figures: Sequence[tuple[str, str, str, str]]) -> list[tuple[str, str]]:
     """Returns the anchor and the heading of each part of the page, in its order."""
     found = [("verdicts", "What the episodes show"), ("policies", "All policies")]
+    found += [("unseen", "On roads that no training has seen")] if sections["unseen"] else []
     found += [("pairs", "Compared in pairs")] if sections["comparisons"] else []
     found += [(name, heading) for name, heading, *_ in figures]
     optional = (("checks_on", "checks", "With SUMO's checks on"), ("splits", "splits", "Other splits"),

@@ -17,6 +17,7 @@ MARK_COLOURS = {GOOD: "#1a7f4b", BAD: "#c0392b", OPEN: "#8a6d00"}
 """Background of a verdict's mark; white text on each has a contrast of 4.5 or more."""
 PERCENT, PLAIN = "{:.1%}", "{:.2f}"
 LEFT: list[CSSDict] = [{"selector": "td, th", "props": "text-align: left"}]
+ONE_LINE: list[CSSDict] = [{"selector": "td", "props": "white-space: nowrap"}]
 COLUMNS: Mapping[str, tuple[str, str]] = {
     "collision_rate": ("collisions", PERCENT),
     "unsafe_rate": ("unsafe", PERCENT),
@@ -52,7 +53,7 @@ def tabulate_policies(summary: pd.DataFrame) -> pd.DataFrame:
 def show_policies(evaluation: Evaluation) -> Styler:
     """Returns the chosen figures of each policy with their 95 % intervals, and a bar for the collision rate."""
     rates = evaluation.summary["collision_rate"].fillna(0.0)
-    styler = tabulate_policies(evaluation.summary).style.hide(axis="index").set_table_styles(LEFT)
+    styler = tabulate_policies(evaluation.summary).style.hide(axis="index").set_table_styles(LEFT + ONE_LINE)
     return styler.apply(lambda _: [_bar(rate) for rate in rates], subset=["collisions"])
 
 
@@ -95,8 +96,9 @@ def _with_interval(row: Mapping[Hashable, Any], name: str, form: str) -> str:
     value, low, high = row[name], row.get(f"{name}_low", math.nan), row.get(f"{name}_high", math.nan)
     if math.isnan(value):
         return "none"
-    interval = "" if math.isnan(low) else f" ({form.format(low)} to {form.format(high)})"
-    return form.format(value) + interval
+    factor, number, unit = (100.0, "{:.1f}", " %") if form == PERCENT else (1.0, form, "")
+    interval = "" if math.isnan(low) else f" ({number.format(factor * low)} to {number.format(factor * high)})"
+    return number.format(factor * value) + unit + interval
 
 
 def _bar(share: float) -> str:

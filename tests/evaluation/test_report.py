@@ -34,9 +34,9 @@ def test_the_first_screen_has_the_answer_and_the_key_figures(page: str, evaluati
     first = page.partition('<nav class="contents">')[0]
     assert f'class="headline {evaluation.verdicts[0].mark}"' in first
     tiles = dict(re.findall(r"<small>(.*?)</small><b>(.*?)</b>", first))
-    assert tiles["collisions"] == "0.0%"
+    assert tiles["collisions"] == "0.0 %"
     assert "300 held-out episodes of each policy" in first
-    assert "95 %: 0.0% to 1.2%" in first
+    assert "95 %: 0.0 to 1.2" in first
 
 
 def test_every_entry_of_the_contents_leads_to_a_heading(page: str) -> None:
@@ -61,7 +61,7 @@ def test_the_page_follows_a_dark_theme_prints_on_a4_and_needs_no_other_file(page
 
 def test_the_tables_of_a_notebook_have_the_intervals_and_colours(evaluation: Evaluation) -> None:
     table = tabulate_policies(evaluation.summary).set_index("policy")
-    assert table.loc["driver alone", "collisions"] == "10.0% (6.8% to 14.0%)"
+    assert table.loc["driver alone", "collisions"] == "10.0 % (6.8 to 14.0)"
     verdicts = show_verdicts(evaluation).to_html()
     assert evaluation.verdicts[0].text in verdicts.replace("&#x27;", "'")
     assert "background" in verdicts
