@@ -155,6 +155,7 @@ def test_a_broken_scenario_stops_before_anything_is_made(tmp_path):
         {"seed": 2**32},
         {"total_timesteps": 1e6},
         {"gamma": "0.9"},
+        {"hazard_deceleration_min_mps2": float("nan")},
     ],
     ids=str,
 )

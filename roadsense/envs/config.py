@@ -7,6 +7,7 @@ from roadsense.envs.driver_profile import DriverRanges
 from roadsense.envs.hazard import HazardRanges
 from roadsense.envs.radio.presets import V2vPreset, get_preset
 from roadsense.errors import InputError
+from roadsense.utils.bounds import bounded, check_bounds
 
 DEFAULT_V2V, SCENARIO_V2V = "esp_now", "scenario"
 
@@ -71,11 +72,11 @@ class EnvConfig:
         200
     """
 
-    step_length_s: float = 0.1
-    n_steps: int = 500
+    step_length_s: float = bounded(0.1, 0.001, 10.0)
+    n_steps: int = bounded(500, 1, 1_000_000)
     v2v: str = DEFAULT_V2V
     v2v_randomised: bool = True
-    penetration: float = 0.0
+    penetration: float = bounded(0.0, 0.0, 1.0)
     sumo_checks: bool = False
     backend: str = "libsumo"
     watch_behind: bool = False
@@ -85,12 +86,7 @@ class EnvConfig:
     weights: RewardWeights = field(default_factory=RewardWeights)
 
     def __post_init__(self) -> None:
-        if self.n_steps < 1 or self.step_length_s <= 0:
-            raise InputError(
-                f"Expected n_steps and step_length_s above 0, got {self.n_steps} and {self.step_length_s}."
-            )
-        if not 0 <= self.penetration <= 1:
-            raise InputError(f"Expected penetration from 0 to 1, got {self.penetration}.")
+        check_bounds(self)
         self.find_radio(None)
 
     def find_radio(self, asked: str | None) -> V2vPreset:

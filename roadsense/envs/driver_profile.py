@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from roadsense.utils.bounds import check_bounds
+
 GAP_ERROR_TIME_S = 20.0
 """Correlation time of the gap's misjudgement (Treiber, Kesting and Helbing, "Delays, inaccuracies and anticipation in
 microscopic traffic models", 2006)."""
@@ -32,6 +34,9 @@ class DriverRanges:
     gap_error_std: float = 0.08
     max_deceleration_min_mps2: float = 6.0
     max_deceleration_max_mps2: float = 8.0
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
 
 
 POPULATIONS = {

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from roadsense.errors import InputError
+from roadsense.utils.bounds import check_bounds
 
 KINDS = ("brake", "stopped", "cut_in")
 """A car of the convoy brakes hard; a vehicle stands on the convoy's lane; a car of other traffic cuts in and brakes."""
@@ -65,6 +66,7 @@ class HazardRanges:
                 "Expected stopped_share and cut_in_share to be at most 1 together, "
                 f"got {self.stopped_share} and {self.cut_in_share}."
             )
+        check_bounds(self)
 
 
 @dataclass(frozen=True)

@@ -230,11 +230,11 @@ def describe_origin() -> dict[str, Any]:
 
 
 def _read_job() -> dict[str, str]:
-    """Returns what the job this process belongs to was told of itself; nothing outside of a job."""
+    """Returns the facts that a job's environment variables hold; none outside of a job."""
     facts = {name: os.environ[variable] for name, variable in JOB_VARIABLES.items() if os.environ.get(variable)}
-    told = {
+    named = {
         name.removeprefix(JOB_PREFIX).lower(): value
         for name, value in os.environ.items()
         if name.startswith(JOB_PREFIX) and name != "ROADSENSE_JOB_ROOT" and value
     }
-    return facts | told
+    return facts | named

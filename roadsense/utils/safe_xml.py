@@ -19,7 +19,7 @@ MAX_FILE_BYTES = 100 * 2**20
 MAX_ELEMENTS = 1_000_000
 MAX_DEPTH = 32
 MAX_ATTRIBUTES = 256
-"""Of an element. SUMO takes the square of this number of steps to read one."""
+"""Largest number of attributes of an element; the time that SUMO takes to read one grows with its square."""
 MAX_ATTRIBUTE_CHARS = 2**20
 ENCODINGS = ("utf-8", "us-ascii", "ascii", "iso-8859-1", "utf-16")
 """Encodings that this reader and SUMO decode to the same text."""

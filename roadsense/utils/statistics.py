@@ -109,8 +109,8 @@ def bootstrap_over_groups(
         values: one per episode.
         groups: the scenario of each.
         rng: generator of the resampling.
-        statistic: of the values.
-        confidence: of the interval, 0 to 1.
+        statistic: function of the values to estimate.
+        confidence: level of the interval, 0 to 1.
 
     Raises:
         InputError: if there is not one group for each value, or one is not finite.
