@@ -4,6 +4,8 @@
 `docs/api.md` says which names are stable.
 """
 
+import importlib
+import sys
 from importlib.metadata import version
 
 from roadsense.utils.compiled import choose_code
@@ -39,3 +41,6 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 __version__ = version("roadsense")
 __getattr__, __dir__ = import_lazily(__name__, _HOMES)
+
+if "gymnasium" in sys.modules:  # nobody else waits for Gymnasium's import
+    importlib.import_module("roadsense.envs")  # registers roadsense/Convoy-v0

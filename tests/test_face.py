@@ -60,6 +60,15 @@ def test_gymnasium_makes_the_environment_without_an_import_of_ours():
     assert run_python(inspect.cleandoc(code)) == "(1,)"
 
 
+def test_the_short_name_is_known_once_both_packages_are_imported():
+    code = """
+        import gymnasium
+        import roadsense
+        print(gymnasium.make("roadsense/Convoy-v0", scenario_list=["a.sumocfg"]).action_space.shape)
+    """
+    assert run_python(inspect.cleandoc(code)) == "(1,)"
+
+
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory, tiny_bases, small_dataset):
     """A project's folder with base roads, a dataset, a trained run and a notebook."""
