@@ -333,11 +333,17 @@ def test_loaded_policy_acts_as_it_predicts(tmp_path: Path) -> None:
 
 def test_a_network_of_other_parts_is_run_by_its_library(tmp_path: Path) -> None:
     model = PPO("MultiInputPolicy", SpacesOnly(observation_space()), seed=0, device="cpu")
+    model.policy.action_net.bias.data += 0.5  # into the middle of the actions, away from the clipping
     model.save(tmp_path / "model.zip")
     loaded = pickle.loads(pickle.dumps(load_policy(tmp_path / "model.zip")))
-    sample = observation_space().sample()
-    observation = Observation(**{name: np.stack([values] * 2) for name, values in sample.items()})
-    np.testing.assert_allclose(loaded(observation), model.predict(observation, deterministic=True)[0], atol=1e-6)
+    observation = Observation(
+        ego=np.full((2, 4), 0.3, np.float32),
+        peers=np.full((2, 8, 6), 0.2, np.float32),
+        peer_mask=np.ones((2, 8), np.float32),
+    )
+    expected = model.predict(observation, deterministic=True)[0]
+    assert (expected > 0.3).all()
+    np.testing.assert_allclose(loaded(observation), expected, atol=1e-6)
 
 
 def test_workers_that_run_baselines_stay_without_torch(dataset_dir: Path) -> None:
