@@ -244,9 +244,8 @@ def test_a_child_killed_in_an_episode_truncates_it_and_the_next_reset_works():
     with ConvoyEnv(BASES, config=EnvConfig(n_steps=50, backend="traci")) as env:
         env.reset(seed=0)
         env.step(NO_BRAKING)
-        (child,) = (
-            pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()
-        )
+        children = " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
+        (child,) = (pid for pid in children if "sumo" in Path(f"/proc/{pid}/comm").read_text())
         os.kill(int(child), signal.SIGKILL)
         _, _, terminated, truncated, info = env.step(NO_BRAKING)
         assert (terminated, truncated) == (False, True)
