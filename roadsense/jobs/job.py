@@ -352,7 +352,7 @@ def _has_role(values: Mapping[str, Any]) -> bool:
     from roadsense.jobs.aws.sagemaker.role import find_execution_role
 
     try:
-        return bool(find_execution_role(values.get("role"), values["region"]))
+        return bool(find_execution_role(values.get("role"), values.get("region")))
     except (InputError, UnreachableError):
         return False
 

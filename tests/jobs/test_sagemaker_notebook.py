@@ -28,6 +28,8 @@ TRAINING, TUNING = (ROOT / "notebooks" / f"{name}.ipynb" for name in ("05_sagema
 @pytest.fixture
 def story(aws, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for name in ("notebooks", "scenarios"):
+        (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.setattr("roadsense.jobs.job.LOOK_EVERY_S", 0.01)
     with told(Story()) as story:
         boto3.client("s3").create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -90,11 +92,7 @@ def test_what_lacks_something_is_not_submitted(story):
 
 
 @pytest.mark.slow
-def test_the_notebook_goes_from_the_request_to_the_best_trial_judged_beside_the_default(
-    story, small_dataset, tmp_path, monkeypatch
-):
-    for name in ("notebooks", "scenarios"):
-        (tmp_path / name).symlink_to(ROOT / name)
+def test_the_notebook_goes_from_the_request_to_the_best_trial_judged_beside_the_default(story, small_dataset, tmp_path):
     default = train_tiny(tmp_path / "default", dataset_dir=str(small_dataset.folder), total_timesteps=64)
     story.takes_time = True
     with ThreadPoolExecutor(1) as pool:
