@@ -10,7 +10,6 @@ import sys
 import pytest
 
 from roadsense.jobs.aws.sagemaker.request import build_tuning_request
-from roadsense.jobs.spec import TuningConfig
 from roadsense.runs.experiment import (
     MEAN_SCORE,
     WORST_SCORE,
@@ -23,7 +22,7 @@ from roadsense.runs.experiment import (
 from roadsense.runs.metric_lines import METRIC_VARIABLE
 from roadsense.runs.run import read_seeds
 from roadsense.train_convoy import TrainConfig, train_policy
-from tests.jobs.test_sagemaker_request import PLACE, TUNING_SPEC
+from tests.jobs.test_sagemaker_request import PLACE, search
 from tests.small_training import TINY
 
 SMALL = {**TINY, "total_timesteps": 128, "eval_interval": 64, "eval_episodes": 2}
@@ -45,7 +44,7 @@ def trained(small_dataset, tmp_path_factory):
 
 
 def find_regexes(objective):
-    request = build_tuning_request(TUNING_SPEC, TuningConfig(objective=objective, seeds=SEEDS), PLACE)
+    request = build_tuning_request(search(objective=objective, seeds=SEEDS), PLACE)
     wanted = request["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]["MetricName"]
     defined = request["TrainingJobDefinition"]["AlgorithmSpecification"]["MetricDefinitions"]
     return {each["Name"]: each["Regex"] for each in defined}, wanted

@@ -98,6 +98,7 @@ prepare() {
   say "job $JOB on $INSTANCE, $SYSTEM, at most $LIMIT_S s and $GRACE_S s for uploads"
   install_cli || fail 90 "the AWS CLI could not be installed"
   put "$ATTEMPT" "attempts/$STARTED" || fail 90 "nothing can be written to $PLACE: what is wrong with the machine's role?"
+  touch "$STATE/writable"
   install_docker || fail 90 "Docker could not be installed"
   if [ -n "$DATASET" ]; then
     retry aws s3 sync --only-show-errors "$DATASET" "$ROOT/input/data/dataset" ||
@@ -185,11 +186,13 @@ upload() {
   put "$LOG" run.log && write_manifest && put "$STATE/manifest.json" manifest.sha256.json && put "$STATE/stopped" stopped
 }
 
-# What the job leaves is uploaded in any case, tried again until shortly before the machine's end. The exit code goes last:
-# it means that the rest is there, or that it says what is missing.
+# What the job leaves is uploaded in any case, tried again as long as the grace is, but not where nothing could be written
+# from the start. The exit code goes last: it means that the rest is there, or that it says what is missing.
 # shellcheck disable=SC2317  # called by the trap
 finish() {
-  local code=$? watcher
+  local code=$? watcher give_up_s=$((SECONDS + GRACE_S))
+  [ "$give_up_s" -le "$((END_S - SPARE_S))" ] || give_up_s=$((END_S - SPARE_S))
+  [ -e "$STATE/writable" ] || give_up_s=0
   trap - EXIT
   trap '' TERM
   for watcher in "${WATCHERS[@]-}"; do
@@ -200,7 +203,7 @@ finish() {
   exec >>"$LOG" 2>&1
   timeout 5 tail --pid="$TEE" -f /dev/null
   until upload; do
-    if [ "$SECONDS" -ge "$((END_S - SPARE_S))" ]; then
+    if [ "$SECONDS" -ge "$give_up_s" ]; then
       code=96
       printf 'not all results could be uploaded in time\n' >>"$ROOT/output/failure"
       put "$ROOT/output/failure" output/failure
