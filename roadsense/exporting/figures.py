@@ -22,9 +22,9 @@ def plot_sizes(sizes: pd.DataFrame) -> Figure:
     Args:
         sizes: as `Export.sizes` makes them.
     """
-    expect_columns(sizes, ["file", "variant", "size_bytes", "smallest_arena_bytes"])
+    expect_columns(sizes, ["file", "variant", "size_bytes", "arena_bytes"])
     figure, panels = new_grid(2, width=4.4, height=0.9 + 0.5 * len(sizes), n_columns=2)
-    columns = {"size_bytes": "file, card included [kB]", "smallest_arena_bytes": "smallest arena that works [kB]"}
+    columns = {"size_bytes": "file [kB]", "arena_bytes": "arena on a 32-bit chip [kB]"}
     for axes, (column, label) in zip(panels, columns.items(), strict=True):
         kilobytes = sizes[column] / 1000
         axes.barh(sizes["file"], kilobytes, color=[COLORS[name] for name in sizes["variant"]], height=0.6)

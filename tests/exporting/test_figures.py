@@ -27,7 +27,7 @@ def test_sizes_are_written_at_their_bars():
             "file": ["policy.tflite", "policy_int8.tflite"],
             "variant": ["float32", "int8"],
             "size_bytes": [39_680, 17_936],
-            "smallest_arena_bytes": [5168, 5424],
+            "arena_bytes": [5168, 5424],
         }
     )
     bytes_axes, arena_axes = plot_sizes(sizes).axes
