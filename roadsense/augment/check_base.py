@@ -1,4 +1,4 @@
-"""`roadsense check-base`: says what of base scenarios can be varied and how they drive, without generating."""
+"""`roadsense check-base`: shows what can be varied in base scenarios and how they drive; generates nothing."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ from roadsense.scenarios.checks import raise_all
 from roadsense.utils.scratch import scratch_folder
 
 N_EPISODES = 8
-"""Episodes with a hazard and no assist that a base is tried in."""
+"""Episodes with a hazard and without assist that each base is tested in."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class CheckBaseConfig:
 
     Attributes:
         folder: folder of base scenarios: every folder with a .sumocfg below it is one.
-        ego: id of the ego in the bases, where it isn't V001; with `convoy`.
+        ego: id of the ego in the bases if it isn't V001; needs `convoy`.
         convoy: ids of the cars ahead of the ego, going forward.
     """
 
@@ -41,10 +41,10 @@ class CheckBaseConfig:
 
 
 def check_and_print(config: CheckBaseConfig) -> None:
-    """Says of each base what is there, what can be varied, what is left out, and how it drives; generates nothing.
+    """Prints what each base holds, what can be varied, what is left out, and how it drives; generates nothing.
 
     Raises:
-        ScenarioError: naming every base that cannot be read, or that the gate rejects unvaried, and why.
+        ScenarioError: if a base cannot be read or the gate rejects it unvaried; it names every such base and reason.
     """
     problems = []
     for base in GenConfig(config.folder, ego=config.ego, convoy=config.convoy).read_bases():
@@ -63,7 +63,7 @@ def check_and_print(config: CheckBaseConfig) -> None:
 
 
 def describe_base(base: Base, report: GateReport) -> Iterator[str]:
-    """Yields what a base holds, what of it can be varied and what not, and what its simulation gave."""
+    """Yields what a base holds, what can and can't be varied in it, and the results of its simulation."""
     traffic, scenario = base.traffic, base.scenario
     flows = [name for name, headway_s in traffic.headways_s.items() if headway_s < float("inf")]
     n_single = len(traffic.headways_s) - len(flows)

@@ -1,4 +1,4 @@
-"""Settings of a generation: which dataset to make."""
+"""Settings for the generation of a dataset."""
 
 import argparse
 import json
@@ -21,15 +21,15 @@ from roadsense.utils.workspace import resolve
 
 _NONE = object()
 WIDE_FACTOR = 1.5
-"""Factor on the widths of all ranges for the split eval_wide."""
+"""Factor on the widths of all ranges in the split eval_wide."""
 
 CHOSEN = "chosen"
-"""The setting of a dataset that lists scenarios added by hand: split, base and values by the scenario's name."""
+"""Name of the setting that lists scenarios added by hand: split, base and values, by scenario name."""
 
 _LEAST = {"seed": 0, "n_train": 0, "n_eval": 1, "n_eval_wide": 0, "workers": 0, "max_refusals_per_base": 0}
 _NO_SETTINGS = ("base_dir", "output_dir", "workers", "ranges_file")
 _LEFT_OUT_AT = {"hold_lane": True, "add_traffic": 0.0, "base_ranges": {}}
-"""Settings that datasets of older versions don't have, and the value at which they are left out."""
+"""Settings that older datasets don't have; a setting with the value given here is left out."""
 
 
 @dataclass(frozen=True)
@@ -46,45 +46,45 @@ class GenConfig:
     base_dir: Path = Path("scenarios/base")
     """Folder of base scenarios: every folder with a .sumocfg below it is one."""
     output_dir: Path = Path("scenarios/dataset_v1")
-    """Folder to make; must be new or empty. A run that was ended resumes if it is started again."""
+    """Output folder; must be new or empty. An interrupted generation resumes when it is started again."""
     seed: int = 0
     """Seed of all random draws, 0 or more."""
     n_train: int = 80
-    """Number of train scenarios, dealt evenly to the bases; 0 for a set to evaluate on."""
+    """Number of train scenarios, shared evenly among the bases; 0 for a dataset only for evaluation."""
     n_eval: int = 20
-    """Number of held-out scenarios, dealt evenly to the bases."""
+    """Number of held-out scenarios, shared evenly among the bases."""
     n_eval_wide: int = 0
-    """Number of further held-out scenarios, in eval_wide, from ranges 1.5 times as wide."""
+    """Number of additional held-out scenarios in eval_wide, drawn from ranges 1.5 times as wide."""
     hold_out_base: str | None = None
-    """Name of a base that gives all held-out scenarios and no train scenarios."""
+    """Name of the base of all held-out scenarios; it gives no train scenarios."""
     ego: str | None = None
-    """Id of the ego in the bases, where it isn't V001; with `convoy`."""
+    """Id of the ego in the bases if it isn't V001; needs `convoy`."""
     convoy: tuple[str, ...] = ()
     """Ids of the cars ahead of the ego, going forward."""
     workers: int = 0
-    """Scenarios simulated at the same time; 0: one for each core. The dataset doesn't depend on it."""
+    """Number of scenarios simulated at the same time; 0: one for each core. It does not change the dataset."""
     max_refusals_per_base: int = 50
-    """Draws of one base that the gate may reject before the generation fails."""
+    """Number of draws of one base that the gate may reject before the generation fails."""
     min_split_distance: float = 0.15
-    """Least distance of a held-out draw to the train draws of its base: root mean square over the levels of what is
-    varied, each counted once, ranges scaled to 1."""
+    """Smallest allowed distance of a held-out draw to the train draws of its base: root mean square over the varied
+    levels, each counted once, ranges scaled to 1."""
     ranges_file: Path | None = None
     """TOML file with ranges, by the names of the options below; an option given here wins over the file. A table
     [NAME] holds ranges for the base of that name."""
     hold_lane: bool = True
-    """Whether the convoy's cars are kept from changing lane, but for their route: one that overtakes is no convoy."""
+    """Whether the convoy's cars change lane only where their route needs it, so that they don't overtake each other."""
     add_traffic: float = 0.0
-    """Vehicles an hour to add to each base, on the routes through its network, oncoming ones too; 0 to 10000."""
+    """Traffic to add to each base, in vehicles per hour, on all routes through its network; 0 to 10000."""
     base_ranges: tyro.conf.Suppress[tyro.conf.Fixed[Mapping[str, VariationRanges]]] = field(default_factory=dict)
-    """Ranges of single bases, by name; from the tables of `ranges_file`."""
+    """Ranges of single bases, by base name; from the tables of `ranges_file`."""
     ranges: tyro.conf.OmitArgPrefixes[VariationRanges] = field(default_factory=VariationRanges)
     """What is varied, and how far."""
 
     def __post_init__(self) -> None:
-        """Refuses settings that cannot give a dataset, and reads the file of ranges.
+        """Refuses settings that cannot give a dataset, and reads the ranges file.
 
         Raises:
-            InputError: naming the setting, what was expected and what came.
+            InputError: if a setting is wrong; it names the setting, what was expected and what was given.
         """
         object.__setattr__(self, "base_dir", find_file(self.base_dir))
         object.__setattr__(self, "output_dir", resolve(self.output_dir))
@@ -120,7 +120,7 @@ class GenConfig:
 
     @classmethod
     def read_default(cls, arguments: Sequence[str] | None) -> "GenConfig":
-        """Returns the config with the ranges of the file a command line names: its options are read on top of it."""
+        """Returns the config with the ranges of the file named on the command line; other options override it."""
         first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         first.add_argument("--ranges_file", "--ranges-file", type=Path)
         return cls(ranges_file=first.parse_known_args(arguments)[0].ranges_file)
@@ -129,7 +129,7 @@ class GenConfig:
         """Opens the dataset in `output_dir` if it was made with these settings; None if there is none yet.
 
         Raises:
-            DatasetError: if it was made with other settings, naming them, or if something else is there.
+            DatasetError: if it was made with other settings (it names them), or if the folder holds something else.
         """
         if not (self.output_dir / MANIFEST_NAME).is_file():
             refuse_existing(self.output_dir, "the dataset", DatasetError)
@@ -143,7 +143,7 @@ class GenConfig:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that decides what the dataset is, besides the base files."""
+        """All settings that decide the dataset, besides the base files."""
         settings = {name: value for name, value in asdict(self).items() if name not in _NO_SETTINGS}
         return {name: value for name, value in settings.items() if _LEFT_OUT_AT.get(name, _NONE) != value}
 
@@ -157,7 +157,7 @@ class GenConfig:
 
         Raises:
             ScenarioError: if there is none, or some cannot be varied.
-            InputError: if a setting names a base that is not there.
+            InputError: if a setting names a base that does not exist.
         """
         bases = read_bases(Path(self.base_dir), self.ranges, self.naming, self.hold_lane, self.add_traffic)
         names = [base.name for base in bases]

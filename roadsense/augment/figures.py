@@ -1,4 +1,4 @@
-"""The figures and tables of notebook 00: roads, effects of the variations, and what a dataset covers."""
+"""Figures and tables of notebook 00: roads, effects of the variations, and coverage of a dataset."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from roadsense.scenarios.scenario import find_scenarios
 
 
 def plot_roads(base_dir: str | Path, time_s: float = 30.0) -> list[Figure]:
-    """Draws each base road with its cars after so many seconds of simulation.
+    """Draws each base road with its cars after `time_s` seconds of simulation.
 
     Raises:
         ScenarioError: if there is no base scenario or one is broken.
@@ -24,7 +24,7 @@ def plot_roads(base_dir: str | Path, time_s: float = 30.0) -> list[Figure]:
 
 
 def plot_effects(config: GenConfig, variations: Sequence[str], base: str | None = None) -> Figure:
-    """Simulates a base road at both ends of each variation, the others in the middle, and draws what changes.
+    """Simulates a base road at both ends of each variation, with all others at their middle, and draws the effects.
 
     Args:
         config: settings with the base folder and the ranges.
@@ -55,11 +55,11 @@ def count_scenarios(dataset: Dataset) -> pd.DataFrame:
 
 
 def count_refusals(dataset: Dataset) -> pd.DataFrame:
-    """Returns the number of rejected draws by base road and reason; empty if every draw passed."""
+    """Returns the number of rejected draws by base road and reason; empty if every draw was accepted."""
     return dataset_tables.tabulate_refusals(dataset)
 
 
 def summarise_proofs(dataset: Dataset) -> pd.DataFrame:
-    """Returns, by base road, the smallest, median and largest value of what the gate measured."""
+    """Returns the smallest, median and largest value of the gate's measurements, by base road."""
     measured = ["n_collisions", "n_inserted", "ego_mean_speed_mps", "max_spacing_m"]
     return dataset.proofs().groupby("base")[measured].agg(["min", "median", "max"])

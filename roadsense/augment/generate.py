@@ -1,4 +1,4 @@
-"""Base scenarios in, dataset out."""
+"""Makes a dataset from base scenarios."""
 
 import hashlib
 import json
@@ -21,14 +21,14 @@ from roadsense.utils.files import refuse_existing
 def generate_dataset(config: GenConfig) -> Dataset:
     """Makes a dataset and returns it; `output_dir` appears when the dataset is complete.
 
-    A run that was ended resumes after its last accepted scenario if it is started again with the same settings and
-    base files, and gives the same dataset. A dataset that was made with them already is opened.
+    An interrupted generation resumes after its last accepted scenario if it is started again with the same settings and
+    base files, and gives the same dataset. A dataset that is already complete is opened.
 
     Raises:
-        DatasetError: if `output_dir` holds anything else, or another run is making it.
+        DatasetError: if `output_dir` holds anything else, or another process is making it.
         InputError: if `hold_out_base` names no base, or the only one.
         ScenarioError: if there is no base scenario or one is broken.
-        GateError: if too many draws of one base are rejected. What was accepted of the others is in `output_dir`.
+        GateError: if too many draws of one base are rejected. Accepted scenarios of other bases are in `output_dir`.
 
     Example:
         >>> import roadsense as rs
@@ -49,7 +49,7 @@ def generate_dataset(config: GenConfig) -> Dataset:
     bases = check_unvaried(bases, config.workers)
     _print_notes(bases)
     with hold_working_folder(output_dir, _key(config, hashes)) as working:
-        refuse_existing(output_dir, "the dataset", DatasetError)  # another run may have ended before this one got here
+        refuse_existing(output_dir, "the dataset", DatasetError)  # another process may have finished it meanwhile
         try:
             folder = _make_dataset(working, bases, hashes, config)
         except GateError:
@@ -79,7 +79,7 @@ def _make_folders(working: Path) -> None:
 
 
 def _key(config: GenConfig, hashes: Mapping[str, Any]) -> str:
-    # All releases of one minor version of Python make the same dataset.
+    # All patch releases of one minor version of Python make the same dataset.
     versions = {**current_versions(), "python": "{}.{}".format(*sys.version_info)}
     content = [SCHEMA_VERSION, versions, config.settings, hashes]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

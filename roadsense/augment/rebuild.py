@@ -1,4 +1,4 @@
-"""The check that a dataset is what its settings and base scenarios give: it is made again and compared."""
+"""Checks that a dataset follows from its settings and base scenarios: makes it again and compares."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ def rebuild_differences(dataset: Dataset, base_dir: Path, workers: int = 0) -> l
     """Makes a dataset again from its base scenarios and returns the differences, one line each.
 
     Args:
-        dataset: the dataset to check; its files aren't read, `Dataset.verify` does that.
-        base_dir: the base scenarios.
-        workers: scenarios simulated at the same time; 0: one for each core.
+        dataset: the dataset to check; its files aren't read, for that use `Dataset.verify`.
+        base_dir: folder of the base scenarios.
+        workers: number of scenarios simulated at the same time; 0: one for each core.
     """
     with scratch_folder("roadsense_rebuild_") as outer:
         again = generate_dataset(GenConfig.from_settings(dataset.settings, base_dir, outer / "again", workers))

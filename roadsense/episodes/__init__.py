@@ -1,6 +1,6 @@
-"""One episode at a time: planned, driven, scored, recorded as a trajectory, replayed.
+"""Plans, drives, scores, records and replays single episodes.
 
-Here are the plan of an episode, the loop that drives it (`drive`), the worker that turns plans into rows (`run`), the
-score over rows, trajectories (`record`, `trajectory`), the exact replay of a training's episode, and the difficulty of
-a scenario. Not here: who drives (`policies`), what many episodes mean (`evaluation`), pictures (`pictures`).
+Here: the plan of an episode, the loop that drives it (`drive`), the worker that turns plans into rows (`run`), the
+score, trajectories (`record`, `trajectory`), the exact replay of a training's episode, the difficulty of a scenario.
+Not here: policies (`policies`), figures over many episodes (`evaluation`), pictures (`pictures`).
 """

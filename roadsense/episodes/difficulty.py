@@ -1,4 +1,4 @@
-"""How hard a scenario is: what one standard driver makes of one standard hazard in it, with no assist.
+"""How hard a scenario is: figures of one standard driver in one standard hazard, without assist.
 
 Driver, hazard and seed are the same everywhere, so that only the scenario differs. The measure is the smallest time to
 collision, as in Minderhoud and Bovy, "Extended time-to-collision measures for road traffic safety assessment", 2001.
@@ -25,16 +25,16 @@ from roadsense.utils.worker_processes import map_in_workers
 STANDARD_DRIVER = DriverProfile(
     reaction_time_s=1.2, time_headway_s=1.1, minimum_gap_m=2.5, speed_factor=1.05, max_deceleration_mps2=7.0
 )
-"""Reacts as the environment's drivers do on average, but keeps more distance than they: with their headways this driver
-collides in half of all scenarios, and a measure that is zero for half of them tells nothing of the harder ones."""
+"""Reacts like the average driver of the environment, but keeps more distance: with the average headway this driver
+collides in half of all scenarios, and a measure that is zero for half of them cannot rank the harder ones."""
 
 STANDARD_HAZARD = Hazard(car=0, onset_s=8.0, deceleration_mps2=6.0, final_speed_share=0.0, hold_s=3.0)
-"""The ego's direct leader in the convoy brakes to standstill. If it is slower than 5 m/s at the onset, waiting at a
-light, say, it brakes as soon as it is faster."""
+"""The ego's direct leader in the convoy brakes to standstill. If it is slower than 5 m/s at the onset, for example
+at a red light, it brakes as soon as it is faster."""
 
 STANDARD_SEED = 0
 WINDOW_S = 10.0
-"""How long after the hazard's onset is looked at: braking from 30 m/s and the stand take 8 s."""
+"""Time after the hazard's onset that counts: braking from 30 m/s and the standstill take 8 s."""
 
 DECIMALS = 3
 _CONFIG = EnvConfig(v2v="muted", v2v_randomised=False)
@@ -45,11 +45,11 @@ Difficulty = dict[str, float | None]
 def measure_difficulty(config_paths: Sequence[Path], workers: int = 0) -> list[Difficulty]:
     """Drives each scenario once, in worker processes, and returns how hard each is, in the order given.
 
-    The figures are about the car directly ahead of the ego. If traffic has cut in, that is not the car that brakes.
+    The figures are about the car directly ahead of the ego. If another car has cut in, that is not the car that brakes.
 
     Args:
         config_paths: `.sumocfg` of each scenario.
-        workers: processes; 0: one for each core. The figures don't depend on it.
+        workers: number of processes; 0: one for each core. It does not change the figures.
 
     Returns:
         For each scenario, over `WINDOW_S` from the hazard's onset, all finite or None:
@@ -63,7 +63,7 @@ def measure_difficulty(config_paths: Sequence[Path], workers: int = 0) -> list[D
 
     Raises:
         ScenarioError: if a scenario cannot be opened.
-        SimulationError: naming the scenario, if SUMO refuses it, fails in it or crashes.
+        SimulationError: if SUMO refuses a scenario, fails in it or crashes; it names the scenario.
     """
     paths = list(config_paths)
     n_workers = max(1, min(workers or os.cpu_count() or 1, len(paths)))
@@ -84,7 +84,7 @@ def _measure_in_processes(paths: Sequence[Path], n_workers: int) -> Iterator[Dif
 
 
 def _explain_death(suspects: Sequence[Path]) -> SimulationError:
-    # A broken pool doesn't say who broke it, so one process does all that is left in turn: it stops at the culprit.
+    # A broken pool doesn't say which scenario broke it, so one process drives the rest in turn and stops there.
     n_well = 0
     try:
         for _ in _measure_in_processes(suspects, 1):

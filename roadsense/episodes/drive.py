@@ -15,10 +15,10 @@ class Step(NamedTuple):
     """One step of an episode.
 
     Attributes:
-        observation: what the policy acted on, a batch of one.
-        action: what it asked for, shape (1,).
-        reward: the environment's.
-        info: the environment's; the last step's has the `outcome`.
+        observation: observation the policy acted on, a batch of one.
+        action: action of the policy, shape (1,), 0 to 1.
+        reward: reward of the step.
+        info: the environment's `info`; in the last step it has the `outcome`.
     """
 
     observation: Observation
@@ -32,8 +32,8 @@ def drive(env: ConvoyEnv, policy: Policy, observation: Observation) -> Iterator[
 
     Args:
         env: the environment after `reset`.
-        policy: who acts.
-        observation: what `reset` returned.
+        policy: policy that acts.
+        observation: observation that `reset` returned.
     """
     over = False
     while not over:

@@ -13,10 +13,10 @@ from roadsense.errors import RunError
 
 
 class Journal:
-    """Rows of episodes in a file, a line of JSON each; used in a `with`, which locks the file.
+    """Rows of episodes in a file, one line of JSON each; use it in a `with`, which locks the file.
 
     Args:
-        path: the file; one that is there is continued.
+        path: path of the file; an existing one is continued.
 
     Raises:
         RunError: on entering, if another process does the same work.
@@ -43,7 +43,7 @@ class Journal:
         return self
 
     def add(self, index: int, row: Row) -> None:
-        """Writes the row of the episode with this place among the plans."""
+        """Writes the row of the episode with this index in the plans."""
         line = json.dumps([index, row], default=_as_plain)
         self._file.write(line + "\n")
         self._file.flush()
@@ -56,7 +56,7 @@ class Journal:
 
 
 def name_journal(folder: Path, facts: Sequence[object]) -> Path:
-    """Returns the path of the journal for work that these facts decide: other facts, another journal.
+    """Returns the path of the journal for work with these facts: other facts give another journal.
 
     Args:
         folder: folder of the run.

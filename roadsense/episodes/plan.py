@@ -1,4 +1,4 @@
-"""The plan of an episode, which decides everything in it: scenario, seed, hazard, radio, and who drives."""
+"""The plan of an episode, which decides everything in it: scenario, seed, hazard, radio and policy."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +8,11 @@ from roadsense.envs.driver_profile import PERFECT_DRIVER
 from roadsense.envs.radio.presets import V2vPreset
 
 POLICY, MUTED, BOUND = "policy", "policy_muted", "perfect_driver"
-"""Names beside the baselines: the judged policy, the same without a radio, and the upper bound."""
+"""Names besides the baselines: the judged policy, the same policy without a radio, and the upper bound."""
 OTHER_MESSAGES, LONG_HEADWAY = "policy_other_messages", "driver_long_headway"
-"""The judged policy on the messages of another episode; the driver alone, keeping `LONG_HEADWAY_S`."""
+"""The judged policy with the messages of another episode; the driver alone with a headway of `LONG_HEADWAY_S`."""
 LONG_HEADWAY_S = 2.0
-"""The two seconds of driving schools."""
+"""The two-second rule of driving schools."""
 
 Row = dict[str, Any]
 
@@ -22,11 +22,11 @@ class Plan:
     """One episode to be driven.
 
     Attributes:
-        policy: a baseline's name, one of the names above, or a name that the worker was given.
-        config_path: the scenario's `.sumocfg`.
+        policy: name of the policy: a baseline, one of the names above, or one of the worker's other policies.
+        config_path: path of the scenario's `.sumocfg`.
         seed: seed of the environment's reset.
-        hazard: whether a car ahead is made to brake hard.
-        radio: the convoy's radio; None for the one of the environment's settings.
+        hazard: whether there is a hazard ahead of the ego.
+        radio: preset of the convoy's radio; None for that of the environment's settings.
         sumo_checks: whether SUMO's safe-speed check protects the ego; None for the environment's setting.
     """
 

@@ -26,11 +26,11 @@ def record_trajectory(
 ) -> Trajectory:
     """Drives a planned episode and returns its trajectory.
 
-    It opens its own simulation: call it in a process that has none.
+    It opens its own simulation: call it in a process without one.
 
     Args:
         plan: scenario, seed and hazard; driver and radio follow from its policy, see `roadsense.episodes.plan.Plan`.
-        policy: who acts.
+        policy: policy that acts.
         env_config: settings of the environment.
         description: one sentence about the episode; if empty, it is made from the outcome.
 
@@ -47,7 +47,7 @@ def take_trajectory(future: "Future[Trajectory]") -> Trajectory:
     """Returns the trajectory that a worker process has recorded.
 
     Raises:
-        SimulationError: if SUMO crashed. Other errors come as the process raised them.
+        SimulationError: if SUMO crashed. Other errors of the process are raised unchanged.
     """
     try:
         return future.result()
@@ -61,7 +61,7 @@ def record_episode(env: ConvoyEnv, policy: Policy, plan: Plan, description: str 
     recorder = _Recorder(env)
     info: dict[str, Any] = {}
     for _, action, _, info in drive(env, policy, observation):
-        if "gap_m" in info:  # the figures are missing when the ego has left the road or SUMO has failed
+        if "gap_m" in info:  # no figures if the ego has left the road or SUMO has failed
             recorder.note({**info, "action": float(action[0])})
     outcome = {**info["outcome"], **({"error": info["error"]} if "error" in info else {})}
     facts = {

@@ -27,13 +27,13 @@ from roadsense.utils.generator_state import generator_from_words
 
 @dataclass(frozen=True)
 class RecordedEpisode:
-    """What replays an episode, beside its scenario.
+    """All that the replay of an episode needs besides its scenario.
 
     Attributes:
         config: settings of the environment.
-        n_scenarios: how many the environment drew from.
+        n_scenarios: number of scenarios that the environment drew from.
         generator: state of its random generator before the reset, see `roadsense.utils.generator_state`.
-        actions: (n, 1), the action of every step that began.
+        actions: action of every step that began, shape (n, 1).
     """
 
     config: EnvConfig
@@ -49,10 +49,10 @@ class RecordedEpisode:
 
     @classmethod
     def decode(cls, word: str) -> "RecordedEpisode":
-        """Returns the episode of such a word.
+        """Returns the episode that a word holds.
 
         Raises:
-            InputError: if it is none, or was cut.
+            InputError: if the word holds no episode, or was cut.
         """
         try:
             text, _, actions = zlib.decompress(base64.urlsafe_b64decode(word)).partition(b"\n")
@@ -69,7 +69,7 @@ class ReplayConfig:
 
     Attributes:
         scenario: path of the `.sumocfg`.
-        episode: the word that describes the episode.
+        episode: word that describes the episode.
     """
 
     scenario: tyro.conf.Positional[Path]
@@ -81,13 +81,13 @@ def replay(scenario: Path, episode: RecordedEpisode) -> list[tuple[float, dict[s
 
     Args:
         scenario: path of its `.sumocfg`.
-        episode: the rest of it.
+        episode: its settings, random state and actions.
 
     Raises:
-        Exception: what the environment raises, as it did the first time.
+        Exception: any error of the environment, the same as the first time.
     """
     actions = iter(episode.actions)
-    # As many paths as there were, so that the draw of one takes as much from the generator.
+    # The same number of paths, so that choosing one uses the random generator in the same way.
     with ConvoyEnv([scenario] * episode.n_scenarios, config=episode.config) as env:
         env.np_random = generator_from_words(list(episode.generator))
         observation, _ = env.reset(options={"scenario": scenario})

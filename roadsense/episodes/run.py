@@ -36,10 +36,10 @@ from roadsense.utils.progress import progress_bar
 from roadsense.utils.worker_processes import map_in_workers, run_in_workers
 
 EPISODE_LIMIT_S = 300.0
-"""Longest time of an episode of about 1 s before its process counts as one that stands still."""
+"""Longest wall time of an episode, which takes about 1 s, before its process counts as hanging."""
 
 OTHER_EPISODE = 0x4F544845
-"""Turns an episode's seed into that of the episode whose messages are heard instead."""
+"""Turns an episode's seed into the seed of the episode whose messages are heard instead."""
 
 
 class Worker:
@@ -48,7 +48,7 @@ class Worker:
     Args:
         env_config: settings of the environment.
         policy: the judged policy, or its file, which is loaded when it is first needed; None to run only baselines.
-        others: more policies, by name.
+        others: other policies, by name.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Worker:
 
         Raises:
             ScenarioError: if the scenario cannot be opened.
-            InputError: if the policy cannot be.
+            InputError: if the policy cannot be loaded.
         """
         policy = self.policy(plan.policy)
         try:
@@ -106,7 +106,7 @@ class Worker:
         return self._policies[name]
 
     def open_env(self, plan: Plan) -> ConvoyEnv:
-        """Returns an environment with the settings of a plan; the one that is open, if it has them."""
+        """Returns an environment with the settings of a plan; the open one, if it has these settings."""
         config = self.env_config(plan)
         if self._env is None or self._env.config != config:
             self.close()
@@ -115,11 +115,11 @@ class Worker:
 
 
 class OtherMessages:
-    """A policy that hears the messages of another episode: what it still reaches is not due to what it hears.
+    """A policy that hears the messages of another episode: any success it still has is not due to the messages.
 
     Args:
-        policy: the policy.
-        messages: observations of the other episode, step by step; after the last one they begin again.
+        policy: policy that acts.
+        messages: observations of the other episode, step by step; after the last one the first follows.
     """
 
     def __init__(self, policy: Policy, messages: Sequence[Observation]):
@@ -132,7 +132,7 @@ class OtherMessages:
 
 
 def record_messages(env: ConvoyEnv, plan: Plan) -> list[Observation]:
-    """Returns what is observed in a planned episode while the driver drives alone."""
+    """Returns the observations of a planned episode without assist."""
     observation, _ = env.reset(seed=plan.seed, options=reset_options(plan))
     return [step.observation for step in drive(env, BASELINES["unassisted"], observation)]
 
@@ -148,18 +148,18 @@ def run_episode(env: ConvoyEnv, policy: Policy, plan: Plan) -> Row:
 def run_plans(plans: Sequence[Plan], worker: Worker, n_workers: int, journal_path: Path | None = None) -> list[Row]:
     """Runs episodes in worker processes and returns their rows in the order of the plans.
 
-    A process that dies or stands still is replaced, and its episode driven again.
+    A process that dies or hangs is replaced, and its episode is driven again.
 
     Args:
-        plans: the episodes.
+        plans: plans of the episodes.
         worker: settings and policies; it must not have an open simulation.
-        n_workers: processes, from 1.
-        journal_path: file for the rows as they come, from which the same call continues; None for none.
+        n_workers: number of processes, from 1.
+        journal_path: file that keeps finished rows, so that the same call can resume; None for no file.
 
     Raises:
         ScenarioError: if a scenario cannot be opened.
-        InputError: if the policy cannot be.
-        MachineError: if an episode ends several processes.
+        InputError: if the policy cannot be loaded.
+        MachineError: if several processes die or hang in the same episode.
         RunError: if another process drives the same episodes.
     """
     if journal_path is None:
@@ -183,7 +183,7 @@ def _describe_plan(plan: Plan) -> Row:
     scenario = plan.config_path.parent.name
     try:
         base = ScenarioName.parse(scenario).base
-    except ScenarioError:  # a hand-made scenario is its own base
+    except ScenarioError:  # a scenario made by hand is its own base
         base = scenario
     return {
         "policy": plan.policy,

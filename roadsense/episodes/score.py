@@ -1,12 +1,12 @@
 """The score of a policy: one number for the search of settings, for the best checkpoint and for the best rule.
 
-It is what the episodes show for sure, less what the policy costs:
+It is the safety that the episodes show with confidence, less the policy's cost:
 
     lower end of the share of safe episodes (exact 95 % interval) - mean needless braking [m/s2]
 
-Needless is what the assist adds to the driver's braking beyond what a car ahead makes reasonable, however weak it is,
-during hazards, too (`roadsense.envs.reward.needless_mps2`); braking needlessly with 1 m/s2 all the time costs 1. Doing
-nothing scores what the driver alone reaches.
+Needless braking is what the assist adds to the driver's braking beyond what a car ahead makes reasonable, even weak
+braking and during hazards (`roadsense.envs.reward.needless_mps2`); braking needlessly with 1 m/s2 all the time costs 1.
+A policy that never brakes scores the same as the driver alone.
 """
 
 from collections.abc import Mapping
@@ -25,12 +25,12 @@ SCORED = ("collision", "min_ttc_s", "duration_s", "needless_speed_loss_mps")
 
 @dataclass(frozen=True)
 class Score:
-    """A policy's score and what it is made of.
+    """A policy's score and its parts.
 
     Attributes:
-        n_episodes: episodes it is from.
-        n_unsafe: unsafe ones.
-        unsafe: their share, 0 to 1, with its exact 95 % interval.
+        n_episodes: number of scored episodes.
+        n_unsafe: number of unsafe episodes.
+        unsafe: share of unsafe episodes, 0 to 1, with its exact 95 % interval.
         needless_mps2: mean needless braking of the assist over all time, m/s2, from 0.
     """
 
@@ -54,7 +54,7 @@ def score_episodes(columns: Mapping[str, ArrayLike]) -> Score:
     """Returns the score over episodes in which SUMO did not fail.
 
     Args:
-        columns: the values of each of `SCORED`, one per episode.
+        columns: values of each column of `SCORED`, one per episode.
     """
     unsafe = is_unsafe(columns["collision"], columns["min_ttc_s"])
     duration_s, loss_mps = (float(np.sum(columns[name])) for name in ("duration_s", "needless_speed_loss_mps"))

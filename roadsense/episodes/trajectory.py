@@ -1,7 +1,7 @@
 """A recorded episode: every vehicle, the ego's figures and every radio message, step by step.
 
-It holds all that a player needs, the road included, so it can be watched without SUMO and away from its scenario.
-Recording asks SUMO for every vehicle in every step; without it an episode pays nothing for it.
+It holds all that the player needs, the road included, so the player needs neither SUMO nor the scenario.
+Recording reads every vehicle from SUMO in every step; an episode without recording has no extra cost.
 """
 
 import io
@@ -29,7 +29,7 @@ EGO_SERIES = (
     "acceleration_mps2", "driver_mps2", "assist_mps2", "jerk_mps3", "hazard_active", "collision", "sumo_interventions",
     "action",
 )  # fmt: skip
-"""What is recorded of the ego in every step: figures of `ConvoyEnv`'s info, and the action that was asked for."""
+"""Recorded series of the ego: figures of `ConvoyEnv`'s info, and the policy's action."""
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int32]
@@ -44,24 +44,24 @@ class Trajectory:
 
     Attributes:
         scenario: name of the scenario.
-        description: what is shown, in one sentence.
-        facts: what was drawn and what it came to, JSON-like.
+        description: what happens in it, in one sentence.
+        facts: the episode's draw and outcome, JSON-like.
         step_length_s: time between two rows.
-        vehicle_ids: (n,) every vehicle that was on the road, in order of appearance; the ego is `V001`.
-        vehicle_types: (n,) its type in SUMO.
-        vehicle_length_m: (n,).
-        vehicle_width_m: (n,).
+        vehicle_ids: (n,) id of every vehicle that was on the road, in order of appearance; the ego is `V001`.
+        vehicle_types: (n,) SUMO type of each vehicle.
+        vehicle_length_m: (n,) length of each vehicle.
+        vehicle_width_m: (n,) width of each vehicle.
         x_m: (rows, n) middle of the front bumper, eastward; NaN while the vehicle is not on the road.
         y_m: (rows, n) the same, northward.
-        heading_rad: (rows, n).
-        speed_mps: (rows, n).
-        ego: by the names of `EGO_SERIES`, (rows,) each; all but `speed_mps` are NaN in row 0, before the first step.
+        heading_rad: (rows, n) heading of each vehicle.
+        speed_mps: (rows, n) speed of each vehicle.
+        ego: (rows,) each, series of the ego by the names of `EGO_SERIES`; all but `speed_mps` are NaN in row 0.
             `assist_mps2` is a deceleration, `driver_mps2` an acceleration; times may be infinite.
-        message_sender: (m,) index into `vehicle_ids`.
+        message_sender: (m,) sender of each message, as index into `vehicle_ids`.
         message_sent_step: (m,) row in which it was sent.
-        message_heard_step: (m,) row in which it is heard, `LOST` if never; it may lie after the last row.
+        message_heard_step: (m,) row in which it is heard, `LOST` if never; it may be after the last row.
         lanes: polyline of each lane's middle, (points, 2) each, those inside junctions included.
-        lane_width_m: (lanes,).
+        lane_width_m: (lanes,) width of each lane.
         junctions: outline of each junction, (points, 2) each.
     """
 
@@ -87,7 +87,7 @@ class Trajectory:
 
     @property
     def n_rows(self) -> int:
-        """Rows of the arrays over steps: the start and every complete step."""
+        """Number of rows of the arrays over steps: the start and every complete step."""
         return len(self.x_m)
 
     @property
@@ -96,7 +96,7 @@ class Trajectory:
         return np.arange(self.n_rows, dtype=np.float64) * self.step_length_s
 
     def save(self, path: str | Path) -> Path:
-        """Writes it into a compressed `.npz` file, whole or not at all; returns the path.
+        """Writes it into a compressed `.npz` file, completely or not at all; returns the path.
 
         Raises:
             InputError: for another suffix.
@@ -126,10 +126,10 @@ _TUPLES = ("vehicle_ids", "vehicle_types")
 
 
 def load_trajectory(path: str | Path) -> Trajectory:
-    """Reads what `Trajectory.save` wrote; nothing in the file is executed.
+    """Reads a file of `Trajectory.save`; nothing in the file is executed.
 
     Raises:
-        InputError: if it is not there, is no trajectory, or is of another version.
+        InputError: if it does not exist, is no trajectory, or is of another version.
     """
     path = _checked(resolve(path))
     try:

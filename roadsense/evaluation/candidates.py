@@ -1,4 +1,4 @@
-"""Who drives in an evaluation: the judged policy, and others beside it, each from its file."""
+"""The policies of an evaluation that come from files: the judged policy and others beside it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,8 @@ class Candidates:
     """The files of the policies that were trained or exported.
 
     Attributes:
-        policy: of the judged one.
-        beside: of the others, by name.
+        policy: file of the judged policy.
+        beside: files of the other policies, by name.
     """
 
     policy: Path
@@ -35,7 +35,7 @@ class Candidates:
         return {name: hash_file(path) for name, path in {POLICY: self.policy, **self.beside}.items()}
 
     def make_worker(self, config: EvalConfig) -> Worker:
-        """Returns what runs them; policies are loaded here, once, so that worker processes need no torch."""
+        """Returns the worker that runs them; policies are loaded here once, so worker processes need no torch."""
         others = {name: load_policy(path, config.trust) for name, path in self.beside.items()}
         return Worker(config.env_config(), load_policy(self.policy, config.trust), others)
 
@@ -44,8 +44,8 @@ def find_candidates(config: EvalConfig) -> Candidates:
     """Returns the policies an evaluation is about.
 
     Raises:
-        RunError: if a run is not there, holds no policy, or one of another version of the observation.
-        InputError: if a `.tflite` is not there, or two have one name.
+        RunError: if a run does not exist, holds no policy, or its policy has another observation version.
+        InputError: if a `.tflite` does not exist, or two policies have the same name.
     """
     beside: dict[str, Path] = {}
     for text in config.beside:

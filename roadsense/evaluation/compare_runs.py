@@ -19,9 +19,9 @@ class CompareConfig:
     """Settings of `roadsense compare`.
 
     Attributes:
-        first: a run or the folder of an evaluation.
-        second: the one it is compared with.
-        seed: of the bootstrap.
+        first: folder of a run or of an evaluation.
+        second: folder of the run or evaluation to compare with.
+        seed: seed of the bootstrap, 0 or more.
     """
 
     first: tyro.conf.Positional[Path]
@@ -34,10 +34,10 @@ class RunComparison:
     """Two runs' policies on the same episodes.
 
     Attributes:
-        first: of the first run.
-        second: of the second.
-        table: the paired differences, see `compare_policies`; the second is called by its run's name.
-        sentences: what they show, in words.
+        first: evaluation of the first run.
+        second: evaluation of the second run.
+        table: paired differences, see `compare_policies`; the second is called by its run's name.
+        sentences: result in words.
     """
 
     first: Evaluation
@@ -47,16 +47,16 @@ class RunComparison:
 
 
 def compare_runs(first: str | Path, second: str | Path, seed: int = 0) -> RunComparison:
-    """Compares the policies of two runs, by the newest evaluation of each.
+    """Compares the policies of two runs by the newest evaluation of each.
 
     Args:
-        first: a run, or the folder of an evaluation.
-        second: the same.
-        seed: of the bootstrap.
+        first: folder of a run or of an evaluation.
+        second: the same for the second policy.
+        seed: seed of the bootstrap, 0 or more.
 
     Raises:
         RunError: if a run has not been evaluated.
-        InputError: if the two were not judged on any common episode.
+        InputError: if the two have no episode in common.
     """
     one, two = _open_newest(first), _open_newest(second)
     table = compare_policies(one.held_out, POLICY, POLICY, np.random.default_rng(seed), two.held_out)
@@ -89,7 +89,7 @@ def _open_newest(folder: str | Path) -> Evaluation:
 
 
 def compare_and_print(config: CompareConfig) -> None:
-    """Compares two evaluated runs on the episodes that both drove, and prints a table and what it shows."""
+    """Compares two evaluated runs on the episodes that both drove, and prints a table and the result in words."""
     found = compare_runs(config.first, config.second, config.seed)
     shown = found.table[
         ["label", "first_mean", "second_mean", "difference", "low", "high", "better", "worse", "verdict"]

@@ -1,6 +1,6 @@
-"""Two policies on the same episodes: in what one does better than the other, and whether the episodes show it.
+"""Compares two policies on the same episodes: which is better in each figure, and whether the episodes show it.
 
-One rule of decision: a difference is shown if the two-sided 95 % interval excludes 0 and the exact sign test agrees, at
+Decision rule: a difference is shown if the two-sided 95 % interval excludes 0 and the exact sign test agrees, at
 5 % after Holm's correction over all policies that are compared in the same figure (Holm, "A simple sequentially
 rejective multiple test procedure", 1979).
 """
@@ -26,7 +26,7 @@ from roadsense.utils.statistics import (
 )
 
 SAME_EPISODE = ("part", "curve_value", "scenario", "seed", "sumo_seed", "hazard_forced", "sumo_checks")
-"""Rows that agree in these are the same episode: same traffic, driver, radio draws and planned hazard."""
+"""Rows with equal values here are the same episode: same traffic, driver, radio draws and planned hazard."""
 BETTER, WORSE, NOTHING_SHOWN = "better", "worse", "no difference shown"
 SIGNIFICANCE = 0.05
 
@@ -40,12 +40,12 @@ class Figure:
     """A figure in which two policies are compared.
 
     Attributes:
-        name: its column, see `figures_of`.
-        label: its name for people, with the unit.
-        worse: what is said of a policy that is worse in it.
-        better: what is said of one that is better.
-        sign: 1 if less is better, -1 if more is.
-        is_rate: whether it is yes or no for each episode.
+        name: name of its column, see `figures_of`.
+        label: readable name, with the unit.
+        worse: words for a policy that is worse in it.
+        better: words for a policy that is better in it.
+        sign: 1 if less is better, -1 if more is better.
+        is_rate: whether its value is yes or no in each episode.
     """
 
     name: str
@@ -93,14 +93,14 @@ FIGURES = (
 
 
 def figures_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns the values of each of `FIGURES`, a row for each episode; NaN where an episode says nothing of it."""
+    """Returns the values of each of `FIGURES`, a row for each episode; NaN where an episode has no value."""
     hazard, calm_s = rows["hazard"].astype(bool), rows["calm_s"].where(rows["calm_s"] > 0)
     return pd.DataFrame(
         {
             "collision": rows["collision"].astype(float),
             "unsafe": unsafe(rows).astype(float),
             "missed_hazard": rows["assist_reaction_time_s"].isna().astype(float).where(hazard),
-            # A hazard that is not answered counts as the slowest answer.
+            # A hazard without an answer counts as the slowest answer.
             "reaction_time_s": answer_times_s(rows["reaction_time_s"]).where(hazard),
             "min_ttc_s": rows["min_ttc_s"].clip(upper=TTC_CAP_S),
             "calm_braking": 60 * rows["calm_speed_loss_mps"] / calm_s,
@@ -119,11 +119,11 @@ def compare_policies(
     """Returns the paired comparison of two policies: a row of `compare_figure` for each of `FIGURES`.
 
     Args:
-        episodes: the episodes of one part of an evaluation.
-        first: the policy of interest.
-        second: the policy it is compared with.
+        episodes: table of episodes of one part of an evaluation.
+        first: name of the policy of interest.
+        second: name of the policy it is compared with.
         rng: random generator of the bootstrap.
-        others: the table with the second policy's episodes, if it is another one.
+        others: table with the second policy's episodes, if it is not `episodes`.
 
     Raises:
         NothingInCommonError: if the two have no episode in common.
@@ -149,13 +149,13 @@ def pair_episodes(
     others: pd.DataFrame | None = None,
     same: Sequence[str] = SAME_EPISODE,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Returns the episodes that both policies drove without an error of SUMO's, in the same order.
+    """Returns the episodes that both policies drove without a SUMO error, in the same order.
 
     Args:
         episodes: a table of episodes.
-        first: one policy.
-        second: the other.
-        others: the table with the second policy's episodes, if it is another one.
+        first: name of the first policy.
+        second: name of the second policy.
+        others: table with the second policy's episodes, if it is not `episodes`.
         same: columns that agree for the same episode.
 
     Raises:
@@ -180,16 +180,16 @@ def compare_figure(
     """Returns the paired difference in a figure, with its two-sided 95 % interval.
 
     Args:
-        figure: the figure.
+        figure: figure to compare.
         one: values of the first policy, a row for each episode.
         two: values of the second policy on the same episodes.
-        groups: the scenario of each episode.
+        groups: scenario of each episode.
         rng: random generator of the bootstrap.
 
     Returns:
         `difference` is first less second, with `low` and `high` (Tango's score interval for rates, else a bootstrap
         over scenarios); `better`, `worse` and `equal` count pairs; `p_value` is the exact sign test's (McNemar's for
-        rates); `more_pairs` is how many more pairs would show the difference if it goes on (missing if none would).
+        rates); `more_pairs` is how many more pairs would show the difference if it stays (missing if none would).
     """
     first, second = one[figure.name], two[figure.name]
     known = first.notna() & second.notna()
@@ -242,7 +242,7 @@ def _judge(row: Mapping[Any, Any]) -> str:
 
 
 def compare_all(episodes: pd.DataFrame, first: str, seconds: Iterable[str], rng: np.random.Generator) -> pd.DataFrame:
-    """Returns the comparisons of one policy with several others; those without a common episode are left out."""
+    """Returns the comparisons of one policy with several others; policies without a common episode are left out."""
     rows: list[dict[str, Any]] = []
     for second in seconds:
         with suppress(NothingInCommonError):

@@ -16,27 +16,27 @@ class EvalConfig:
     """Settings of an evaluation; the command line and a notebook's parameters are these fields.
 
     Attributes:
-        run_dir: the run whose policy is judged, and in which the evaluation is written.
-        dataset_dir: folder; every `.sumocfg` below it is driven.
-        episodes_per_scenario: episodes of each scenario, each with a seed of its own.
-        calm_share: share of them, rounded, in which no car is made to brake hard; they measure false braking.
-        n_steps: steps until an episode is cut.
+        run_dir: folder of the run whose policy is judged; the evaluation is written into it.
+        dataset_dir: folder of scenarios; every `.sumocfg` below it is driven.
+        episodes_per_scenario: number of episodes of each scenario, each with its own seed.
+        calm_share: share of episodes without a hazard, rounded, 0 to 1; they measure false braking.
+        n_steps: number of steps after which an episode ends.
         v2v: radio preset; each episode draws its own radio around it.
         penetration: share of the other traffic that carries a radio, 0 to 1.
         drivers: population of the ego's driver: `tailgaters`, as in trainings, or `mixed`, attentive to tailgating.
-        seed: of everything random.
-        workers: worker processes, one SUMO each; 0 for one a core. The results don't depend on it.
-        sumo_checks: whether SUMO's safe-speed check protects the ego; then the figures say little of the policy.
-        policy: a `.tflite` to be judged instead of the run's model.
-        beside: other runs, or `.tflite` files, that drive the same episodes to be compared with: the same training
-            without augmentation, say. One is called by its name; `NAME=PATH` gives it another.
-        checks_column: whether every episode is driven again with SUMO's checks on, for a second column.
-        split_episodes: episodes on each other split of the dataset, and on the roads of `scenarios/unseen`, which no
-            training has seen; 0 for none.
-        curve_episodes: episodes at each loss and latency of the radio, for the degradation curves; 0 for none.
-        gallery_size: how many of the worst episodes are recorded.
-        claimed_rate: the collision rate below which the policy is wanted to be, above 0 and below 1.
-        trust: whether the code in policies that cannot be opened without may run; their SHA-256 are printed.
+        seed: seed of all random draws, 0 or more.
+        workers: number of worker processes, one SUMO each; 0: one for each core. It does not change the results.
+        sumo_checks: whether SUMO's safe-speed check protects the ego; if so, the figures say little about the policy.
+        policy: path of a `.tflite` file to judge instead of the run's model.
+        beside: other runs or `.tflite` files to compare with on the same episodes, for example the same training
+            without augmentation. Each is called by its file name; `NAME=PATH` gives it another name.
+        checks_column: whether to drive every episode again with SUMO's checks on, for a second column.
+        split_episodes: number of episodes on each other split of the dataset, and on the roads of `scenarios/unseen`,
+            which no training has seen; 0: none.
+        curve_episodes: number of episodes at each loss and latency of the radio, for the degradation curves; 0: none.
+        gallery_size: number of worst episodes to record.
+        claimed_rate: claimed upper limit of the policy's collision rate, above 0 and below 1.
+        trust: whether code inside policy files may run, if a policy cannot be opened without; prints their SHA-256.
 
     Example:
         >>> import roadsense as rs
@@ -90,7 +90,7 @@ class EvalConfig:
         )
 
     def describe_conditions(self) -> str:
-        """Returns the conditions that change the answer, in a sentence or two."""
+        """Returns the conditions that change the results, in one or two sentences."""
         drivers = POPULATIONS[self.drivers]
         closeness = "He follows closer than he reacts: a tailgater." if self.drivers == "tailgaters" else ""
         return (

@@ -1,4 +1,4 @@
-"""What verdicts are made from: the summary and the comparisons of an evaluation, and how their figures are worded."""
+"""The basis of the verdicts: summary and comparisons of an evaluation, and the wording of their figures."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,17 +12,17 @@ from roadsense.utils.statistics import Interval
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the rules look at.
+    """The figures that the verdict rules use.
 
     Attributes:
-        summary: of the held-out episodes, a row for each policy, by name.
-        comparisons: of the judged policy with others, see `compare_policies`.
-        claimed_rate: collision rate below which the policy is wanted to be.
+        summary: figures of the held-out episodes, a row for each policy, by name.
+        comparisons: comparisons of the judged policy with others, see `compare_policies`.
+        claimed_rate: claimed upper limit of the policy's collision rate, above 0 and below 1.
         checks_on: summary of the same episodes with SUMO's checks on, or empty.
-        gap: collision rate on held-out less that on train scenarios, or None.
-        failures_by_base: collisions of the judged policy and episodes by base road.
+        gap: collision rate on held-out minus that on train scenarios, or None.
+        failures_by_base: numbers of the judged policy's collisions and episodes, by base road.
         unseen: summary of the episodes on roads that no training has seen, or empty.
-        unseen_comparisons: of the judged policy with others on these roads.
+        unseen_comparisons: comparisons of the judged policy with others on these roads.
     """
 
     summary: pd.DataFrame
@@ -60,13 +60,13 @@ class Evidence:
         return {str(name): value for name, value in rows.iloc[0].items()} if len(rows) else None
 
     def on_unseen_roads(self) -> "Evidence | None":
-        """Returns the same of the roads that no training has seen; None if the policy did not drive there."""
+        """Returns the same for the roads that no training has seen; None if the policy did not drive there."""
         if POLICY not in self.unseen.index or not self.unseen.loc[POLICY, "episodes"]:
             return None
         return Evidence(self.unseen, self.unseen_comparisons, self.claimed_rate)
 
     def others(self, *names: str) -> list[str]:
-        """Returns those of these policies that were driven."""
+        """Returns the named policies that were driven."""
         return [name for name in names if name in self.summary.index]
 
 

@@ -1,4 +1,4 @@
-"""Figures of an evaluation: evaluation in, matplotlib figure out."""
+"""Draws the figures of an evaluation with matplotlib."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ AXES_OF_CURVES = {LOSS: "radio messages lost", LATENCY: "latency of the radio [s
 
 
 def draw_figures(evaluation: Evaluation) -> dict[str, Figure]:
-    """Returns every figure there is something to draw for, by name."""
+    """Returns every figure that has data, by name."""
     good = evaluation.held_out[evaluation.held_out["error"] == ""]
     if good.empty:
         return {}
@@ -68,7 +68,7 @@ def plot_collision_rates(summary: pd.DataFrame) -> Figure:
     """Draws each policy's collision rate with its exact 95 % interval, the safest on top.
 
     Args:
-        summary: as `summarise` makes it.
+        summary: table of `summarise`.
     """
     expect_columns(summary, ["policy", "episodes", "collisions", "collision_rate", "collision_rate_low"])
     rows = summary.sort_values(["collision_rate", "collision_rate_high"], ascending=False).reset_index(drop=True)
@@ -92,7 +92,7 @@ def plot_min_ttc(episodes: pd.DataFrame) -> Figure:
     """Draws the share of each policy's episodes whose smallest time to collision is below each value.
 
     Args:
-        episodes: as `evaluate` makes them.
+        episodes: table of episodes of an evaluation.
     """
     expect_columns(episodes, ["policy", "min_ttc_s"])
     figure, axes = new_figure(7.2, 4.2)
@@ -118,7 +118,7 @@ def plot_outcomes_by_scenario(episodes: pd.DataFrame) -> Figure:
     """Draws the collision rate of each policy in each base scenario, as a table of shaded cells with counts.
 
     Args:
-        episodes: as `evaluate` makes them.
+        episodes: table of episodes of an evaluation.
     """
     expect_columns(episodes, ["policy", "base", "collision"])
     policies, bases = order_policies(episodes["policy"]), sorted(set(episodes["base"]))
@@ -128,7 +128,7 @@ def plot_outcomes_by_scenario(episodes: pd.DataFrame) -> Figure:
     rates = rates.reindex(index=policies, columns=bases)
     figure, axes = new_figure(2.6 + 1.15 * len(bases), 1.5 + 0.42 * len(policies))
     top = max(float(np.nanmax(rates.to_numpy())), 0.05)
-    # Half of the scale at the most: the text stays readable on it.
+    # At most half of the scale, so that the text stays readable.
     axes.pcolormesh(rates, cmap="Oranges", vmin=0, vmax=2 * top, edgecolor="white", linewidth=2)
     axes.invert_yaxis()
     for cell in cells.to_dict("records"):
@@ -146,7 +146,7 @@ def plot_outcomes_by_scenario(episodes: pd.DataFrame) -> Figure:
 
 
 def plot_trade_off(summary: pd.DataFrame) -> Figure:
-    """Draws each policy's collisions against what it costs, both with intervals: the lower left is best."""
+    """Draws each policy's collisions against its cost, both with intervals: the lower left is best."""
     expect_columns(summary, ["policy", "collision_rate", "calm_braking", "time_lost_s"])
     figure, panels = new_grid(2, width=4.8, height=4.0, n_columns=2)
     prices = {
@@ -211,7 +211,7 @@ def _draw_curves(axes: Axes, curves: pd.DataFrame, name: str) -> None:
         record = record_of(str(policy))
         color = record.colour
         rows = rows.sort_values("curve_value")
-        if policy == "policy":  # of all, the bands would hide each other
+        if policy == "policy":  # bands of all policies would hide each other
             ends = rows[f"{name}_low"], rows[f"{name}_high"]
             axes.fill_between(rows["curve_value"], *ends, color=color, alpha=0.12, linewidth=0)
         style: dict[str, Any] = {"color": color, "marker": "o", "markersize": 4, "label": record.label}

@@ -1,4 +1,4 @@
-"""The worst episodes of the judged policy: recorded, drawn, and each with the command that replays it exactly."""
+"""The worst episodes of the judged policy: trajectory, picture, and the command that replays each exactly."""
 
 import shlex
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ class Exhibit:
     """One of the worst episodes.
 
     Attributes:
-        number: its row in the table of episodes, from 0.
-        row: its figures.
-        trajectory: all of it.
+        number: number of its row in the table of episodes, from 0.
+        row: figures of the episode.
+        trajectory: trajectory of the episode.
     """
 
     number: int
@@ -45,12 +45,12 @@ class Exhibit:
 
 
 def choose_worst(episodes: pd.DataFrame, n: int, policy: str = POLICY) -> pd.DataFrame:
-    """Returns the worst held-out episodes of a policy: collisions by impact speed, then the nearest to one.
+    """Returns the worst held-out episodes of a policy: collisions by impact speed, then the smallest time to collision.
 
     Args:
         episodes: table of an evaluation.
-        n: how many at the most.
-        policy: whose.
+        n: largest number of episodes.
+        policy: name of the policy.
     """
     own = complete(episodes[(episodes["policy"] == policy) & (episodes["part"] == HELD_OUT)])
     order = ["collision", "impact_speed_mps", "min_ttc_s", "min_gap_m", "scenario", "seed"]
@@ -58,16 +58,16 @@ def choose_worst(episodes: pd.DataFrame, n: int, policy: str = POLICY) -> pd.Dat
 
 
 def plan_of(row: dict[str, Any]) -> Plan:
-    """Returns the plan of a row of the table; for the parts whose radio is the environment's own."""
+    """Returns the plan of a row of the table, for parts with the environment's own radio."""
     return Plan(row["policy"], Path(row["config_path"]), int(row["seed"]), bool(row["hazard_forced"]),
                 sumo_checks=bool(row["sumo_checks"]))  # fmt: skip
 
 
 def record_gallery(evaluation: Evaluation, worker: Worker, n_workers: int) -> list[Exhibit]:
-    """Drives the worst episodes again and returns all of each, the worst first.
+    """Drives the worst episodes again and returns them with their trajectories, the worst first.
 
     Raises:
-        SimulationError: if one did not come out as it did before.
+        SimulationError: if an episode differs from the first time.
     """
     worst = choose_worst(evaluation.episodes, evaluation.config.gallery_size)
     rows = [{str(name): value for name, value in row.items()} for row in worst.to_dict("records")]

@@ -1,4 +1,4 @@
-"""Where a policy is good: on roads it was trained on and on others, by what was varied, and as its radio gets worse."""
+"""How a policy generalises: over splits, over what was varied, and over worse radios."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -24,15 +24,15 @@ FACTORS = {
 }
 N_BANDS = 3
 MOST_VALUES = 5
-"""A factor with no more values than this is not put into bands."""
+"""A factor with at most this many values is not divided into bands."""
 
 
 def count_by(episodes: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Returns collisions and unsafe episodes in each group, with exact 95 % intervals and counts.
 
     Args:
-        episodes: any; failed ones are left out.
-        columns: that make a group.
+        episodes: table of episodes; failed ones are left out.
+        columns: columns whose values define a group.
     """
     rows = []
     good = complete(episodes)
@@ -52,11 +52,11 @@ def count_by(episodes: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def by_factor(episodes: pd.DataFrame, policies: Sequence[str]) -> pd.DataFrame:
-    """Returns how each policy fares by each factor that varies: a row for each factor, value or band, and policy.
+    """Returns each policy's counts by each factor that varies: a row for each factor, value or band, and policy.
 
     Args:
-        episodes: of one part of an evaluation.
-        policies: which to look at.
+        episodes: table of episodes of one part of an evaluation.
+        policies: names of the policies.
     """
     tables = []
     chosen = episodes[episodes["policy"].isin(policies)]
@@ -73,7 +73,7 @@ def by_factor(episodes: pd.DataFrame, policies: Sequence[str]) -> pd.DataFrame:
 
 
 def band(values: pd.Series) -> pd.Series:
-    """Returns each value as words: itself if there are few, else the band of equal numbers of values it is in."""
+    """Returns each value as text: itself if there are few values, else its band; bands hold equal numbers of values."""
     if not pd.api.types.is_numeric_dtype(values):
         return values.astype(str)
     known = values.dropna()
@@ -85,16 +85,16 @@ def band(values: pd.Series) -> pd.Series:
 
 
 def by_split(episodes: pd.DataFrame) -> pd.DataFrame:
-    """Returns how each policy fares on held-out scenarios and on the dataset's other splits."""
+    """Returns each policy's counts on held-out scenarios and on the dataset's other splits."""
     chosen = episodes[episodes["part"].isin([HELD_OUT, *SPLITS])]
     policies = set(chosen.loc[chosen["part"] != HELD_OUT, "policy"])
     return count_by(chosen[chosen["policy"].isin(policies)], ["part", "policy"])
 
 
 def generalisation_gap(splits: pd.DataFrame, policy: str, split: str = "train") -> Interval | None:
-    """Returns a policy's collision rate on held-out scenarios less that on another split; None if one is missing.
+    """Returns a policy's collision rate on held-out scenarios minus that on another split; None if one is missing.
 
-    The episodes are different ones, so the interval is Newcombe's for two independent rates ("Interval estimation for
+    The episodes are not the same, so the interval is Newcombe's for two independent rates ("Interval estimation for
     the difference between independent proportions", 1998, method 10): from the score intervals of both.
     """
     if splits.empty:
@@ -121,6 +121,6 @@ def _wilson(n_events: int, n_trials: int) -> Interval:
 
 
 def degradation(episodes: pd.DataFrame) -> pd.DataFrame:
-    """Returns how each policy fares at each loss and latency of the radio."""
+    """Returns each policy's counts at each loss and latency of the radio."""
     chosen = episodes[episodes["part"].isin([LOSS, LATENCY])]
     return count_by(chosen, ["part", "curve_value", "policy"]) if len(chosen) else pd.DataFrame()

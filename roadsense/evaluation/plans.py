@@ -1,4 +1,4 @@
-"""What an evaluation drives: the held-out episodes, and the other parts that put them into proportion."""
+"""Plans the episodes of an evaluation: the held-out episodes, and other parts to compare them with."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,29 +11,29 @@ from roadsense.episodes.plan import Plan
 from roadsense.scenarios.scenario import find_scenarios, open_scenario
 
 HELD_OUT, CHECKS_ON, LOSS, LATENCY, UNSEEN = "held_out", "checks_on", "loss", "latency", "unseen"
-"""The judged episodes; the same with SUMO's checks on, and with ever worse radios; roads that no training has seen."""
+"""The judged episodes; the same with SUMO's checks on, and with worse radios; roads that no training has seen."""
 UNSEEN_DIR = "scenarios/unseen"
-"""Made by `benchmarks/unseen_roads.py`."""
+"""Folder of roads that no training has seen, made by `benchmarks/unseen_roads.py`."""
 SPLITS = ("train", "eval_wide")
-"""Other splits of the dataset that lie beside the judged one; each is a part by its own name."""
+"""Other splits of the dataset beside the judged one; each is a part with its own name."""
 LOSSES = (0.0, 0.2, 0.4, 0.6, 0.8)
 LATENCIES_S = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 CURVE_RADIO = "esp_now"
-"""The radio that is made worse where the scenarios have different ones."""
+"""The radio to make worse if the scenarios have different radios."""
 BURST_MARGIN = 1.25
-"""A loss is reached by bursts that are at least this much longer than they must be for it."""
+"""Bursts are at least this factor longer than the loss needs."""
 MIN_BURST = 1.6
 _DOMAINS = {part: number for number, part in enumerate((*SPLITS, UNSEEN), start=0x53504C)}
 
 
 @dataclass(frozen=True)
 class PlannedEpisode:
-    """A plan, and what it is for.
+    """A plan and the part of the evaluation that it belongs to.
 
     Attributes:
         part: `HELD_OUT`, `CHECKS_ON`, one of `SPLITS`, `LOSS`, `LATENCY` or `UNSEEN`.
-        plan: what is driven.
-        curve_value: loss or latency in s of those parts, else NaN.
+        plan: plan of the episode.
+        curve_value: loss (0 to 1) or latency [s] in the parts `LOSS` and `LATENCY`, else NaN.
     """
 
     part: str
@@ -44,14 +44,14 @@ class PlannedEpisode:
 def plan_held_out(
     paths: Sequence[Path], n_episodes: int, calm_share: float, seed: int, policies: Sequence[str]
 ) -> list[PlannedEpisode]:
-    """Returns each seed of each scenario with every policy; the last seeds of each are without a hazard.
+    """Returns each seed of each scenario with every policy; the last seeds of each scenario have no hazard.
 
     Args:
-        paths: of the scenarios.
-        n_episodes: of each.
-        calm_share: share of them, rounded, without a hazard.
-        seed: of everything random.
-        policies: who drives.
+        paths: paths of the scenarios.
+        n_episodes: number of episodes of each scenario.
+        calm_share: share of episodes without a hazard, rounded, 0 to 1.
+        seed: seed of all random draws.
+        policies: names of the policies.
 
     Raises:
         ScenarioError: if a scenario cannot be opened.
@@ -74,14 +74,14 @@ def with_checks(episodes: Sequence[PlannedEpisode]) -> list[PlannedEpisode]:
 def plan_splits(
     eval_dir: Path, n_episodes: int, calm_share: float, seed: int, policies: Sequence[str]
 ) -> list[PlannedEpisode]:
-    """Returns episodes on the dataset's other splits, if they lie beside the judged one.
+    """Returns episodes on the dataset's other splits, if they are beside the judged one.
 
     Args:
         eval_dir: folder of the judged split.
-        n_episodes: episodes of each split, spread over all its scenarios.
-        calm_share: share of them without a hazard.
+        n_episodes: number of episodes of each split, spread over all its scenarios.
+        calm_share: share of episodes without a hazard, 0 to 1.
         seed: seed of all random draws.
-        policies: who drives.
+        policies: names of the policies.
     """
     episodes = []
     for split in SPLITS:
@@ -98,14 +98,14 @@ def plan_spread(
 
     Args:
         part: one of `SPLITS`, or `UNSEEN`.
-        paths: its scenarios.
-        n_episodes: episodes in all.
-        calm_share: share of them without a hazard.
+        paths: paths of its scenarios.
+        n_episodes: total number of episodes.
+        calm_share: share of episodes without a hazard, 0 to 1.
         seed: seed of all random draws.
-        policies: who drives.
+        policies: names of the policies.
     """
     seeds = np.random.SeedSequence((_DOMAINS[part], seed)).generate_state(n_episodes).tolist()
-    # From all scenarios if there are fewer episodes than scenarios, not from the first ones.
+    # With fewer episodes than scenarios, they are spread over all scenarios, not only the first ones.
     places = np.arange(n_episodes) * max(1, len(paths) // max(n_episodes, 1)) % len(paths)
     laps = np.arange(n_episodes) * calm_share
     calm = np.floor(laps + calm_share) > np.floor(laps)
@@ -122,10 +122,10 @@ def plan_curves(
     """Returns held-out episodes with a hazard again, under each radio of `LOSSES` and `LATENCIES_S`.
 
     Args:
-        held_out: what is chosen from, evenly.
-        n_episodes: at each point and policy.
-        base: radio whose other figures stay.
-        policies: who drives.
+        held_out: episodes to choose from, evenly.
+        n_episodes: number of episodes at each point for each policy.
+        base: radio preset that gives all other figures.
+        policies: names of the policies.
     """
     chosen = [one.plan for one in held_out if one.plan.hazard and one.plan.policy == held_out[0].plan.policy]
     if not n_episodes or not chosen:
@@ -142,7 +142,7 @@ def plan_curves(
 def degraded_radios(base: V2vPreset) -> Iterator[tuple[str, float, V2vPreset]]:
     """Yields part, value and radio of each point of the curves.
 
-    The loss is the same at every distance, in bursts no longer than it needs; the latency has no jitter.
+    The loss is the same at every distance, in bursts about as long as it needs; the latency has no jitter.
     """
     for loss in LOSSES:
         burst = max(MIN_BURST, BURST_MARGIN * loss / (1 - loss))

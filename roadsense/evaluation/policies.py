@@ -1,4 +1,4 @@
-"""The policies of an evaluation: each one's name, label, kind and look, in the order in which they are shown."""
+"""The policies of an evaluation: name, label, kind and style of each, in display order."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class PolicyRecord:
         name: its name in tables and plans.
         label: its name in sentences and charts.
         kind: `JUDGED`, `NULL` (hears nothing or does nothing with it), `RULE`, `UPPER_BOUND` or `ANOTHER_RUN`.
-        colour: of its lines and points.
-        line: its line style for Matplotlib; null policies and the bound have broken lines, the driver alone excepted.
+        colour: colour of its lines and points.
+        line: its line style for Matplotlib; null policies and the bound have dashed lines, except the driver alone.
     """
 
     name: str
@@ -45,7 +45,7 @@ RECORDS = (
 _BY_NAME = {record.name: record for record in RECORDS}
 POLICIES = tuple(_BY_NAME)
 NULL_POLICIES = tuple(record.name for record in RECORDS if record.kind == NULL)
-"""Whatever these reach as well is not the judged policy's doing."""
+"""A result that these policies also reach is not due to the judged policy."""
 RULES = tuple(record.name for record in RECORDS if record.kind == RULE)
 
 

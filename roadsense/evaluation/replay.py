@@ -32,7 +32,7 @@ class ReplayConfig:
     Attributes:
         evaluation: folder of the evaluation.
         number: the episode's row in `episodes.parquet`, from 0.
-        save: file for the episode's trajectory, an `.npz` for the player; none if empty.
+        save: path of an `.npz` file for the episode's trajectory, for the player; empty: not saved.
     """
 
     evaluation: tyro.conf.Positional[Path]
@@ -41,17 +41,17 @@ class ReplayConfig:
 
 
 def replay_episode(evaluation: Evaluation, number: int) -> tuple[dict[str, Any], list[str]]:
-    """Drives an episode again; returns its row, and the columns that differ from the table: normally none.
+    """Drives an episode again; returns its row and the columns that differ from the table, normally none.
 
-    It opens its own simulation: call it in a process that has none.
+    It opens its own simulation: call it in a process without one.
 
     Args:
-        evaluation: the evaluation.
+        evaluation: evaluation that holds the episode.
         number: the episode's row in its table, from 0.
 
     Raises:
         InputError: if there is no such row, or a file is missing.
-        RunError: if the policy's file has changed since.
+        RunError: if the policy's file has changed since the evaluation.
     """
     row = _find_row(evaluation, number)
     worker = _make_worker(evaluation, row)
@@ -119,7 +119,7 @@ def replay_and_print(config: ReplayConfig) -> int:
     """Drives an episode of an evaluation again, and prints its figures and whether they are the same.
 
     Returns:
-        0 if it came out the same, else 1.
+        0 if the figures are the same, else 1.
     """
     evaluation = open_evaluation(config.evaluation)
     row, differs = replay_episode(evaluation, config.number)

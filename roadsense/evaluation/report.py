@@ -42,10 +42,10 @@ def write_report(
     """Writes the report.
 
     Args:
-        evaluation: the evaluation; the commands that replay an episode name its folder.
-        figures: PNG files by the names of `draw_figures`.
-        gallery: the worst episodes, each with its figure as PNG.
-        path: of the file.
+        evaluation: evaluation to report; the commands that replay an episode name its folder.
+        figures: PNG contents by the names of `draw_figures`.
+        gallery: worst episodes, each with its figure as PNG.
+        path: path of the HTML file.
     """
     loader = jinja2.PackageLoader("roadsense.evaluation", ".")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, loader=loader)
@@ -148,7 +148,7 @@ def _encode(picture: bytes) -> str:
 
 
 def _describe_dataset(dataset_dir: str) -> dict[str, str]:
-    """Returns the dataset's card in short; empty if the scenarios are of no dataset."""
+    """Returns a short form of the dataset's card; empty if the scenarios belong to no dataset."""
     folder = Path(dataset_dir).resolve().parent
     if not (folder / MANIFEST_NAME).is_file():
         return {}

@@ -1,4 +1,4 @@
-"""What an evaluation comes to: its table of episodes, everything worked out from it, and its folder."""
+"""The results of an evaluation: its table of episodes, everything computed from it, and its folder."""
 
 import json
 from dataclasses import asdict, dataclass, fields
@@ -30,18 +30,18 @@ class Evaluation:
     """An evaluation.
 
     Attributes:
-        folder: where it lies.
+        folder: path of its folder.
         config: its settings.
-        origin: where it came from: policies, dataset, versions, command.
+        origin: policies, dataset, versions and command that it comes from.
         episodes: a row for each episode of each policy, see `roadsense.evaluation.schema`.
         summary: a row for each policy on the held-out episodes.
-        unseen: the same on roads that no training has seen; empty if they were not driven.
-        checks_on: the same with SUMO's checks on; empty if it was not driven.
-        comparisons: the judged policy beside each other one, in pairs, see `compare_policies`.
-        factors: by what was varied, see `generalisation.by_factor`.
-        splits: on held-out scenarios and on the dataset's other splits.
-        curves: over loss and latency of the radio.
-        verdicts: what the numbers support, in words.
+        unseen: summary of the episodes on roads that no training has seen; empty if they were not driven.
+        checks_on: summary of the episodes with SUMO's checks on; empty if it was not driven.
+        comparisons: paired comparisons of the judged policy with each other one, see `compare_policies`.
+        factors: figures by what was varied, see `generalisation.by_factor`.
+        splits: figures on held-out scenarios and on the dataset's other splits.
+        curves: figures over loss and latency of the radio.
+        verdicts: sentences that the numbers support.
     """
 
     folder: Path
@@ -63,7 +63,7 @@ class Evaluation:
         return part_of(self.episodes, HELD_OUT)
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Returns what was worked out, by name."""
+        """Returns the computed tables, by name."""
         names = ("summary", "unseen", "checks_on", "comparisons", "factors", "splits", "curves")
         return {name: getattr(self, name) for name in names}
 
@@ -74,13 +74,13 @@ def part_of(episodes: pd.DataFrame, part: str) -> pd.DataFrame:
 
 
 def conclude(folder: Path, config: EvalConfig, origin: dict[str, Any], episodes: pd.DataFrame) -> Evaluation:
-    """Works out everything from the table of episodes; the same table and settings give the same.
+    """Computes everything from the table of episodes; the same table and settings give the same results.
 
     Args:
-        folder: where the evaluation lies.
+        folder: folder of the evaluation.
         config: its settings.
-        origin: where it came from.
-        episodes: the table.
+        origin: its origin, see `Evaluation`.
+        episodes: table of episodes.
     """
     rng = partial(np.random.default_rng, config.seed)
     held_out, checks_on = part_of(episodes, HELD_OUT), part_of(episodes, CHECKS_ON)
@@ -115,10 +115,10 @@ def _failures_by_base(held_out: pd.DataFrame) -> dict[str, tuple[int, int]]:
 
 
 def open_evaluation(folder: str | Path) -> Evaluation:
-    """Reads an evaluation back, and works out from its table what it came to.
+    """Reads an evaluation and computes its results from its table.
 
     Raises:
-        RunError: if the folder holds none, or one of another version.
+        RunError: if the folder holds no evaluation, or one of another version.
     """
     folder = resolve(folder)
     episodes = read_episodes(folder / EPISODES_NAME)
@@ -140,7 +140,7 @@ def find_evaluations(run_dir: str | Path) -> list[Path]:
 
 
 def summary_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Returns all that was worked out, as plain JSON; what is not finite is null."""
+    """Returns all computed results as plain JSON; values that are not finite become null."""
     return {
         "verdicts": [asdict(verdict) for verdict in evaluation.verdicts],
         "config": asdict(evaluation.config),

@@ -1,4 +1,4 @@
-"""How many episodes a claim takes, on SciPy. Pure."""
+"""How many episodes a claim needs, with SciPy. Pure."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from roadsense.errors import InputError
 
 CONFIDENCE = 0.95
 MOST = 1_000_000
-"""More episodes than this nobody drives."""
+"""Largest number of episodes to search."""
 
 
 def upper_bound(n_events: int, n_trials: int, confidence: float = CONFIDENCE) -> float:
@@ -20,20 +20,20 @@ def upper_bound(n_events: int, n_trials: int, confidence: float = CONFIDENCE) ->
 
 
 def episodes_for_rate(n_events: int, n_trials: int, limit: float) -> int | None:
-    """Returns how many more episodes show a rate below a limit, if events go on coming as they did.
+    """Returns how many more episodes show a rate below a limit, if events continue at the same rate.
 
     Without an event it is the number of further clean episodes: 299 in all for 1 %.
 
     Args:
-        n_events: events so far.
-        n_trials: episodes so far.
-        limit: of the claim "below `limit`", above 0 and below 1.
+        n_events: number of events so far.
+        n_trials: number of episodes so far.
+        limit: rate in the claim "below `limit`", above 0 and below 1.
 
     Returns:
-        0 if it is shown already; None if no number will, since the rate seen is not below the limit.
+        0 if it is shown already; None if no number is enough, because the observed rate is not below the limit.
 
     Raises:
-        InputError: for another limit.
+        InputError: if the limit is outside its range.
     """
     if not 0 < limit < 1:
         raise InputError(f"Expected a limit above 0 and below 1, got {limit}.")
@@ -46,13 +46,13 @@ def episodes_for_rate(n_events: int, n_trials: int, limit: float) -> int | None:
 
 
 def pairs_for_difference(n_better: int, n_worse: int, n_pairs: int, significance: float = 0.05) -> int | None:
-    """Returns how many more pairs make a difference significant, if they go on falling as they did.
+    """Returns how many more pairs make a difference significant, if the shares of better and worse pairs stay.
 
     Args:
-        n_better: pairs in which the first policy did better.
-        n_worse: pairs in which it did worse.
-        n_pairs: all pairs, the equal ones included.
-        significance: of the two-sided exact sign test.
+        n_better: number of pairs in which the first policy was better.
+        n_worse: number of pairs in which it was worse.
+        n_pairs: number of all pairs, equal ones included.
+        significance: level of the two-sided exact sign test, above 0 and below 1.
 
     Returns:
         0 if it is significant already; None if there is no difference that more pairs could show.

@@ -1,7 +1,6 @@
-"""The table of episodes: what each column means, and how it is kept as Parquet.
+"""The table of episodes: the meaning of each column, and how it is stored as Parquet.
 
-The file carries all of this with it: name, unit and meaning of a column are in its field's metadata, the version in the
-schema's.
+The file describes itself: unit and meaning of a column are in its field's metadata, the version in the schema's.
 """
 
 import io
@@ -28,10 +27,10 @@ class Column:
     """A column.
 
     Attributes:
-        name: of the column.
+        name: name of the column.
         kind: `text`, `flag`, `whole` or `number` (which may be missing, NaN, or infinite where it says so).
-        unit: of its values; "" without one.
-        meaning: in one sentence.
+        unit: unit of its values; "" without one.
+        meaning: its meaning in one sentence.
     """
 
     name: str
@@ -141,7 +140,7 @@ _MISSING = {"text": "", "flag": False, "whole": 0, "number": math.nan}
 
 
 def to_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns the rows with exactly the columns of the schema, in its order and types; what is missing is empty."""
+    """Returns the rows with exactly the columns of the schema, in its order and types; missing columns are empty."""
     columns = {}
     for column in COLUMNS:
         values = rows[column.name] if column.name in rows else pd.Series([_MISSING[column.kind]] * len(rows))
@@ -165,10 +164,10 @@ def write_episodes(table: pd.DataFrame, path: Path) -> None:
 
 
 def read_episodes(path: Path) -> pd.DataFrame:
-    """Reads what `write_episodes` wrote.
+    """Reads a file of `write_episodes`.
 
     Raises:
-        RunError: if it is not there, no Parquet, or of another version of the schema.
+        RunError: if it does not exist, is no Parquet file, or has another version of the schema.
     """
     if not path.is_file():
         raise RunError(f"Expected an evaluation with {path.name} in {path.parent}, found none. Make one first.")

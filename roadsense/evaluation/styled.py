@@ -1,4 +1,4 @@
-"""Tables of an evaluation for notebooks: few columns, named for people, coloured by what they show."""
+"""Tables of an evaluation for notebooks: few columns with readable names, coloured by their result."""
 
 import math
 from collections.abc import Hashable, Mapping
@@ -26,11 +26,11 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "assist_reaction_s": ("reaction [s]", PLAIN),
     "time_lost_s": ("time lost [s]", PLAIN),
 }
-"""Heading and format of the chosen figures of a policy."""
+"""Heading and format of the figures shown for a policy."""
 
 
 def show_verdicts(evaluation: Evaluation) -> Styler:
-    """Returns what the episodes show, a coloured line for each sentence, the most important first."""
+    """Returns the verdicts, a coloured line for each sentence, the most important first."""
     table = pd.DataFrame([(each.mark, each.text) for each in evaluation.verdicts], columns=["mark", "sentence"])
     wide: list[CSSDict] = [{"selector": "td", "props": "max-width: 60em"}]
     styler = table.style.hide(axis="index").set_table_styles(LEFT + wide)
@@ -38,10 +38,10 @@ def show_verdicts(evaluation: Evaluation) -> Styler:
 
 
 def tabulate_policies(summary: pd.DataFrame) -> pd.DataFrame:
-    """Returns the chosen figures of each policy as texts with their 95 % intervals.
+    """Returns the main figures of each policy as texts with their 95 % intervals.
 
     Args:
-        summary: as `roadsense.evaluation.summary.summarise` makes it.
+        summary: table of `roadsense.evaluation.summary.summarise`.
     """
     table = pd.DataFrame({"policy": summary["policy"].map(label_policy), "episodes": summary["episodes"].map(str)})
     for name, (heading, form) in COLUMNS.items():
@@ -51,7 +51,7 @@ def tabulate_policies(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def show_policies(evaluation: Evaluation) -> Styler:
-    """Returns the chosen figures of each policy with their 95 % intervals, and a bar for the collision rate."""
+    """Returns the main figures of each policy with their 95 % intervals, and a bar for the collision rate."""
     rates = evaluation.summary["collision_rate"].fillna(0.0)
     styler = tabulate_policies(evaluation.summary).style.hide(axis="index").set_table_styles(LEFT + ONE_LINE)
     return styler.apply(lambda _: [_bar(rate) for rate in rates], subset=["collisions"])
@@ -63,7 +63,7 @@ def show_splits(evaluation: Evaluation) -> Styler:
 
 
 def show_checks(evaluation: Evaluation) -> Styler:
-    """Returns collisions with SUMO's safety checks on, and in how many steps those intervened."""
+    """Returns collisions with SUMO's safety checks on, and the number of steps in which they intervened."""
     return _show_rates(evaluation.checks_on, {}, {"sumo_interventions": "SUMO interventions per episode"})
 
 
@@ -71,9 +71,9 @@ def tabulate_rates(rows: pd.DataFrame, first: Mapping[str, str], last: Mapping[s
     """Returns episodes and collisions of each row as texts.
 
     Args:
-        rows: with `policy`, `episodes` and `collision_rate` with its interval.
-        first: headings of further columns of words before these, by name.
-        last: headings of further columns of numbers behind them, by name.
+        rows: table with `policy`, `episodes`, and `collision_rate` with its interval.
+        first: headings of further text columns before these, by name.
+        last: headings of further number columns after these, by name.
     """
     table = pd.DataFrame({heading: rows[name].str.replace("_", " ") for name, heading in first.items()})
     table["policy"] = rows["policy"].map(label_policy)

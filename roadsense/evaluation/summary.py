@@ -1,4 +1,4 @@
-"""What the episodes of an evaluation add up to: a row of figures for each policy. No rate without its interval."""
+"""Summary of an evaluation's episodes: a row of figures for each policy. No rate without its interval."""
 
 import math
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from roadsense.utils.statistics import (
 )
 
 TTC_CAP_S = 10.0
-"""Larger times to collision say nothing of danger and count as this one."""
+"""Larger times to collision mean no danger and count as this one."""
 ANSWER_WITHIN_S = 5.0
 """Braking later than this after a hazard's onset is no answer to it."""
 
@@ -61,14 +61,14 @@ HEADINGS: Mapping[str, tuple[str, str]] = {
 def summarise(episodes: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Returns a row of figures for each policy.
 
-    Rates are of all episodes, those without a hazard included; `hazard_collision_rate` is of those with one forced.
+    Rates are over all episodes, with or without a hazard; `hazard_collision_rate` is over those with a forced hazard.
     Episodes in which SUMO failed are counted in `failed` and left out of the rest. Each figure `x` has its 95 %
     interval in `x_low` and `x_high`: exact for rates, a bootstrap over scenarios for interquartile means and for rates
     per hour.
 
     Args:
-        episodes: of one part of an evaluation.
-        rng: generator of the bootstrap.
+        episodes: table of episodes of one part of an evaluation.
+        rng: random generator of the bootstrap.
     """
     rows = []
     for policy in order_policies(episodes["policy"]):
@@ -110,7 +110,7 @@ EXPLANATION = (
 
 
 def format_rows(summary: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Returns headings and lines of the summary for people."""
+    """Returns readable headings and lines of the summary."""
     columns = [name for name in HEADINGS if name in summary]
     lines = [
         [_format(HEADINGS[str(name)][1], value) for name, value in row.items()]
@@ -153,7 +153,7 @@ def _rates(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def _reactions(rows: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]:
-    """Returns reaction times; a hazard that is not answered counts as answered after `ANSWER_WITHIN_S`."""
+    """Returns reaction times; a hazard without an answer counts as answered after `ANSWER_WITHIN_S`."""
     hazards = rows[rows["hazard"].astype(bool)]
     figures: dict[str, float] = {}
     for name in ("assist_reaction", "reaction"):
@@ -162,7 +162,7 @@ def _reactions(rows: pd.DataFrame, rng: np.random.Generator) -> dict[str, float]
 
 
 def answer_times_s(times_s: pd.Series) -> pd.Series:
-    """Returns reaction times with `ANSWER_WITHIN_S` in place of those that are missing."""
+    """Returns reaction times; missing ones become `ANSWER_WITHIN_S`."""
     return times_s.astype(float).fillna(ANSWER_WITHIN_S).clip(upper=ANSWER_WITHIN_S)
 
 

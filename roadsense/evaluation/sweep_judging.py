@@ -1,4 +1,4 @@
-"""The policies of a sweep, judged together: all drive the same held-out episodes, with the driver alone beside them."""
+"""Judges all policies of a sweep together, and the driver alone, on the same held-out episodes."""
 
 import subprocess
 import sys
@@ -17,13 +17,13 @@ OWN = ("run_dir", "beside", "policy")
 
 
 def check_judging(settings: Mapping[str, Any]) -> None:
-    """Checks how a sweep is to be judged, before anything is trained.
+    """Checks the evaluation settings of a sweep before anything is trained.
 
     Args:
         settings: fields of `EvalConfig`, with `dataset_dir`.
 
     Raises:
-        InputError: naming what cannot be used.
+        InputError: if a setting cannot be used; it names the setting.
     """
     from roadsense.evaluation.config import EvalConfig
 
@@ -39,16 +39,16 @@ def check_judging(settings: Mapping[str, Any]) -> None:
 
 
 def judge_together(runs: Mapping[str, Path], settings: Mapping[str, Any]) -> "Evaluation":
-    """Drives every run's policy on the same episodes and returns the evaluation, which lies in the first run's folder.
+    """Drives every run's policy on the same episodes and returns the evaluation, which is in the first run's folder.
 
-    It is a process of its own: nothing that judges is loaded to run jobs.
+    It runs in a separate process, so the process that runs jobs loads no evaluation code.
 
     Args:
         runs: folders of trained runs, by name.
         settings: fields of `EvalConfig`, checked.
 
     Raises:
-        RoadSenseError: if it failed; it has said why.
+        RoadSenseError: if it failed; its output says why.
     """
     from roadsense.evaluation.results import find_evaluations, open_evaluation
 
@@ -62,7 +62,7 @@ def judge_together(runs: Mapping[str, Path], settings: Mapping[str, Any]) -> "Ev
 
 
 def name_policies(names: Sequence[str]) -> dict[str, str]:
-    """Returns what each run is called in the evaluation of `judge_together`: the first is the judged policy."""
+    """Returns the name of each run in the evaluation of `judge_together`; the first is the judged policy."""
     from roadsense.episodes.plan import POLICY
 
     return {name: POLICY if place == 0 else name for place, name in enumerate(names)}

@@ -1,7 +1,7 @@
-"""What the jobs of a sweep reached on held-out scenarios: a row each, one for each variant over its seeds, by road too.
+"""Results of a sweep's jobs on held-out scenarios: a row for each job, for each variant over its seeds, and by road.
 
-All policies drive the same episodes, so the seeds of a variant are no further episodes: its interval is that of the
-mean of its seeds' collisions among the episodes of one.
+All policies drive the same episodes, so further seeds of a variant add no episodes: its interval is that of the mean
+of its seeds' collisions over the episodes of one seed.
 """
 
 import json
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 NOT_JUDGED = "was not judged"
 HEADER = "| variant | seed | collisions | of episodes | rate (95 %) | false braking | what came of it |"
 REFERENCES = ("unassisted", "heard_braking_rule")
-"""Who stands beside the variants, where all were judged together: the driver alone, and a rule on the same radio."""
+"""References for the variants if all were judged together: the driver alone, and a rule with the same radio."""
 SEED_WORD = "_seed_"
 
 
 @dataclass(frozen=True)
 class SweepRow:
-    """One job, or all of a variant.
+    """Results of one job, or of all jobs of a variant.
 
     Attributes:
-        variant: its name.
-        seed: of the training; `all` for the whole variant.
-        n_collisions: on held-out scenarios; of all seeds together.
-        n_episodes: that they drove; 0 if there was no evaluation.
-        false_braking: share of calm time; None without an evaluation.
-        end: what came of the job.
-        n_seeds: that are counted in it.
+        variant: name of the variant.
+        seed: seed of the training; `all` for the whole variant.
+        n_collisions: number of collisions on held-out scenarios, of all seeds together.
+        n_episodes: number of episodes they drove; 0 without an evaluation.
+        false_braking: share of calm time with false braking, 0 to 1; None without an evaluation.
+        end: how the job ended.
+        n_seeds: number of seeds counted in it.
     """
 
     variant: str
@@ -58,20 +58,20 @@ class SweepRow:
 
 
 def show_rate(n_collisions: int, n_episodes: int, n_seeds: int) -> str:
-    """Returns a rate with its interval, as text; see the module's words on seeds."""
+    """Returns a rate with its interval, as text; the module's docstring explains seeds."""
     rate = mean_rate_interval(n_collisions, n_episodes, n_seeds)
     return f"{rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})"
 
 
 def mean_rate_interval(n_events: int, n_trials: int, n_repeats: int) -> Interval:
-    """Returns the rate of repeated trials, with an interval that takes the repeats for no further trials.
+    """Returns the rate of repeated trials, with an interval that does not count the repeats as further trials.
 
     It is Clopper and Pearson's for the mean number of events among the trials of one repeat, which need not be whole.
 
     Args:
-        n_events: of all repeats together.
-        n_trials: of all repeats together, each of which has as many.
-        n_repeats: how often the same trials were made: policies that drove the same episodes.
+        n_events: number of events in all repeats together.
+        n_trials: number of trials in all repeats together; each repeat has the same number.
+        n_repeats: number of repeats of the same trials: policies that drove the same episodes.
     """
     from scipy.stats import beta
 
@@ -86,13 +86,13 @@ def mean_rate_interval(n_events: int, n_trials: int, n_repeats: int) -> Interval
 def make_table(
     folders: Mapping[str, Path], ends: Mapping[str, str], judged: "pd.DataFrame | None" = None
 ) -> list[SweepRow]:
-    """Returns the rows of a sweep: of each variant its jobs, then all of them together.
+    """Returns the rows of a sweep: for each variant its jobs, then all of them together.
 
     Args:
-        folders: of the results, by `<variant>_seed_<seed>`.
-        ends: what came of each job.
-        judged: the held-out episodes that all trained runs drove together, in the order of `folders`; None for what
-            each training found at its last evaluation.
+        folders: folders of the results, by `<variant>_seed_<seed>`.
+        ends: how each job ended.
+        judged: table of the held-out episodes that all trained runs drove, in the order of `folders`; None: use each
+            training's last evaluation.
     """
     found = judged if judged is None else _summarise(judged)
     names = name_policies(list(find_trained(folders))) if judged is not None else {}
@@ -137,7 +137,7 @@ def tabulate_roads(folders: Mapping[str, Path], judged: "pd.DataFrame") -> list[
 
 
 def write_table(rows: Sequence[SweepRow], path: Path, roads: Sequence[str] = ()) -> Path:
-    """Writes the table as Markdown, with that of the roads below, and beside it as JSON; returns the former's path."""
+    """Writes the table as Markdown, with that of the roads below, and JSON beside it; returns the Markdown's path."""
     lines = [HEADER, "|---|---|---|---|---|---|---|", *(row.as_line() for row in rows)]
     if roads:
         lines += ["", "Collisions by base road, all seeds of a variant together:", "", *roads]
@@ -155,7 +155,7 @@ def _make_row(variant: str, seed: str, last: Mapping[str, Any] | None, end: str)
 
 
 def _summarise(judged: "pd.DataFrame") -> dict[Any, dict[str, Any]]:
-    """Returns the figures of each policy's episodes, by the names a training gives them."""
+    """Returns the figures of each policy's episodes, by the names that a training uses."""
     from roadsense.evaluation.summary import complete
 
     return {

@@ -1,4 +1,4 @@
-"""From driven episodes to the table: what was planned, what the dataset says of the scenario, what came of it."""
+"""Makes the table of episodes: plan, the scenario's values in the dataset, and outcome of each."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,18 +13,18 @@ from roadsense.evaluation.schema import to_table
 from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
 
 ALONE = "unassisted"
-"""The policy whose time over the same distance is the measure of time lost."""
+"""The policy whose time over the same distance is the reference for time lost."""
 PAIR = ["part", "curve_value", "config_path", "seed", "hazard_forced", "sumo_checks"]
-"""Episodes that agree in these are the same episode with another policy."""
+"""Episodes with equal values here are the same episode with another policy."""
 
 
 def make_table(episodes: Sequence[PlannedEpisode], rows: Sequence[Row], sumo_checks: bool) -> pd.DataFrame:
     """Returns the table of episodes, as `roadsense.evaluation.schema` describes it.
 
     Args:
-        episodes: what was driven.
-        rows: what came of each.
-        sumo_checks: whether SUMO's checks were on where the plan does not say.
+        episodes: planned episodes.
+        rows: row of each episode, in the same order.
+        sumo_checks: whether SUMO's checks were on if the plan does not say.
     """
     planned = [
         {
@@ -43,7 +43,7 @@ def make_table(episodes: Sequence[PlannedEpisode], rows: Sequence[Row], sumo_che
 
 
 def read_factors(paths: set[Path]) -> dict[str, dict[str, Any]]:
-    """Returns what was drawn for each scenario that belongs to a dataset, by its path; see `FACTOR_COLUMNS`."""
+    """Returns the drawn values of each scenario that belongs to a dataset, by its path; see `FACTOR_COLUMNS`."""
     factors: dict[str, dict[str, Any]] = {}
     for folder in {path.parent.parent.parent for path in paths}:
         if not (folder / MANIFEST_NAME).is_file():
@@ -64,10 +64,10 @@ def _factors_of(variation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def time_lost_s(table: pd.DataFrame) -> pd.Series:
-    """Returns how much longer each episode took than the driver alone takes for the same way, in s.
+    """Returns how much longer each episode took than the driver alone needs for the same distance, in s.
 
-    It is the duration less the way over the speed of the driver alone in the same episode. NaN if either of the two
-    collided, failed, or stood still all the time, or if the driver alone did not drive it.
+    It is the duration minus distance / speed, with the driver alone's mean speed in the same episode. NaN if one of the
+    two collided, failed, or stood still all the time, or if the driver alone did not drive it.
     """
     ends_well = (table["error"] == "") & ~table["collision"] & (table["distance_m"] > 0)
     alone = table[ends_well & (table["policy"] == ALONE)]
@@ -78,9 +78,9 @@ def time_lost_s(table: pd.DataFrame) -> pd.Series:
 
 
 def excess_braking_mps(table: pd.DataFrame) -> pd.Series:
-    """Returns the speed that each car braked off after a hazard's onset beyond what the perfect driver did, m/s.
+    """Returns the speed that each car braked off after a hazard's onset beyond the perfect driver's braking, m/s.
 
-    NaN without a hazard, if either of the two collided or failed, or if the perfect driver did not drive the episode.
+    NaN without a hazard, if one of the two collided or failed, or if the perfect driver did not drive the episode.
     """
     ends_well = (table["error"] == "") & ~table["collision"] & table["hazard"]
     perfect = table[ends_well & (table["policy"] == BOUND)][[*PAIR, "hazard_braking_mps"]].drop_duplicates(PAIR)

@@ -1,4 +1,4 @@
-"""The search for the rules' best settings on train scenarios: `roadsense tune-baselines`.
+"""Searches for the rules' best settings on train scenarios: `roadsense tune-baselines`.
 
 Each rule drives the same episodes with every setting of its grid. The setting with the best score wins, see
 `roadsense.episodes.score`; the same score chooses the best checkpoint of a training.
@@ -25,7 +25,7 @@ from roadsense.utils.files import write_atomically
 from roadsense.utils.markdown import markdown_table
 
 SEED_DOMAIN = 0x54554E45
-"""Sets these seeds apart from those of training and evaluation."""
+"""Keeps these seeds different from those of training and evaluation."""
 GRIDS: dict[str, tuple[Policy, dict[str, tuple[float, ...]]]] = {
     "heard_braking_rule": (
         HeardBrakingRule(),
@@ -40,7 +40,7 @@ GRIDS: dict[str, tuple[Policy, dict[str, tuple[float, ...]]]] = {
         {"threshold_mps2": (1.5, 2.0, 2.5, 3.0, 4.0), "margin_m": (2.0, 5.0)},
     ),
 }
-"""By baseline: the rule with the settings that are not searched, and what is tried of the others."""
+"""For each baseline: the rule with its fixed settings, and the values to try of the others."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class TuneConfig:
     """Settings of the search.
 
     Attributes:
-        dataset_dir: train scenarios.
-        n_episodes: of each setting, spread over the scenarios; every fifth is without a hazard.
-        v2v: radio preset.
-        seed: of the episodes.
-        workers: worker processes; 0 for one a core.
-        output: where the table goes, Markdown; to standard output if empty.
+        dataset_dir: folder of train scenarios.
+        n_episodes: number of episodes of each setting, spread over the scenarios; every fifth has no hazard.
+        v2v: name of the radio preset.
+        seed: seed of the episodes, 0 or more.
+        workers: number of worker processes; 0: one for each core.
+        output: path of the Markdown table; empty: standard output.
     """
 
     dataset_dir: str = "scenarios/dataset_v1/train"
@@ -92,7 +92,7 @@ def tune_baselines(config: TuneConfig) -> pd.DataFrame:
 
 
 def list_settings() -> Iterator[tuple[str, str, str, Policy]]:
-    """Yields every setting that is tried: a name of its own, the rule's, the settings in words, and the rule."""
+    """Yields every setting to try: its own name, the rule's name, the settings in words, and the rule."""
     for rule, (controller, grid) in GRIDS.items():
         for values in product(*grid.values()):
             settings = dict(zip(grid, values, strict=True))
@@ -110,7 +110,7 @@ def _figures(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def write_table(table: pd.DataFrame, config: TuneConfig) -> str:
-    """Returns the table as Markdown, with how it was made."""
+    """Returns the table as Markdown, with a note on how it was made."""
     head = (
         "rule",
         "settings",

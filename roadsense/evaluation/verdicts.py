@@ -1,8 +1,8 @@
-"""What the numbers support, in words: each sentence comes from a rule, and each rule is tested.
+"""Verdicts: sentences that the numbers support. Each sentence comes from a rule, and each rule is tested.
 
 A rule looks at the summary and the paired comparisons and returns sentences, each with a mark: `good` for what is shown
-and speaks for the policy, `bad` for what is shown and speaks against it, `open` for what the episodes don't show. What
-is bad is said first. Whether a difference is shown is decided in `roadsense.evaluation.comparison`, nowhere else.
+and favours the policy, `bad` for what is shown and is against it, `open` for what the episodes don't show. Bad
+sentences come first. Whether a difference is shown is decided in `roadsense.evaluation.comparison`, nowhere else.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from roadsense.evaluation.sample_size import episodes_for_rate, upper_bound
 GOOD, BAD, OPEN = "good", "bad", "open"
 NOT_ITS_DOING = "not the policy's doing"
 TOLERATED_FAILURES = 0.02
-"""More failed episodes than this share make the rest doubtful."""
+"""With a larger share of failed episodes the results are doubtful."""
 MATTERS = 0.02
 """A null policy whose rate is at most this much higher, at the end of the interval, is as safe as the judged one."""
 ALONE = "unassisted"
@@ -32,7 +32,7 @@ class Verdict:
     Attributes:
         rule: id of the rule it is from, a key of `RULES`.
         mark: `GOOD`, `BAD` or `OPEN`.
-        text: the sentence.
+        text: sentence of the verdict.
     """
 
     rule: str
@@ -44,7 +44,7 @@ Said = Iterator[tuple[str, str]]
 
 
 def find_verdicts(evidence: Evidence) -> list[Verdict]:
-    """Returns what all rules say, first what speaks against the policy, then what is open, then what speaks for it."""
+    """Returns the sentences of all rules: first `bad`, then `open`, then `good`."""
     said = [Verdict(name, *sentence) for name, rule in RULES.items() for sentence in rule(evidence)]
     return sorted(said, key=lambda verdict: (BAD, OPEN, GOOD).index(verdict.mark))
 
@@ -74,7 +74,7 @@ def _collision_rate(evidence: Evidence) -> Said:
 
 
 def _null_policies(evidence: Evidence) -> Said:
-    """Says which null policies are as safe; where one pays no more for it, that is not the policy's doing."""
+    """Says which null policies are as safe; if one has no higher cost, the safety is not due to the policy."""
     for null in evidence.others(*NULL_POLICIES):
         for name, what in (("collision", "few collisions"), ("unsafe", "few unsafe episodes")):
             found = evidence.compared(name, null)
@@ -105,7 +105,7 @@ def _counts(evidence: Evidence, other: str, found: dict[str, Any], column: str) 
 
 
 def _higher_price(evidence: Evidence, null: str) -> str:
-    """Returns the price that a null policy is shown to pay and the judged one is not; empty if there is none."""
+    """Returns the cost that is shown for a null policy and not for the judged one; empty if there is none."""
     for name in ("time_lost_s", "calm_braking"):
         found = evidence.compared(name, null)
         if found is not None and found["verdict"] == BETTER:
@@ -115,7 +115,7 @@ def _higher_price(evidence: Evidence, null: str) -> str:
 
 
 def _price(evidence: Evidence) -> Said:
-    """Says what the policy costs against the driver alone."""
+    """Says what the policy costs, compared with the driver alone."""
     for name, words in (
         ("time_lost_s", "It loses {:.1f} s an episode against the driver alone"),
         ("calm_braking", "It takes off {:.1f} m/s of speed in each minute of calm driving"),
@@ -178,7 +178,7 @@ def _other_runs(evidence: Evidence) -> Said:
 
 
 def _against(evidence: Evidence, others: Sequence[str], it: str = "It") -> Said:
-    """Says in each figure which of the others the policy is worse than, better than, and not told apart from."""
+    """Says for each figure which of the others the policy is worse than, better than, or not shown to differ from."""
     for figure in FIGURES:
         found = [(other, row) for other in others if (row := evidence.compared(figure.name, other)) is not None]
         worse, better, unclear = ([pair for pair in found if pair[1]["verdict"] == verdict]
@@ -295,4 +295,4 @@ RULES: dict[str, Callable[[Evidence], Said]] = {
     "upper_bound": _upper_bound,
     "checks": _checks,
 }
-"""The rules by their ids, which stand in published JSON."""
+"""The rules by their ids, which appear in published JSON."""

@@ -21,12 +21,12 @@ from roadsense.utils.scratch import scratch_folder
 
 DPI = 120
 LOCK_NAME = ".evaluation.lock"
-"""Held while an evaluation chooses its folder and is written."""
+"""Lock file, held while an evaluation chooses its folder and is written."""
 GALLERY_DIR, REPORT_NAME = "gallery", "report.html"
 
 
 def write_evaluation(evaluation: Evaluation, gallery: Sequence[Exhibit] = ()) -> Evaluation:
-    """Writes an evaluation into a new folder of its run and returns it with its place; see `evaluate`."""
+    """Writes an evaluation into a new folder of its run and returns it with this folder; see `evaluate`."""
     run = Run(Path(evaluation.config.run_dir))
     with hold(run.folder / LOCK_NAME), scratch_folder(".evaluation.", run.folder) as outer:
         waiting = outer / "evaluation"
@@ -67,7 +67,7 @@ def _write_tables(evaluation: Evaluation, folder: Path) -> None:
 
 
 def _write_figures(figures: dict[str, Figure], folder: Path) -> dict[str, bytes]:
-    """Writes figures as PNG and SVG; returns the PNG's contents, for the report: drawing is what takes the time."""
+    """Writes figures as PNG and SVG; returns the PNG's contents, for the report, because drawing is slow."""
     contents = {}
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=DPI)

@@ -20,7 +20,7 @@ POINTS_PER_IN = 72.0
 
 
 def plot_episode(trajectory: Trajectory) -> Figure:
-    """Draws an episode: above the road at the critical moment, below gap, TTC, speed, action and radio over time."""
+    """Draws an episode: the road at the critical moment, and below it gap, TTC, speed, action and radio over time."""
     senders = [i for i in np.unique(trajectory.message_sender) if CONVOY_ID.fullmatch(trajectory.vehicle_ids[i])]
     n_strips = 4 + bool(senders)
     height = TITLE_IN + ROAD_IN + n_strips * STRIP_IN + 0.55
@@ -49,7 +49,7 @@ def _draw_road(axes: Axes, trajectory: Trajectory, row: int) -> None:
     cars = [_vehicle(trajectory, row, i) for i in np.flatnonzero(np.isfinite(trajectory.x_m[row])).tolist()]
     box = find_convoy_box(cars, ROAD_IN / WIDTH_IN) if cars else Rectangle((0, 0), 1, ROAD_IN / WIDTH_IN)
     (x0, y0), (x1, y1) = box.get_bbox().get_points()
-    scale = WIDTH_IN * POINTS_PER_IN / (x1 - x0)  # points a metre
+    scale = WIDTH_IN * POINTS_PER_IN / (x1 - x0)  # points per metre
     widths = [scale * float(width) for width in trajectory.lane_width_m]
     for colour, more in (("#c7cbc8", 1.0), (ASPHALT, -0.6)):
         own = [width + more for width in widths]
@@ -94,7 +94,7 @@ def _draw_figures(strips: list[Axes], trajectory: Trajectory) -> None:
 
 
 def _within(values: NDArray[np.float32], high: float) -> NDArray[np.float32]:
-    return np.where(values <= high, values, np.nan)  # beyond, the line leaves the frame
+    return np.where(values <= high, values, np.nan)  # larger values are outside the frame
 
 
 def _draw_radio(axes: Axes, trajectory: Trajectory, senders: list[int]) -> None:

@@ -1,6 +1,6 @@
-"""The player of an episode: a page of its own that needs no server, no kernel and no network.
+"""The player of an episode: one page that needs no server, no kernel and no network.
 
-Keys play and scrub, and the episode is told in words, too.
+Keys play and move through the episode, and a text describes it.
 """
 
 import html
@@ -12,7 +12,7 @@ from roadsense.episodes.trajectory import Trajectory
 from roadsense.pictures.player_data import pack_episode, summarise_episode
 
 FRAME_HEIGHT_PX = 640
-"""Until the page in the frame has told its own."""
+"""Height of the frame until its page reports its own height."""
 
 SCRIPTS = ("player_scene.js", "player_strips.js", "player.js")
 
@@ -29,14 +29,14 @@ def player_page(trajectory: Trajectory) -> str:
         "__SCRIPT__": "\n".join((files / name).read_text(encoding="utf-8") for name in SCRIPTS),
         "__DATA__": data,
     }
-    # In one pass: a mark in the name of a scenario is text.
+    # In one pass: a placeholder in a scenario's name stays text.
     return re.sub("|".join(parts), lambda mark: parts[mark[0]], page)
 
 
 def player_html(trajectory: Trajectory) -> str:
-    """Returns the player of an episode as a piece of HTML to put into any page, as often as wanted.
+    """Returns the player of an episode as a piece of HTML for any page; a page may hold several.
 
-    It is a frame that holds everything in itself, so several on a page don't meet.
+    It is a frame with all its content, so several on one page don't affect each other.
     """
     page, title = html.escape(player_page(trajectory)), html.escape(f"Replay of {trajectory.scenario}")
     style = f"width:100%;height:{FRAME_HEIGHT_PX}px;border:0"

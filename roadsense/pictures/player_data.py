@@ -1,4 +1,4 @@
-"""An episode packed for the player: small whole numbers in base64, and figures with few digits. Pure."""
+"""Packs an episode for the player: small whole numbers in base64, and figures with few digits. Pure."""
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,15 +13,15 @@ from roadsense.pictures.style import BLUE, GREY, RED, TTC_AXIS_S
 from roadsense.scenarios.scenario import CONVOY_ID, EGO_ID
 
 ABSENT = -32768
-"""Stands for a vehicle that is not on the road."""
+"""Value for a vehicle that is not on the road."""
 
 _LARGEST = 32767
 HEADING_RAD, SPEED_MPS = 1e-4, 0.01
-"""Steps in which headings and speeds are packed; positions in the step that the road's size allows."""
+"""Resolution of packed headings and speeds; that of positions depends on the road's size."""
 
 FINEST_M = 0.01
 LEAD_IN_S = 3.0
-"""The player opens this long before the critical moment."""
+"""The player starts this long before the critical moment."""
 
 GAP_AXIS_M, SPEED_AXIS_MPS = 60.0, 5.0
 
@@ -55,7 +55,7 @@ def pack_episode(trajectory: Trajectory) -> dict[str, Any]:
 
 
 def find_critical_row(trajectory: Trajectory) -> int:
-    """Returns the row to look at first: the collision, else the smallest time to collision, else the smallest gap."""
+    """Returns the most important row: the collision, else the smallest time to collision, else the smallest gap."""
     collision = np.flatnonzero(np.nan_to_num(trajectory.ego["collision"]) > 0)
     if len(collision):
         return int(collision[0])
@@ -73,7 +73,7 @@ def find_spans(flags: NDArray[Any]) -> list[tuple[int, int]]:
 
 
 def summarise_episode(trajectory: Trajectory) -> str:
-    """Returns what happens in an episode in a few plain sentences, for those who can't see the picture."""
+    """Returns what happens in an episode in a few plain sentences, for people who can't see the picture."""
     ego, times = trajectory.ego, trajectory.time_s
     sentences = [trajectory.description.rstrip(".") + "."]
     for name, word, unit in (("gap_m", "gap", "m"), ("ttc_s", "time to collision", "s")):

@@ -57,13 +57,13 @@ class RoadMap:
 
     @property
     def box(self) -> Rectangle:
-        """The rectangle that holds all of the road and a margin [m]."""
+        """The rectangle around the whole road with a margin [m]."""
         points = np.concatenate(self.surfaces)
         low, high = points.min(axis=0) - MARGIN_M, points.max(axis=0) + MARGIN_M
         return Rectangle(tuple(low), *(high - low))
 
     def draw(self, axes: Axes, box: Rectangle | None = None, with_markings: bool = True) -> None:
-        """Draws the road, or the part of it in `box`; without markings it stays clean at a small scale."""
+        """Draws the road, or the part of it in `box`; leave out the markings at a small scale."""
         surfaces, markings = _touching(self.surfaces, box), _touching(self.markings, box) if with_markings else ()
         axes.add_collection(PolyCollection(surfaces, facecolor=ASPHALT, edgecolor=ASPHALT, linewidth=0.5))
         axes.add_collection(PolyCollection(markings, facecolor=MARKING, edgecolor="none", snap=False))
@@ -74,7 +74,7 @@ class RoadMap:
 
 
 def take_snapshot(config_path: str | Path, time_s: float) -> list[DrawnVehicle]:
-    """Runs a scenario to `time_s` in a process of its own and returns the cars that are then on the road.
+    """Runs a scenario to `time_s` in a separate process and returns the cars on the road at that time.
 
     Raises:
         InputError: if there is no car at that time.
@@ -95,7 +95,7 @@ def take_snapshot(config_path: str | Path, time_s: float) -> list[DrawnVehicle]:
 
 
 def plot_scenario(config_path: str | Path, time_s: float = 45.0) -> Figure:
-    """Draws a scenario at one moment: the whole road with enlarged cars, below it the convoy from near."""
+    """Draws a scenario at one moment: the whole road with enlarged cars, and below it the convoy enlarged."""
     road, vehicles = RoadMap.read(open_scenario(config_path).network_path), take_snapshot(config_path, time_s)
     top_mps = 5.0 * np.ceil(max(car.speed_mps for car in vehicles) / 5 + 0.1)
     whole, near = road.box, find_convoy_box(vehicles)
@@ -140,7 +140,7 @@ def _read_vehicle(element: ET.Element, kind: ET.Element | None) -> DrawnVehicle:
 
 
 def _touching(polygons: Sequence[Points], box: Rectangle | None) -> Sequence[Points]:
-    """The polygons that may reach into a box; all without one."""
+    """The polygons that may overlap a box; all of them without a box."""
     if box is None:
         return polygons
     low, high = box.get_bbox().get_points()

@@ -1,4 +1,4 @@
-"""The look of every chart. The colours are those of Okabe and Ito, which colour-blind people can tell apart."""
+"""The style of every chart. The colours are those of Okabe and Ito, which colour-blind people can distinguish."""
 
 import math
 
@@ -12,7 +12,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, SKY, GREY, INK = (
     "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#7f4f24", "#56b4e9", "#8c8c8c", "#2b3036",
 )  # fmt: skip
 TTC_AXIS_S = 6.0
-"""Where an axis of time to collision ends: a larger one means no danger."""
+"""Upper end of a time-to-collision axis: larger values mean no danger."""
 
 
 def new_figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
@@ -31,7 +31,7 @@ def new_grid(n_panels: int, width: float, height: float, n_columns: int) -> tupl
 
 
 def clean_axes(axes: Axes) -> Axes:
-    """Gives axes the look of every chart: a light grid, no box, small labels."""
+    """Gives axes the style of every chart: a light grid, no box, small labels."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e4e4e4", linewidth=0.7)
     axes.set_axisbelow(True)
@@ -42,7 +42,7 @@ def clean_axes(axes: Axes) -> Axes:
 
 
 def format_share(value: float, _place: float) -> str:
-    """Returns a share as an axis shows it, in percent."""
+    """Returns a share as axis text, in percent."""
     return f"{100 * value:g} %"
 
 

@@ -1,4 +1,4 @@
-"""Pictures of cars on a road: traffic coloured, the convoy orange and numbered, and the part of the road it is on."""
+"""Pictures of cars on a road: traffic coloured, the convoy orange and numbered; and the road around it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class DrawnVehicle:
     """One car of a snapshot.
 
     Attributes:
-        name: its id in SUMO.
+        name: id of the car in SUMO.
         x, y: position of the middle of the front bumper, eastward and northward [m].
         angle_deg: heading, 0 is north, clockwise, as SUMO gives it.
         speed_mps: speed [m/s].
@@ -78,12 +78,12 @@ def draw_vehicles(
     """Draws cars over a road: traffic coloured by its speed, the convoy orange, over the rest.
 
     Args:
-        axes: where to draw.
-        vehicles: the cars.
+        axes: axes to draw on.
+        vehicles: cars on the road.
         top_mps: speed at the bright end of the colours [m/s].
-        scale: how many times their true size the cars are drawn.
-        tags: whether each convoy car carries its number (1 is the ego) at its right, and cars an outline.
-        colours: of the traffic by a car's name, instead of by its speed.
+        scale: size of the drawn cars as a factor on their true size.
+        tags: whether each convoy car has its number (1 is the ego) at its right, and cars have an outline.
+        colours: colours of the traffic by a car's name, instead of by its speed.
     """
     groups: dict[bool, list[DrawnVehicle]] = {False: [], True: []}
     for car in vehicles:
@@ -101,11 +101,11 @@ def draw_vehicles(
 
 
 def find_convoy_box(vehicles: Sequence[DrawnVehicle], aspect: float | None = None) -> Rectangle:
-    """Returns the part of the road to show from near: the ego and those of its convoy that are not far off.
+    """Returns the part of the road to enlarge: around the ego and the convoy cars near it.
 
     Args:
-        vehicles: the cars.
-        aspect: height by width that the part must have; None: what fits, `ZOOM_ASPECT` at least.
+        vehicles: cars on the road.
+        aspect: ratio of height to width of the part; None: as it fits, at least `ZOOM_ASPECT`.
     """
     cars = [car for car in vehicles if car.is_convoy] or vehicles
     ego = next((car for car in cars if car.name == EGO_ID), cars[0])

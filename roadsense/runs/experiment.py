@@ -1,4 +1,4 @@
-"""An experiment: the same training with several seeds, a run for each in one folder, and one score over all of them.
+"""An experiment: the same training with several seeds, one run for each in one folder, and one score over all runs.
 
 Everything is read from the folder, so any process can do it, during the training and after.
 """
@@ -23,24 +23,24 @@ def is_experiment(folder: Path) -> bool:
 
 
 def list_seed_folders(folder: Path) -> list[Path]:
-    """Returns the folders of an experiment's runs in the order they are trained, whether or not they have begun."""
+    """Returns the folders of an experiment's runs in training order, including runs that have not begun."""
     settings = read_json(folder / EXPERIMENT_NAME, "the settings of an experiment", RunError)
     return [name_seed_folder(folder, seed) for seed in settings["seeds"]]
 
 
 def name_seed_folder(folder: Path, seed: int) -> Path:
-    """Returns where an experiment's run of a seed lies."""
+    """Returns the folder of an experiment's run with this seed."""
     return folder / f"seed_{seed}"
 
 
 def list_run_folders(folder: Path) -> list[Path]:
-    """Returns the folders of an experiment's runs that have begun; of a run its own, if it has."""
+    """Returns the folders of an experiment's runs that have begun; for a run, its own folder if it has begun."""
     folders = list_seed_folders(folder) if is_experiment(folder) else [folder]
     return [each for each in folders if (each / "config.json").is_file()]
 
 
 def find_current_folder(folder: Path) -> Path:
-    """Returns the folder of the run that is trained now: the latest one of an experiment, else the folder itself."""
+    """Returns the folder of the current run: the latest one of an experiment, else the folder itself."""
     begun = list_run_folders(folder)
     return begun[-1] if begun else folder
 
@@ -59,14 +59,14 @@ def read_last_score(folder: Path) -> float | None:
 
 
 def score_seeds(scores: Sequence[float]) -> dict[str, float]:
-    """Returns an experiment's figures over the scores of its seeds, of which there is at least one."""
+    """Returns an experiment's figures over the scores of its seeds (at least one)."""
     return {MEAN_SCORE: sum(scores) / len(scores), WORST_SCORE: min(scores)}
 
 
 def find_best_folder(folder: Path) -> Path:
-    """Returns the folder of an experiment's run with the best score, the first without any score; else the folder.
+    """Returns the folder of an experiment's run with the best score, the first if none has one; else `folder`.
 
-    That choice looks at held-out scenarios, with seeds other than the final evaluation's.
+    This choice uses held-out scenarios, with other seeds than the final evaluation.
     """
     return max(list_run_folders(folder), key=_rank, default=folder)
 

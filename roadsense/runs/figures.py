@@ -1,4 +1,4 @@
-"""Figures of a training while it runs or afterwards, of one seed and of several."""
+"""Figures of a training, during it or afterwards, for one seed or several."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,13 +24,13 @@ HELD_OUT = {
     "min_ttc_median_s": "eval_min_ttc_median_s",
     "false_braking_share": "eval_false_braking_share",
 }
-"""By a panel, the same figure on held-out scenarios."""
+"""The same figure on held-out scenarios, by panel."""
 
 MEMORY = ("memory_main_mb", "memory_workers_mb")
 HELD_OUT_INK = "#8a5f00"
 SHARES = ("collision_rate", "false_braking_share")
 LEGEND_ROOM = 0.45
-"""Added to the height of a panel for the legend above its lines."""
+"""Share of a panel's height that is added for the legend above its lines."""
 
 HELD_OUT_PANELS = {
     "eval_collision_rate": "held out: collisions",
@@ -41,12 +41,12 @@ TERM_COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)
 
 
 def plot_learning(metrics: pd.DataFrame) -> Figure:
-    """Draws how a training went: a panel for each figure there is, one for the reward's terms and one for memory.
+    """Draws the course of a training: a panel for each available figure, one for the reward's terms and one for memory.
 
-    Training is blue; orange are the same figures on held-out scenarios, collisions with their exact 95 % interval.
+    Blue is training; orange is the same figure on held-out scenarios, for collisions with the exact 95 % interval.
 
     Args:
-        metrics: as `Run.read_metrics` gives them; columns that are missing are left out.
+        metrics: table of `Run.read_metrics`; missing columns are left out.
     """
     expect_columns(metrics, ["timesteps"])
     terms = [name for name in map(str, metrics.columns) if name.startswith("term_")]
@@ -72,7 +72,7 @@ def plot_learning(metrics: pd.DataFrame) -> Figure:
 
 def _draw_panel(axes: Axes, metrics: pd.DataFrame, name: str) -> None:
     own = metrics.dropna(subset=[name])
-    # Not clipped: a line at 0 would be hidden by the axis.
+    # Not clipped: the axis would hide a line at 0.
     axes.plot(own["timesteps"], own[name], color=BLUE, linewidth=1.6, marker=_marker(own), clip_on=False, zorder=3)
     axes.set_ylabel(LEARNING_PANELS[name])
     held_out = HELD_OUT.get(name)
@@ -112,12 +112,12 @@ def _marker(metrics: pd.DataFrame) -> str:
 
 
 def plot_learning_of_seeds(metrics: pd.DataFrame) -> Figure:
-    """Draws how the trainings of an experiment went: each seed thin, their median, the range between them shaded.
+    """Draws the trainings of an experiment: a thin line for each seed, their median, and their range shaded.
 
-    A seed that is still being trained counts as far as it came.
+    A seed that is still training counts up to its latest step.
 
     Args:
-        metrics: as `roadsense.runs.run.read_seeds` gives them; columns that are missing are left out.
+        metrics: table of `roadsense.runs.run.read_seeds`; missing columns are left out.
     """
     expect_columns(metrics, ["timesteps", "seed"])
     labels = {**LEARNING_PANELS, **HELD_OUT_PANELS}
@@ -134,7 +134,7 @@ def plot_learning_of_seeds(metrics: pd.DataFrame) -> Figure:
         steps = np.linspace(max(c[0, 0] for c in curves), max(c[-1, 0] for c in curves), N_POINTS)
         values = np.array(
             [np.interp(steps, curve[:, 0], curve[:, 1], right=np.nan) for curve in curves]
-        )  # of those that came so far
+        )  # of the seeds that reached this step
         low, middle, high = (find(values, axis=0) for find in (np.nanmin, np.nanmedian, np.nanmax))
         axes.fill_between(steps, low, high, color=BLUE, alpha=0.15, linewidth=0)
         axes.plot(steps, middle, color=ORANGE, linewidth=2.0)

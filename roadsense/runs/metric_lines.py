@@ -1,7 +1,7 @@
-"""A training's figures as lines: read from its `metrics.jsonl`, and written for programs that read its output.
+"""A training's figures as lines: reads them from `metrics.jsonl`, and prints them for programs that read its output.
 
-The latter look like `roadsense_metric eval_score=0.123` and are written if an environment variable asks for them, as
-jobs do.
+Printed lines look like `roadsense_metric eval_score=0.123`. They are printed if an environment variable asks for them,
+as in jobs.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 
 METRIC_VARIABLE = "ROADSENSE_METRIC_LINES"
 FIGURES = ("timesteps", "steps_per_s", "reward_mean", "collision_rate", "min_ttc_median_s", "false_braking_share")
-"""Figures that get a line, beside all whose names begin with one of `BEGINNINGS`."""
+"""Figures that get a line, besides those whose names begin with one of `BEGINNINGS`."""
 BEGINNINGS = ("eval_", "experiment_")
 PREFIX = "roadsense_metric"
 PATTERN = r"roadsense_metric {name}=([-+0-9.eE]+)"
@@ -24,7 +24,7 @@ PATTERN = r"roadsense_metric {name}=([-+0-9.eE]+)"
 def read_metric_lines(path: Path) -> list[dict[str, Any]]:
     """Returns the figures of each line of a `metrics.jsonl`; none if there is no file.
 
-    The last line is left out while it is being written and has no end.
+    The last line is left out if it is not complete yet.
     """
     text = path.read_text() if path.is_file() else ""
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]

@@ -1,4 +1,4 @@
-"""What a training is doing, from its first second: written by the training, read by whoever follows it."""
+"""The current phase of a training, from its first second: the training writes it, other processes read it."""
 
 import json
 import time
@@ -16,9 +16,9 @@ class Phase:
     """A phase of a training.
 
     Attributes:
-        name: what is being done.
-        done: steps of it that are done.
-        total: steps of it in all; 0 if it has none.
+        name: name of the phase.
+        done: number of finished steps of the phase.
+        total: total number of its steps; 0 if it has none.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Phase:
 
     @property
     def share(self) -> float:
-        """How much of it is done, 0 to 1."""
+        """Finished share of the phase, 0 to 1."""
         return min(self.done / self.total, 1.0) if self.total else 0.0
 
 
@@ -59,6 +59,6 @@ class PhaseWriter:
 
 
 def read_phase(folder: Path) -> Phase | None:
-    """Returns the newest phase of the run in a folder; None for a run that wrote none."""
+    """Returns the newest phase of the run in a folder; None if the run wrote none."""
     path = folder / PHASE_NAME
     return Phase(**json.loads(path.read_text())) if path.is_file() else None

@@ -1,4 +1,4 @@
-"""The progress of a run in a few figures, read from its folder by any process, while it runs and after."""
+"""The progress of a run in a few figures; any process can read it from the folder, during the run and after."""
 
 import math
 import os
@@ -15,7 +15,7 @@ from roadsense.runs.state import RUNNING, RunState
 from roadsense.runs.stopping import CHECKPOINT_NAME, STOP_NAME
 
 PRICE_VARIABLE = "ROADSENSE_JOB_USD_PER_HOUR"
-"""Environment variable in which a job says what its machine costs an hour."""
+"""Environment variable with the price of a job's machine, US dollars an hour."""
 
 SECONDS_PER_HOUR = 3600.0
 
@@ -26,14 +26,14 @@ class RunProgress:
 
     Attributes:
         state: state of the run.
-        timesteps: environment steps it has learned from so far.
-        total: environment steps of the whole training.
+        timesteps: number of environment steps it has learned from so far.
+        total: number of environment steps of the whole training.
         latest: newest value of each figure of its metrics, by name; figures without a value are missing.
-        checkpoint_timesteps: environment steps of its newest checkpoint; None without one.
+        checkpoint_timesteps: number of environment steps at its newest checkpoint; None without one.
         is_checkpoint_wanted: whether a checkpoint is requested and not written yet.
         is_stop_wanted: whether a stop is requested.
         usd: cost of its machine so far, US dollars; None if nothing is billed.
-        phase: what the training is doing; None if it did not say.
+        phase: current phase of the training; None if it wrote none.
     """
 
     state: RunState
@@ -48,14 +48,14 @@ class RunProgress:
 
     @property
     def share(self) -> float:
-        """How much of the training is done, 0 to 1; before its first rollout, how much of the phase."""
+        """Finished share of the training, 0 to 1; before its first rollout, the finished share of the phase."""
         if self.is_running and not self.timesteps and self.phase:
             return self.phase.share
         return min(self.timesteps / self.total, 1.0) if self.total else 0.0
 
     @property
     def is_running(self) -> bool:
-        """Whether a process is training it now."""
+        """Whether a process trains it now."""
         return self.state.name == RUNNING
 
 
@@ -63,8 +63,8 @@ def read_progress(run: Run, metrics: pd.DataFrame, usd_per_hour: float | None = 
     """Returns the progress of a run.
 
     Args:
-        run: the run.
-        metrics: as `run.read_metrics` gives them.
+        run: run to describe.
+        metrics: table of `run.read_metrics`.
         usd_per_hour: price of its machine, US dollars an hour; None for the value of `PRICE_VARIABLE`.
     """
     latest = {str(name): _newest(metrics[name]) for name in metrics}
@@ -112,9 +112,9 @@ def _price_here() -> float | None:
 
 
 def describe_progress(progress: RunProgress) -> list[tuple[str, str]]:
-    """Returns the progress as rows of a name and a text, for people."""
+    """Returns the progress as readable rows of a name and a text."""
     latest = progress.latest
-    reason = progress.state.reason.partition(". ")[0]  # what to do about it stands elsewhere
+    reason = progress.state.reason.partition(". ")[0]  # the remedy is shown elsewhere
     why = f" ({reason})" if reason else ""
     learned = progress.timesteps / max(progress.total, 1)
     rows = [("state", progress.state.name + why)]

@@ -1,6 +1,6 @@
-"""The run folder: what is in it, making one, and opening it again from any process.
+"""The run folder: its files, how to make one, and how to open it again from any process.
 
-A run never overwrites a run. Files appear whole: each is written beside its place and renamed into it.
+A run never overwrites a run. Files appear complete: each is written under another name and then renamed.
 """
 
 import importlib.metadata
@@ -24,10 +24,10 @@ from roadsense.utils.git_state import read_git_state
 from roadsense.utils.workspace import resolve
 
 COMMIT_VARIABLE = "ROADSENSE_GIT_COMMIT"
-"""Set in an image, which holds no checkout: the commit it was built from."""
+"""Environment variable with the commit that a container image was built from; the image holds no git checkout."""
 JOB_PREFIX = "ROADSENSE_JOB_"
 JOB_VARIABLES = {"name": "TRAINING_JOB_NAME", "arn": "TRAINING_JOB_ARN"}
-"""Variables that tell a job what it is; those with the prefix are kept under the rest of their name."""
+"""Environment variables that identify a job; those with the prefix are kept under the rest of their name."""
 CHECKPOINTS = "checkpoint_*.pt"
 """Names of the files in a run's folder of checkpoints."""
 PACKAGES = ("roadsense", "eclipse-sumo", "libsumo", "gymnasium", "stable-baselines3", "torch", "numpy")
@@ -38,7 +38,7 @@ class Run:
     """A run folder.
 
     Attributes:
-        folder: where it lies.
+        folder: path of the folder.
     """
 
     folder: Path
@@ -50,12 +50,12 @@ class Run:
 
     @property
     def manifest_path(self) -> Path:
-        """Where the run came from: data, code, versions, command. JSON."""
+        """Origin of the run: data, code, versions, command. JSON."""
         return self.folder / "manifest.json"
 
     @property
     def metrics_path(self) -> Path:
-        """Progress of the training, one JSON object a line."""
+        """Progress of the training, one JSON object per line."""
         return self.folder / "metrics.jsonl"
 
     @property
@@ -65,22 +65,22 @@ class Run:
 
     @property
     def best_model_path(self) -> Path:
-        """The policy with the best score on held-out scenarios while it was trained, if it was evaluated."""
+        """The policy with the best held-out score during training, if there were evaluations."""
         return self.folder / "best_model.zip"
 
     @property
     def checkpoint_dir(self) -> Path:
-        """Folder of the checkpoints it can be resumed from."""
+        """Folder of the checkpoints from which it can resume."""
         return self.folder / "checkpoints"
 
     @property
     def heldout_dir(self) -> Path:
-        """Folder of the policies that were evaluated while it was trained."""
+        """Folder of the policies that were evaluated during training."""
         return self.folder / "heldout"
 
     @property
     def deaths_path(self) -> Path:
-        """Worker processes that died, one JSON object a line."""
+        """Worker processes that died, one JSON object per line."""
         return self.folder / "deaths.jsonl"
 
     @property
@@ -98,24 +98,24 @@ class Run:
         return read_json(self.config_path, "the settings of a run", RunError)
 
     def read_manifest(self) -> dict[str, Any]:
-        """Returns where the run came from."""
+        """Returns the origin of the run."""
         return read_json(self.manifest_path, "the manifest of a run", RunError)
 
     def read_observation_version(self) -> int:
-        """Returns the version of the observation it was trained on; 1 if that was made before versions were noted."""
+        """Returns the version of the observation it was trained on; 1 for runs older than this entry."""
         return int(self.read_manifest().get("observation_version", 1)) if self.manifest_path.is_file() else 1
 
     def read_metrics(self) -> pd.DataFrame:
-        """Returns the training's progress, one row per line logged; empty if there is none yet."""
+        """Returns the training's progress, one row per logged line; empty if there is none yet."""
         return pd.DataFrame(read_metric_lines(self.metrics_path))
 
     def count_timesteps(self) -> int:
-        """Returns the environment steps it has learned from, as far as they were logged."""
+        """Returns the number of environment steps it has learned from, as far as they were logged."""
         table = self.read_metrics()
         return 0 if table.empty else int(table["timesteps"].max())
 
     def read_state(self) -> RunState:
-        """Returns what it is doing: running, trained, stopped or failed."""
+        """Returns its state: running, trained, stopped or failed."""
         return read_state(self.folder)
 
 
@@ -123,12 +123,12 @@ def create_run(folder: str | Path, config: Any, facts: Mapping[str, Any]) -> Run
     """Makes a new run folder with its settings and its manifest.
 
     Args:
-        folder: must not exist, or be an empty folder.
-        config: a dataclass of JSON-like values.
-        facts: what the manifest says beside command, versions and git commit (the dataset's digest, say).
+        folder: path of the folder; it must be new or empty.
+        config: settings, a dataclass of JSON-like values.
+        facts: facts for the manifest besides command, versions and git commit, for example the dataset's digest.
 
     Raises:
-        RunError: if the folder holds something.
+        RunError: if the folder is not empty.
     """
     folder = resolve(folder)
     if not _is_unborn(folder):
@@ -143,7 +143,7 @@ def create_run(folder: str | Path, config: Any, facts: Mapping[str, Any]) -> Run
 
 
 def _is_unborn(folder: Path) -> bool:
-    """Returns whether a folder holds settings alone: its process died before the manifest was written."""
+    """Returns whether a folder holds only settings: its process died before the manifest was written."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() and not folder.is_symlink() else set()
     return bool(names) and names <= {"config.json", ".config.json.part", ".manifest.json.part"}
 
@@ -153,10 +153,10 @@ def open_run(folder: str | Path | None = None, trained: bool = True) -> Run:
 
     Args:
         folder: folder of the run; None for the newest trained run below `runs`.
-        trained: whether it has to hold a trained policy; without, a run that is being trained is opened as well.
+        trained: whether it must hold a trained policy; False also opens a run that is still training.
 
     Raises:
-        RunError: if it is no run, or holds no policy.
+        RunError: if it is no run, or holds no policy although `trained` is set.
 
     Example:
         >>> import roadsense as rs
@@ -177,10 +177,10 @@ def open_run(folder: str | Path | None = None, trained: bool = True) -> Run:
 
 
 def refuse_other_observation(run: Run) -> None:
-    """Checks that a run's policy was trained on what the environment shows today.
+    """Checks that a run's policy was trained on the current version of the observation.
 
     Raises:
-        RunError: if it was trained on another version of the observation; the shapes may be the same all the same.
+        RunError: if it was trained on another version, even if the shapes are the same.
     """
     version = run.read_observation_version()
     if version != OBSERVATION_VERSION:
@@ -216,7 +216,7 @@ def read_seeds(folder: str | Path) -> pd.DataFrame:
 
 
 def describe_origin() -> dict[str, Any]:
-    """Returns what a manifest says of where something came from: command, Python, versions, git commit."""
+    """Returns the origin for a manifest: command, Python, versions, git commit."""
     state = read_git_state()
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -230,7 +230,7 @@ def describe_origin() -> dict[str, Any]:
 
 
 def _read_job() -> dict[str, str]:
-    """Returns the facts that a job's environment variables hold; none outside of a job."""
+    """Returns the facts from a job's environment variables; none outside of a job."""
     facts = {name: os.environ[variable] for name, variable in JOB_VARIABLES.items() if os.environ.get(variable)}
     named = {
         name.removeprefix(JOB_PREFIX).lower(): value

@@ -1,7 +1,7 @@
-"""The state of a run: running, trained, stopped or failed, readable by any process of the machine.
+"""The state of a run: running, trained, stopped or failed. Any process of the machine can read it.
 
-A running training holds a lock on a file in its folder. The system releases the lock when the process ends in any way,
-so a run whose state is running while nobody holds its lock has died.
+A running training holds a lock on a file in its folder. The system releases the lock however the process ends, so a
+run with the state running and a free lock has died.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from roadsense.utils.files import describe_os_error, hold, write_atomically
 
 STATE_NAME, LOCK_NAME = "state.json", ".lock"
 _ROOM_BYTES = 1024
-"""Size of the file: a state that is written over an earlier one needs no more space."""
+"""Size of the file: a new state over an old one needs no more disk space."""
 RUNNING, TRAINED, STOPPED, FAILED = "running", "trained", "stopped", "failed"
 
 
@@ -57,7 +57,7 @@ class RunningMark:
         folder: the run folder.
 
     Raises:
-        RunError: on entering, if another process is training it.
+        RunError: on entering, if another process trains it.
     """
 
     def __init__(self, folder: Path):
@@ -93,7 +93,7 @@ def _write(folder: Path, state: RunState) -> None:
     except OSError:
         if not path.is_file():
             raise
-        with path.open("r+b") as file:  # on a full disk, over the old state: that takes no new space
+        with path.open("r+b") as file:  # over the old state: needs no new space on a full disk
             file.write(content.ljust(_ROOM_BYTES))
             file.truncate()
 

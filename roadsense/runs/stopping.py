@@ -17,13 +17,13 @@ from roadsense.errors import RoadSenseError
 STOP_NAME, CHECKPOINT_NAME = "stop", "checkpoint"
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 LOOK_EVERY_S = 1.0
-"""Time between two looks for the file."""
+"""Time between two checks for the file."""
 PATIENCE_S = 8.0
-"""Time after the request from which nothing is waited for; the checkpoint has to be written within 20 s."""
+"""Time after the request from which the training waits for nothing; the checkpoint must be written within 20 s."""
 
 
 class StoppedError(RoadSenseError):
-    """Raised when work was stopped by a request, after its checkpoint was written. Not a failure."""
+    """Raised when a request stopped the work, after its checkpoint was written. Not a failure."""
 
     exit_code = 143
 
@@ -32,7 +32,7 @@ class StopRequest:
     """Whether a stop is requested.
 
     Args:
-        folder: the run folder in which a file `stop` requests it.
+        folder: the run folder; a file `stop` in it requests a stop.
     """
 
     def __init__(self, folder: Path):
@@ -54,7 +54,7 @@ class StopRequest:
         self._checkpoint_path.unlink(missing_ok=True)
 
     def is_made(self) -> bool:
-        """Returns whether a stop is requested; cheap enough to be called at every step."""
+        """Returns whether a stop is requested; cheap enough to call at every step."""
         if not self.reason and time.monotonic() >= self._next_look_s:
             self._next_look_s = time.monotonic() + LOOK_EVERY_S
             if self._path.exists():
@@ -62,7 +62,7 @@ class StopRequest:
         return bool(self.reason)
 
     def is_pressing(self) -> bool:
-        """Returns whether the request is so old that nothing may be waited for."""
+        """Returns whether the request is so old that the training must not wait for anything."""
         return self.is_made() and time.monotonic() - self._made_at_s > PATIENCE_S
 
     def _make(self, reason: str) -> None:
@@ -70,14 +70,14 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Takes `SIGNALS` as the request. The second signal ends the process as usual.
+        """Treats the first of `SIGNALS` as the request. A second one ends the process as usual.
 
-        Outside the main thread, where Python allows no handlers, only the file is looked for.
+        Outside the main thread, where Python allows no handlers, only the file counts.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        # A signal that is ignored stays so: `nohup` ignores SIGHUP.
+        # An ignored signal stays ignored: `nohup` ignores SIGHUP.
         heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
         before = {number: signal.signal(number, self._take) for number in heard}
         try:
@@ -88,7 +88,7 @@ class StopRequest:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Inside, the request raises `StoppedError` at once: for work of which nothing is saved."""
+        """Inside, the request raises `StoppedError` at once: for work that saves nothing."""
         self._raises = True
         if self.reason:
             self._raise()

@@ -16,7 +16,7 @@ from roadsense.runs.state import RUNNING, TRAINED
 
 LOOK_EVERY_S = 0.5
 BEGIN_LIMIT_S = 30.0
-"""Time for which the next run of an experiment is waited for."""
+"""Longest wait for the next run of an experiment."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class WatchConfig:
     """Settings of `roadsense watch`.
 
     Attributes:
-        run: folder of the run, or of an experiment of several.
-        every: seconds between two lines at least; 0 for every line of its metrics.
+        run: folder of a run or of an experiment.
+        every: least time between two lines [s]; 0: every line of the metrics.
     """
 
     run: tyro.conf.Positional[Path]
@@ -33,7 +33,7 @@ class WatchConfig:
 
 
 def follow(run: Run) -> Iterator[dict[str, Any]]:
-    """Yields each line of a run's metrics, those to come as they are written; ends when the run does."""
+    """Yields each line of a run's metrics, new ones as they are written; ends with the run."""
     n_read = 0
     while True:
         is_running = run.read_state().name == RUNNING
@@ -46,7 +46,7 @@ def follow(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def describe(figures: dict[str, Any], total: int) -> str:
-    """Returns a line of metrics as text for people."""
+    """Returns a line of metrics as readable text."""
     parts = [f"{figures['timesteps']:>11,} steps ({figures['timesteps'] / total:.1%})"]
     for name, form in {
         "steps_per_s": "{:,.0f} steps/s",
@@ -67,7 +67,7 @@ def describe(figures: dict[str, Any], total: int) -> str:
 
 
 def watch(config: WatchConfig) -> None:
-    """Prints a run's progress until it ends, and then its state; in an experiment one run after the other.
+    """Prints a run's progress until it ends, and then its state; for an experiment, one run after the other.
 
     Raises:
         RunError: if the folder holds no run.

@@ -1,1 +1,4 @@
-"""Scenarios and datasets on disk: read, checked and hashed. They are made in `augment` and simulated in `envs`."""
+"""Scenarios and datasets on disk: reads, checks and hashes them.
+
+Not here: making datasets (`augment`) and driving in scenarios (`envs`).
+"""

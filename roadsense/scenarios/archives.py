@@ -1,4 +1,4 @@
-"""Archives of scenarios from anywhere: unpacked whole and checked, or not at all."""
+"""Unpacks and checks archives of scenarios from untrusted sources, completely or not at all."""
 
 import gzip
 import re
@@ -24,10 +24,10 @@ MAX_ARCHIVE_BYTES = 256 * 2**20
 MAX_ENTRIES = 20_000
 MAX_UNPACKED_BYTES = 2**30
 MAX_RATIO = 200
-"""Unpacked bytes for each byte of the archive: XML packs to a tenth, a bomb to a thousandth."""
+"""Largest number of unpacked bytes for each byte of the archive: XML has about 10, a zip bomb about 1000."""
 
 FREE_BYTES = 10 * 2**20
-"""What any archive may unpack to, however small it is."""
+"""Unpacked size that is always allowed, even for a very small archive."""
 
 MAX_NAME_CHARS = 200
 MAX_DEPTH = 16
@@ -35,35 +35,35 @@ MAX_CONFIGS_IN_FOLDER = 10
 
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
 _RESERVED = re.compile(r"CON|PRN|AUX|NUL|COM\d|LPT\d", re.IGNORECASE)
-"""Names that Windows keeps for devices, with any ending."""
+"""Names that Windows reserves for devices, with any ending."""
 _CHUNK_BYTES = 2**16
 _BROKEN = (OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error, tarfile.TarError, zipfile.BadZipFile)
-"""What the standard library raises of an archive that is none, cut short, encrypted or made to break it."""
+"""Errors of the standard library for a file that is no archive, is cut short, encrypted or malicious."""
 
 
 class _Entry(NamedTuple):
     name: str
     source: IO[bytes] | None  # None for a folder
-    refusal: str = ""  # what it is, if it is neither file nor folder
+    refusal: str = ""  # its kind, if it is neither file nor folder
 
 
 def unpack_scenarios(archive: Path, folder: Path) -> list[Path]:
     """Unpacks a `.zip` or `.tar.gz` of scenarios into a new folder, after the checks of `open_scenario` on each.
 
-    It is unpacked beside the folder and renamed into place: on an error nothing is left. Links, devices, names that
-    lead out of the folder or that differ in case alone, and more files or bytes than a dataset has are refused; an
-    archive within it stays packed.
+    It is unpacked beside the folder and then renamed: after an error nothing is left. Links, devices, names that lead
+    out of the folder or differ only in case, and more files or bytes than a dataset has are refused; an archive
+    within it stays packed.
 
     Args:
-        archive: the archive; its content says which of the two it is.
-        folder: where it goes: a new or empty folder, whose parent exists.
+        archive: path of the archive; its content decides which of the two formats it has.
+        folder: folder to unpack into, new or empty; its parent exists.
 
     Returns:
         The path of each `.sumocfg`, sorted.
 
     Raises:
-        InputError: if the archive or the folder's parent is missing, or the folder is there.
-        ScenarioError: if the archive is refused, or one of its scenarios; naming the entry and the reason.
+        InputError: if the archive or the folder's parent is missing, or the folder exists and is not empty.
+        ScenarioError: if the archive or one of its scenarios is refused; it names the entry and the reason.
     """
     refuse_existing(folder, "the scenarios")
     if not folder.parent.is_dir():
@@ -88,7 +88,7 @@ def _check_scenarios(archive: Path, folder: Path) -> None:
         for path in paths:
             open_scenario(path)
     except ScenarioError as error:
-        # The folder is about to vanish: name the file by its place in the archive.
+        # The folder will be removed: name the file by its path in the archive.
         reason = str(error).replace(f"{folder}/", "").replace(str(folder), "the archive")
         raise ScenarioError(f"{archive}: {reason}") from error
 
@@ -127,7 +127,7 @@ def _write(archive: Path, entries: Generator[_Entry], folder: Path, limit: int) 
 
 
 class _Overflow(Exception):
-    """More came than may; its text says of which entry, if that is known."""
+    """The archive is larger than allowed; the text names the entry, if it is known."""
 
 
 def _copy(source: IO[bytes], target: Path, limit: int) -> int:
@@ -142,7 +142,7 @@ def _copy(source: IO[bytes], target: Path, limit: int) -> int:
 
 
 def _check_name(archive: Path, entry: _Entry, names: dict[str, str]) -> PurePosixPath:
-    # Returns a name that is safe below a folder, or refuses it. `names` holds those so far, by how they compare.
+    # Returns a name that is safe below a folder, or refuses it. `names` holds the names so far, by their key.
     where = f"{archive}: entry {entry.name[:80]!r}"
     if entry.refusal:
         raise ScenarioError(f"{where} is {entry.refusal}; only files and folders are unpacked. Leave it out.")
@@ -151,7 +151,7 @@ def _check_name(archive: Path, entry: _Entry, names: dict[str, str]) -> PurePosi
         raise ScenarioError(f"{where} does not name a place in the archive's own folder. Rename it.")
     if len(entry.name.encode(errors="replace")) > MAX_NAME_CHARS or len(path.parts) > MAX_DEPTH:
         raise ScenarioError(f"{where}: more than {MAX_NAME_CHARS} characters or {MAX_DEPTH} folders deep. Shorten it.")
-    # Each folder on the way counts as named; a folder may be named again, a file not.
+    # Each parent folder counts as named; a folder may be named again, a file may not.
     for place in (path, *path.parents):
         spelled = str(place) if place == path and entry.source else f"{place}/"
         key = unicodedata.normalize("NFKC", str(place)).casefold()
@@ -184,7 +184,7 @@ def _zip_entries(archive: Path) -> Generator[_Entry]:
 
 
 def _tar_entries(archive: Path, limit: int) -> Generator[_Entry]:
-    # As a stream: what is skipped is counted, too, and nothing can send the reader back.
+    # As a stream: skipped bytes count too, and the reader never moves back.
     with gzip.open(archive) as packed:
         bounded = cast(IO[bytes], _Bounded(packed, limit))
         bundle = tarfile.open(fileobj=bounded, mode="r|")
@@ -200,7 +200,7 @@ def _tar_entries(archive: Path, limit: int) -> Generator[_Entry]:
 
 
 class _Bounded:
-    # A stream that ends with an error after so many bytes; a tar has headers of up to a kB beside its files.
+    # A stream that raises an error after a number of bytes; a tar has up to 1 kB of headers for each file.
 
     def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
         self.stream, self.left = stream, limit + 2 * MAX_ENTRIES * tarfile.BLOCKSIZE

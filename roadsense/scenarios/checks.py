@@ -1,4 +1,4 @@
-"""The checks on a scenario's files before SUMO sees them: they may come from anywhere."""
+"""Checks a scenario's files before SUMO reads them: they may come from untrusted sources."""
 
 import math
 import re
@@ -33,26 +33,26 @@ SAFE_OPTIONS = (
     "xml-validation xml-validation.net xml-validation.routes"
 ).split()
 SAFE_FAMILIES = ("collision.", "default.", "emergencydecel.", "lanechange.", "time-to-teleport", "tls.")
-"""Beginnings of further option names that neither read nor write a file nor listen."""
+"""Prefixes of further option names that read or write no file and open no port."""
 
 SAFE_VALIDATIONS = ("never", "local")
-"""With the others SUMO fetches the schema a file names, from anywhere."""
+"""With other values SUMO downloads the schema that a file names, from any address."""
 
 MAX_NAMED_FILES = 100
 MAX_PROBLEMS = 20
 FILE_NAME = re.compile(r"[\w.+ ()/-]+")
-"""No `%`, `$` or `~`, which SUMO replaces, and no `;`, `:` or backslash. `%20` and the like are decoded before."""
+"""No `%`, `$` or `~`, which SUMO replaces, and no `;`, `:` or backslash. `%20` and similar codes are decoded first."""
 
 FILE_ATTRIBUTES = {"dest", "edgesFile", "file", "href", "imgFile", "osgFile", "output"}
 NOWHERE = ("NUL", "/dev/null")
-"""Where SUMO writes nothing: what a detector's `file` may be, which must have one."""
+"""Files to which SUMO writes nothing: allowed as the `file` that a detector must have."""
 
 WRITING_PARAM = re.compile(r"(has|device)\.(ssm|toc)\b.*|(.*\.)?(file|files|output)")
 
 MAX_TIME_S = 100_000.0
 MAX_END_S = 1e6
 MAX_RATE_VPH = 36_000.0
-"""Ten vehicles a second of one flow: more than ten full lanes."""
+"""Highest rate of one flow: ten vehicles a second, more than ten full lanes carry."""
 
 OPTION_LIMITS = {
     "begin": (0.0, MAX_TIME_S),
@@ -74,7 +74,7 @@ LIMITS = {
     "repeat": (0.0, 1000.0),
     "vehsPerHour": (0.0, MAX_RATE_VPH),
 }
-"""What an attribute may be, so that SUMO is not kept busy for ever; times in s, rates in vehicles an hour."""
+"""Allowed values of attributes, so that SUMO does not run for ever; times in s, rates in vehicles/h."""
 
 FLOW_ATTRIBUTES = {"number", "period", "probability"}
 """Attributes that mean something else outside a flow."""
@@ -86,14 +86,14 @@ _VERSION = re.compile(r"\d+(\.\d+)*")
 
 
 def check_options(path: Path, config: ET.Element) -> None:
-    """Refuses a configuration with an option that reads, writes or listens beyond `INPUTS`, or with one given twice.
+    """Refuses a configuration with an option given twice, or one that reads, writes or listens beyond `INPUTS`.
 
     Raises:
-        ScenarioError: naming the line and the option.
+        ScenarioError: if an option is refused; it names the line and the option.
     """
     if any(not name.startswith("xml") and not name.startswith("xsi:") for name in config.attrib):
         raise ScenarioError(f"{locate(path, config)}: expected <configuration> bare, got {config.attrib}.")
-    # SUMO takes an option in any section, or in none, so the sections' names say nothing.
+    # SUMO accepts an option in any section, or in none, so the sections' names don't matter.
     options = [
         element
         for element in config.iter()
@@ -130,10 +130,10 @@ def _check_option(where: str, option: ET.Element) -> None:
 
 
 def refuse_file_names(path: Path, root: ET.Element) -> None:
-    """Refuses elements that make SUMO read or write a further file, or that keep it busy for ever.
+    """Refuses elements that make SUMO read or write a further file, or run for ever.
 
     Raises:
-        ScenarioError: naming the line and the element.
+        ScenarioError: if an element is refused; it names the line and the element.
     """
     problems = []
     for element in root.iter():
@@ -146,10 +146,10 @@ def refuse_file_names(path: Path, root: ET.Element) -> None:
 
 
 def raise_all(problems: Sequence[ScenarioError]) -> None:
-    """Raises one error that lists all problems, the first `MAX_PROBLEMS` in full; nothing without any.
+    """Raises one error that lists all problems, the first `MAX_PROBLEMS` in full; does nothing without problems.
 
     Raises:
-        ScenarioError: naming them.
+        ScenarioError: if there is a problem; it names all of them.
     """
     lines = list(dict.fromkeys(map(str, problems)))
     if lines:
@@ -158,7 +158,7 @@ def raise_all(problems: Sequence[ScenarioError]) -> None:
 
 
 def _check_element(path: Path, tag: str, attributes: dict[str, str], line: int) -> None:
-    # Quick looks first: networks are long, and next to none of their elements has to be looked at again.
+    # Quick checks first: networks are long, and almost no element needs a second check.
     if tag == "include" or tag == "param" or not _WATCHED.isdisjoint(attributes):
         _refuse_file(f"{path}:{line}", tag, attributes)
         for name in LIMITS.keys() & attributes.keys():
@@ -185,7 +185,7 @@ def _refuse_file(where: str, tag: str, attributes: dict[str, str]) -> None:
 
 def _check_limits(where: str, name: str, text: str, limits: tuple[float, float]) -> None:
     if text.strip().isalpha() and text.strip().lower() not in ("nan", "inf", "infinity"):
-        return  # a word, as `triggered`: SUMO knows which it takes
+        return  # a word such as `triggered`: SUMO checks it
     exponential = EXPONENTIAL.fullmatch(text)
     try:
         number = 1.0 / float(exponential[1]) if exponential else float(parseTime(text))
@@ -202,10 +202,10 @@ def _refuse_not_finite(where: str, tag: str, attributes: dict[str, str]) -> None
 
 
 def named_files(path: Path, config: ET.Element, option: str) -> tuple[Path, ...]:
-    """Returns the absolute paths of the files an input option names.
+    """Returns the absolute paths of the files that an input option names.
 
     Raises:
-        ScenarioError: if one is missing or outside the folder, or a required option names none; naming the line.
+        ScenarioError: if a file is missing or outside the folder, or a required option names none; it names the line.
     """
     element = config.find(f".//{option}")
     if element is None and option not in REQUIRED_INPUTS:
@@ -242,10 +242,10 @@ def _find_file(folder: Path, name: str, where: str) -> Path:
 
 
 def check_network(path: Path) -> None:
-    """Refuses what SUMO would crash on in place of a network, and a network that names other files.
+    """Refuses a file that would crash SUMO as a network, and a network that names other files.
 
     Raises:
-        ScenarioError: naming the line and the reason.
+        ScenarioError: if the network is refused; it names the line and the reason.
     """
 
     def check(tag: str, attributes: dict[str, str], line: int) -> None:

@@ -1,4 +1,4 @@
-"""A dataset: train and eval folders of scenarios, and a manifest that says where each came from."""
+"""A dataset: train and held-out folders of scenarios, and a manifest with the origin of each."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 2
 CARD_NAMES = ("README.md", "coverage.png")
-"""Files that describe a dataset and are no part of it."""
+"""Files that describe a dataset and do not belong to it."""
 
 _NO_PART = ("gate", "difficulty")
 
@@ -30,16 +30,16 @@ class Dataset:
     """A dataset as its manifest describes it.
 
     Attributes:
-        folder: where it lies; not in the manifest.
+        folder: path of its folder; not in the manifest.
         digest: SHA-256 over the settings and every scenario's values and files, but not over versions and the
             gate's measurements: two datasets with the same digest are the same.
-        settings: seed, counts and ranges it was made with.
+        settings: seed, counts and ranges of its generation.
         bases: SHA-256 of each base scenario's files, by base and path.
-        scenarios: in the order of their numbers.
-        refusals: every draw that failed its proof: name, split, base, reasons.
-        notes: by base, what it can't offer for variation, one sentence each.
+        scenarios: records of all scenarios, in the order of their numbers.
+        refusals: every draw that the gate rejected: name, split, base, reasons.
+        notes: sentences on what can't be varied, by base.
         ranges_toml: text of the file the ranges were read from; None without one.
-        versions: of roadsense, SUMO and Python.
+        versions: versions of roadsense, SUMO and Python.
 
     Example:
         >>> import roadsense as rs
@@ -80,7 +80,7 @@ class Dataset:
 
     @property
     def seed(self) -> int:
-        """The seed it was made with."""
+        """Seed of its generation."""
         return int(self.settings["seed"])
 
     def scenario_paths(self, split: str) -> list[Path]:
@@ -95,11 +95,11 @@ class Dataset:
 
     @property
     def min_train_distance(self) -> float | None:
-        """Least distance of a held-out draw to a train draw: root mean square of the levels, ranges scaled to 1."""
+        """Least distance of a held-out draw to a train draw: root mean square over the levels, ranges scaled to 1."""
         return min((r.train_distance for r in self.scenarios if r.train_distance is not None), default=None)
 
     def verify(self) -> list[str]:
-        """Returns in what the files differ from the manifest, one line each; empty if in nothing."""
+        """Returns the differences between the files and the manifest, one line each; empty if there are none."""
         listed = {name: digest for record in self.scenarios for name, digest in record.files.items()}
         paths = [path.relative_to(self.folder) for path in self.folder.rglob("*") if not path.is_dir()]
         found = {path.as_posix() for path in paths if not is_stray(path)}
@@ -113,7 +113,7 @@ class Dataset:
         return differences
 
     def table(self) -> "pd.DataFrame":
-        """Returns how many scenarios there are of each split, base, density word and driver word."""
+        """Returns the number of scenarios of each split, base, density word and driver word."""
         import pandas as pd
 
         columns = ["split", "base", "density", "driver"]
@@ -121,7 +121,7 @@ class Dataset:
         return rows.set_axis(columns, axis=1).value_counts(sort=False).rename("scenarios").reset_index()
 
     def proofs(self) -> "pd.DataFrame":
-        """Returns a row for each scenario: its name, split, base and words, and what its proof measured."""
+        """Returns a row for each scenario: its name, split, base and words, and the gate's measurements."""
         import pandas as pd
 
         columns = ("name", "split", "base", "density", "driver")
@@ -129,16 +129,16 @@ class Dataset:
 
 
 def check_scenarios(config_paths: Iterable[Path]) -> str | None:
-    """Checks scenarios against the manifest of the dataset they lie in.
+    """Checks scenarios against the manifest of their dataset.
 
     Args:
-        config_paths: paths of `.sumocfg` files; those that lie in no dataset are not checked.
+        config_paths: paths of `.sumocfg` files; scenarios outside of datasets are not checked.
 
     Returns:
         The digest of the dataset, or of the datasets, joined by a comma; None if there is none.
 
     Raises:
-        DatasetError: if a scenario is not listed, a file of it is missing or changed, or the manifest itself is.
+        DatasetError: if a scenario is not listed, or one of its files or the manifest is missing or changed.
     """
     roots: dict[Path, tuple[Dataset, dict[str, ScenarioRecord]]] = {}
     checked: set[Path] = set()
@@ -165,7 +165,7 @@ def check_scenarios(config_paths: Iterable[Path]) -> str | None:
 
 
 def current_versions() -> dict[str, str]:
-    """Returns the versions of what makes datasets here."""
+    """Returns the installed versions of the programs that make datasets."""
     return {
         "roadsense": version("roadsense"),
         "sumo": version("eclipse-sumo"),
@@ -174,7 +174,7 @@ def current_versions() -> dict[str, str]:
 
 
 def write_manifest(dataset: Dataset) -> None:
-    """Writes the manifest of a dataset whose scenarios lie in its folder."""
+    """Writes the manifest of a dataset whose scenarios are in its folder."""
     content = {name: value for name, value in asdict(dataset).items() if name != "folder"}
     text = json.dumps({"schema_version": SCHEMA_VERSION, **content}, indent=1, allow_nan=False)
     write_atomically(dataset.folder / MANIFEST_NAME, text + "\n")

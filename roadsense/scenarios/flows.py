@@ -1,4 +1,4 @@
-"""What a SUMO <flow> asks for, in each of the ways a route file can say it."""
+"""The demand of a SUMO <flow>, in every form that a route file allows."""
 
 import math
 import re
@@ -11,16 +11,16 @@ from roadsense.errors import ScenarioError
 
 HOUR_S = 3600.0
 _DECIMALS = 4
-_SMALL_DECIMALS = 6  # rates by the second are small numbers
+_SMALL_DECIMALS = 6  # rates per second are small numbers
 EXPONENTIAL = re.compile(r"exp\((.+)\)")
 """A period of random vehicles: `exp(rate per second)`."""
 
 
 def read_seconds(element: ET.Element, attribute: str) -> float:
-    """Returns a time of a vehicle or flow; a flow without a begin begins at 0, without an end has none.
+    """Returns a time of a vehicle or flow in s; a flow without `begin` begins at 0, without `end` it never ends.
 
     Raises:
-        ScenarioError: if it is missing or not a time, as `triggered`.
+        ScenarioError: if it is missing or not a time, for example `triggered`.
     """
     if element.tag == "flow" and attribute not in element.attrib:
         return 0.0 if attribute == "begin" else math.inf
@@ -34,7 +34,7 @@ def read_seconds(element: ET.Element, attribute: str) -> float:
 
 
 def find_rate_attribute(flow: ET.Element) -> str:
-    """Returns the name of the attribute that says how dense a flow is.
+    """Returns the name of the attribute that sets a flow's rate.
 
     Raises:
         ScenarioError: if there is none that can be varied.
@@ -49,10 +49,10 @@ def find_rate_attribute(flow: ET.Element) -> str:
 
 
 def read_rate_vph(flow: ET.Element) -> float:
-    """Returns how many vehicles an hour a flow asks for.
+    """Returns a flow's rate in vehicles per hour.
 
     Raises:
-        ScenarioError: if it asks for none, or in no way that can be varied.
+        ScenarioError: if it has no rate, or none that can be varied.
     """
     try:
         rate = _RATE_READERS[find_rate_attribute(flow)](flow)
@@ -64,7 +64,7 @@ def read_rate_vph(flow: ET.Element) -> float:
 
 
 def why_uncountable(element: ET.Element) -> str | None:
-    """Returns why it can't be told how many vehicles a flow, vehicle or trip gives by a time; None if it can."""
+    """Returns why the vehicles of a flow, vehicle or trip can't be counted up to a time; None if they can."""
     try:
         if element.tag == "flow":
             for attribute in ("begin", "end"):
@@ -94,7 +94,7 @@ def format_scaled_rate(flow: ET.Element, factor: float) -> str:
 
 
 def count_until(flow: ET.Element, until_s: float) -> float:
-    """Returns how many vehicles a flow has asked for, on average, by a time; of a vehicle or trip, 1 or 0."""
+    """Returns the mean number of vehicles of a flow up to a time; 1 or 0 for a vehicle or trip."""
     if flow.tag != "flow":
         return float(read_seconds(flow, "depart") <= until_s)
     begin_s = read_seconds(flow, "begin")
@@ -102,12 +102,12 @@ def count_until(flow: ET.Element, until_s: float) -> float:
     if window_s <= 0.0:
         return 0.0
     expected = window_s * read_rate_vph(flow) / HOUR_S
-    regular = math.ceil(expected) if not is_random(flow) else expected  # the first of a regular flow is at its begin
+    regular = math.ceil(expected) if not is_random(flow) else expected  # its first vehicle departs at its begin
     return min(regular, float(flow.get("number", math.inf)))
 
 
 def is_random(flow: ET.Element) -> bool:
-    """Tells whether a flow's vehicles come by chance, and their number is an average."""
+    """Returns whether a flow's vehicles depart at random times, so that their number is only a mean."""
     return "probability" in flow.attrib or bool(EXPONENTIAL.fullmatch(flow.get("period", "")))
 
 

@@ -1,4 +1,4 @@
-"""What SUMO would write in its user's own runs: output options, devices, detectors. It is left out, with a note."""
+"""Leaves out what would make SUMO write files: output options, devices, detectors; with a note on each."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -11,21 +11,21 @@ OPTION_NAMES = {
     **dict.fromkeys(("a", "additional"), "additional-files"),
     **{"b": "begin", "e": "end", "srand": "seed", "v": "verbose", "W": "no-warnings"},
 }
-"""SUMO's other names of options, and the usual ones."""
+"""SUMO's alternative option names, each with the usual one."""
 
 _WRITING_OPTION = re.compile(
     r".*output.*|.*-dump|netstate|summary|tripinfo|fcd|l|log|log-file|message-log|error-log|.*-log(-file)?|"
     r"save-.*|statistic.*|duration-log\..*|precision.*|human-readable-time|print-options|device\.(ssm|fcd|tripinfo)\..*|"
     r"gui-.*|g|start|S|quit-on-end|Q|delay|d|breakpoints|B|window-.*|registry-viewport|tracker-interval"
 )
-"""Options that only write, log or arrange SUMO's window: traffic is the same without them."""
+"""Options that only write, log or set up SUMO's window: traffic is the same without them."""
 
 _WRITING_PARAM = re.compile(r"has\.(ssm|fcd)\.device|device\.(ssm|fcd)\..*")
 _DETECTORS = (
     "inductionLoop instantInductionLoop laneAreaDetector entryExitDetector e1Detector e2Detector e3Detector "
     "edgeData laneData routeProbe vTypeProbe timedEvent"
 ).split()
-"""Elements that only measure, and write what they measure to a file: traffic is the same without them."""
+"""Elements that only write measurements to a file: traffic is the same without them."""
 
 
 def rename_options(config: ET.Element) -> None:
@@ -39,8 +39,8 @@ def leave_out_options(section: ET.Element, only_writing: bool) -> list[str]:
     """Removes options from a configuration and returns their names.
 
     Args:
-        section: the configuration.
-        only_writing: whether only those that write go, or all that a scenario may not set.
+        section: root element of the configuration.
+        only_writing: whether to remove only options that write, or all options that a scenario may not set.
     """
     left_out: list[str] = []
     for element in [element for element in section if element.tag is not ET.Comment]:
@@ -49,7 +49,7 @@ def leave_out_options(section: ET.Element, only_writing: bool) -> list[str]:
             n_before = len(left_out)
             left_out += leave_out_options(element, only_writing)
             if element.find("*") is None and (not only_writing or len(left_out) > n_before):
-                section.remove(element)  # SUMO takes an empty section for an option
+                section.remove(element)  # SUMO reads an empty section as an option
         elif _is_left_out(element.tag, only_writing):
             left_out.append(element.tag)
             section.remove(element)
@@ -63,7 +63,7 @@ def _is_left_out(option: str, only_writing: bool) -> bool:
 
 
 def leave_out_writers(root: ET.Element) -> list[str]:
-    """Removes detectors, devices and attributes that write from a route or additional file; returns what they were."""
+    """Removes detectors, devices and attributes that write from a route or additional file; returns their names."""
     left_out = []
     for parent in [element for element in root.iter() if isinstance(element.tag, str)]:
         for element in list(parent):

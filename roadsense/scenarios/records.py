@@ -1,4 +1,4 @@
-"""What a dataset's manifest holds of one scenario, and how it is read back."""
+"""The record of one scenario in a dataset's manifest, and how it is read."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 from roadsense.errors import DatasetError, ScenarioError
 
 SPLITS = ("train", "eval", "eval_wide")
-"""The folders of a dataset: to train on, held out, and held out with wider ranges (may be empty)."""
+"""The folders of a dataset: for training, held out, and held out with wider ranges (may be empty)."""
 
 
 CONFIG_NAME = "scenario.sumocfg"
@@ -17,7 +17,7 @@ CONFIG_NAME = "scenario.sumocfg"
 
 DENSITY_WORDS = ("sparse", "medium", "dense")
 FIXED = "fixed"
-"""The density word of a scenario whose base has no flow that could be varied."""
+"""The density word of a scenario whose base has no flow that can be varied."""
 DRIVER_WORDS = ("cautious", "normal", "aggressive")
 _NUMBER = "[0-9]{3}|[1-9][0-9]{3,}"
 _NAME = re.compile(rf"scenario_({_NUMBER})_(\w+)_({'|'.join((*DENSITY_WORDS, FIXED))})_({'|'.join(DRIVER_WORDS)})")
@@ -47,7 +47,7 @@ class ScenarioName:
         """Returns the parts of a folder name; the inverse of `str`.
 
         Raises:
-            ScenarioError: if `text` is not of the form `str` gives.
+            ScenarioError: if `text` does not have the form that `str` gives.
         """
         match = _NAME.fullmatch(text)
         if not match:
@@ -58,20 +58,20 @@ class ScenarioName:
 
 @dataclass(frozen=True)
 class ScenarioRecord:
-    """What the manifest holds of one scenario.
+    """The record of one scenario in the manifest.
 
     Attributes:
         name: name of its folder.
         split: one of `SPLITS`.
-        base: the base scenario it was drawn from.
+        base: name of the base scenario it was drawn from.
         density: density word.
         driver: driver word.
         variation: every drawn value.
         edits: every attribute that differs from the base, with its original and its new value.
-        gate: what was measured in its proof.
+        gate: measurements of the gate.
         files: SHA-256 of each file, by its path from the dataset's folder.
-        train_distance: of another than a train scenario, to the nearest train scenario of its base; None without one.
-        difficulty: what a standard driver met in it, as `measure_difficulty` gives it.
+        train_distance: distance of a held-out scenario to the nearest train scenario of its base; None without one.
+        difficulty: figures of a standard driver in it, as `measure_difficulty` gives them.
     """
 
     name: str
@@ -88,7 +88,7 @@ class ScenarioRecord:
 
     @property
     def config(self) -> str:
-        """Path of its `.sumocfg` from the dataset's folder."""
+        """Path of its `.sumocfg`, relative to the dataset's folder."""
         return f"{self.split}/{self.name}/{CONFIG_NAME}"
 
 
@@ -96,7 +96,7 @@ def read_record(path: Path, record: Any) -> ScenarioRecord:
     """Returns a scenario's record from a manifest's JSON.
 
     Raises:
-        DatasetError: naming what is missing or of the wrong kind.
+        DatasetError: if something is missing or of the wrong type; it names it.
     """
     kinds = {
         "variation": dict,
@@ -134,7 +134,7 @@ def take(path: Path, record: Any, key: str, kind: Any) -> Any:
     """Returns a value of a manifest's JSON.
 
     Raises:
-        DatasetError: if it is missing or of another kind.
+        DatasetError: if it is missing or of another type.
     """
     if not isinstance(record, dict) or not isinstance(record.get(key), kind) or (key not in record):
         got = record.get(key) if isinstance(record, dict) else record

@@ -1,4 +1,4 @@
-"""The vehicles, flows and types of a scenario, in whichever of its files they stand."""
+"""Reads the vehicles, flows and types of a scenario, from all of its files that hold some."""
 
 import math
 import xml.etree.ElementTree as ET
@@ -11,7 +11,7 @@ from roadsense.scenarios.flows import read_seconds
 from roadsense.scenarios.left_out import leave_out_writers
 
 DEFAULT_TYPE = "DEFAULT_VEHTYPE"
-"""SUMO's name for the type of a vehicle that names none; a file may define it."""
+"""SUMO's name for the type of a vehicle without a type; a file may define it."""
 
 _DEMAND_TAGS = ("vehicle", "trip", "flow", "vType", "vTypeDistribution", "interval", "calibrator")
 
@@ -23,18 +23,18 @@ Files = list[tuple[Path, ET.Element]]
 def read_route_files(
     route_paths: Sequence[Path], additional_paths: Sequence[Path], comments: bool = False
 ) -> tuple[Files, list[str]]:
-    """Returns the route files, and before them such additional files as hold demand or lost something.
+    """Returns the route files, and before them the additional files that hold demand or have parts left out.
 
     Args:
-        route_paths: the route files.
-        additional_paths: the additional files.
+        route_paths: paths of the route files.
+        additional_paths: paths of the additional files.
         comments: whether the trees keep comments.
 
     Returns:
-        The files, and what was left out of them because SUMO would write a file.
+        The files, and names of what was left out of them because SUMO would write a file.
 
     Raises:
-        ScenarioError: naming every problem: a file that is missing, too large, not XML, or names a further file.
+        ScenarioError: if a file is missing, too large, not XML, or names a further file; it names every problem.
     """
     files: Files = []
     left_out: list[str] = []
@@ -55,7 +55,7 @@ def read_route_files(
 
 
 def read_route_file(path: Path, comments: bool = False) -> ET.Element:
-    """Returns the tree of a route or additional file, under any root but an element of its own: as SUMO has it.
+    """Returns the tree of a route or additional file; like SUMO, it accepts any root that is no demand element.
 
     Raises:
         ScenarioError: if it is missing, too large, not XML, or has no root around its elements.
@@ -67,7 +67,7 @@ def read_route_file(path: Path, comments: bool = False) -> ET.Element:
 
 
 def holds_demand(root: ET.Element) -> bool:
-    """Tells whether a file has vehicles, flows or types."""
+    """Returns whether a file has vehicles, flows or types."""
     return any(root.find(tag) is not None for tag in _DEMAND_TAGS)
 
 
@@ -77,7 +77,7 @@ def single_vehicles(root: ET.Element) -> list[ET.Element]:
 
 
 def define_default_type(roots: list[ET.Element]) -> bool:
-    """Writes SUMO's default type into the first file if a vehicle relies on it; tells whether it did."""
+    """Writes SUMO's default type into the first file if a vehicle needs it; returns whether it did."""
     users = [element for root in roots for element in (*single_vehicles(root), *root.findall("flow"))]
     types = {kind.get("id") for root in roots for tag in ("vType", "vTypeDistribution") for kind in root.iter(tag)}
     if DEFAULT_TYPE in types or all(type_of(element) != DEFAULT_TYPE for element in users):
@@ -92,9 +92,9 @@ def type_of(element: ET.Element) -> str:
 
 
 def sort_by_departure(root: ET.Element) -> None:
-    """Sorts a file by time of departure; what has none stays before, and a comment with what follows it.
+    """Sorts a file by departure time; elements without one come first, and comments stay with the next element.
 
-    SUMO reads route files as it goes and drops what departs before something it has read already.
+    SUMO reads route files step by step and drops vehicles that depart before one it has already read.
     """
     keys, following = [], -math.inf
     for element in reversed(root):

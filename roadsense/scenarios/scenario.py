@@ -1,4 +1,4 @@
-"""A scenario: a folder that SUMO can run, and how it is opened."""
+"""A scenario: a folder that SUMO can run. Opens and checks it."""
 
 import atexit
 import logging
@@ -25,7 +25,7 @@ EGO_ID = "V001"
 """The last car of the convoy; the cars ahead of it are V002, V003, ... going forward."""
 CONVOY_ID = re.compile(r"V\d{3}")
 _UNREADABLE = re.compile(r"[,;%#$]")
-"""What SUMO cannot read in a folder's name."""
+"""Characters that SUMO cannot read in a folder's name."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Scenario:
         network_path: absolute path of its network.
         route_paths: absolute paths of its route files.
         additional_paths: absolute paths of its additional files.
-        convoy_ids: the cars of the convoy from the last to the first, so `convoy_ids[0]` is the ego.
-        convoy_depart_s: when the ego is to be inserted.
-        v2v: the radio preset it asks for, by `<param key="v2v" value="..."/>` under the ego's vehicle; None without.
+        convoy_ids: ids of the convoy's cars from the last to the first, so `convoy_ids[0]` is the ego.
+        convoy_depart_s: departure time of the ego [s].
+        v2v: radio preset it asks for, by `<param key="v2v" value="..."/>` under the ego's vehicle; None without.
         run_path: absolute path of the `.sumocfg` that SUMO runs: `config_path`, or a copy in a temporary folder where
             SUMO would write files, or cannot read the folder's name.
-        left_out: notes on what the copy lacks.
+        left_out: notes on what was left out of the copy.
 
     Example:
         >>> import roadsense as rs
@@ -70,7 +70,7 @@ class Scenario:
         """Opens and checks the scenario of a `.sumocfg`; see `open_scenario`.
 
         Raises:
-            ScenarioError: naming the file and the reason.
+            ScenarioError: if a check fails; it names the file and the reason.
         """
         return open_scenario(config_path)
 
@@ -92,21 +92,21 @@ class Scenario:
 def open_scenario(config_path: str | Path) -> Scenario:
     """Reads a `.sumocfg`, checks that it and what it names are safe for SUMO, and returns the scenario.
 
-    The checks are those whose failure SUMO answers with a crash or a silent surprise: XML without document type or
+    These checks find what makes SUMO crash or silently behave differently: XML without document type or
     entities, every named file present and inside the folder, no option or element that reads another one, a network
     with a `version` (libsumo ends the process without one), a convoy `V001`, `V002`, ... among the vehicles and trips.
-    What only writes files is left out of the copy that SUMO runs, and logged. Files may be gzip'd. A scenario is read
-    again only when a file in its folder has changed.
+    Parts that only write files are left out of the copy that SUMO runs, and logged. Files may be gzip'd. A scenario is
+    read again only when a file in its folder has changed.
 
     Args:
         config_path: path of the `.sumocfg`.
 
     Raises:
-        ScenarioError: naming the file and the reason.
+        ScenarioError: if a check fails; it names the file and the reason.
     """
     path = resolve(config_path).resolve()
     files = sorted(path.parent.iterdir()) if path.is_file() else []
-    stats = [(file.name, file.lstat()) for file in files]  # of links themselves: one may lead nowhere
+    stats = [(file.name, file.lstat()) for file in files]  # of the links themselves: a link may be broken
     return _open_once(path, tuple((name, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))
 
 
@@ -127,7 +127,7 @@ def _open_once(path: Path, _stamps: tuple[tuple[str, int, int], ...]) -> Scenari
 
 
 def _write_copy(scenario: Scenario, config: ET.Element, files: Files) -> Path:
-    # A folder for SUMO, kept while this process lives: the configuration, files that lost something, links to the rest.
+    # A folder for SUMO, kept while this process runs: the configuration, changed files, links to all others.
     folder, source = Path(tempfile.mkdtemp(prefix="roadsense_scenario_")), scenario.config_path.parent
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     trees = dict(files)
@@ -148,14 +148,14 @@ def _write_copy(scenario: Scenario, config: ET.Element, files: Files) -> Path:
 
 
 Inputs = tuple[Path, tuple[Path, ...], tuple[Path, ...]]
-"""Of a scenario: its network, its route files, its additional files."""
+"""Input files of a scenario: its network, its route files, its additional files."""
 
 
 def check_inputs(path: Path, config: ET.Element) -> Inputs:
     """Checks a configuration and the network it names; returns the files it names.
 
     Raises:
-        ScenarioError: naming the file and the reason.
+        ScenarioError: if a check fails; it names the file and the reason.
     """
     check_options(path, config)
     networks, routes, additional = (named_files(path, config, name) for name in INPUTS)
@@ -164,10 +164,10 @@ def check_inputs(path: Path, config: ET.Element) -> Inputs:
 
 
 def describe_scenario(path: Path, inputs: Inputs, roots: Iterable[ET.Element]) -> Scenario:
-    """Returns the scenario of a `.sumocfg` whose files were checked and whose vehicles stand in `roots`.
+    """Returns the scenario of a `.sumocfg` whose files were checked and whose vehicles are in `roots`.
 
     Raises:
-        ScenarioError: if there is no convoy, or it has no time of departure.
+        ScenarioError: if there is no convoy, or it has no departure time.
     """
     cars = {car.get("id", ""): car for root in roots for car in single_vehicles(root)}
     convoy = tuple(sorted(name for name in cars if CONVOY_ID.fullmatch(name)))
@@ -200,7 +200,7 @@ def find_scenarios(folder: str | Path) -> list[Path]:
     """Returns every `.sumocfg` at any depth below `folder`, sorted by path; hidden files and folders are left out.
 
     Raises:
-        ScenarioError: if the folder is not there or holds none.
+        ScenarioError: if the folder does not exist or holds none.
     """
     folder = resolve(folder)
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""SUMO as a program: for one-off simulations in a process of their own, where a crash harms nobody."""
+"""Runs SUMO as a program: for single simulations in a separate process, where a crash does no harm."""
 
 import os
 import signal
@@ -11,9 +11,9 @@ import sumo
 from roadsense.errors import MachineError, SimulationError
 
 TIMEOUT_S = 300.0
-"""A simulation of a few seconds that takes this long has a machine that stands still, not a bad scenario."""
+"""If a simulation of a few seconds takes this long, the machine hangs; the scenario is not the cause."""
 N_TRIES = 3
-"""Runs that may be killed or stand still before that is an error of the machine."""
+"""Number of runs that may be killed or hang before this counts as an error of the machine."""
 _ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8"}
 """SUMO reads names with letters beyond ASCII only in a UTF-8 locale."""
 
@@ -22,13 +22,13 @@ def run_sumo(config_path: Path, options: Sequence[str] = (), timeout_s: float = 
     """Runs a scenario to its end with the `sumo` program.
 
     Args:
-        config_path: the scenario's `.sumocfg`.
+        config_path: path of the scenario's `.sumocfg`.
         options: further command line options; they win over the configuration's.
-        timeout_s: wall time after which the program is ended and run again. It never decides about a scenario: bound
-            the simulated time with `--end`.
+        timeout_s: wall time after which the program is ended and run again. It is no limit for a scenario: limit the
+            simulated time with `--end`.
 
     Returns:
-        What SUMO printed on standard error: empty if it had nothing to warn of.
+        SUMO's text on standard error: empty if there was no warning.
 
     Raises:
         SimulationError: if SUMO ends with an error.

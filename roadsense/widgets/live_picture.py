@@ -1,4 +1,4 @@
-"""A picture in a notebook that is drawn anew while a cell runs: one output, updated in place."""
+"""A picture in a notebook that is drawn again while a cell runs: one output, updated in place."""
 
 import io
 import time
@@ -11,18 +11,18 @@ from matplotlib.figure import Figure
 from roadsense.utils.progress import is_headless
 
 REDRAW_S = 10.0
-"""Seconds between two drawings at least."""
+"""Least time between two drawings."""
 DPI = 80
 
 
 class LivePicture:
-    """One picture, updated in place where somebody watches; in a headless run it appears once, at the end.
+    """One picture, updated in place in a live notebook; in a headless run it appears once, at the end.
 
     Args:
-        every_s: seconds between two drawings at least.
+        every_s: least time between two drawings.
 
     Attributes:
-        n_drawn: how often it was drawn.
+        n_drawn: number of drawings so far.
     """
 
     def __init__(self, every_s: float = REDRAW_S):
@@ -31,16 +31,16 @@ class LivePicture:
         self._shown: Any = None
 
     def offer(self, draw: Callable[[], Figure | None]) -> None:
-        """Draws anew, if that is due and somebody watches.
+        """Draws again, if that is due and the notebook is live.
 
         Args:
-            draw: returns the figure, or None if there is nothing to be seen yet.
+            draw: function that returns the figure, or None if there is nothing to show yet.
         """
         if not is_headless() and time.monotonic() - self._drawn_s >= self._every_s:
             self.finish(draw)
 
     def finish(self, draw: Callable[[], Figure | None]) -> None:
-        """Draws what stays; see `offer`."""
+        """Draws the final picture; see `offer`."""
         figure = draw()
         if figure is None:
             return

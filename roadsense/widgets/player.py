@@ -1,7 +1,7 @@
 """The player of an episode in a notebook.
 
-It lives in a frame, so it goes on working in a saved notebook; where scripts are not allowed, a picture of the critical
-moment stands in its place.
+It is in a frame, so it still works in a saved notebook; where scripts are not allowed, a picture of the critical
+moment replaces it.
 """
 
 import base64
@@ -20,7 +20,7 @@ STILL_DPI = 90
 
 @dataclass(frozen=True)
 class EpisodePlayer:
-    """An episode that a notebook shows as its player; the last value of a cell is enough.
+    """An episode that a notebook shows in the player, as the last value of a cell.
 
     Attributes:
         trajectory: the episode.
@@ -39,13 +39,13 @@ class EpisodePlayer:
 
 
 def show_episode(episode: Trajectory | str | Path) -> EpisodePlayer:
-    """Returns what a notebook shows as the replay of an episode.
+    """Returns the player of an episode for a notebook.
 
     Args:
-        episode: one, or the path of one that was saved.
+        episode: trajectory of the episode, or the path of a saved one.
 
     Raises:
-        InputError: if there is none at the path.
+        InputError: if the path holds no trajectory.
 
     Example:
         >>> import roadsense as rs

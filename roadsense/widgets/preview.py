@@ -1,4 +1,4 @@
-"""The preview of a draw in a notebook: sliders, the picture they give, its simulation, and a button that keeps it."""
+"""The preview of a draw in a notebook: sliders, picture, simulation, and a button that adds the draw to the dataset."""
 
 import base64
 import html
@@ -31,21 +31,21 @@ SLIDERS = {
     "min_gap": ("minGap", 0.01, "factor on the gaps at standstill"),
     "convoy_spacing": ("convoy spacing", 0.01, "factor on the distances in the convoy"),
 }
-"""Label, step and explanation of each value that is chosen on a range."""
+"""Label, step and explanation of each value with a range."""
 
 AFTER_S, MAX_AFTER_S, MAX_SEED = 15, 60, 9999
 DURATION_S = 30
 
 
 class PreviewWidget:
-    """What a notebook shows as the preview; the last value of a cell is enough.
+    """The preview that a notebook shows, as the last value of a cell.
 
-    In a run that nobody watches it leaves the picture of its first draw.
+    A headless run shows the picture of the first draw.
 
     Args:
-        config: of the dataset that draws are previewed for, and may be added to; it need not be there yet.
-        base: name of the base scenario to begin with; by default the first.
-        values: of `ChosenDraw` to begin with.
+        config: settings of the dataset that draws are previewed for and added to; it need not exist yet.
+        base: name of the base scenario at the start; by default the first.
+        values: values of `ChosenDraw` at the start.
     """
 
     def __init__(self, config: GenConfig | None = None, base: str | None = None, **values: Any):
@@ -78,16 +78,16 @@ class PreviewWidget:
     def chosen(self) -> ChosenDraw:
         """The chosen values, as far as the base allows them."""
         values = {name: control.value for name, control in self.controls.items() if name not in ("base", "after_s")}
-        # A slider moved by keys leaves 1.1499999999999999.
+        # A slider moved by keys gives 1.1499999999999999.
         return self.preview.fit(self.base, **{n: round(v, 4) if isinstance(v, float) else v for n, v in values.items()})
 
     @property
     def status(self) -> str:
-        """The last line of news, as plain text."""
+        """The last status line, as plain text."""
         return html.unescape(self._status.value.partition(">")[2].rpartition("<")[0])
 
     def simulate(self, duration_s: int = DURATION_S) -> EpisodePlayer:
-        """Simulates the chosen draw in a worker process and returns its replay."""
+        """Simulates the chosen draw in a worker process and returns its player."""
         return EpisodePlayer(self.preview.simulate(self.base, self.chosen, duration_s))
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class PreviewWidget:
         ])  # fmt: skip
 
     def _bound_sliders(self, _change: Any = None) -> None:
-        """Gives the sliders the bounds of the chosen road, and says what the road does not allow."""
+        """Gives the sliders the bounds of the chosen road, and shows what the road does not allow."""
         for name, (low, high) in self.preview.bounds(self.base, self.controls["convoy_size"].value).items():
             slider = self.controls[name]
             slider.max = max(slider.max, high)  # the smallest value must never be above the largest
@@ -155,7 +155,7 @@ class PreviewWidget:
             self._say(str(error))
 
     def _show(self, future: "Future[Trajectory]") -> None:
-        # Called from the pool's own thread: the sliders answer while SUMO works.
+        # Called from the pool's own thread: the sliders respond while SUMO works.
         try:
             self._replay.value = player_html(take_trajectory(future))
             self._say("Simulated. Space plays, once the player has the focus.")

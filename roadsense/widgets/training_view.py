@@ -1,7 +1,7 @@
-"""A training in a notebook while it runs: figures, curves and two buttons, read from the run folder alone.
+"""A training in a notebook while it runs: figures, curves and two buttons, read only from the run folder.
 
-The same view opens again from any notebook, after the browser was closed or the kernel restarted. In a run that nobody
-watches it leaves the figures and curves of its end.
+The same view opens again from any notebook, after the browser was closed or the kernel restarted. A headless run
+shows the final figures and curves.
 """
 
 import base64
@@ -34,25 +34,25 @@ from roadsense.utils.progress import is_headless
 from roadsense.utils.workspace import resolve
 
 REFRESH_S, REDRAW_S = 1.0, 4.0
-"""Seconds between two looks at the folder, and between two paintings of the curves at least: painting takes time that
-a training in the same kernel would have."""
+"""Time between two reads of the folder, and least time between two drawings of the curves: drawing slows a training in
+the same kernel."""
 
 DPI = 80
 
 
 class TrainingView:
-    """What a notebook shows of a training: the last value of a cell, or around the training itself.
+    """The view of a training in a notebook, as the last value of a cell or around the training itself.
 
         with TrainingView(config) as view:
             run = train_policy(view.config)
 
     Args:
-        training: settings of a training that is about to begin, or the folder of a run, or of an experiment, whose
+        training: settings of a training that will begin, or the folder of a run or of an experiment, of which the
             latest run is shown; the folder need not exist yet.
-        usd_per_hour: what its machine costs, where it bills; None: what the job's environment says.
+        usd_per_hour: price of its machine, US dollars an hour; None: the value in the job's environment.
 
     Attributes:
-        config: the settings with a name for the run folder; None for a folder.
+        config: settings with the name of the run folder; None if a folder was given.
     """
 
     def __init__(self, training: TrainConfig | str | Path, usd_per_hour: float | None = None):
@@ -79,8 +79,8 @@ class TrainingView:
         self._painted: tuple[float, int] = (0.0, -1)
 
     def refresh(self, repaint: bool = False) -> RunProgress | None:
-        """Reads the folder and shows what it says; returns it, or None if there is no run yet."""
-        with self._lock:  # buttons are answered in another thread than the one that follows
+        """Reads the folder and shows the progress; returns it, or None if there is no run yet."""
+        with self._lock:  # buttons and `follow` run in different threads
             return self._refresh(repaint)
 
     def _refresh(self, repaint: bool) -> RunProgress | None:
@@ -107,7 +107,7 @@ class TrainingView:
             self._thread.start()
 
     def close(self) -> None:
-        """Ends refreshing; what is shown stays."""
+        """Ends refreshing; the picture stays."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
@@ -125,7 +125,7 @@ class TrainingView:
         if self._shown is None:
             display(self)
         else:
-            self._shown.update(self)  # buttons have nothing left to do; a picture stays in the saved notebook
+            self._shown.update(self)  # without buttons; a picture stays in the saved notebook
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         progress = self.refresh(repaint=True)
@@ -172,7 +172,7 @@ class TrainingView:
 
 
 def watch_training(run_dir: str | Path, usd_per_hour: float | None = None) -> TrainingView:
-    """Returns the view of a run that is there, to be the last value of a cell.
+    """Returns the view of an existing run, as the last value of a cell.
 
     Raises:
         RunError: if the folder holds no run.
@@ -182,7 +182,7 @@ def watch_training(run_dir: str | Path, usd_per_hour: float | None = None) -> Tr
 
 @cache
 def _draw_placeholder() -> bytes:
-    """Returns a picture for the place of the curves until there are some, a PNG."""
+    """Returns the picture that is shown until there are curves, a PNG."""
     figure, axes = new_figure(9.0, 2.0)
     axes.set_axis_off()
     axes.text(0.5, 0.5, "The curves appear after the first rollout.", ha="center", va="center", color=GREY)
@@ -201,11 +201,11 @@ def _as_table(progress: RunProgress) -> str:
 
 
 def answer_while_busy(widget: widgets.Widget) -> None:
-    """Lets a widget answer while the kernel is busy with a cell; without subshells nothing changes.
+    """Lets a widget respond while the kernel runs a cell; without subshells nothing changes.
 
-    JupyterLab sends a widget's events to a subshell, a thread of its own in the kernel. ipykernel 7.4 hands them to the
+    JupyterLab sends a widget's events to a subshell, a thread of its own in the kernel. ipykernel 7.4 gives them to the
     loop that last used the widget, which is the busy one. With this they stay in the subshell. The handlers must be
-    safe beside the running cell: touching a file is.
+    safe beside the running cell; touching a file is safe.
     """
     if widget.comm is not None and hasattr(widget.comm, "_reply_subshell_for"):
         widget.comm._reply_subshell_for = _as_sent

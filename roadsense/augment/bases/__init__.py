@@ -1,1 +1,4 @@
-"""Base scenarios: read, checked, and what of each can be varied. Nothing is drawn or written here."""
+"""Base scenarios: reads and checks them, and finds what can be varied in each.
+
+Not here: random draws (`draws`) and writing files (`edits`, `validation`).
+"""

@@ -1,4 +1,4 @@
-"""Background traffic for a base that has none: flows on the routes through its network, clear of its convoy."""
+"""Adds background traffic to a base: flows on the routes through its network that do not disturb its convoy."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from roadsense.scenarios.scenario import Scenario, convoy_cars
 MAX_ADDED_VPH = 10_000.0
 MAX_FLOWS = 12
 CLEAR_S = 3.0
-"""Flows that pass the edge where the convoy departs begin this long after it."""
+"""Flows over the convoy's departure edge begin this many seconds after the convoy's departure."""
 
 TYPE_ID = "added_car"
 
@@ -20,10 +20,10 @@ def add_traffic(config: ET.Element, roots: Sequence[ET.Element], scenario: Scena
     """Adds flows to a base's first route file; returns a note.
 
     Args:
-        config: the base's configuration.
-        roots: its route files.
-        scenario: its description.
-        rate_vph: vehicles an hour of all flows together.
+        config: root element of the base's configuration.
+        roots: root elements of its route files.
+        scenario: description of the base's files.
+        rate_vph: total rate of all flows [vehicles/h].
 
     Raises:
         ScenarioError: if no route leads through the network.
@@ -56,7 +56,7 @@ def add_traffic(config: ET.Element, roots: Sequence[ET.Element], scenario: Scena
 
 
 def _find_routes(network_path: Path) -> list[list[str]]:
-    # From each edge that nothing leads to, the longest of the shortest routes to an edge that leads nowhere.
+    # For each edge without a predecessor: the longest of the shortest routes to an edge without a successor.
     import sumolib
 
     net = sumolib.net.readNet(str(network_path))

@@ -1,4 +1,4 @@
-"""Base scenarios: read and checked for variation."""
+"""Reads base scenarios and checks whether they can be varied."""
 
 import copy
 import math
@@ -42,15 +42,15 @@ class Base:
 
     Attributes:
         name: name of its folder.
-        scenario: its files; the convoy's ids are those it has in the scenarios to be written: V001, V002, ...
-        traffic: what of it can be varied.
-        notes: what can't be varied or is left out, and why; one sentence each.
-        routes: its route files as read, by path from its folder; `read_routes` gives copies.
-        config: its configuration as read; `read_config` gives copies.
-        limits: by name of a level, the lowest and highest value that works on it.
-        horizon_s: how long the ego must stay on the road in its scenarios, in s.
-        warnings: kinds of SUMO's warnings that it gives unvaried, too.
-        depart_limits_mps: speed limit in m/s where each vehicle or flow departs, by id, for those with a departSpeed.
+        scenario: description of its files; the convoy's ids are those of the generated scenarios: V001, V002, ...
+        traffic: what can be varied in it.
+        notes: sentences on what can't be varied or is left out, and why.
+        routes: trees of its route files by path from its folder; `read_routes` gives copies.
+        config: tree of its configuration; `read_config` gives copies.
+        limits: lowest and highest value that the base allows, by name of a level.
+        horizon_s: least time of the ego on the road in its scenarios [s].
+        warnings: kinds of SUMO warnings that the unvaried base also causes.
+        depart_limits_mps: speed limit in m/s at the departure of each vehicle or flow with a departSpeed, by id.
     """
 
     name: str
@@ -103,14 +103,14 @@ def read_bases(
     """Returns the base scenarios below a folder, sorted by name: one for each folder with a `.sumocfg`.
 
     Args:
-        base_dir: the folder.
-        ranges: what is to be varied.
-        naming: which cars are the convoy, in every base; None: those called V001, V002, ...
-        hold_lane: whether the convoy's cars are kept from changing lane, but for their route.
-        add_vph: vehicles an hour to add to each; 0: none.
+        base_dir: folder of base scenarios.
+        ranges: ranges of what is varied.
+        naming: cars of the convoy, the same ids in every base; None: V001, V002, ...
+        hold_lane: whether the convoy's cars change lane only where their route needs it.
+        add_vph: rate of traffic to add to each base [vehicles/h]; 0: none.
 
     Raises:
-        ScenarioError: if there is none, two share a name, or some cannot be varied; naming every file and reason.
+        ScenarioError: if there is none, two share a name, or some cannot be varied; it names every file and reason.
     """
     paths = [path.resolve() for path in find_scenarios(base_dir)]
     _check_names(base_dir, paths)

@@ -1,4 +1,4 @@
-"""The convoy of a scenario whose cars have other ids than ours: named by the user, renamed to V001, V002, ..."""
+"""A convoy whose cars have other ids than V001, V002, ...: the user names its cars, and they are renamed."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -35,7 +35,7 @@ class ConvoyNaming:
     convoy: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Refuses what is no convoy.
+        """Checks that this is a convoy.
 
         Raises:
             InputError: without an ego or a car ahead of it, or with a car named twice.
@@ -61,7 +61,7 @@ def rename_convoy(config_path: Path, roots: Sequence[ET.Element], naming: Convoy
     A car outside the convoy with such an id is renamed too, `background_V001`.
 
     Raises:
-        ScenarioError: if a car is not in the files; naming those that are.
+        ScenarioError: if a car is not in the files; it names the cars that are.
     """
     cars = [element.get("id", "") for root in roots for tag in ("vehicle", "trip") for element in root.findall(tag)]
     flows = [element.get("id", "") for root in roots for element in root.findall("flow")]
@@ -106,6 +106,6 @@ def _rename(element: ET.Element, names: Mapping[str, str]) -> None:
             words = element.attrib[attribute].split()
             element.set(attribute, " ".join(names.get(word, word) for word in words))
     value = element.get("value", "")
-    # A number is a car's id as often as a mere number: it is left as it is.
+    # A number may be a car's id or only a number: it stays unchanged.
     if element.tag == "param" and value in names and not _NUMBER.fullmatch(value):
         element.set("value", names[value])

@@ -1,4 +1,4 @@
-"""A base's demand in the simplest form that asks for the same traffic, so that what is varied acts on all of it."""
+"""Rewrites a base's demand in the simplest form with the same traffic, so that every variation acts on all of it."""
 
 import copy
 import math
@@ -15,17 +15,17 @@ from roadsense.scenarios.route_files import single_vehicles, type_of
 from roadsense.scenarios.scenario import Scenario, background_vehicles, convoy_cars
 
 WARM_UP_S = 300.0
-"""Simulated before the convoy's departure where a base begins more than twice as long before it."""
+"""Simulated time before the convoy's departure, if the base starts more than twice as long before it."""
 
 LANE_KEEPING = {"lcSpeedGain": "0", "lcKeepRight": "0", "lcCooperative": "-1"}
-"""Attributes of a type whose cars change lane for their route alone
+"""Attributes of a type whose cars change lane only where their route needs it
 (https://sumo.dlr.de/docs/Definition_of_Vehicles%2C_Vehicle_Types%2C_and_Routes.html#lane-changing_models)."""
 
 CAR_LENGTH_M = 5.0
-"""SUMO's length of a car whose type names none."""
+"""SUMO's default length of a car."""
 
 SLOWEST_TAU = 1.3
-"""Factor on the time headway that a departure leaves room for, as wide as it is usually varied."""
+"""Departures leave room for the time headway times this factor: the upper end of its usual range."""
 
 _CHOSEN_LANES = ("best", "free", "random", "allowed")
 
@@ -36,10 +36,10 @@ def simplify_demand(
     """Changes the trees of a base, and yields a note on each kind of change.
 
     Args:
-        config: its configuration.
-        roots: its route files.
-        scenario: its description.
-        hold_lane: whether the convoy's cars are kept from changing lane.
+        config: root element of its configuration.
+        roots: root elements of its route files.
+        scenario: description of its files.
+        hold_lane: whether the convoy's cars change lane only where their route needs it.
     """
     if names := [name for root in roots for name in _take_out_of_intervals(root)]:
         yield f"Flows in <interval> get its begin and end as their own: {', '.join(names)}."
@@ -89,7 +89,7 @@ def _apply_scale(config: ET.Element, roots: Sequence[ET.Element], scenario: Scen
         for flow in (flow for root in roots for flow in root.findall("flow")):
             try:
                 flow.set(find_rate_attribute(flow), format_scaled_rate(flow, scale))
-            except (ScenarioError, ValueError, ZeroDivisionError):  # noted as left alone
+            except (ScenarioError, ValueError, ZeroDivisionError):  # noted as not varied
                 continue
         yield f"The option scale is written into the flows' rates: x {scale:g}; single vehicles come once."
         if not len(parent):
@@ -113,7 +113,7 @@ def _hold_lane(roots: Sequence[ET.Element], scenario: Scenario) -> Iterator[str]
     held = []
     for name in sorted({type_of(car) for car in cars}):
         for root, kind in [(one, kind) for one in roots for kind in one.findall("vType") if kind.get("id") == name]:
-            if kind.get("lcSpeedGain") == "0":  # its owner has seen to it
+            if kind.get("lcSpeedGain") == "0":  # its author has set it already
                 continue
             if name in others:
                 kind = copy.deepcopy(kind)
@@ -134,7 +134,7 @@ def _background_types(roots: Sequence[ET.Element], scenario: Scenario) -> set[st
 
 
 def _slow_dense_convoy(roots: Sequence[ET.Element], scenario: Scenario) -> Iterator[str]:
-    # SUMO inserts no car that is nearer to the next than its time headway at the speed of its departure.
+    # SUMO inserts no car closer to the next one than its time headway at its departure speed.
     kinds = {kind.get("id", ""): kind for root in roots for kind in root.iter("vType")}
     cars = convoy_cars(roots, scenario)
     try:

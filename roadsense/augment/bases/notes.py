@@ -1,4 +1,4 @@
-"""What of a base scenario can't be varied, or is left out, in sentences for its owner."""
+"""Notes for the user on what can't be varied in a base scenario, or is left out."""
 
 import xml.etree.ElementTree as ET
 from collections import defaultdict
@@ -15,11 +15,11 @@ _UNVARIED = ("person", "personFlow", "container", "containerFlow")
 
 
 def list_notes(scenario: Scenario, roots: Sequence[ET.Element]) -> tuple[str, ...]:
-    """Returns what isn't varied and why, one sentence each.
+    """Returns what isn't varied and why, in one sentence each.
 
     Args:
-        scenario: the base.
-        roots: its route files.
+        scenario: files of the base.
+        roots: root elements of its route files.
     """
     flows = [flow for root in roots for flow in root.findall("flow")]
     singles = [car for root in roots for car in single_vehicles(root)]

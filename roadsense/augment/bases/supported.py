@@ -18,13 +18,13 @@ from roadsense.scenarios.scenario import Scenario, convoy_cars
 def add_supported_variations(
     traffic: Traffic, scenario: Scenario, roots: Sequence[ET.Element], ranges: VariationRanges
 ) -> tuple[Traffic, list[str]]:
-    """Returns what of a base can be varied beyond flows and types, and notes on what can't.
+    """Returns what can be varied in a base beyond flows and types, and notes on what can't.
 
     Args:
-        traffic: its flows and types.
-        scenario: the base's files.
+        traffic: flows and types of the base.
+        scenario: description of the base's files.
         roots: trees of its route files.
-        ranges: what is to be varied; the notes name only what is in them and can't be varied.
+        ranges: ranges of what is varied; the notes name only what they hold and the base can't vary.
     """
     kinds = {kind.get("id", ""): kind for root in roots for kind in root.iter("vType")}
     mixes = [mix for root in roots for mix in root.iter("vTypeDistribution")]
@@ -43,7 +43,7 @@ def add_supported_variations(
 def _convoy_room(
     cars: Sequence[ET.Element], roots: Sequence[ET.Element], network_path: Path
 ) -> tuple[dict[int, float | None], str]:
-    # By number of cars, the largest factor on their distances; and why there is none.
+    # The largest factor on the cars' distances by number of cars, and the reason if there is none.
     fewer: dict[int, float | None] = dict.fromkeys(range(2, len(cars) + 1))
     edges = {_first_edge(car, roots) for car in cars}
     departs = {read_seconds(car, "depart") for car in cars}
@@ -65,7 +65,7 @@ def _convoy_room(
 
 
 def read_depart_limits(roots: Sequence[ET.Element], network_path: Path) -> dict[str, float]:
-    """Returns the speed limit in m/s where each vehicle or flow departs, by id, for those with a departSpeed."""
+    """Returns the speed limit in m/s at the departure of each vehicle or flow with a departSpeed, by id."""
     elements = [one for root in roots for tag in ("vehicle", "trip", "flow") for one in root.findall(tag)]
     edges = {one.get("id", ""): _first_edge(one, roots) for one in elements if "departSpeed" in one.attrib}
     lanes = read_edges(network_path, {edge for edge in edges.values() if edge})

@@ -1,1 +1,4 @@
-"""What a dataset says about itself: README, tables and figures, made from its manifest. Not the draws of a preview."""
+"""The card of a dataset: README, tables and figures, made from its manifest.
+
+Not here: pictures of a draw before it is generated (`preview`).
+"""

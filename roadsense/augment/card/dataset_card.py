@@ -1,4 +1,4 @@
-"""The card of a dataset: one page and one picture that say what it is, made from its manifest alone."""
+"""The card of a dataset: one page and one picture that describe it, made only from its manifest."""
 
 import io
 import json
@@ -51,17 +51,17 @@ SAME_ROADS = (
 
 
 def write_card(folder: Path) -> None:
-    """Writes `README.md` and `coverage.png` into a dataset's folder, over older ones; the same dataset gives the same.
+    """Writes `README.md` and `coverage.png` into a dataset's folder, over older ones; equal datasets give equal files.
 
     Args:
         folder: the dataset's folder.
 
     Raises:
-        DatasetError: if it holds no dataset.
+        DatasetError: if the folder holds no dataset.
     """
     dataset = Dataset.open(folder)
     picture = io.BytesIO()
-    # Without the name of the software the picture doesn't change with matplotlib's version number.
+    # Without the software's name, matplotlib's version number does not change the picture.
     plot_draws(tabulate_draws(dataset)).savefig(picture, dpi=PICTURE_DPI, metadata={"Software": None})
     readme, coverage = (Path(folder) / name for name in CARD_NAMES)
     write_atomically(coverage, picture.getvalue())
@@ -116,7 +116,7 @@ with its original, what the proof measured, and the hash of every file.{by_hand}
 
 
 def _command(settings: Mapping[str, Any]) -> str:
-    # Ranges at their defaults are left out: the version stands above, and the values in a table.
+    # Ranges at their defaults are left out: the card shows the version above, and the values in a table.
     usual = vars(VariationRanges())
     options = {name: value for name, value in settings.items() if not isinstance(value, Mapping)}
     for name, value in settings.get("ranges", {}).items():

@@ -1,4 +1,4 @@
-"""What a dataset's manifest holds, as tables: draws, refusals, difficulty."""
+"""Tables from a dataset's manifest: draws, rejected draws, difficulty."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from roadsense.episodes.difficulty import measure_difficulty
 from roadsense.scenarios.dataset import Dataset
 
 NOT_COVERED = ("sumo_seed",)
-"""Drawn, but no quantity that has a range to be covered."""
+"""Drawn values without a range to cover."""
 
 _NUMBER = re.compile(r"(?<![A-Za-z\d.])\d+(\.\d+)?")
 
@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"(?<![A-Za-z\d.])\d+(\.\d+)?")
 def tabulate_draws(dataset: Dataset) -> pd.DataFrame:
     """Returns a row for each drawn value of each scenario: `scenario`, `split`, `base`, `quantity`, `value`.
 
-    Every number and every word that a scenario's `variation` holds is a value, at whatever depth. A quantity is named
+    Every number and every word in a scenario's `variation` is a value, at any depth. A quantity is named
     by its keys without the ids of flows and types: `flows.density`, `types.sigma`. Quantities that are the same
     everywhere are left out.
     """
@@ -34,9 +34,9 @@ def tabulate_draws(dataset: Dataset) -> pd.DataFrame:
 
 
 def tabulate_refusals(dataset: Dataset) -> pd.DataFrame:
-    """Returns how many draws were refused for which reason: `base`, `draws`, `reason`, the most frequent first.
+    """Returns how many draws were rejected for each reason: `base`, `draws`, `reason`, the most frequent first.
 
-    Reasons that differ only in numbers are one; the first of them is shown.
+    Reasons that differ only in numbers count as one; the first of them is shown.
     """
     rows = [
         {"base": refusal["base"], "kind": _NUMBER.sub("#", reason), "reason": reason}
@@ -52,9 +52,9 @@ def tabulate_difficulty(dataset: Dataset, measure: bool = True, workers: int = 0
     """Returns a row for each scenario whose difficulty is known: `scenario`, `split`, `base`, and its figures.
 
     Args:
-        dataset: the dataset.
-        measure: whether scenarios without difficulty in the manifest are driven now.
-        workers: processes for that; 0: one for each core.
+        dataset: dataset with the scenarios.
+        measure: whether to drive scenarios now that have no difficulty in the manifest.
+        workers: number of processes for that; 0: one for each core.
 
     Raises:
         SimulationError: if SUMO fails in a scenario.

@@ -1,4 +1,4 @@
-"""Figures of a dataset in the making: coverage, what each variation changes, difficulty. Table in, figure out."""
+"""Figures of a dataset: coverage, effect of each variation, difficulty. Each takes a table and returns a figure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,13 +14,13 @@ from roadsense.scenarios.scenario import EGO_ID
 
 N_COLUMNS, MANY_PANELS = 3, 12
 MIN_BINS, MAX_BINS, DRAWS_PER_BIN = 4, 10, 3
-"""Fewer bins for fewer draws: in narrow ones even a perfectly even draw looks ragged."""
+"""Few draws get few bins: in narrow bins even perfectly even draws look uneven."""
 
 PANEL_WIDTH_IN, PANEL_HEIGHT_IN = 3.4, 2.5
 TICK_STEPS = [1, 2, 2.5, 5, 10]
 LEVELS = ("density_level", "driver_level")
 COLOURS, MARKERS, LINES = (BLUE, ORANGE, GREEN, PURPLE), ("o", "D", "s", "^"), ("-", "-", "--", ":")
-"""Of the splits, in their order."""
+"""Colours, markers and lines of the splits, in their order."""
 
 LABELS = {
     "density_level": "density level (0 sparse, 1 dense)",
@@ -45,7 +45,7 @@ LABELS = {
 }
 UNITS = {"_s": "s", "_m": "m", "_mps": "m/s", "_mps2": "m/s2", "_vph": "vehicles/h", "_deg": "deg"}
 ENDS = {"lowest": (BLUE, "-"), "highest": (RED, "--")}
-"""Colour and line of a variation's ends."""
+"""Colour and line style of both ends of a variation."""
 
 EFFECT_PANELS = {
     "vehicles on the road": "time [s]",
@@ -56,7 +56,7 @@ EFFECT_PANELS = {
 
 
 def label_quantity(quantity: str) -> str:
-    """Returns the axis label of a drawn quantity: in words where they are known, else its name and unit."""
+    """Returns the axis label of a drawn quantity: in words if they are known, else its name and unit."""
     if quantity in LABELS:
         return LABELS[quantity]
     stem, _, last = quantity.rpartition("_")
@@ -69,7 +69,7 @@ def plot_draws(draws: pd.DataFrame) -> Figure:
     """Draws how the splits cover the ranges: density level against driver level, and a histogram of each quantity.
 
     Args:
-        draws: as `roadsense.augment.card.dataset_tables.tabulate_draws` gives them.
+        draws: table of `roadsense.augment.card.dataset_tables.tabulate_draws`.
     """
     expect_columns(draws, ["scenario", "split", "quantity", "value"])
     splits, has_levels = list(dict.fromkeys(draws["split"])), set(LEVELS) <= set(draws["quantity"])
@@ -92,14 +92,14 @@ def plot_draws(draws: pd.DataFrame) -> Figure:
 
 
 def _choose_panels(quantities: Sequence[str], has_levels: bool) -> list[str]:
-    # Levels that have a panel of their own, and those that flows and types are drawn around, would be shown twice.
+    # Left out because they would be shown twice: levels with their own panel, and levels of flows and types.
     finer = {quantity.partition(".")[2] for quantity in quantities if quantity.startswith(("flows.", "types."))}
     twice = {f"levels.{name}" for name in finer} | (set(LEVELS) if has_levels else set())
     return [quantity for quantity in quantities if quantity not in twice]
 
 
 def _is_counted(values: pd.Series) -> bool:
-    # Words, and a few whole numbers.
+    # Words or a few whole numbers.
     if any(isinstance(value, str) for value in values):
         return True
     return values.nunique() <= MAX_BINS and all(float(value).is_integer() for value in values)
@@ -109,7 +109,7 @@ def plot_difficulty(difficulty: pd.DataFrame) -> Figure:
     """Draws the smallest time to collision of every scenario, by base and split; 0 is a collision.
 
     Args:
-        difficulty: as `tabulate_difficulty` gives it; rows without a figure are left out.
+        difficulty: table of `tabulate_difficulty`; rows without a figure are left out.
     """
     expect_columns(difficulty, ["split", "base", "min_ttc_s"])
     bases, splits = sorted(set(difficulty["base"])), list(dict.fromkeys(difficulty["split"]))
@@ -131,10 +131,10 @@ def plot_difficulty(difficulty: pd.DataFrame) -> Figure:
 
 
 def plot_effects(effects: pd.DataFrame) -> Figure:
-    """Draws what each variation changes: a row for each, its lowest value (blue) beside its highest (red, broken).
+    """Draws the effect of each variation, one row each: its lowest value (blue) and its highest (red, dashed).
 
     Args:
-        effects: as `roadsense.augment.preview.effects.measure_effects` gives them.
+        effects: table of `roadsense.augment.preview.effects.measure_effects`.
     """
     expect_columns(effects, ["variation", "end", "setting", "time_s", "vehicle", "speed_mps", "way_m"])
     names = list(dict.fromkeys(effects["variation"]))
@@ -157,7 +157,7 @@ def plot_effects(effects: pd.DataFrame) -> Figure:
 
 
 def _share_scale(column: Sequence[Axes]) -> None:
-    # One scale down a column, so that its rows can be compared.
+    # One scale for each column, so that its rows can be compared.
     limits = np.array([axes.get_xlim() for axes in column])
     for axes in column:
         axes.set_xlim(limits[:, 0].min(), limits[:, 1].max())

@@ -1,1 +1,4 @@
-"""Ranges and the random draws from them, stratified, as numbers. No files and no SUMO here."""
+"""Ranges, and random draws from them by stratified sampling, as numbers.
+
+Not here: files and SUMO (`edits`, `validation`).
+"""

@@ -1,4 +1,4 @@
-"""A draw whose levels somebody chose, as the preview's sliders do. No files and no SUMO here."""
+"""A draw whose levels the user chose, for example with the preview's sliders. No files and no SUMO here."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -12,26 +12,26 @@ from roadsense.augment.draws.variations import Variation, draw_at
 from roadsense.errors import InputError
 
 PLAIN_LEVELS = ("density", "speed_mean", "sigma", "tau", "accel", "decel", "min_gap", "convoy_shift_s", "heavy_share")
-"""Chosen anywhere on their range."""
+"""Levels that may take any value in their range."""
 
 
 @dataclass(frozen=True)
 class ChosenDraw:
-    """The levels of one scenario; its flows and types lie around them as in any draw, dealt by the seed.
+    """The levels of one scenario; the seed draws the values of its flows and types around them, as in any draw.
 
     Attributes:
-        density: factor on the flows' rates.
-        sigma: the drivers' imperfection.
+        density: factor on the rates of the flows.
+        sigma: imperfection of the drivers, 0 to 1.
         speed_mean: mean speedFactor.
-        convoy_shift_s: seconds by which the convoy departs later.
-        background_shift_s: seconds by which flows begin later at the most.
+        convoy_shift_s: delay of the convoy's departure [s]; negative: earlier.
+        background_shift_s: largest delay of a flow's begin [s].
         heavy_share: factor on the share of trucks and buses.
-        friction: of the road, 1 is dry.
-        tau, accel, decel, min_gap: factors on how the types follow.
-        convoy_size: cars of the convoy.
-        convoy_spacing: factor on their distances, as far as there is room.
-        v2v: name of the radio.
-        seed: of all that isn't chosen, SUMO's own seed included.
+        friction: friction of the road; 1 is dry.
+        tau, accel, decel, min_gap: factors on the car-following values of the types.
+        convoy_size: number of cars in the convoy.
+        convoy_spacing: factor on the distances between the convoy's cars, limited by the room on the edge.
+        v2v: name of the radio preset.
+        seed: seed of all values that aren't chosen, SUMO's own seed included; 0 or more.
     """
 
     density: float = 1.0
@@ -51,7 +51,7 @@ class ChosenDraw:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuses a seed that is none.
+        """Checks the seed.
 
         Raises:
             InputError: if it isn't a whole number of 0 or more.
@@ -61,10 +61,10 @@ class ChosenDraw:
 
 
 def draw_chosen(chosen: ChosenDraw, traffic: Traffic, ranges: VariationRanges) -> Variation:
-    """Returns the draw with chosen levels, one that the dataset with these ranges might hold as well.
+    """Returns the draw with the chosen levels; a dataset with these ranges could also hold it.
 
     Raises:
-        InputError: naming the value that lies outside its range.
+        InputError: if a value is outside its range; it names the value.
     """
     units = {name: _place(name, getattr(chosen, name), getattr(ranges, name)) for name in PLAIN_LEVELS}
     units["friction"] = _friction_place(chosen.friction, ranges)
@@ -77,7 +77,7 @@ def draw_chosen(chosen: ChosenDraw, traffic: Traffic, ranges: VariationRanges) -
 
 
 def fit_to_ranges(values: Mapping[str, Any], traffic: Traffic, ranges: VariationRanges) -> ChosenDraw:
-    """Returns the choice that is nearest to these values and lies within the ranges and what a base offers."""
+    """Returns the choice nearest to these values that the ranges and the base allow."""
     fitted = asdict(ChosenDraw()) | dict(values)
     for name in (*PLAIN_LEVELS, "friction", "background_shift_s", "convoy_spacing"):
         low, high = getattr(ranges, name)

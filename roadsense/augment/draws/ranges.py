@@ -29,7 +29,7 @@ LIMITS: Mapping[str, Range] = {
     "convoy_speed_dev": (0.0, 0.5),
     "background_shift_s": (0.0, 3600.0),
 }
-"""Widest allowed range of each."""
+"""Widest allowed range of each quantity."""
 
 
 @dataclass(frozen=True)
@@ -37,25 +37,25 @@ class VariationRanges:
     """Lowest and highest value of everything that is varied."""
 
     given: ClassVar[frozenset[str]] = frozenset()
-    """Names of the ranges that were given to this object; the others have their defaults."""
+    """Names of the ranges that the caller gave; the others have their defaults."""
     density: Range = (0.7, 1.3)
-    """Factor on each flow's rate; the word sparse, medium or dense is the third of this range."""
+    """Factor on each flow's rate; the words sparse, medium and dense name the thirds of this range."""
     sigma: Range = (0.0, 0.5)
-    """Imperfection of each vehicle type's drivers; the ego's own type is left alone."""
+    """Imperfection of each vehicle type's drivers; the ego's own type is not varied."""
     speed_mean: Range = (0.8, 1.2)
-    """Mean speedFactor of each type; the word cautious, normal or aggressive is the third of this range."""
+    """Mean speedFactor of each type; the words cautious, normal and aggressive name the thirds of this range."""
     speed_dev: Range = (0.05, 0.15)
     """Standard deviation of speedFactor within a background type."""
     convoy_speed_dev: Range = (0.0, 0.03)
-    """The same within the convoy, whose cars share one mean: a wider one pulls the convoy apart."""
+    """Standard deviation of speedFactor in the convoy, whose cars share one mean; a large one separates the cars."""
     speed_cut: float = 0.2
     """speedFactor is cut off this far below and above its mean, 0 to 2."""
     background_shift_s: Range = (0.0, 10.0)
-    """Seconds by which a flow begins later, at most its own mean headway; the same for single vehicles."""
+    """Delay of a flow's begin in s, at most its own mean headway; the same for single vehicles."""
     convoy_shift_s: Range = (-3.0, 3.0)
-    """Seconds by which the convoy as a whole departs later."""
+    """Delay of the whole convoy's departure in s."""
     tau: Range = (0.9, 1.3)
-    """Factor on each type's desired time headway; the ego's own type is left alone, here and in the next three."""
+    """Factor on each type's desired time headway; the ego's own type is not varied, here and in the next three."""
     accel: Range = (0.85, 1.15)
     """Factor on each type's acceleration."""
     decel: Range = (0.85, 1.15)
@@ -65,30 +65,30 @@ class VariationRanges:
     heavy_share: Range = (0.5, 1.5)
     """Factor on the share of trucks and buses; the total rate stays."""
     friction: Range = (0.7, 1.0)
-    """Friction of a wet road, 1 is dry: in SUMO it lowers how fast vehicles drive, not how hard they can brake."""
+    """Friction of a wet road, 1 is dry. In SUMO it lowers the speed of vehicles, not their braking."""
     wet_share: float = 0.3
-    """Share of the scenarios with a wet road, 0 to 1; the others' friction is left alone."""
+    """Share of the scenarios with a wet road, 0 to 1; the others keep their friction."""
     convoy_size: tuple[int, int] = (3, 6)
-    """Cars of the convoy: some are dropped from its front or added there, as far as the base allows."""
+    """Number of cars in the convoy: cars are removed or added at its front, as far as the base allows."""
     convoy_spacing: Range = (0.9, 1.2)
-    """Factor on the distances between the convoy's cars at departure; the ego's place stays."""
+    """Factor on the distances between the convoy's cars at departure; the ego's position stays."""
     v2v: tuple[str, ...] = ("ideal", "esp_now", "bursty", "blocked_antenna")
-    """Names of the radios dealt to the scenarios; none: the scenarios name no radio."""
+    """Names of the radios shared among the scenarios; empty: the scenarios name no radio."""
     level_spread: float = 0.25
     """Largest distance of a flow or type from the scenario's level, as a share of the range, 0 to 0.5."""
 
     def __new__(cls, *values: Any, **named: Any) -> "VariationRanges":
-        """Remembers which ranges were given and which have their defaults."""
+        """Notes which ranges were given and which have their defaults."""
         ranges = super().__new__(cls)
         names = [field.name for field in fields(cls)]
         object.__setattr__(ranges, "given", frozenset(named) | set(names[: len(values)]))
         return ranges
 
     def __post_init__(self) -> None:
-        """Refuses ranges that no scenario can have.
+        """Checks that scenarios can have these ranges.
 
         Raises:
-            InputError: naming the range, what was expected and what came.
+            InputError: if a range is wrong; it names the range, what was expected and what was given.
         """
         for name, limits in LIMITS.items():
             value = _as_tuple(getattr(self, name))
@@ -121,13 +121,13 @@ class VariationRanges:
 
 
 def read_ranges(path: Path, given: VariationRanges) -> tuple[VariationRanges, dict[str, VariationRanges]]:
-    """Returns the ranges of a TOML file, and by name those of single bases, which are its tables.
+    """Returns the ranges of a TOML file, and the ranges of single bases (its tables) by base name.
 
-    A base's ranges are those of its table and, where that has none, the file's. A range that was given to `given` wins
-    over all of them, whatever its value.
+    A base's ranges come from its table, and from the file where the table has none. A range that the caller gave in
+    `given` overrides both, even if it has its default value.
 
     Raises:
-        InputError: if the file is missing or not TOML, or a key or value in it is not that of a range.
+        InputError: if the file is missing or not TOML, or a key or value in it is not one of a range.
     """
     names = sorted(field.name for field in fields(VariationRanges))
     try:
@@ -152,7 +152,7 @@ def _make_ranges(where: str, found: Mapping[str, Any], own: Mapping[str, Any]) -
 
 
 def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value  # as JSON, TOML and notebooks give it
+    return tuple(value) if isinstance(value, list) else value  # JSON, TOML and notebooks give lists
 
 
 def _is_number(value: object) -> bool:

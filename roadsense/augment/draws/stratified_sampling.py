@@ -1,4 +1,4 @@
-"""Stratified sampling: each scenario's part of the density and the driver range, so that words come evenly."""
+"""Stratified sampling: parts of the density and driver ranges, so that all words are equally frequent."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ N_WORDS = 3
 
 
 class Strata(NamedTuple):
-    """The part of its range, within 0 to 1, that a scenario's density level and driver level come from."""
+    """The parts of the density range and the driver range, within 0 to 1, that a scenario's levels come from."""
 
     density: tuple[float, float]
     driver: tuple[float, float]
@@ -23,8 +23,8 @@ def deal_strata(counts: Sequence[int], rng: np.random.Generator) -> list[list[St
     its third of the range in equal parts.
 
     Args:
-        counts: how many scenarios each base gives.
-        rng: source of which words come once more than others, and of the order.
+        counts: number of scenarios of each base.
+        rng: random generator; it chooses the words that occur once more than others, and the order.
     """
     table = np.zeros((N_WORDS, N_WORDS), int)
     dealt = []

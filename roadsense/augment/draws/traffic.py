@@ -1,4 +1,4 @@
-"""What of a base scenario can be varied. Without files or SUMO."""
+"""Describes what can be varied in a base scenario. No files and no SUMO here."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from roadsense.utils.add_in_order import add_in_order
 FOLLOWING = ("tau", "accel", "decel", "min_gap")
 LEVELS = ("density", "speed_mean", "sigma", *FOLLOWING, "convoy_shift_s", "heavy_share", "friction", "convoy_size",
           "convoy_spacing")  # fmt: skip
-"""What a scenario has one level of; the values of its flows and types lie around these levels."""
+"""Quantities with one level for each scenario; the values of its flows and types lie around these levels."""
 
 RADIO = "v2v"
 SHARE_DECIMALS = 6
@@ -21,18 +21,18 @@ Coordinate = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Traffic:
-    """What of a base scenario can be varied.
+    """What can be varied in a base scenario.
 
     Attributes:
-        headways_s: mean seconds between two vehicles of each flow; infinite for a single background vehicle.
+        headways_s: mean time between two vehicles of each flow [s]; infinite for a single background vehicle.
         types: ids of the vehicle types.
-        convoy_types: those that cars of the convoy have; they share one mean speedFactor.
-        ego_types: those that only the ego has; how it follows is left alone.
+        convoy_types: ids of the types of convoy cars; they share one mean speedFactor.
+        ego_types: ids of types that only the ego has; its car following is not varied.
         heavy_flows: ids of the flows of trucks and buses.
-        types_without_sigma: those whose car-following model has no imperfection.
-        has_mixes: whether a vTypeDistribution holds heavy and other types.
-        most_spacing: by each possible number of cars in the convoy, the largest factor on its distances that fits on
-            its edge; None where the distances can't be varied. Empty: neither number nor distances can.
+        types_without_sigma: ids of types whose car-following model has no imperfection.
+        has_mixes: whether a vTypeDistribution mixes heavy and other types.
+        most_spacing: largest factor on the convoy's distances that fits on its edge, by each possible number of cars;
+            None where the distances can't be varied. Empty: neither number nor distances can be varied.
     """
 
     headways_s: Mapping[str, float]
@@ -46,7 +46,7 @@ class Traffic:
 
     @property
     def coordinates(self) -> list[Coordinate]:
-        """Names of all that is drawn, in a fixed order: another order gives other datasets for the same seed."""
+        """Names of all drawn values in a fixed order: another order gives other datasets for the same seed."""
         names: list[Coordinate] = [(level,) for level in (*LEVELS, RADIO)]
         names += [("convoy", "speed_mean"), ("convoy", "speed_dev")]
         for kind in self.types:
@@ -56,13 +56,13 @@ class Traffic:
 
     @property
     def heavy_rate_share(self) -> float:
-        """Share of the heavy flows in the rate of all."""
+        """Share of the heavy flows in the total rate, 0 to 1."""
         rates = {name: 1.0 / headway_s for name, headway_s in self.headways_s.items()}
         total = add_in_order(rates.values())
         return add_in_order(rates[name] for name in sorted(self.heavy_flows)) / total if total else 0.0
 
     def supports(self, level: str) -> bool:
-        """Tells whether the base has what this level varies."""
+        """Returns whether the base has what this level varies."""
         if level == "density":
             return any(headway_s < math.inf for headway_s in self.headways_s.values())
         if level == "sigma":
@@ -84,9 +84,9 @@ def convoy_sizes(traffic: Traffic, ranges: VariationRanges) -> list[int]:
 
 
 def mix_factors(share: float, factor: float) -> tuple[float, float]:
-    """Returns the factors on heavy and other rates that change a share by a factor and keep the sum.
+    """Returns the factors on heavy and other rates that change the heavy share by a factor and keep the total.
 
-    The others keep at least half of what they had. A mix of one kind is left alone.
+    The others keep at least half of their rate. A mix of one kind stays unchanged.
     """
     if not 0.0 < share < 1.0:
         return 1.0, 1.0

@@ -1,4 +1,4 @@
-"""One draw of everything that is varied, and the distance of two draws. Without files or SUMO."""
+"""One draw of everything that is varied, and the distance of two draws. No files and no SUMO here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ _LAST = np.nextafter(1.0, 0.0)
 
 @dataclass(frozen=True)
 class FlowDraw:
-    """What is drawn for a flow.
+    """The drawn values of a flow.
 
     Attributes:
         density: factor on its rate.
-        shift_s: delay of its begin in s.
+        shift_s: delay of its begin [s].
         share: further factor on its rate, which changes the share of heavy vehicles but not the rate of all flows.
     """
 
@@ -34,7 +34,7 @@ class FlowDraw:
 
 @dataclass(frozen=True)
 class TypeDraw:
-    """What is drawn for a vehicle type; None: left alone.
+    """The drawn values of a vehicle type; None: not varied.
 
     Attributes:
         sigma: imperfection, 0 to 1.
@@ -57,16 +57,16 @@ class TypeDraw:
 
 @dataclass(frozen=True)
 class Variation:
-    """One draw: everything in which a scenario differs from its base.
+    """One draw: all differences of a scenario from its base.
 
     Attributes:
         density_level: 0 (sparsest) to 1 (densest), within the drawn range; None where no flow is varied.
         driver_level: 0 (most cautious) to 1 (most aggressive), within the drawn range.
         levels: the scenario's value of each of `LEVELS` that its base supports.
         speed_cut: largest distance of a speedFactor from its mean; not drawn.
-        flows: by id of the flow or single background vehicle.
-        types: by id of the vehicle type.
-        v2v: name of the scenario's radio; None: it names none.
+        flows: drawn values of each flow or single background vehicle, by id.
+        types: drawn values of each vehicle type, by id.
+        v2v: name of the scenario's radio preset; None: the scenario names none.
         sumo_seed: SUMO's own seed.
     """
 
@@ -90,13 +90,13 @@ class Variation:
         return DRIVER_WORDS[int(self.driver_level * 3)]
 
     def place(self, ranges: VariationRanges) -> np.ndarray:
-        """Returns its levels divided by the widths of their ranges, without those whose range is one value."""
+        """Returns its levels divided by the widths of their ranges, without levels that have only one value."""
         widths = {name: getattr(ranges, name)[1] - getattr(ranges, name)[0] for name in self.levels}
         return np.array([self.levels[name] / width for name, width in widths.items() if width > 0.0])
 
 
 def nearest_distance(place: np.ndarray, others: np.ndarray) -> float:
-    """Returns the root mean square difference over the levels to the nearest of other places, a row each."""
+    """Returns the root mean square difference over the levels to the nearest row of `others`."""
     if not len(place):
         return 0.0
     return float(np.sqrt(np.mean(np.square(others - place), axis=1)).min())
@@ -109,10 +109,10 @@ def draw_variations(
 
     Args:
         n: number of draws.
-        traffic: what of the base can be varied.
+        traffic: what can be varied in the base.
         ranges: ranges of the values.
-        rng: source of all random draws.
-        strata: part of the density and driver range of each draw; None: dealt here, so that words come evenly.
+        rng: random generator of all draws.
+        strata: part of the density and driver range of each draw; None: chosen here, all words equally frequent.
     """
     dealt = deal_strata([n], rng)[0] if strata is None else strata
     points = qmc.LatinHypercube(d=len(traffic.coordinates), rng=rng).random(n)
@@ -130,10 +130,10 @@ def draw_at(
     """Returns a draw with chosen levels; the rest is random.
 
     Args:
-        units: by name of a level, or `v2v`: its place on its range, 0 to 1. Levels not named are random.
-        traffic: what of the base can be varied.
+        units: position in its range, 0 to 1, by name of a level or `v2v`. Levels that are not named are random.
+        traffic: what can be varied in the base.
         ranges: ranges of the values.
-        rng: source of all random draws.
+        rng: random generator of all draws.
     """
     point = rng.random(len(traffic.coordinates))
     names = traffic.coordinates
@@ -151,7 +151,7 @@ def restore_variation(values: Mapping[str, Any]) -> Variation:
 
 
 Units = Mapping[Coordinate, float]
-"""Place of each drawn value on its range, 0 to 1 without 1."""
+"""Position of each drawn value in its range, from 0 to below 1."""
 
 
 def _at(
@@ -225,7 +225,7 @@ def _type_draws(units: Units, traffic: Traffic, ranges: VariationRanges) -> dict
 
 
 def _near(level: float, unit: float, spread: float) -> float:
-    # Reflected at the ends: evenly spread levels then give evenly spread values, with no heap at the ends.
+    # Reflected at the ends: even levels then give even values, without a peak at the ends.
     value = abs(level + spread * (2.0 * unit - 1.0))
     return 2.0 - value if value > 1.0 else value
 

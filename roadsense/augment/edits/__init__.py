@@ -1,1 +1,4 @@
-"""A draw's values written into the elements of a scenario's files, one edit a function. Nothing is drawn here."""
+"""Writes the values of a draw into the elements of a scenario's files, one function for each kind of edit.
+
+Not here: random draws (`draws`) and whole scenario folders (`validation`).
+"""

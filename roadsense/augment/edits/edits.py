@@ -1,4 +1,4 @@
-"""What differs between a base scenario and one drawn from it, attribute by attribute."""
+"""The differences between a base scenario and one drawn from it, attribute by attribute."""
 
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ SECONDS_DECIMALS = 2
 
 @dataclass(frozen=True)
 class Edit:
-    """One attribute that differs between a base and a scenario drawn from it; None: there is none.
+    """One attribute that differs between a base and a scenario drawn from it; None: the attribute is missing.
 
     A `param` has its owner's id, and its key as the attribute. The lanes of the network have the id `*` together.
     """
@@ -31,7 +31,7 @@ def set_attribute(element: ET.Element, attribute: str, new: str | None) -> Edit:
 
 
 def shift_seconds(element: ET.Element, attribute: str, shift_s: float) -> Edit:
-    """Moves a time of a vehicle or flow."""
+    """Adds a shift in s to a time of a vehicle or flow."""
     return set_attribute(element, attribute, f"{read_seconds(element, attribute) + shift_s:.{SECONDS_DECIMALS}f}")
 
 

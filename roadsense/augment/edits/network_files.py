@@ -1,7 +1,7 @@
 """Network files, plain or gzip'd: an edge's length, and copies with the friction of a wet road.
 
 SUMO applies friction only to vehicles with a friction device, and then in every car-following model alike: it lowers
-the highest speed on the lane, by 10 % at a friction of 0.7, and leaves braking alone
+the highest speed on the lane, by 10 % at a friction of 0.7, and does not change braking
 (https://sumo.dlr.de/docs/Simulation/Friction.html, and measured with 1.28).
 """
 
@@ -29,10 +29,10 @@ class Edge(NamedTuple):
 
 
 def read_edges(network_path: Path, names: Collection[str]) -> dict[str, Edge]:
-    """Returns the edges of these names, as far as they are there. The network has passed the checks."""
+    """Returns the edges with these names that exist. The network has passed the checks."""
     found = {}
     with open_unpacked(network_path) as file:
-        for _, element in ET.iterparse(file):  # noqa: S314 -- checked as the base was opened
+        for _, element in ET.iterparse(file):  # noqa: S314 -- checked when the base was opened
             if element.tag == "edge":
                 lanes = element.findall("lane")
                 if element.get("id") in names and lanes:
@@ -50,7 +50,7 @@ def write_wet_network(network_path: Path, target: Path, friction: float) -> None
 
 
 def speed_share(friction: float) -> float:
-    """Returns by which factor a friction lowers the fastest speed on a lane."""
+    """Returns the factor by which friction lowers the highest speed on a lane."""
     square, linear, constant = _CURVE
     return 1.0 if friction >= 1.0 else square * friction**2 + linear * friction + constant
 

@@ -1,4 +1,4 @@
-"""A draw, written into the convoy: how many cars, how far apart, when, how fast, and with which radio."""
+"""Writes a draw into the convoy: number of cars, distances, departure time, speeds and radio."""
 
 import copy
 import math
@@ -19,12 +19,12 @@ _POSITION_DECIMALS = 2
 def vary_convoy(roots: Sequence[ET.Element], cars: Sequence[ET.Element], variation: Variation) -> list[Edit]:
     """Writes a draw into the convoy's cars; returns what differs.
 
-    Cars are dropped from the front, or the first one is repeated in front of itself. The ego's place stays.
+    Cars are removed at the front, or copies of the first one are added there. The ego's position stays.
 
     Args:
-        roots: the route files the cars stand in.
-        cars: from the ego to the first.
-        variation: the draw.
+        roots: root elements of the route files that hold the cars.
+        cars: elements of the convoy's cars, from the ego to the first.
+        variation: draw to write.
     """
     levels = variation.levels
     size = int(levels.get("convoy_size", len(cars)))
@@ -39,11 +39,11 @@ def vary_convoy(roots: Sequence[ET.Element], cars: Sequence[ET.Element], variati
 
 
 def measure_room(cars: Sequence[ET.Element], edge_length_m: float) -> dict[int, float]:
-    """Returns, by each number of cars that the convoy may have, the largest factor on its distances there is room for.
+    """Returns the largest factor on the convoy's distances that fits on its edge, by possible number of cars.
 
     Args:
-        cars: from the ego to the first, all on one edge, at positions that are numbers.
-        edge_length_m: of that edge.
+        cars: elements of the cars from the ego to the first, all on one edge, with numeric positions.
+        edge_length_m: length of that edge.
     """
     positions = read_positions(cars)
     ego_m, step_m = positions[0], _mean_spacing_m(positions)
@@ -60,7 +60,7 @@ def read_positions(cars: Sequence[ET.Element]) -> list[float]:
     """Returns the departPos of each car, in m.
 
     Raises:
-        ScenarioError: if one isn't a number, or they aren't each ahead of the one before.
+        ScenarioError: if a position isn't a number, or is not ahead of the one before.
     """
     try:
         positions = [float(car.get("departPos", "base")) for car in cars]

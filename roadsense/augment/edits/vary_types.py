@@ -1,4 +1,4 @@
-"""A draw, written into vehicle types: imperfection, speeds, car following, friction, and their mix."""
+"""Writes a draw into vehicle types: imperfection, speeds, car following, friction, and their mix."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -16,7 +16,7 @@ MIN_TAU_S = 0.1
 
 _ATTRIBUTES = {"tau": "tau", "accel": "accel", "decel": "decel", "min_gap": "minGap"}
 FRICTION_PARAMS = {"has.friction.device": "true", "device.friction.stdDev": "0"}
-"""Without the device SUMO heeds no friction; its noise is left out, so that all vehicles meet the same road."""
+"""Without this device SUMO ignores friction. Its noise is 0, so that all vehicles have the same road."""
 
 _NORMC = re.compile(r"normc\(([^)]*)\)")
 
@@ -35,14 +35,14 @@ def vary_types(root: ET.Element, variation: Variation) -> list[Edit]:
     edits = []
     for kind in root.iter("vType"):
         draw = variation.types.get(kind.get("id", ""))
-        if draw is None:  # of a class that is left alone
+        if draw is None:  # of a class that is not varied
             continue
         edits += _vary_type(kind, draw, variation.speed_cut)
         if variation.levels["friction"] < 1.0:
             edits += [set_param(kind, key, value) for key, value in FRICTION_PARAMS.items()]
     kinds = {kind.get("id", ""): kind for kind in root.iter("vType")}
     mixes = list(root.iter("vTypeDistribution"))
-    # All first, then written: one may take its probabilities from the types within another.
+    # Reads all before it writes: a mix may take its probabilities from the types within another.
     shifted = [_shift_mix(mix, kinds, variation.levels.get("heavy_share", 1.0)) for mix in mixes]
     for mix, probabilities in zip(mixes, shifted, strict=True):
         edits += _write_mix(mix, probabilities)
@@ -50,7 +50,7 @@ def vary_types(root: ET.Element, variation: Variation) -> list[Edit]:
 
 
 def is_heavy(kind: ET.Element | None) -> bool:
-    """Tells whether a vehicle type is one of trucks or buses."""
+    """Returns whether a vehicle type is one of trucks or buses."""
     return kind is not None and kind.get("vClass") in HEAVY_CLASSES
 
 
@@ -61,7 +61,7 @@ def format_speed_factor(draw: TypeDraw, cut: float) -> str:
 
 
 def read_speed_factor(text: str | None, deviation: str | None) -> SpeedFactor:
-    """Returns a type's speedFactor; SUMO's own for a distribution other than `normc` and a number."""
+    """Returns a type's speedFactor; SUMO's default for any distribution other than `normc` or a number."""
     match = _NORMC.fullmatch(text or "")
     if match:
         return SpeedFactor(*map(float, match[1].split(",")))
@@ -91,7 +91,7 @@ def heavy_mix_share(mix: ET.Element, kinds: Mapping[str, ET.Element]) -> float:
 def _vary_type(kind: ET.Element, draw: TypeDraw, cut: float) -> list[Edit]:
     edits = [] if draw.sigma is None else [set_attribute(kind, "sigma", str(draw.sigma))]
     edits += _vary_following(kind, draw)
-    if "speedDev" in kind.attrib:  # it would win over the deviation within speedFactor
+    if "speedDev" in kind.attrib:  # it would override the deviation in speedFactor
         edits.append(set_attribute(kind, "speedDev", None))
     return [*edits, set_attribute(kind, "speedFactor", format_speed_factor(draw, cut))]
 

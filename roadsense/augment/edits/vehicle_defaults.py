@@ -1,6 +1,6 @@
-"""SUMO's own values where a vehicle type leaves an attribute out. Pure.
+"""SUMO's default values of a vehicle type's attributes. Pure.
 
-Source: https://sumo.dlr.de/docs/Vehicle_Type_Parameter_Defaults.html; a test holds them against SUMO 1.28.
+Source: https://sumo.dlr.de/docs/Vehicle_Type_Parameter_Defaults.html; a test compares them with SUMO 1.28.
 """
 
 from collections.abc import Mapping
@@ -12,18 +12,18 @@ CLASSES_LEFT_ALONE = frozenset(
     {"pedestrian", "wheelchair", "rail", "rail_urban", "rail_electric", "rail_fast", "subway", "cable_car", "ship"}
     | {"container", "aircraft", "drone"}
 )
-"""Classes whose types are not varied: they follow other rules than road vehicles, and have other defaults."""
+"""Classes whose types are not varied: they have other rules and defaults than road vehicles."""
 
 WITHOUT_SIGMA = frozenset({"IDM", "IDMM", "EIDM", "ACC", "CACC", "CC", "BKerner", "W99", "Wiedemann", "Rail"})
 """Car-following models in which `sigma`, the imperfection, changes nothing."""
 
 HEAVY_CLASSES = frozenset({"truck", "trailer", "bus", "coach"})
-"""The classes whose share is varied as that of heavy vehicles."""
+"""Classes of heavy vehicles, whose share is varied."""
 
 
 @dataclass(frozen=True)
 class FollowingDefaults:
-    """How SUMO lets a class of vehicles follow if its type doesn't say.
+    """SUMO's default car-following values of a vehicle class.
 
     Attributes:
         accel: highest acceleration in m/s2.

@@ -1,1 +1,4 @@
-"""What a draw would do, shown before a dataset is generated: at once as a picture, or simulated."""
+"""Shows the effect of a draw before a dataset is generated: as a picture at once, or simulated.
+
+Not here: the sliders of the notebook (`roadsense.widgets`).
+"""

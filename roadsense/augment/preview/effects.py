@@ -1,4 +1,4 @@
-"""What a variation changes: a base scenario at the lowest and at the highest value of it, all else in the middle."""
+"""Effect of a variation: simulates a base at its lowest and highest value, with all others at their middle."""
 
 import os
 import xml.etree.ElementTree as ET
@@ -24,7 +24,7 @@ from roadsense.utils.scratch import scratch_folder
 
 ENDS = ("lowest", "highest")
 DURATION_S = 60.0
-"""How long a scenario is watched after its convoy's departure."""
+"""Simulated time after the convoy's departure."""
 
 PERIOD_S = 0.5
 SEED = 0
@@ -40,13 +40,13 @@ def measure_effects(base_dir: str | Path, variations: Sequence[str], ranges: Var
 
     Args:
         base_dir: folder of one base scenario.
-        variations: fields of `ranges` that hold a lowest and a highest value, `density` say.
-        ranges: the ends.
+        variations: fields of `ranges` with a lowest and a highest value, for example `density`.
+        ranges: ranges whose ends are simulated.
 
     Returns:
         A row for each vehicle and half second: `variation`, `end` (`lowest` or `highest`), `setting` (the value),
-        `time_s`, `vehicle`, `is_convoy`, `speed_mps`, `acceleration_mps2`, and `way_m`, driven since it entered and,
-        for a car of the convoy, counted from where the ego entered.
+        `time_s`, `vehicle`, `is_convoy`, `speed_mps`, `acceleration_mps2`, and `way_m`, the distance driven since it
+        entered; for a convoy car, the distance from where the ego entered.
 
     Raises:
         InputError: if `ranges` has no such range.
@@ -90,7 +90,7 @@ def _middle(low: float, high: float) -> float:
 
 
 def _simulate(base_dir: Path, pinned: VariationRanges) -> pd.DataFrame:
-    pinned = replace(pinned, wet_share=1.0)  # or a pinned friction would come by chance
+    pinned = replace(pinned, wet_share=1.0)  # else a pinned friction would apply only by chance
     (base,) = read_bases(base_dir, pinned)
     (variation,) = draw_variations(1, base.traffic, pinned, np.random.default_rng(SEED))
     with scratch_folder("roadsense_effects_") as outer:

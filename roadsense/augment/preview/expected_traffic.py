@@ -1,4 +1,4 @@
-"""Where a draw's vehicles would be if nobody hindered anybody: a picture of it at once, before anything is simulated.
+"""Positions of a draw's vehicles if no vehicle hindered another: for a picture at once, without a simulation.
 
 Every vehicle departs as its route file says and drives at its desired speed: the lane's limit times its speedFactor, at
 most its type's maxSpeed. Lights, gaps and lane changes are left to the simulation.
@@ -27,12 +27,12 @@ HEAVY_LENGTH_M, HEAVY_WIDTH_M, HEAVY_SPEED_MPS = 12.0, 2.5, 36.1
 
 @dataclass(frozen=True)
 class FlowRate:
-    """What a flow asks for.
+    """The demand of a flow.
 
     Attributes:
-        name: its id.
-        base_vph, vph: vehicles an hour in the base and in the draw.
-        begin_s: when it begins in the draw.
+        name: id of the flow.
+        base_vph, vph: rate in the base and in the draw [vehicles/h].
+        begin_s: time of its begin in the draw [s].
     """
 
     name: str
@@ -43,13 +43,13 @@ class FlowRate:
 
 @dataclass(frozen=True)
 class ExpectedTraffic:
-    """What a draw asks of its road, read from its route files without simulating it.
+    """The traffic of a draw, read from its route files without a simulation.
 
     Attributes:
-        vehicles: where everybody would be.
-        types: of each vehicle, in the same order.
+        vehicles: all vehicles at their expected positions.
+        types: vehicle type of each vehicle, in the same order.
         desired_mps: each vehicle's desired speed where it is [m/s].
-        flows: what each flow asks for.
+        flows: demand of each flow.
     """
 
     vehicles: tuple[DrawnVehicle, ...]
@@ -60,21 +60,21 @@ class ExpectedTraffic:
 
 @dataclass(frozen=True)
 class RoadNetwork:
-    """A network on which vehicles are placed; reading it takes longer than all the rest, so keep it.
+    """A network on which vehicles are placed; reading it takes longer than all else, so keep it.
 
     Attributes:
-        path: its `.net.xml`.
+        path: path of its `.net.xml`.
     """
 
     path: Path
 
     @cached_property
     def net(self) -> sumolib.net.Net:
-        """The network, as sumolib reads it."""
+        """The network as a sumolib object."""
         return sumolib.net.readNet(str(self.path))
 
     def find_edges(self, element: ET.Element, routes: dict[str, str]) -> list[sumolib.net.edge.Edge]:
-        """Returns the edges that a vehicle or flow drives along; none where that cannot be told."""
+        """Returns the edges that a vehicle or flow drives along; none if they are not known."""
         own = element.find("route")
         names = (own.get("edges", "") if own is not None else routes.get(element.get("route", ""), "")).split()
         if not names and {"from", "to"} <= element.attrib.keys():
@@ -92,10 +92,10 @@ def expect_traffic(base: Base, network: RoadNetwork, variation: Variation, after
     """Returns where a draw's vehicles would be some time after its convoy's departure.
 
     Args:
-        base: the base scenario.
-        network: its network.
-        variation: the draw.
-        after_s: seconds after the convoy's departure.
+        base: base scenario.
+        network: road network of the base.
+        variation: draw to show.
+        after_s: time after the convoy's departure [s].
     """
     roots = [root for _, root in vary_routes(base, variation)[0]]
     originals = {flow.get("id", ""): flow for _, root in base.read_routes() for flow in root.findall("flow")}

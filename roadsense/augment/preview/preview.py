@@ -1,4 +1,4 @@
-"""A chosen draw before it is made: drawn at once, simulated in a process of its own, kept if it pleases."""
+"""Preview of a chosen draw: shows it at once, simulates it in a worker process, or adds it to the dataset."""
 
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -28,10 +28,10 @@ MAX_DURATION_S = 60
 
 
 class DrawPreview:
-    """Draws, simulates and adds chosen draws; what a base needs for it is read once.
+    """Shows, simulates and adds chosen draws; each base is read once.
 
     Args:
-        config: of the dataset that draws are previewed for, and may be added to.
+        config: settings of the dataset that draws are previewed for and added to.
 
     Raises:
         ScenarioError: if there is no base scenario or one is broken.
@@ -50,11 +50,11 @@ class DrawPreview:
         return fit_to_ranges(values, own.traffic, self.config.ranges_of(own))
 
     def bounds(self, base: str, convoy_size: int) -> dict[str, tuple[float, float]]:
-        """Returns the smallest and largest value of what a base may limit, by name; equal if it allows one value only.
+        """Returns the smallest and largest value that a base allows, by name; equal if it allows only one value.
 
         Args:
             base: name of the base.
-            convoy_size: number of cars in the convoy, which limits their distances.
+            convoy_size: number of cars in the convoy; it limits their distances.
         """
         traffic, ranges = self._base(base).traffic, self.config.ranges
         found = {"heavy_share": ranges.heavy_share if traffic.supports("heavy_share") else (1.0, 1.0)}
@@ -70,10 +70,10 @@ class DrawPreview:
         }
 
     def draw(self, base: str, chosen: ChosenDraw) -> Variation:
-        """Returns the draw that a choice stands for.
+        """Returns the draw with the chosen levels.
 
         Raises:
-            InputError: if there is no such base, or a value lies outside its range.
+            InputError: if there is no such base, or a value is outside its range.
         """
         own = self._base(base)
         return draw_chosen(chosen, own.traffic, self.config.ranges_of(own))
@@ -90,14 +90,14 @@ class DrawPreview:
         """Simulates a draw in a worker process, with its radio and without assist or hazard; a crash stays there.
 
         Raises:
-            InputError: if there is no such base, a value lies outside its range, or the duration is none.
+            InputError: if there is no such base, a value is outside its range, or the duration is not valid.
         """
         if not 1 <= duration_s <= MAX_DURATION_S:
             raise InputError(f"duration_s: expected 1 to {MAX_DURATION_S}, got {duration_s}.")
         work = self._base(base), self.draw(base, chosen), chosen.seed, duration_s
         try:
             return self._workers().submit(simulate_draw, *work)
-        except BrokenProcessPool:  # the last simulation took its process with it
+        except BrokenProcessPool:  # the last simulation crashed its process
             self.close()
             return self._workers().submit(simulate_draw, *work)
 

@@ -30,7 +30,7 @@ FACTORS = np.linspace(0.55, 1.45, 361)
 """Multiples of the speed limit at which desired speeds are drawn."""
 
 TYPE_COLOURS = (SKY, "#f0e442", PURPLE, "#ffffff", GREEN, BLUE, GREY)
-"""Of the traffic's types, in the order of their names; light ones stand out on asphalt."""
+"""Colours of the traffic's types, in the order of their names; light colours are easy to see on asphalt."""
 
 MAX_FLOWS, MAX_TYPES = 16, 8
 VALUES = {
@@ -38,18 +38,18 @@ VALUES = {
     "convoy_spacing": "convoy spacing",
 }  # fmt: skip
 LEAST_DEVIATION = 0.004
-"""A type whose drivers all want the same speed is drawn this wide."""
+"""Drawn width of a type whose drivers all want the same speed."""
 
 
 @dataclass(frozen=True)
 class DrawnDraw:
-    """What is drawn of a draw.
+    """The parts of a draw that the picture shows.
 
     Attributes:
-        name: of its base.
-        variation: the draw.
-        traffic: who is where.
-        after_s: seconds after the convoy's departure.
+        name: name of its base.
+        variation: draw to show.
+        traffic: its vehicles at their expected positions.
+        after_s: time after the convoy's departure [s].
     """
 
     name: str
@@ -59,12 +59,12 @@ class DrawnDraw:
 
 
 class PreviewPicture:
-    """The picture of the draws of one base: what stays is painted once, so that a draw is painted in well under 0.3 s.
+    """The picture of the draws of one base. Fixed parts are painted once, so painting a draw takes well under 0.3 s.
 
     Args:
-        base: the base.
-        road: its road.
-        ranges: of the draws; they set the scale of the flows.
+        base: base of the draws.
+        road: road network of the base.
+        ranges: ranges of the draws; they set the scale of the flows.
     """
 
     def __init__(self, base: Base, road: RoadMap, ranges: VariationRanges):
@@ -91,7 +91,7 @@ class PreviewPicture:
         self._lock = threading.Lock()
 
     def show(self, draw: DrawnDraw) -> Figure:
-        """Puts a draw into the figure, in the place of the one before, and returns the figure."""
+        """Replaces the draw in the figure and returns the figure."""
         for artist in self._moving:
             artist.remove()
         before = set(self._fixed_artists())
@@ -108,8 +108,8 @@ class PreviewPicture:
         return self.figure
 
     def paint(self, draw: DrawnDraw) -> bytes:
-        """Returns a draw as a PNG picture; only what moves is painted anew."""
-        with self._lock:  # sliders are answered in another thread than cells
+        """Returns a draw as a PNG picture; only moving parts are painted again."""
+        with self._lock:  # sliders and cells run in different threads
             return self._paint(draw)
 
     def _paint(self, draw: DrawnDraw) -> bytes:
@@ -160,7 +160,7 @@ def _title(draw: DrawnDraw) -> str:
 
 
 def _list_values(draw: DrawnDraw) -> str:
-    # What no place or curve shows.
+    # Values that no position or curve shows.
     levels, cars = draw.variation.levels, draw.variation.levels.get("convoy_size")
     factors = [f"{name} x {levels[key]:.2f}" for key, name in VALUES.items() if key in levels]
     size = [f"{cars:g} cars in the convoy"] if cars else []
@@ -217,7 +217,7 @@ def _draw_speeds(axes: Axes, rows: Sequence[str], draw: DrawnDraw, colours: Mapp
 
 
 def _bell(factor: SpeedFactor) -> np.ndarray:
-    # Scaled to a height of 1: what matters is where it lies and how wide it is.
+    # Scaled to a height of 1: only its position and width matter.
     bell = np.exp(-0.5 * np.square((FACTORS - factor.mean) / max(factor.dev, LEAST_DEVIATION)))
     bell[(FACTORS < factor.low) | (FACTORS > factor.high)] = 0.0
     return bell

@@ -1,4 +1,4 @@
-"""A draw, simulated in a worker process: light to import, since every such process imports it anew."""
+"""Simulates a draw in a worker process; quick to import, because every such process imports it."""
 
 from roadsense.augment.bases.base import Base
 from roadsense.augment.draws.variations import Variation
@@ -15,7 +15,7 @@ STEPS_PER_S = 10
 
 
 def simulate_draw(base: Base, variation: Variation, seed: int, duration_s: int) -> Trajectory:
-    """Drives a draw with its radio, and without assist or hazard; the process must have no simulation.
+    """Drives a draw with its radio and without assist or hazard; the process must have no open simulation.
 
     Raises:
         SimulationError: if SUMO refuses it or fails in it.

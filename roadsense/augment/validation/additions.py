@@ -1,6 +1,6 @@
-"""A chosen draw, added to an existing dataset: through the gate, and apart from the other splits.
+"""Adds a chosen draw to a dataset if the gate accepts it and it is far enough from the other splits.
 
-The manifest keeps each choice under `settings.chosen`, so that the dataset with it can be made again, byte for byte.
+The manifest keeps each choice under `settings.chosen`, so that the whole dataset can be made again, byte for byte.
 """
 
 import shutil
@@ -32,7 +32,7 @@ class Addition:
 
     Attributes:
         base: name of the base scenario.
-        chosen: the levels.
+        chosen: the chosen levels.
         split: `train` or `eval`.
     """
 
@@ -44,7 +44,7 @@ class Addition:
         """Refuses an unknown split.
 
         Raises:
-            InputError: naming the splits.
+            InputError: if the split is unknown; it names the splits.
         """
         if self.split not in ADDABLE:
             raise InputError(f"split: expected one of {', '.join(ADDABLE)}, got {self.split!r}.")
@@ -57,20 +57,20 @@ def add_scenario(folder: str | Path, base_dir: str | Path, addition: Addition) -
 
     Args:
         folder: the dataset's folder.
-        base_dir: the base scenarios it was made from.
-        addition: the draw.
+        base_dir: folder of the base scenarios it was made from.
+        addition: the draw to add.
 
     Raises:
-        DatasetError: if there is no dataset, another run is making it, or the base isn't the one it was made from.
-        InputError: if a value lies outside the dataset's ranges, the draw is too near to one of another split, or was
-            added before.
+        DatasetError: if there is no dataset, another process is changing it, or the base has changed.
+        InputError: if a value is outside the dataset's ranges, the draw is too near to one of another split, or it
+            was added before.
         GateError: if the gate rejects the draw; nothing is added then.
     """
     from roadsense.augment.card.dataset_card import write_card
 
     dataset = Dataset.open(folder)
     with hold_working_folder(dataset.folder, "addition") as working:
-        dataset = Dataset.open(folder)  # after the last one who held it
+        dataset = Dataset.open(folder)  # after the last process that held it
         _refuse_twice(dataset, addition)
         config = GenConfig.from_settings(dataset.settings, Path(base_dir), dataset.folder)
         base = _find_base(dataset, config, addition.base)
@@ -94,7 +94,7 @@ def _refuse_twice(dataset: Dataset, addition: Addition) -> None:
 
 
 def add_again(dataset: Dataset, base_dir: Path, chosen: Mapping[str, Mapping[str, Any]]) -> Dataset:
-    """Adds to a dataset what another one's setting `chosen` lists, in its order."""
+    """Adds the scenarios that another dataset's setting `chosen` lists, in the same order."""
     for entry in chosen.values():
         addition = Addition(entry["base"], ChosenDraw(**entry["values"]), entry["split"])
         dataset, _ = add_scenario(dataset.folder, base_dir, addition)
@@ -114,7 +114,7 @@ def _find_base(dataset: Dataset, config: GenConfig, name: str) -> Base:
 def _keep_apart(
     dataset: Dataset, config: GenConfig, base: Base, variation: Variation, split: str
 ) -> tuple[ScenarioRecord, ...]:
-    # Returns the records with their distances to a new train draw; refuses one that lies too near.
+    # Returns the records with their distances to a new train draw; refuses one that is too near.
     least, ranges = config.min_split_distance, config.ranges_of(base)
     place = variation.place(ranges)[None, :]
     records = []
@@ -154,7 +154,7 @@ def _make(folder: Path, base: Base, variation: Variation, split: str, distance: 
 
 
 def _move(made: Path, target: Path) -> None:
-    # What a killed addition has left here is not in the manifest, and its number was given again.
+    # A killed addition left this folder: it is not in the manifest, and its number is used again.
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(exist_ok=True)
     made.rename(target)

@@ -1,4 +1,4 @@
-"""Entries of a dataset: its scenarios' numbers, dealt to the bases, each with its draw."""
+"""Entries of a dataset: a number, a base and a draw for each scenario."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ class Entry:
 
     Attributes:
         number: number of the scenario, from 1.
-        split: its split.
+        split: name of its split.
         base: its base scenario.
-        strata: part of the density and driver range its draws come from.
-        ranges: ranges its draws come from.
+        strata: parts of the density and driver ranges that its draws come from.
+        ranges: ranges that its draws come from.
         variation: the current draw.
-        rng: source of further draws.
+        rng: random generator of further draws.
         n_redraws: number of further draws so far.
     """
 
@@ -59,15 +59,15 @@ def deal_entries(
     stream: np.random.SeedSequence,
     ranges: Mapping[str, VariationRanges],
 ) -> list[Entry]:
-    """Returns the entries of a split, in the order of their numbers, dealt to the bases in turn.
+    """Returns the entries of a split in the order of their numbers; the bases take turns.
 
-    Each base has its own random stream and stratified sample, and each of its entries a stream for further draws.
+    Each base has its own random stream and stratified sample; each entry has its own stream for further draws.
 
     Args:
-        split: the split.
+        split: name of the split.
         numbers: the entries' numbers.
         bases: the base scenarios.
-        stream: source of all random streams.
+        stream: seed sequence of all random streams.
         ranges: ranges of each base's draws, by name.
     """
     words, *streams = stream.spawn(1 + len(bases))

@@ -1,6 +1,6 @@
 """The gate: plain SUMO simulates every scenario before it enters a dataset, and the gate accepts or rejects it.
 
-There is no hazard and SUMO drives every car with its own checks on: what goes wrong is the scenario's fault.
+There is no hazard, and SUMO drives every car with its own checks on: any problem is the scenario's fault.
 """
 
 import math
@@ -24,27 +24,27 @@ from roadsense.utils.add_in_order import add_in_order
 from roadsense.utils.scratch import scratch_folder
 
 STEP_LENGTH_S = 0.1
-"""As in the environment, whatever the scenario's own is."""
+"""Step length of the environment; it replaces the scenario's own."""
 MAX_INSERTION_DELAY_S = 1.0
 MAX_SPACING_M = 350.0
-"""A red light may split a convoy; farther apart it is none any more."""
+"""A red light may split a convoy; cars farther apart are no convoy."""
 MIN_MEAN_SPEED_MPS = 2.0
 EMERGENCY_SHARE = 0.5
 """Emergency braking begins this far from a vehicle's decel to its emergencyDecel: 6.75 m/s2 for a car."""
 
 COUNT_TOLERANCE = 0.15
 COUNT_SLACK = 2.0
-"""Vehicles more or fewer than asked for that are never held against a scenario."""
+"""A scenario may always have this many vehicles more or fewer than its routes ask for."""
 _WARNING = re.compile(r"^(?:Warning|Error): .*", re.MULTILINE)
 _EMERGENCY = re.compile(r"Vehicle '([^']+)' performs emergency braking")
 _OF_THE_ROAD = re.compile(r" in tlLogic '| for link \d+ at junction '")
-"""Warnings of a traffic light's program, common on imported roads: no draw is to blame for them."""
+"""Warnings about a traffic light's program, common on imported roads: no draw causes them."""
 
 _VARYING = re.compile(r"'[^']*'|[-+]?\d[\d.]*")
-"""Names and numbers in a warning: without them it says its kind."""
+"""Names and numbers in a warning; the rest is its kind."""
 
 MIN_REACH_M = 6.0
-"""A car that comes this near to where another one was has reached its place, in whichever lane."""
+"""A car this near to another one's earlier position has reached it, in any lane."""
 _OPTIONS = (
     *("--no-warnings", "false", "--no-step-log", "true", "--duration-log.disable", "true"),
     *("--step-length", str(STEP_LENGTH_S), "--time-to-teleport", "-1", "--xml-validation", "never"),
@@ -54,26 +54,26 @@ _OPTIONS = (
 )
 
 Track = dict[float, tuple[float, float, float, float]]
-"""Of one car: time in s -> x in m, y in m, heading in degrees clockwise from north, speed in m/s."""
+"""Track of one car: time in s -> x in m, y in m, heading in degrees clockwise from north, speed in m/s."""
 
 
 @dataclass(frozen=True)
 class GateReport:
-    """What was measured in the proof of one scenario, from the convoy's departure on.
+    """Measurements of the gate in one scenario, from the convoy's departure on.
 
     Attributes:
-        n_warnings: SUMO's warnings and errors but for emergency braking and collisions.
-        n_collisions: collisions of any two vehicles.
-        n_emergency_braking: emergency braking of any vehicle.
-        insertion_delay_s: until the whole convoy was on the road; None if it never was.
+        n_warnings: number of SUMO's warnings and errors without emergency braking and collisions.
+        n_collisions: number of collisions of any two vehicles.
+        n_emergency_braking: number of emergency brakings of any vehicle.
+        insertion_delay_s: time until the whole convoy was on the road; None if it never was.
         in_order: whether the cars were inserted as V001, V002, ... going forward.
-        ego_time_s: from the convoy's departure until the ego was last seen on the road.
-        ego_mean_speed_mps: while it was on the road.
-        max_spacing_m: largest distance between neighbours in the convoy, centre to centre as the crow flies.
-        mean_speed_mps: of all traffic, once the convoy has departed.
-        n_asked: vehicles the routes ask for, as far as they can be counted.
-        n_inserted: vehicles that came.
-        refusals: why the scenario is rejected, in words; empty if it is accepted.
+        ego_time_s: time from the convoy's departure until the ego was last seen on the road.
+        ego_mean_speed_mps: mean speed of the ego while it was on the road.
+        max_spacing_m: largest straight-line distance between neighbours in the convoy, centre to centre.
+        mean_speed_mps: mean speed of all traffic after the convoy's departure.
+        n_asked: number of vehicles that the routes ask for, as far as they can be counted.
+        n_inserted: number of vehicles that entered the road.
+        refusals: reasons why the scenario is rejected; empty if it is accepted.
         warnings: kinds of SUMO's warnings, without names and numbers.
     """
 
@@ -94,12 +94,12 @@ class GateReport:
 
 @dataclass(frozen=True)
 class GateRules:
-    """What the gate asks of a scenario beyond what it asks of all.
+    """Conditions of the gate that differ between scenarios.
 
     Attributes:
-        horizon_s: how long the ego must stay on the road after its departure, in s.
-        watch_s: how long the scenario is simulated after the convoy's departure, in s.
-        known_warnings: kinds of warnings that don't count, because the unvaried base has them too; None: all kinds.
+        horizon_s: least time of the ego on the road after its departure [s].
+        watch_s: simulated time after the convoy's departure [s].
+        known_warnings: kinds of warnings to ignore, because the unvaried base has them too; None: all kinds.
     """
 
     horizon_s: float = HORIZON_S
@@ -109,7 +109,7 @@ class GateRules:
 
 @dataclass(frozen=True)
 class _Run:
-    # What SUMO left behind of one run.
+    # SUMO's output of one simulation.
     scenario: Scenario
     routes: tuple[ET.Element, ...]
     messages: str
@@ -119,11 +119,11 @@ class _Run:
 
 
 def run_gate(config_path: str | Path, rules: GateRules | None = None) -> GateReport:
-    """Simulates a scenario and returns what was measured, and why it is rejected, if it is.
+    """Simulates a scenario and returns the measurements, and the reasons if it is rejected.
 
     Args:
-        config_path: its `.sumocfg`.
-        rules: what is asked of it; None: the usual.
+        config_path: path of its `.sumocfg`.
+        rules: conditions for this scenario; None: the default ones.
 
     Raises:
         ScenarioError: if the scenario isn't safe to open.
@@ -161,11 +161,11 @@ def _simulate(scenario: Scenario, folder: Path, watch_s: float) -> _Run:
 
 
 def _read_output(path: Path) -> ET.Element:
-    return ET.parse(path).getroot()  # noqa: S314 -- written by SUMO a moment ago, in a folder of our own
+    return ET.parse(path).getroot()  # noqa: S314 -- SUMO has just written it, in our own folder
 
 
 def _read_tracks(trace: ET.Element, names: Sequence[str]) -> dict[str, Track]:
-    # Others may have an FCD device by their own files.
+    # Other vehicles may have an FCD device from the scenario's files.
     tracks: dict[str, Track] = defaultdict(dict)
     for step in trace:
         for car in (car for car in step.iter("vehicle") if car.attrib["id"] in names):
@@ -236,7 +236,7 @@ def _traffic_refusals(report: GateReport, tolerance: float) -> Iterator[str]:
 
 
 def _sort_messages(messages: str) -> tuple[list[str], list[str]]:
-    # Returns the warnings, and who braked in an emergency; collisions are counted from a file of their own.
+    # Returns the warnings, and the vehicles that braked in an emergency; collisions come from another file.
     lines = _WARNING.findall(messages)
     braking = [match[1] for line in lines if (match := _EMERGENCY.search(line))]
     return [line for line in lines if not _EMERGENCY.search(line) and "collision with" not in line], braking
@@ -249,8 +249,8 @@ def _insertion_delay_s(run: _Run) -> float | None:
 
 
 def _gaps_m(run: _Run, time_s: float) -> list[float | None]:
-    # From each car to the next, along the road they drive: what the one behind drives until it is where the other was.
-    # Negative if the next car is behind; None if neither comes to where the other was.
+    # Distances from each car to the next, along the road: what the rear one drives to reach the other's position.
+    # Negative if the next car is behind; None if neither reaches the other's position.
     tracks = [run.tracks[car] for car in run.scenario.convoy_ids]
     if any(time_s not in track for track in tracks):
         return [None]
@@ -262,7 +262,7 @@ def _gap_m(behind: Track, ahead: Track, time_s: float) -> float | None:
     back = _way_to_m(ahead, behind[time_s][:2], time_s)
     if forth is None or back is None:
         return forth if back is None else -back
-    # On a ring each comes to where the other was: the shorter way counts.
+    # On a ring each reaches the other's position: the shorter way counts.
     return forth if forth <= back else -back
 
 
@@ -309,10 +309,10 @@ def _count_asked(run: _Run) -> tuple[float, float]:
     begin_s, end_s = float(run.summary[0].attrib["time"]) - STEP_LENGTH_S, float(run.summary[-1].attrib["time"])
     demand = [element for root in run.routes for element in (*root.findall("flow"), *single_vehicles(root))]
     counted = [element for element in demand if not why_uncountable(element)]
-    # What was to depart before the simulation begins never comes.
+    # Vehicles with a departure before the simulation's begin never enter.
     asked = [count_until(element, end_s) - count_until(element, begin_s) for element in counted]
     n_asked = add_in_order(asked)
     by_chance = add_in_order(n for element, n in zip(counted, asked, strict=True) if is_random(element))
     tolerance = COUNT_SLACK + COUNT_TOLERANCE * n_asked + 3.0 * by_chance**0.5
-    has_calibrator = any(root.find("calibrator") is not None for root in run.routes)  # inserts what it misses
+    has_calibrator = any(root.find("calibrator") is not None for root in run.routes)  # inserts missing vehicles
     return n_asked, tolerance if len(counted) == len(demand) and not has_calibrator else math.inf

@@ -1,6 +1,6 @@
 """Generate until accepted: draw, keep apart, write and run through the gate, until every entry has a scenario.
 
-The gate's outcome for each draw is kept under its entry's number, so that a run that was ended resumes from there.
+The gate's outcome for each draw is kept under its entry's number, so that an interrupted generation resumes from there.
 """
 
 import json
@@ -28,19 +28,19 @@ from roadsense.utils.files import hash_file, write_atomically
 from roadsense.utils.progress import progress_bar
 
 REJECTED = "draws rejected"
-"""Words of the note on a base that was given up."""
+"""Text in the note on a base with too many rejected draws."""
 
 Outcome = dict[str, Any]
-"""What the gate found of a draw, as JSON: `refusals` (reasons, empty if accepted), `gate`, `edits` and `files`."""
+"""The gate's result for a draw, as JSON: `refusals` (reasons, empty if accepted), `gate`, `edits` and `files`."""
 
 
 class Generated(NamedTuple):
-    """What a generation made.
+    """The result of a generation.
 
     Attributes:
         records: the accepted scenarios.
         rejected: name, split, base and reasons of each rejected draw.
-        failed: by name of a base that was given up after too many rejected draws: why.
+        failed: reason for each base with too many rejected draws, by base name.
     """
 
     records: list[ScenarioRecord]
@@ -49,12 +49,12 @@ class Generated(NamedTuple):
 
 
 def generate_scenarios(working: Path, bases: Sequence[Base], config: GenConfig) -> Generated:
-    """Makes a scenario for every entry, but for those of bases that fail.
+    """Makes a scenario for every entry, except for bases that fail.
 
     Args:
-        working: the working folder.
+        working: path of the working folder.
         bases: the base scenarios.
-        config: what dataset to make.
+        config: settings of the dataset.
     """
     entries = _deal(bases, config)
     n_all = sum(map(len, entries.values()))
@@ -71,10 +71,10 @@ def make_scenario(base: Base, variation: Variation, folder: Path, place: str) ->
     """Writes a draw into a new folder and runs it through the gate.
 
     Args:
-        base: the base scenario.
-        variation: the draw.
+        base: base scenario of the draw.
+        variation: draw to write.
         folder: the folder to write.
-        place: path of the scenario from the dataset's folder.
+        place: path of the scenario, relative to the dataset's folder.
     """
     edits = write_scenario(base, variation, folder)
     gate = asdict(run_gate(folder / CONFIG_NAME, GateRules(base.horizon_s, base.horizon_s, base.warnings)))
@@ -116,7 +116,7 @@ class _Generation:
     failed: dict[str, str] = field(default_factory=dict)
 
     def run(self, entries: Sequence[Entry], trained: Mapping[str, np.ndarray]) -> list[ScenarioRecord]:
-        # In rounds, each read in the order of the entries: the result doesn't depend on which gate ends first.
+        # In rounds, each read in the order of the entries: the result does not depend on which simulation ends first.
         records = {}
         pending = self._without_failed(entries)
         while pending:
@@ -182,7 +182,7 @@ class _Generation:
 
 
 def _train_places(entries: Sequence[Entry], config: GenConfig) -> dict[str, np.ndarray]:
-    # By base, the places of its train draws, a row each.
+    # Positions of the train draws of each base, one row each.
     places: dict[str, list[np.ndarray]] = {}
     for entry in entries:
         places.setdefault(entry.base.name, []).append(entry.variation.place(config.ranges_of(entry.base)))

@@ -1,4 +1,4 @@
-"""A draw of a base scenario, written as files."""
+"""Writes a draw of a base scenario as files."""
 
 import math
 import shutil
@@ -19,16 +19,16 @@ from roadsense.scenarios.scenario import background_vehicles, convoy_cars
 from roadsense.utils.safe_xml import write_xml
 
 AT_LIMIT = 0.8
-"""A departSpeed above this share of the lane's limit is one that a slow driver may not want."""
+"""A slow driver may want less than a departSpeed above this share of the lane's limit."""
 
 SPREAD = 3.5
-"""Standard deviations below the mean speedFactor that a departure is slow enough for."""
+"""Departures are slow enough for drivers this many standard deviations below the mean speedFactor."""
 
 _SPEED_DECIMALS = 2
 
 
 def write_scenario(base: Base, variation: Variation, folder: Path) -> tuple[Edit, ...]:
-    """Writes a draw of a base as a folder that plain `sumo -c` runs; returns what differs."""
+    """Writes a draw of a base as a folder that plain `sumo -c` runs; returns the differences."""
     routes, edits = vary_routes(base, variation)
     config = base.read_config()
     edits += _write_files(base, routes, folder, variation.levels["friction"])
@@ -55,7 +55,7 @@ def _write_files(base: Base, routes: Files, folder: Path, friction: float) -> li
 
 
 def vary_routes(base: Base, variation: Variation) -> tuple[list[tuple[Path, ET.Element]], list[Edit]]:
-    """Returns a base's route files with a draw written into them, by path from its folder, and what differs."""
+    """Returns a base's route files with a draw written into them, by path from its folder, and the differences."""
     routes, edits = base.read_routes(), []
     roots = [root for _, root in routes]
     for root in roots:
@@ -80,13 +80,13 @@ def _vary_background(root: ET.Element, base: Base, variation: Variation) -> list
 def _vary_flow(flow: ET.Element, draw: FlowDraw) -> list[Edit]:
     rate = format_scaled_rate(flow, draw.density * draw.share)
     edit = set_attribute(flow, find_rate_attribute(flow), rate)
-    # The end moves with the begin, or a short flow would lose vehicles to its shift.
+    # The end moves with the begin, else a short flow would lose vehicles by its shift.
     names = ("begin", "end") if "end" in flow.attrib else ("begin",)
     return [edit, *(shift_seconds(flow, name, draw.shift_s) for name in names)]
 
 
 def _slow_departures(roots: Sequence[ET.Element], base: Base, variation: Variation) -> list[Edit]:
-    # Nobody can depart at a speed that only a dry road or a faster driver allows.
+    # No vehicle can depart at a speed that needs a dry road or a faster driver.
     share = speed_share(variation.levels["friction"])
     first_mps = base.depart_limits_mps.get(base.scenario.convoy_ids[-1], math.inf)
     limits_mps = {CAR_ID.format(number): first_mps for number in range(2, MAX_CARS + 1)}
@@ -95,7 +95,7 @@ def _slow_departures(roots: Sequence[ET.Element], base: Base, variation: Variati
     for element in (one for root in roots for tag in ("vehicle", "trip", "flow") for one in root.findall(tag)):
         try:
             own_mps = float(element.get("departSpeed", "0"))
-        except ValueError:  # `desired` and the like heed friction and drivers themselves
+        except ValueError:  # `desired` and similar words already respect friction and drivers
             continue
         limit_mps, draw = limits_mps.get(element.get("id", "")), variation.types.get(type_of(element))
         slower_mps = own_mps * share if share < 1.0 else own_mps

@@ -1,4 +1,4 @@
-"""A base before anything is varied: simulated first, so that its own fault is its error and not that of draws."""
+"""Simulates each base unvaried first, so that its faults are reported as the base's and not as a draw's."""
 
 import os
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ from roadsense.scenarios.checks import raise_all
 from roadsense.utils.scratch import scratch_folder
 
 FASTER = 1.25
-"""How much sooner than the unvaried base a draw with fast drivers may reach the end of the road."""
+"""Factor by which a draw with fast drivers may reach the end of the road sooner than the unvaried base."""
 
 LEAST_HORIZON_S = 15.0
-"""An ego that leaves the road sooner shows no hazard: it begins 5 s or more after the start and lasts a few seconds."""
+"""Shortest useful time of the ego on the road: a hazard begins 5 s or more after the start and lasts some seconds."""
 
 
 def check_unvaried(bases: Sequence[Base], workers: int = 0) -> list[Base]:
     """Simulates each base without any variation; returns the bases with their horizons and SUMO's warnings of them.
 
     Args:
-        bases: the bases.
-        workers: simulated at the same time; 0: one for each core.
+        bases: the base scenarios.
+        workers: number of bases simulated at the same time; 0: one for each core.
 
     Raises:
-        ScenarioError: naming every base that the gate rejects, and why.
+        ScenarioError: if the gate rejects a base; it names every such base and the reasons.
     """
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         found = list(pool.map(simulate_unvaried, bases))
@@ -36,7 +36,7 @@ def check_unvaried(bases: Sequence[Base], workers: int = 0) -> list[Base]:
 
 
 def explain_rejection(base: Base, report: GateReport) -> ScenarioError:
-    """Returns the error of a base that the gate rejects unvaried."""
+    """Returns the error for a base that the gate rejects unvaried."""
     reasons = "; ".join(report.refusals)
     return ScenarioError(
         f"{base.scenario.config_path}: rejected before anything is varied: {reasons}. Correct the base: no range can."
@@ -44,7 +44,7 @@ def explain_rejection(base: Base, report: GateReport) -> ScenarioError:
 
 
 def simulate_unvaried(base: Base) -> tuple[Base, GateReport]:
-    """Simulates a base without any variation; returns it with what was learned, and what the gate found."""
+    """Simulates a base without any variation; returns it with its horizon and warnings, and the gate's report."""
     with scratch_folder("roadsense_unvaried_") as outer:
         folder = outer / base.name
         path = write_unvaried(base, folder)

@@ -1,7 +1,7 @@
-"""Where a dataset is made, so that a run that was ended goes on, and two runs never write the same one.
+"""The working folder of a generation: it can resume there, and two processes never write the same dataset.
 
-Beside the target `NAME` lies `.NAME.making/`: a lock, and for each set of settings and base files a folder of its
-own. A finished run removes its folder; those of runs with other settings are left alone, and may be deleted.
+The folder `.NAME.making/` beside the target `NAME` holds a lock, and one folder for each set of settings and base
+files. A finished generation removes its folder; folders of other settings stay, and may be deleted.
 """
 
 import fcntl
@@ -15,21 +15,21 @@ from pathlib import Path
 from roadsense.errors import DatasetError
 
 LOCK_PATIENCE_S = 1.0
-"""A run that was killed keeps its lock until the program it was just starting has started."""
+"""Waiting time for the lock: a killed process holds it until the program it was starting has started."""
 
 LOCK_NAME = "lock"
 OUTCOMES, SCENARIOS = "outcomes", "dataset"
-"""Folders in the working folder: what came of each draw, and the scenarios that were accepted."""
+"""Folders in the working folder: the gate's outcome of each draw, and the accepted scenarios."""
 
 
 @contextmanager
 def hold_working_folder(target: Path, key: str) -> Iterator[Path]:
-    """Yields the folder in which a target is made with the settings that `key` stands for; nobody else has it.
+    """Yields the folder in which a target is made with the settings of `key`; no other process has it.
 
-    The folder is as the last run with this key left it. `release` it once the target is complete.
+    The folder is as the last process with this key left it. `release` it once the target is complete.
 
     Raises:
-        DatasetError: if another run is making the target.
+        DatasetError: if another process is making the target.
     """
     outer = target.parent / f".{target.name}.making"
     lock = _lock(outer, target)
@@ -43,7 +43,7 @@ def hold_working_folder(target: Path, key: str) -> Iterator[Path]:
 
 
 def release(folder: Path) -> None:
-    """Removes a working folder with all that is in it."""
+    """Removes a working folder with all its content."""
     shutil.rmtree(folder)
 
 
@@ -52,7 +52,7 @@ def _lock(outer: Path, target: Path) -> int:
     patience_s = time.monotonic() + LOCK_PATIENCE_S
     while True:
         outer.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # removed by a run that ended between the two lines
+        with suppress(FileNotFoundError):  # another process removed it between the two lines
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,12 +74,12 @@ def _lock(outer: Path, target: Path) -> int:
 def _remove_if_last(outer: Path) -> None:
     if [path.name for path in outer.iterdir()] == [LOCK_NAME]:
         (outer / LOCK_NAME).unlink()
-        with suppress(OSError):  # another run has just made its lock here
+        with suppress(OSError):  # another process has just made its lock here
             outer.rmdir()
 
 
 def clear_strays(folder: Path) -> None:
-    """Removes the files directly in a folder, which an ended run may have left half written; folders stay."""
+    """Removes the files directly in a folder, which an interrupted process may have left half written; folders stay."""
     for path in folder.iterdir():
         if path.is_file():
             path.unlink()
