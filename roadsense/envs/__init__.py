@@ -1,6 +1,7 @@
-"""The convoy environment. Importing this package registers `roadsense/Convoy-v0` with Gymnasium.
+"""The convoy environment: driver, hazards, observation, reward and outcome; `sumo` runs SUMO, `radio` is the radio.
 
-Gymnasium imports it by itself for `gymnasium.make("roadsense.envs:roadsense/Convoy-v0")`.
+Not here: scenarios (`roadsense.scenarios`), policies (`policies`) and learning (`training`). Importing this package
+registers `roadsense/Convoy-v0` with Gymnasium; `gymnasium.make("roadsense.envs:roadsense/Convoy-v0")` imports it.
 """
 
 from gymnasium.envs.registration import register, registry

@@ -49,22 +49,22 @@ class EnvConfig:
     """Settings of `ConvoyEnv`.
 
     Attributes:
-        step_length_s: time between two actions, and between two radio messages of a car.
+        step_length_s: time between two actions, and between two radio messages of a car, above 0.
         n_steps: steps until an episode is truncated.
-        v2v: name of the radio, see `roadsense.envs.radio.presets.PRESETS`, or a `.json` file of a fitted one, or
-            `scenario`: the one that each scenario asks for, `esp_now` where it asks for none.
-        v2v_randomised: whether each episode draws its own radio around it.
-        penetration: share of the other traffic that carries a radio, from 0 to 1; its cars take the places of `peers`
-            that the convoy leaves, the nearest first.
-        sumo_checks: whether SUMO's safe-speed check protects the ego. On, it avoids nearly every collision whatever
-            the policy does; results with it say nothing of the policy.
-        backend: `libsumo` for SUMO inside this process, `traci` for a program of its own, which is slower: see
+        v2v: name of a radio preset, see `roadsense.envs.radio.presets.PRESETS`, or a `.json` file of a fitted one, or
+            `scenario`: the radio that each scenario names, `esp_now` where it names none.
+        v2v_randomised: whether each episode draws its own radio around the preset.
+        penetration: share of the other traffic that carries a radio, from 0 to 1; its cars fill the rows of `peers`
+            that the convoy leaves free, the nearest first.
+        sumo_checks: whether SUMO's safe-speed check protects the ego. If on, it avoids nearly every collision with any
+            policy; results with it say nothing about the policy.
+        backend: `libsumo` for SUMO inside this process, `traci` for SUMO as a separate, slower program: see
             `roadsense.envs.sumo.over_socket`. Both give the same episodes.
-        watch_behind: whether the car behind the ego is watched, for the outcome's `follower_min_ttc_s`.
-        step_info: whether every step's `info` holds the figures of the step; without, only the last one's `outcome`.
-        hazards: what a hazard is drawn from.
-        drivers: what the ego's driver is drawn from.
-        weights: of the reward's terms.
+        watch_behind: whether the car behind the ego is recorded, for the outcome's `follower_min_ttc_s`.
+        step_info: whether every step's `info` holds the figures of the step; if False, only the last one has `outcome`.
+        hazards: ranges that each episode's hazard is drawn from.
+        drivers: ranges that each episode's driver of the ego is drawn from.
+        weights: weights of the reward's terms.
 
     Example:
         >>> import roadsense as rs
@@ -90,7 +90,7 @@ class EnvConfig:
         self.find_radio(None)
 
     def find_radio(self, asked: str | None) -> V2vPreset:
-        """Returns the radio's preset in a scenario that asks for one, or for none.
+        """Returns the radio preset for a scenario that names the preset `asked`, or None.
 
         Raises:
             InputError: if there is no such preset.

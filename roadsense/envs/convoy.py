@@ -1,4 +1,4 @@
-"""The convoy in the simulation: what is true of it now, and how ego and hazard are driven through SUMO."""
+"""The convoy in the simulation: reads its true state, and drives ego and hazard through SUMO."""
 
 import math
 
@@ -19,11 +19,11 @@ from roadsense.scenarios.scenario import Scenario
 CAR_LENGTH_M = 4.5
 INSERTION_LIMIT_S = 5.0
 INTERVENTION_MPS = 0.1
-"""SUMO would have intervened if its plan is this much slower than what was commanded."""
+"""SUMO would have intervened if its planned speed is this much below the commanded one."""
 
 
 LOADS = 3
-"""Loads of a scenario, each with the next SUMO seed, until its convoy finds room."""
+"""Most loads of a scenario, each with the next SUMO seed, until its convoy finds room."""
 
 
 def start_convoy(
@@ -34,14 +34,14 @@ def start_convoy(
     Where traffic leaves the convoy no room under the drawn SUMO seed, the next ones are tried.
 
     Args:
-        connection: to SUMO.
-        scenario: what to load.
-        draw: the episode's random side.
+        connection: connection to SUMO.
+        scenario: scenario to load.
+        draw: all random draws of the episode.
         sumo_checks: whether SUMO's safe-speed check binds the ego.
 
     Raises:
         SimulationError: if SUMO refuses the scenario.
-        NoRoomError: if none of `LOADS` seeds brings in the convoy.
+        NoRoomError: if the convoy finds no room with any of `LOADS` seeds.
     """
     for attempt in range(LOADS):
         seed = draw.sumo_seed + attempt
@@ -59,21 +59,21 @@ class Convoy:
     """The convoy of a loaded scenario over one episode.
 
     Attributes:
-        states: true state of each car of the convoy, the ego first; None where one has left the road.
-        leader: whatever is ahead of the ego.
-        driver_mps2: acceleration the ego's driver asks for now.
-        assist_mps2: deceleration the assist asked for in the last step, from 0.
-        added_mps2: braking that it added to the driver's in the last step, from 0.
-        jerk_mps3: of the ego over the last step.
+        states: true state of each car of the convoy, the ego first; None for a car that has left the road.
+        leader: vehicle ahead of the ego; `NO_LEADER` if there is none.
+        driver_mps2: acceleration that the ego's driver asks for now.
+        assist_mps2: deceleration that the assist asked for in the last step, from 0.
+        added_mps2: braking that the assist added to the driver's in the last step, from 0.
+        jerk_mps3: jerk of the ego over the last step.
         collided: whether the ego touches a car.
-        collision: with which one and how; None before there is one.
+        collision: partner and impact of the ego's collision; None before there is one.
         sumo_interventions: steps so far in which SUMO's checks would have lowered the commanded speed.
 
     Args:
-        connection: with the scenario just loaded.
-        scenario: what it runs.
-        draw: the episode's random side.
-        sumo_seed: it was loaded with.
+        connection: connection that has just loaded the scenario.
+        scenario: scenario that runs.
+        draw: all random draws of the episode.
+        sumo_seed: SUMO seed that the scenario was loaded with.
     """
 
     def __init__(self, connection: SumoConnection, scenario: Scenario, draw: EpisodeDraw, sumo_seed: int):
@@ -99,7 +99,7 @@ class Convoy:
             sumo_checks: whether SUMO's safe-speed check binds the ego.
 
         Raises:
-            NoRoomError: if it is not within `INSERTION_LIMIT_S` of its departure.
+            NoRoomError: if a car is not on the road within `INSERTION_LIMIT_S` after its departure.
         """
         connection, scenario = self._connection, self._scenario
         connection.run_until(scenario.convoy_depart_s)
@@ -120,7 +120,7 @@ class Convoy:
         return ego
 
     def sense(self) -> State | None:
-        """Reads what is true now and lets the driver look; returns the ego's state, None if it has left the road."""
+        """Reads the true states and lets the driver see them; returns the ego's state, None if it has left the road."""
         connection, ego = self._connection, self._scenario.ego_id
         self.states = connection.read_states(self._scenario.convoy_ids)
         state = self.states[0]
@@ -144,7 +144,7 @@ class Convoy:
         """Commands the ego's next speed: its driver's or its assist's braking, through the brake.
 
         Args:
-            assist_mps2: deceleration the assist asks for, from 0.
+            assist_mps2: deceleration that the assist asks for, from 0.
         """
         self.assist_mps2 = assist_mps2
         self.added_mps2 = max(0.0, assist_mps2 - max(0.0, -self.driver_mps2))
@@ -155,21 +155,21 @@ class Convoy:
         self._connection.command_speed(self._scenario.ego_id, command_mps)
 
     def advance_hazard(self, time_s: float) -> str:
-        """Lets the hazard take its course; returns its kind in the step in which it begins, else "".
+        """Drives the hazard one step on; returns its kind in the step in which it begins, else "".
 
         Args:
-            time_s: since the episode's start.
+            time_s: time since the episode's start.
         """
         return self.hazard.advance(time_s, self.states, self.leader)
 
     def needed_mps2(self, required_mps2: float) -> float:
-        """Returns the hardest braking that a car ahead makes reasonable: braking with it, or what keeps the ego off it.
+        """Returns the hardest braking that a car ahead justifies: as hard as it brakes, or enough to avoid it.
 
-        The convoy drives in a queue, so the cars between the ego and the one that brakes take their length off the
-        distance. A car that is not slower than the ego gives no reason to brake.
+        The convoy drives in a queue, so the lengths of the cars between the ego and the one that brakes are taken
+        off the distance. A car that is not slower than the ego gives no reason to brake.
 
         Args:
-            required_mps2: deceleration that keeps the ego off its leader.
+            required_mps2: deceleration that keeps the ego from hitting its leader, from 0.
         """
         ego, *ahead = self.states
         needed_mps2 = required_mps2

@@ -32,14 +32,14 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     | key | shape | columns (scale) |
     |---|---|---|
-    | `ego` | (4,) | speed (30 m/s), acceleration, what the driver asks for, what the assist last asked for (8 m/s2) |
+    | `ego` | (4,) | speed (30 m/s), acceleration, the driver's demand, the assist's last demand (8 m/s2) |
     | `peers` | (8, 6) | forward (100 m), left (20 m), relative speed (20 m/s), acceleration (8 m/s2), |
     | | | relative heading (1 rad), message age (1 s) |
     | `peer_mask` | (8,) | 1 where a message no older than 2 s was heard, else 0 and the row of `peers` is 0 |
 
     Peers are cars as the radio delivered them: first the convoy's, up to 8, from the ego's leader forward; with
-    `EnvConfig.penetration`, other cars with a radio in the places that are left, each keeping its place. Cars without a
-    radio are the driver's business.
+    `EnvConfig.penetration`, other cars with a radio fill the rows that are left; each keeps its row. Only the driver
+    can react to cars without a radio.
 
     ## The ego's driver
     A model of a person: `roadsense.envs.driver`, with a reaction time of 0.8 to 1.6 s to the leader, drawn per episode.
@@ -51,8 +51,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     Range of a step: -55.9 to 0.15.
 
     ## Starting state
-    A scenario drawn uniformly from the list, loaded afresh with a drawn SUMO seed and run until its convoy is in; where
-    traffic leaves it no room, with the next seeds.
+    A scenario drawn uniformly from the list, loaded with a drawn SUMO seed and run until its convoy is on the road. If
+    traffic leaves it no room, the next seeds are tried.
 
     ## End
     Terminated when the ego collides. Truncated after `n_steps`, when the ego reaches the end of its route, or when
@@ -67,13 +67,13 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     ## Reset options
     `scenario` (path of a `.sumocfg`), `hazard` (True, False or a `Hazard`), `driver` (a `DriverProfile`, with perfect
-    judgement of gaps), `time_headway_s` (kept by the drawn driver), `v2v` (a preset or its name, not randomised).
+    judgement of gaps), `time_headway_s` (that the drawn driver keeps), `v2v` (a preset or its name, not randomised).
 
     Args:
         scenario_list: paths of `.sumocfg` files.
-        scenario_dir: or a folder; every `.sumocfg` below it.
-        config: settings.
-        render_mode: `human` shows every step in SUMO's window, as fast as in life, or None.
+        scenario_dir: folder instead; every `.sumocfg` below it is used.
+        config: settings of the environment; None for the defaults.
+        render_mode: `human` shows every step in SUMO's window, in real time, or None.
 
     Raises:
         InputError: if neither or both sources of scenarios are given, or for another render mode or backend.
@@ -90,7 +90,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         False
 
     ## Versions
-    v0: first. Observations: 1 forgot messages after 0.5 s, the scale of their age; 2 after 2 s, scale 1 s.
+    v0: first. Observation version 1 forgot messages after 0.5 s, the scale of their age; 2 after 2 s, scale 1 s.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["human"], "render_fps": 10}  # noqa: RUF012, as Gymnasium declares it
@@ -126,7 +126,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         Raises:
             InputError: for an unknown option.
             ScenarioError: if the scenario is missing, broken or not safe.
-            SimulationError: if SUMO refuses it or the convoy finds no room.
+            SimulationError: if SUMO refuses the scenario or the convoy finds no room.
         """
         row = np.empty(N_VALUES, np.float32)
         info = self.reset_into(row, seed, options)
@@ -172,10 +172,10 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         """Does nothing: SUMO's window shows every step by itself."""
 
     def snapshot(self) -> Snapshot:
-        """Returns the whole road and this step's messages, for recordings; it costs nothing unless it is called.
+        """Returns the whole road and this step's messages, for recordings; an episode without the call is not slower.
 
-        To be called after `reset`, and after each `step` whose info holds the figures of the step: also after one that
-        ended the episode, as long as nothing is reset.
+        Call it after `reset`, and after each `step` whose info holds the figures of the step: also after one that
+        ended the episode, until the next reset.
 
         Raises:
             SimulationError: if no episode was started.
@@ -192,7 +192,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         return self._connection.describe_vehicle(vehicle_id)
 
     def close(self) -> None:
-        """Ends the simulation. May be called again."""
+        """Ends the simulation. A second call does nothing."""
         self._episode = None
         self._connection.close()
 
@@ -204,7 +204,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._connection = self._make_connection()
 
     def _make_connection(self) -> SumoConnection:
-        """Returns a connection that nothing is loaded in; a copy of the environment has one of its own."""
+        """Returns a connection with nothing loaded; a copy of the environment makes its own."""
         human = self.render_mode == "human"
         return SumoConnection(self.config.step_length_s, "traci" if human else self.config.backend, gui=human)
 

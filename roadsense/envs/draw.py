@@ -1,4 +1,4 @@
-"""What is drawn at the start of an episode, all of it, so that no later step takes from the generator."""
+"""All random draws of an episode, made at its start, so that no later step draws from the generator."""
 
 import math
 from dataclasses import dataclass, replace
@@ -22,16 +22,16 @@ RESET_OPTIONS = ("scenario", "hazard", "driver", "time_headway_s", "v2v")
 
 @dataclass(frozen=True)
 class EpisodeDraw:
-    """The random side of one episode.
+    """All random draws of one episode.
 
     Attributes:
-        sumo_seed: of the simulation.
-        driver: who drives the ego.
-        gap_errors: how that driver misjudges the gap, see `draw_gap_errors`.
-        hazard: which car ahead brakes hard and when, or None.
-        radio: the V2V preset in force.
-        channel: the radio with all its draws.
-        salt: what decides which other cars carry a radio.
+        sumo_seed: random seed of the simulation.
+        driver: driver of the ego.
+        gap_errors: factor by which that driver misjudges the gap at each step, see `draw_gap_errors`.
+        hazard: hazard of the episode, or None.
+        radio: V2V preset of the episode.
+        channel: radio channel with all its draws.
+        salt: number that decides which other cars carry a radio.
     """
 
     sumo_seed: int
@@ -43,7 +43,7 @@ class EpisodeDraw:
     salt: int
 
     def describe(self) -> dict[str, Any]:
-        """Returns what `info` tells of it after a reset."""
+        """Returns the draws that `info` holds after a reset."""
         return {"sumo_seed": self.sumo_seed, "driver": self.driver, "hazard": self.hazard, "v2v": self.radio}
 
 
@@ -69,14 +69,14 @@ def check_options(options: dict[str, Any]) -> None:
 def draw_episode(
     rng: np.random.Generator, config: EnvConfig, scenario: Scenario, options: dict[str, Any]
 ) -> EpisodeDraw:
-    """Returns everything random of an episode.
+    """Returns all random draws of an episode.
 
-    It takes the same draws in the same order whatever the options are, so that episodes of one seed can be compared.
+    It makes the same draws in the same order with any options, so that episodes of one seed can be compared.
 
     Args:
-        rng: the environment's generator.
-        config: settings.
-        scenario: what is driven.
+        rng: generator of the environment.
+        config: settings of the environment.
+        scenario: scenario that is driven.
         options: checked options of the reset.
     """
     n_draws, n_ahead = config.n_steps + 1, len(scenario.convoy_ids) - 1

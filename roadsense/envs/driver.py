@@ -1,10 +1,10 @@
-"""The person at the wheel: car following with a reaction time. Pure: no simulator in here.
+"""The human driver: car following with a reaction time. Pure: no simulator in here.
 
 The model is the Intelligent Driver Model (Treiber, Hennecke and Helbing, "Congested traffic states in empirical
-observations and microscopic simulations", 2000) looking at the leader of some time ago. As in the Human Driver Model
+observations and microscopic simulations", 2000) acting on the leader of some time ago. As in the Human Driver Model
 (Treiber, Kesting and Helbing, "Delays, inaccuracies and anticipation in microscopic traffic models", 2006) the driver
-extrapolates what was seen to now, and misjudges the gap by a slowly wandering factor. So ordinary traffic is followed
-smoothly, while a leader that brakes hard is answered too late: what the brake assist is for.
+extrapolates what was seen to now, and misjudges the gap by a slowly changing factor. So the driver follows ordinary
+traffic smoothly, but reacts too late to a leader that brakes hard: that is what the brake assist is for.
 """
 
 import math
@@ -21,10 +21,10 @@ MAX_ACCELERATION_MPS2 = 1.8
 ACCELERATION_EXPONENT = 4
 _IDM_BRAKING_MPS2 = 2 * math.sqrt(MAX_ACCELERATION_MPS2 * COMFORTABLE_DECELERATION_MPS2)
 LOOK_S = 0.5
-"""A change of the leader's speed is judged over this time; braking harder than comfortable is seen, not how hard."""
+"""The driver judges a change of the leader's speed over this time, and cannot tell how hard harsh braking is."""
 STOP_LINE_MARGIN_M = 1.0
 QUEUE_PLACE_M = 7.0
-"""A car that waits takes this much of the road before a stop line."""
+"""Length of road that a waiting car takes before a stop line."""
 YELLOW_STOP_DECELERATION_MPS2 = 3.0
 """A driver stops at yellow if this deceleration is enough (design value of most guidelines: 3.0 to 3.4 m/s2)."""
 
@@ -54,12 +54,12 @@ def slow_down_mps2(speed_mps: float, target_mps: float, distance_m: float) -> fl
 
 
 def stop_line_mps2(driver: DriverProfile, speed_mps: float, distance_m: float) -> float:
-    """Returns the acceleration towards a closed stop line, treated as a standing leader; infinity if it is past help.
+    """Returns the acceleration towards a closed stop line, treated as a standing leader; infinity if it is too late.
 
     Args:
-        driver: the driver.
+        driver: profile of the driver.
         speed_mps: own speed.
-        distance_m: to the stop line; infinity if there is none.
+        distance_m: distance to the stop line; infinity if there is none.
     """
     if distance_m == math.inf:
         return math.inf
@@ -69,10 +69,10 @@ def stop_line_mps2(driver: DriverProfile, speed_mps: float, distance_m: float) -
 
 
 class Driver:
-    """A driver over one episode: remembers what was seen until it is reacted to.
+    """A driver over one episode: stores what was seen for the reaction time.
 
     Args:
-        profile: who drives.
+        profile: profile of the driver.
         step_length_s: time between two calls of `accelerate`.
         gap_errors: factor by which the gap is misjudged at each step; see `draw_gap_errors`.
     """
@@ -90,14 +90,14 @@ class Driver:
         self._step = 0
 
     def accelerate(self, speed_mps: float, leader: Leader, limits: tuple[float, float]) -> float:
-        """Returns the acceleration asked for by the pedals, m/s2.
+        """Returns the acceleration that the driver asks for by the pedals, m/s2.
 
         Args:
-            speed_mps: own speed, known at once.
-            leader: the leader as it truly is now; acted on after the reaction time.
-            limits: the speed limit, and the acceleration that stop lines and lower limits ahead allow.
+            speed_mps: own speed, known without delay.
+            leader: true leader now; the driver acts on it after the reaction time.
+            limits: speed limit in m/s, and acceleration in m/s2 that stop lines and lower limits ahead allow.
         """
-        if not self._step:  # as if it had always been as it is at first
+        if not self._step:  # as if nothing had changed before the start
             self._seen.extend([leader] * (self._seen.maxlen or 0))
             way_m, n_ways = speed_mps * self._step_length_s, self._own_ways_m.maxlen or 0
             self._own_ways_m.extend([(step - n_ways) * way_m for step in range(n_ways)])
@@ -112,7 +112,7 @@ class Driver:
         return max(min(desired, allowed_mps2, MAX_ACCELERATION_MPS2), -self.profile.max_deceleration_mps2)
 
     def _expect_leader(self) -> tuple[float, float]:
-        """Returns the gap and speed the leader is expected to have now, as the driver knows the own way since then."""
+        """Returns the leader's gap and speed that the driver expects now, knowing the ego's own way since then."""
         before_gap_m, before_mps, _ = self._seen[0]
         seen_gap_m, seen_mps, _ = self._seen[self._look_steps]
         if seen_gap_m == math.inf:
@@ -127,13 +127,13 @@ class Driver:
 
 
 def road_mps2(driver: DriverProfile, speed_mps: float, road: RoadAhead, gap_m: float = math.inf) -> float:
-    """Returns the most acceleration that the road ahead allows, m/s2; infinity if it asks for nothing.
+    """Returns the most acceleration that the road ahead allows, m/s2; infinity if it sets no limit.
 
     Args:
-        driver: the driver.
+        driver: profile of the driver.
         speed_mps: own speed.
-        road: what is ahead.
-        gap_m: to the car ahead; one before a closed stop line will stop there, and the ego behind it.
+        road: limits and stop lines ahead.
+        gap_m: gap to the car ahead; one before a closed stop line will stop there, and the ego behind it.
     """
     stop_m = road.stop_m
     if road.yellow_m < stop_m and speed_mps**2 / (2 * max(road.yellow_m, 0.1)) < YELLOW_STOP_DECELERATION_MPS2:

@@ -1,4 +1,4 @@
-"""Who is at the wheel: reaction, headway and eye of a driver, drawn once per episode. Pure."""
+"""The driver's profile: reaction time, headway and judgement of gaps, drawn once per episode. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ microscopic traffic models", 2006)."""
 
 @dataclass(frozen=True)
 class DriverRanges:
-    """Ranges a driver is drawn from, uniformly, once per episode.
+    """Ranges that a driver is drawn from, uniformly, once per episode.
 
     Attributes:
         reaction_time_min_s: shortest delay between what happens ahead and the pedal.
-        reaction_time_max_s: longest.
-        time_headway_min_s: shortest time headway the driver keeps.
-        time_headway_max_s: longest.
+        reaction_time_max_s: longest such delay.
+        time_headway_min_s: shortest time headway that a driver keeps.
+        time_headway_max_s: longest such headway.
         gap_error_std: standard deviation of the relative error in judging the gap.
-        max_deceleration_min_mps2: how hard the most timid driver brakes at the most, from 0.
-        max_deceleration_max_mps2: and the boldest.
+        max_deceleration_min_mps2: hardest braking of the most timid driver, from 0.
+        max_deceleration_max_mps2: hardest braking of the boldest driver, from 0.
     """
 
     reaction_time_min_s: float = 0.8
@@ -43,18 +43,18 @@ POPULATIONS = {
     "tailgaters": DriverRanges(),
     "mixed": DriverRanges(reaction_time_min_s=0.7, time_headway_max_s=2.0),
 }
-"""Populations of drivers by name. `tailgaters` follow closer than they react; trainings have them. `mixed` goes from
-tailgating to attentive: reactions to brake lights from 0.7 s (expected) to 1.5 s (surprise) after Green, "How long does
-it take to stop?", 2000; headways from the 0.66 s that drivers call the shortest they dare (Taieb-Maimon and Shinar,
+"""Populations of drivers by name. `tailgaters` keep a headway below their reaction time; trainings use them. `mixed`
+goes from tailgating to attentive: reactions to brake lights from 0.7 s (expected) to 1.5 s (surprise) after Green, "How
+long does it take to stop?", 2000; headways from the 0.66 s that drivers accept as shortest (Taieb-Maimon and Shinar,
 "Minimum and comfortable driving headways", 2001) to the 2 s of driving schools."""
 
 
 @dataclass(frozen=True)
 class DriverProfile:
-    """One driver.
+    """Profile of one driver.
 
     Attributes:
-        reaction_time_s: delay of what is seen of the leader.
+        reaction_time_s: delay between what happens ahead and the pedal.
         time_headway_s: desired time headway.
         minimum_gap_m: desired gap at standstill.
         speed_factor: desired speed as a share of the limit.
@@ -69,7 +69,7 @@ class DriverProfile:
 
 
 PERFECT_DRIVER = DriverProfile(reaction_time_s=0.0, max_deceleration_mps2=8.0)
-"""No reaction time and, with a gap error of zero, perfect sight: the upper bound of what an assist can do."""
+"""No reaction time and, with a gap error of zero, perfect judgement: the upper bound of what an assist can do."""
 
 
 def draw_driver(rng: np.random.Generator, ranges: DriverRanges) -> DriverProfile:

@@ -1,4 +1,4 @@
-"""One episode, step by step: from what the assist asks for to the reward and the next observation."""
+"""One episode, step by step: from the assist's demand to the reward and the next observation."""
 
 from typing import Any
 
@@ -24,13 +24,13 @@ class Episode:
         step: steps driven so far.
         terminated: whether the ego has collided.
         truncated: whether the episode ended otherwise: after `n_steps`, at the end of the ego's route, or by an error.
-        error: why SUMO failed; empty if it did not.
-        sumo_seed: seed the simulation was loaded with.
+        error: reason why SUMO failed; empty if it did not.
+        sumo_seed: SUMO seed that the simulation was loaded with.
 
     Args:
-        connection: to SUMO; the scenario is loaded here.
-        scenario: what is driven.
-        draw: everything random of the episode.
+        connection: connection to SUMO; the scenario is loaded here.
+        scenario: scenario that is driven.
+        draw: all random draws of the episode.
         config: settings of the environment.
         row: (`N_VALUES`,) float32 array; the first observation is written into it.
 
@@ -75,7 +75,7 @@ class Episode:
         """Drives one step; returns its reward, 0 if SUMO failed or the ego left the road in it.
 
         Args:
-            assist_mps2: deceleration the assist asks for, from 0.
+            assist_mps2: deceleration that the assist asks for, from 0.
             row: (`N_VALUES`,) float32 array; the observation after the step is written into it, or the last one if
                 there is no other.
         """
@@ -96,7 +96,7 @@ class Episode:
         return self._judge()
 
     def describe_step(self) -> dict[str, Any]:
-        """Returns the figures of the last step as `ConvoyEnv`'s info gives them; empty if it has none."""
+        """Returns the figures of the last step as `ConvoyEnv`'s info holds them; empty if the step has none."""
         if self._situation is None or self._terms is None:
             return {}
         return describe_step(self._convoy, self._situation, self._terms)

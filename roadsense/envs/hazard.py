@@ -1,4 +1,4 @@
-"""What may happen ahead of the ego, and one draw of it. Pure."""
+"""Hazards ahead of the ego: their ranges, and the draw of one. Pure."""
 
 from dataclasses import dataclass, replace
 
@@ -11,30 +11,30 @@ KINDS = ("brake", "stopped", "cut_in")
 """A car of the convoy brakes hard; a vehicle stands on the convoy's lane; a car of other traffic cuts in and brakes."""
 
 GAP_BUCKETS_M = ((4.0, 10.0), (10.0, 16.0), (16.0, 24.0), (24.0, 40.0))
-"""Gaps of the ego to its leader at which a hazard may be made to begin, each as often as the others."""
+"""Ranges of the ego's gap in which a hazard may begin, all equally often."""
 
 
 @dataclass(frozen=True)
 class HazardRanges:
-    """What a hazard is drawn from, uniformly.
+    """Ranges that a hazard is drawn from, uniformly.
 
     Attributes:
         probability: share of episodes with a hazard.
-        stopped_share: of them, share in which a standing vehicle is the hazard.
-        cut_in_share: share in which a car cuts in; where there is no lane or no car to do so, nothing happens. A car
-            without a radio is the driver's business: no policy that only hears can know of it.
-        leader_share: share that the ego's direct leader causes, whichever car was drawn: the hardest to answer. It may
-            cause others too. Only a share above 0 takes a draw of its own, so episodes without stay what they were.
-        by_gap_share: share that waits for the ego's gap to be in one of `GAP_BUCKETS_M`. Their onset depends on how the
-            ego drives, so policies no longer meet the same hazard at the same time.
-        stays_share: share that does not resolve before the episode's end.
+        stopped_share: share of hazards that are a standing vehicle.
+        cut_in_share: share of hazards in which a car cuts in; without a lane or a car to do so, nothing happens. Only
+            the driver can react to a car without a radio: a policy that only hears cannot know about it.
+        leader_share: share of hazards that the ego's direct leader must cause: the hardest to react to. It may cause
+            others too. Only a share above 0 takes an extra draw, so that episodes without it stay unchanged.
+        by_gap_share: share of hazards that wait for the ego's gap to be in one of `GAP_BUCKETS_M`. Their onset depends
+            on how the ego drives, so policies no longer meet the same hazard at the same time.
+        stays_share: share of hazards that do not end before the episode's end.
         onset_min_s: earliest onset after the episode's start.
-        onset_max_s: latest.
-        deceleration_min_mps2: gentlest braking of the car that causes it, from 0.
-        deceleration_max_mps2: hardest.
-        final_speed_max_share: the car brakes to a speed between 0 and this share of its speed at the onset.
-        hold_min_s: shortest time it stays at that speed.
-        hold_max_s: longest.
+        onset_max_s: latest onset after the episode's start.
+        deceleration_min_mps2: gentlest braking of the car that causes the hazard, from 0.
+        deceleration_max_mps2: hardest braking of that car, from 0.
+        final_speed_max_share: highest speed that the car brakes to, as a share of its speed at the onset; lowest is 0.
+        hold_min_s: shortest time that it keeps this speed.
+        hold_max_s: longest time that it keeps this speed.
     """
 
     probability: float = 0.7
@@ -74,16 +74,16 @@ class Hazard:
     """Something dangerous ahead of the ego.
 
     Attributes:
-        car: which car ahead of the ego brakes, 0 for its direct leader in the convoy; of kind `brake` only.
+        car: index of the car that brakes, 0 for the ego's direct leader in the convoy; for kind `brake` only.
         onset_s: earliest time after the episode's start.
-        deceleration_mps2: from 0. A standing vehicle appears so far ahead of the convoy's first car that it has to
-            brake this hard; a car that cuts in brakes half as hard.
-        final_speed_share: the speed it brakes to, as a share of its speed at the onset.
-        hold_s: how long it keeps that speed before SUMO drives it on; a standing vehicle is taken away after as long,
-            and the time the convoy needs to stop.
-        kind: of `KINDS`.
+        deceleration_mps2: braking of that car, from 0. A standing vehicle appears so far ahead that the convoy's
+            first car has to brake this hard; a car that cuts in brakes half as hard.
+        final_speed_share: speed that it brakes to, as a share of its speed at the onset.
+        hold_s: time that it keeps that speed before SUMO drives it again; a standing vehicle is removed after this
+            time and the time that the convoy needs to stop.
+        kind: one of `KINDS`.
         resolves: whether it ends before the episode does.
-        gap_m: the ego's gap, lowest and highest, at which it begins; None for any.
+        gap_m: lowest and highest gap of the ego at which it begins; None for any gap.
     """
 
     car: int
@@ -105,13 +105,13 @@ def draw_hazard(
 ) -> Hazard | None:
     """Returns a hazard, or None in the share of episodes that have none.
 
-    Always takes the same number of draws, so that forcing a hazard changes nothing else of an episode.
+    It always makes the same number of draws, so that a forced hazard changes nothing else in an episode.
 
     Args:
         rng: generator of the episode.
-        ranges: what to draw from.
-        n_cars: cars ahead of the ego in the convoy.
-        forced: True or False decides whether there is one, a hazard is returned as it is.
+        ranges: ranges to draw from.
+        n_cars: number of cars ahead of the ego in the convoy.
+        forced: True or False decides whether there is a hazard; a `Hazard` is returned as it is.
     """
     chance, kind_chance, gap_chance, stay_chance = rng.uniform(size=4)
     bucket = GAP_BUCKETS_M[int(rng.integers(len(GAP_BUCKETS_M)))]

@@ -1,4 +1,4 @@
-"""The hazard in the simulation: finds or makes the car that causes it, and drives it through SUMO."""
+"""The hazard in the simulation: finds or adds the car that causes it, and drives it through SUMO."""
 
 from collections.abc import Sequence
 
@@ -9,20 +9,20 @@ from roadsense.envs.world import Leader, State
 
 OBSTACLE_ID = "roadsense_obstacle"
 OBSTACLE_REACTION_S = 0.2
-"""A standing vehicle appears ahead by the way to brake and this long a reaction: SUMO reacts within a step."""
+"""Added to the braking distance to a standing vehicle as a reaction time; SUMO reacts within a step."""
 
 CAR_LENGTH_M = 5.0
 CUT_IN_MIN_GAP_M = 4.0
-"""Whoever cuts in leaves this much to the ego, and no more than touches the car ahead."""
+"""A car that cuts in leaves at least this gap to the ego, and 1 m to the car ahead."""
 
 
 class HazardControl:
-    """A hazard over one episode, carried out.
+    """Carries out a hazard over one episode.
 
     Args:
-        connection: of a running simulation.
-        convoy_ids: the convoy, the ego first.
-        hazard: what is to happen, or None.
+        connection: connection to a running simulation.
+        convoy_ids: ids of the convoy's cars, the ego first.
+        hazard: hazard to carry out, or None.
     """
 
     def __init__(self, connection: SumoConnection, convoy_ids: Sequence[str], hazard: Hazard | None):
@@ -33,16 +33,16 @@ class HazardControl:
 
     @property
     def active(self) -> bool:
-        """Whether it is going on now."""
+        """Whether the hazard is active now."""
         return self._profile.active
 
     def advance(self, time_s: float, states: Sequence[State | None], leader: Leader) -> str:
         """Commands the car that causes the hazard; returns the hazard's kind in the step in which it begins, else "".
 
         Args:
-            time_s: since the episode's start.
-            states: of the convoy's cars, the ego first.
-            leader: the ego's.
+            time_s: time since the episode's start.
+            states: states of the convoy's cars, the ego first; None for one that has left the road.
+            leader: vehicle ahead of the ego.
         """
         profile = self._profile
         if profile.over:

@@ -1,11 +1,11 @@
-"""A hazard over one episode: when it begins, the speed of the car that causes it, when it is over. Pure."""
+"""A hazard over one episode: when it begins, the speed of the car that causes it, when it ends. Pure."""
 
 import math
 
 from roadsense.envs.hazard import Hazard
 
 MIN_ONSET_SPEED_MPS = 5.0
-"""A slower car, waiting at a light, say, is no hazard; it becomes one as soon as it is faster."""
+"""A slower car, for example one that waits at a light, is no hazard; it becomes one as soon as it is faster."""
 
 GAP_PATIENCE_S = 10.0
 """A hazard that waits for a gap begins at any gap this long after its onset."""
@@ -14,19 +14,19 @@ CUT_IN_SHARE = 0.5
 """A car that cuts in brakes with this share of the hazard's deceleration."""
 
 STOPPING_S = 10.0
-"""What a convoy is given to come to a stop behind a standing vehicle."""
+"""Time for a convoy to stop behind a standing vehicle."""
 
 
 class HazardProfile:
     """A hazard over one episode: waiting, braking, holding, over.
 
     Attributes:
-        hazard: what is to happen, or None.
+        hazard: hazard of the episode, or None.
         started: whether it has begun.
-        over: whether it has ended, or never will begin.
+        over: whether it has ended, or will never begin.
 
     Args:
-        hazard: what is to happen, or None.
+        hazard: hazard of the episode, or None.
         step_length_s: time between two calls of `advance`.
     """
 
@@ -44,7 +44,7 @@ class HazardProfile:
         return self.started and not self.over
 
     def is_due(self, time_s: float, gap_m: float) -> bool:
-        """Tells whether it may begin now.
+        """Returns whether the hazard may begin now.
 
         Args:
             time_s: time since the episode's start.
@@ -58,7 +58,7 @@ class HazardProfile:
         return hazard.gap_m[0] <= gap_m <= hazard.gap_m[1]
 
     def begin(self, speed_mps: float) -> bool:
-        """Begins with a car of this speed, if that is fast enough to be one; returns whether it has begun."""
+        """Begins the hazard if the car is fast enough for one; returns whether it has begun."""
         hazard = self.hazard
         if hazard is None or speed_mps < MIN_ONSET_SPEED_MPS:
             return False
@@ -72,10 +72,10 @@ class HazardProfile:
         return True
 
     def advance(self, speed_mps: float | None) -> float | None:
-        """Returns the speed the car is to have after the next step; None once it drives as it likes.
+        """Returns the car's speed after the next step; None once SUMO drives it again.
 
         Args:
-            speed_mps: the car's speed now; None if it has left the road, and the hazard with it.
+            speed_mps: the car's speed now; None if it has left the road, which ends the hazard.
         """
         if speed_mps is None:
             self.over = True

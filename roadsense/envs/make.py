@@ -1,4 +1,4 @@
-"""The environment by a call, for code that brings its own learning."""
+"""Makes the environment in one call, for code with its own learning algorithm."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ def make_env(
 
     Args:
         scenarios: a folder, below which every `.sumocfg` is used, or the paths of `.sumocfg` files.
-        config: settings of the environment.
+        config: settings of the environment; None for the defaults.
         render_mode: `human` shows every step in SUMO's window.
 
     Raises:
@@ -34,7 +34,7 @@ def make_env(
 
 
 def list_paths(scenarios: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Returns the `.sumocfg` below a folder, or those of a list.
+    """Returns the paths of all `.sumocfg` files below a folder, or of a list.
 
     Raises:
         ScenarioError: if the folder holds none.

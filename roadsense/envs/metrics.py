@@ -2,8 +2,8 @@
 
 One definition of distance: `gap_m` is bumper to bumper along the lane, ground truth. Sources: Minderhoud and Bovy,
 "Extended time-to-collision measures for road traffic safety assessment", 2001 (TTC); Cooper and Ferguson, "Traffic
-studies at T-junctions", 1976 (DRAC). Each figure takes numbers or arrays of one shape and returns an array of it;
-`required_deceleration_mps2`, which the environment needs in every step, takes numbers.
+studies at T-junctions", 1976 (DRAC). Each function takes numbers or arrays of one shape and returns an array of this
+shape; `required_deceleration_mps2`, which the environment needs in every step, takes numbers.
 """
 
 import math
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 NEVER = math.inf
-"""Value of a time that does not come: no leader, or no approach."""
+"""Value of a time that never comes: no leader, or the gap does not shrink."""
 
 MIN_GAP_M = 0.01
 """Smaller gaps count as this one, so that the figures stay finite at contact."""
@@ -46,14 +46,15 @@ def jerk_mps3(acceleration_mps2: float, previous_mps2: float, step_length_s: flo
 
 
 def required_deceleration_mps2(gap_m: float, speed_mps: float, leader: tuple[float, float]) -> float:
-    """Returns the least constant deceleration that keeps the car off a leader that goes on braking as it does now.
+    """Returns the least constant deceleration that avoids hitting a leader that keeps its present braking.
 
-    Where the two reach the same speed before the leader stands, it is the leader's deceleration and DRAC; otherwise
-    it is v^2 / 2 over the gap and the leader's stopping distance. Behind a leader that does not brake, it is DRAC.
+    If the two reach the same speed before the leader stands, it is the leader's deceleration plus DRAC; otherwise it
+    is v^2 / 2 divided by the sum of the gap and the leader's stopping distance. If the leader does not brake, it is
+    DRAC.
 
     Args:
-        gap_m: bumper to bumper.
-        speed_mps: of the car behind.
+        gap_m: gap, bumper to bumper.
+        speed_mps: speed of the car behind.
         leader: speed and acceleration of the car ahead, in m/s and m/s2.
     """
     leader_speed_mps, leader_acceleration_mps2 = leader

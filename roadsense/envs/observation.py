@@ -1,6 +1,6 @@
 """What the ego knows, as arrays scaled by fixed physical constants. Pure.
 
-Fixed scales and no statistics: an exported policy needs nothing but its weights, and unused places of `peers` are 0.
+The scales are no statistics: an exported policy needs only its weights, and unused rows of `peers` are 0.
 """
 
 import math
@@ -16,11 +16,11 @@ from roadsense.envs.radio.channel import V2vChannel
 from roadsense.envs.world import State
 
 OBSERVATION_VERSION = 2
-"""Grows by one whenever shape, scale or meaning of an observation changes; a policy of another version is refused."""
+"""Rises by one whenever shape, scale or meaning of an observation changes; a policy of another version is refused."""
 
 MAX_PEERS = 8
 BOUND = 5.0
-"""Scaled values are cut to -BOUND..BOUND."""
+"""Scaled values are cut to the range -BOUND..BOUND."""
 
 EGO_FIELDS = ("speed_mps", "acceleration_mps2", "driver_acceleration_mps2", "assist_deceleration_mps2")
 SPEED_MPS, ACCELERATION_MPS2 = 30.0, 8.0
@@ -39,13 +39,13 @@ PEER_SCALE = np.array([FORWARD_M, LEFT_M, RELATIVE_SPEED_MPS, ACCELERATION_MPS2,
 _N_EGO, _N_PEER = len(EGO_FIELDS), len(PEER_FIELDS)
 _MASK_START = _N_EGO + MAX_PEERS * _N_PEER
 N_VALUES = _MASK_START + MAX_PEERS
-"""Values of an observation: the ego's, then those of each peer, then the mask."""
+"""Number of values of an observation: the ego's, then those of each peer, then the mask."""
 _NO_PEER = (0.0,) * _N_PEER
-# Measured: packing the few numbers takes half the time of an array of a list of all 60.
+# Measured: packing the few numbers takes half the time of making an array from a list of all 60.
 _PACK: list[tuple[Callable[..., None], Callable[..., None]]] = [
     (Struct(f"{_N_EGO + n * _N_PEER}f").pack_into, Struct(f"{n}f").pack_into) for n in range(MAX_PEERS + 1)
 ]
-"""By number of peers: the functions that write their values and their mask into a row."""
+"""The functions that write the peers' values and mask into a row, by number of peers."""
 
 
 Row = NDArray[np.float32]
@@ -70,7 +70,7 @@ def observation_space() -> spaces.Dict:
 
 
 def split_observation(rows: Row) -> Observation:
-    """Returns views of observations that lie in rows of `N_VALUES`, with any leading axes."""
+    """Returns views of observations stored in rows of `N_VALUES`, with any leading axes."""
     return {
         "ego": rows[..., :_N_EGO],
         "peers": rows[..., _N_EGO:_MASK_START].reshape(*rows.shape[:-1], MAX_PEERS, _N_PEER),
@@ -82,11 +82,11 @@ def observe(row: Row, ego: State, pedals_mps2: tuple[float, float], channel: V2v
     """Writes what the ego knows at a step into a row.
 
     Args:
-        row: (`N_VALUES`,) float32 array that is written.
+        row: (`N_VALUES`,) float32 array to write into.
         ego: the ego's state, from its own sensors.
-        pedals_mps2: what the driver (acceleration) and the assist (deceleration, from 0) ask for.
-        channel: the radio, with up to `MAX_PEERS` peers.
-        step: step of the episode.
+        pedals_mps2: acceleration that the driver asks for, and deceleration that the assist asks for, from 0.
+        channel: radio channel with up to `MAX_PEERS` peers.
+        step: number of the step in the episode.
     """
     ego_x_m, ego_y_m, speed_mps, acceleration_mps2, heading_rad = ego
     driver_mps2, assist_mps2 = pedals_mps2

@@ -1,6 +1,6 @@
 """The outcome of an episode in numbers: one row of an evaluation. Pure.
 
-While the episode runs, its steps are only recorded; everything is computed at its end, over arrays, which is faster
+While the episode runs, its steps are only recorded. All figures are computed at its end, over arrays, which is faster
 than a sum for each figure in every step.
 """
 
@@ -17,16 +17,16 @@ from roadsense.envs.reward import COMFORT_MPS2, TERMS, RewardTerms, Situation
 from roadsense.envs.world import NO_FOLLOWER, Collision, Follower
 
 REACTION_MPS2 = 1.0
-"""A car that brakes this hard has reacted; an assist that asks for this much brakes."""
+"""A car that brakes this hard has reacted; an assist that asks for this much counts as braking."""
 
 REACTION_LIMIT_S = 5.0
-"""Braking that comes later after a hazard's onset is no reaction to it."""
+"""Braking later than this after a hazard's onset is no reaction to it."""
 
 HAZARD_WINDOW_S = 15.0
-"""Braking in this time after a hazard's onset belongs to it: the longest hazards and the stop behind them fit in."""
+"""Braking in this time after the onset belongs to the hazard: it covers the longest ones and the stop behind."""
 
 STANDING_MPS = 0.5
-"""A car that is slower stands."""
+"""A slower car counts as standing."""
 
 STOP_S = 10.0
 """A stop begins this long before the car stands."""
@@ -34,7 +34,7 @@ STOP_S = 10.0
 Columns = Mapping[str, NDArray[np.float64]]
 
 STEP_FIELDS = (*Situation._fields, *RewardTerms._fields, *[f"follower_{name}" for name in Follower._fields])
-"""What is recorded of a step: what it is judged by at its end, the reward's terms, and the car behind."""
+"""Fields recorded in each step: the situation that it is judged by, the reward's terms, and the car behind."""
 
 
 class EpisodeRecord:
@@ -61,37 +61,37 @@ class Outcome:
 
     Attributes:
         scenario: name of the scenario.
-        duration_s: how long the episode was.
+        duration_s: length of the episode.
         collision: whether the ego collided.
         collision_partner: SUMO's id of the other vehicle; empty without a collision.
         was_struck: whether the other vehicle ran into the ego.
         impact_speed_mps: difference of the two speeds at the collision, else 0.
-        hazard: whether there was one.
-        hazard_kind: of `roadsense.envs.hazard.KINDS`, or `none`.
-        hazard_onset_s: when it began, after the start; NaN if there was none.
-        reaction_time_s: from then until the ego brakes with `REACTION_MPS2`; NaN if not within 5 s.
-        assist_reaction_time_s: the same until the assist asks for it.
+        hazard: whether there was a hazard.
+        hazard_kind: one of `roadsense.envs.hazard.KINDS`, or `none`.
+        hazard_onset_s: time of the hazard's onset after the start; NaN if there was none.
+        reaction_time_s: time from the onset until the ego brakes with `REACTION_MPS2`; NaN if not within 5 s.
+        assist_reaction_time_s: time from the onset until the assist asks for `REACTION_MPS2`; NaN likewise.
         min_gap_m: smallest gap to the leader; infinity if there never was one.
         min_ttc_s: smallest time to collision; infinity if the ego never approached a leader.
         min_time_headway_s: smallest time headway.
         max_drac_mps2: largest deceleration rate to avoid the crash.
         max_deceleration_mps2: the ego's hardest braking, from 0.
         max_jerk_mps3: largest change of acceleration while the car moves, without sign.
-        rms_jerk_mps3: its root mean square.
+        rms_jerk_mps3: root mean square of that change.
         calm_s: time in which no hazard is active and no more than comfortable braking is required.
-        false_braking_s: of it, time in which the assist brakes.
-        false_brakings: how often the assist began to brake in it.
-        ordinary_stops: how often the ego came to a standstill with no hazard active: at lights, in a queue.
-        ordinary_stops_braked: of them, those in which the assist braked for nothing in the 10 s before.
+        false_braking_s: part of `calm_s` in which the assist brakes.
+        false_brakings: number of times that the assist began to brake in calm time.
+        ordinary_stops: number of times that the ego stopped with no hazard active: at lights, in a queue.
+        ordinary_stops_braked: number of these stops with false braking in the 10 s before.
         calm_speed_loss_mps: speed that the assist took off in calm time, beyond the driver's own braking, m/s.
-        needless_speed_loss_mps: the same over the whole episode, as far as it was not needed, m/s.
-        hazard_braking_mps: speed that the car braked off in the `HAZARD_WINDOW_S` after the hazard's onset, m/s; NaN
-            without a hazard.
+        needless_speed_loss_mps: speed that the assist took off needlessly in the whole episode, m/s.
+        hazard_braking_mps: speed that the car lost by braking in the `HAZARD_WINDOW_S` after the hazard's onset, m/s;
+            NaN without a hazard.
         distance_m: distance driven.
         follower_min_ttc_s: smallest time to collision of the car behind with the ego; infinity if none ever came
-            nearer, NaN if it was not watched (`EnvConfig.watch_behind`).
+            nearer, NaN if it was not recorded (`EnvConfig.watch_behind`).
         messages_heard: radio messages to the ego that were delivered.
-        messages_lost: that were not.
+        messages_lost: radio messages to the ego that were lost.
         sumo_interventions: steps in which SUMO's checks would have lowered the commanded speed.
         reward: sum of the weighted terms.
         term_sums: sum of every reward term before its weight.
@@ -139,18 +139,18 @@ class Outcome:
 
 @dataclass
 class EpisodeNotes:
-    """What is known of an episode beside its steps; see `Outcome` for each.
+    """Facts about an episode beside its steps; see `Outcome` for each.
 
     Attributes:
         scenario: name of the scenario.
         step_length_s: time between two steps.
-        watches_behind: whether the car behind the ego is watched.
-        hazard_kind: of the hazard once it has begun.
-        hazard_onset_s: when it began.
+        watches_behind: whether the car behind the ego is recorded.
+        hazard_kind: kind of the hazard once it has begun.
+        hazard_onset_s: time of its onset after the episode's start.
         messages_heard: radio messages delivered so far.
         messages_lost: radio messages lost so far.
-        sumo_interventions: count so far.
-        reward: sum so far.
+        sumo_interventions: steps so far in which SUMO's checks would have lowered the commanded speed.
+        reward: sum of the rewards so far.
         collision: the collision that ended the episode, or None.
     """
 
@@ -173,8 +173,8 @@ def work_out(notes: EpisodeNotes, steps: Columns) -> Outcome:
     """Returns the outcome of an episode.
 
     Args:
-        notes: what is known beside the steps.
-        steps: the columns of `STEP_FIELDS`, shape (n_steps,) each.
+        notes: facts about the episode beside its steps.
+        steps: columns of `STEP_FIELDS`, shape (n_steps,) each.
     """
     known: dict[str, Any] = {name: value for name, value in asdict(notes).items() if name not in _SETTINGS}
     known["hazard"] = not math.isnan(notes.hazard_onset_s)
@@ -199,7 +199,7 @@ def work_out(notes: EpisodeNotes, steps: Columns) -> Outcome:
 
 def _extremes(steps: Columns) -> dict[str, Any]:
     gap_m, speed_mps, leader_mps = steps["gap_m"], steps["speed_mps"], steps["leader_speed_mps"]
-    # A car that comes to a stand loses its deceleration within a step, whatever its brake does: that is no jerk of it.
+    # A car that stops loses its deceleration within a step, without its brake: that does not count as jerk.
     jerk_mps3 = np.where(speed_mps > 0, steps["jerk_mps3"], 0.0)
     return {
         "min_gap_m": float(gap_m.min()),

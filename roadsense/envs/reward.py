@@ -5,35 +5,35 @@ from typing import NamedTuple
 from roadsense.envs.assist import FULL_BRAKING_MPS2
 
 COMFORT_MPS2 = 2.0
-"""A required deceleration up to here is nothing to worry about."""
+"""A required deceleration up to this is no danger."""
 BLIND_S = 0.3
 """A leader that was not heard for this long may be braking already."""
 BLIND_HEADWAY_S = 2.0
-"""What to keep from such a leader: the two seconds of driving schools."""
+"""Time headway to keep to such a leader: the two seconds of driving schools."""
 BLIND_GAP_M = 2.0
-"""And this beside it, so that nothing is asked of a queue."""
+"""Gap to keep beside that headway, so that a queue is not penalised."""
 FALLING_BACK_MPS2 = 0.2
-"""Whoever slows by this much falls back. It is little, as a policy that explores slows by more than is asked for."""
+"""An ego that slows by this much falls back. The value is low: a policy that explores slows by more than needed."""
 HARSH_JERK_MPS3 = 80.0
 """Full braking that begins or ends within a step; the brake builds up half as fast, see `roadsense.envs.assist`."""
 
 
 class Situation(NamedTuple):
-    """What a step is judged by; ground truth.
+    """The figures by which a step is judged; ground truth.
 
     Attributes:
         collision: whether the ego touches anything.
-        required_mps2: least deceleration that keeps the ego off its leader, from 0.
-        assist_mps2: deceleration the assist asked for, from 0.
+        required_mps2: least deceleration that keeps the ego from hitting its leader, from 0.
+        assist_mps2: deceleration that the assist asked for, from 0.
         hazard_active: whether a car ahead is braking hard now.
         jerk_mps3: jerk of the ego over the step.
-        gap_m: bumper to bumper to the vehicle ahead.
+        gap_m: gap to the vehicle ahead, bumper to bumper.
         speed_mps: speed of the ego.
         acceleration_mps2: acceleration of the ego.
         silence_s: age of the newest message from the convoy's next car, or time since the start before the first one;
             0 if that car has left the road.
         leader_speed_mps: speed of the vehicle ahead.
-        needed_mps2: hardest braking that any car ahead in the convoy, or the leader, makes reasonable, from 0.
+        needed_mps2: hardest braking that any car ahead in the convoy, or the leader, justifies, from 0.
         added_mps2: braking that the assist adds to the driver's, from 0.
     """
 
@@ -75,36 +75,36 @@ def danger(situation: Situation) -> float:
 
 
 def early_braking(situation: Situation) -> float:
-    """Returns the share of full braking the assist gives towards what is required."""
+    """Returns the assist's braking, up to what is required, as a share of full braking."""
     if situation.required_mps2 < COMFORT_MPS2 or not situation.assist_mps2:
         return 0.0
     return min(situation.assist_mps2, situation.required_mps2, FULL_BRAKING_MPS2) / FULL_BRAKING_MPS2
 
 
 def needless_mps2(situation: Situation) -> float:
-    """Returns how much of the braking that the assist adds to the driver's is needless, from 0.
+    """Returns the needless part of the braking that the assist adds to the driver's, from 0.
 
-    There is no free room: the weakest braking counts, with and without a hazard. Where comfortable braking is enough,
-    none of the assist's is needed, because the driver does it.
+    Nothing is free: even the weakest braking counts, with and without a hazard. Where comfortable braking is enough,
+    the assist's is not needed, because the driver does it.
     """
     needed_mps2 = situation.needed_mps2 if situation.needed_mps2 > COMFORT_MPS2 else 0.0
     return min(situation.added_mps2, max(situation.assist_mps2 - needed_mps2, 0.0))
 
 
 def needless_braking(situation: Situation) -> float:
-    """Returns the needless part of the assist's braking as a share of full braking: the speed it takes off in vain."""
+    """Returns the needless part of the assist's braking as a share of full braking: speed lost needlessly."""
     return min(needless_mps2(situation) / FULL_BRAKING_MPS2, 1.0)
 
 
 def jerk(situation: Situation) -> float:
-    """Returns the square of jerk as a share of a harsh one, at most 1."""
+    """Returns the square of the jerk divided by a harsh jerk, at most 1."""
     return min((situation.jerk_mps3 / HARSH_JERK_MPS3) ** 2, 1.0)
 
 
 def blind_following(situation: Situation) -> float:
-    """Returns how far the gap is short of two seconds behind a leader that is not heard; 0 while the ego falls back.
+    """Returns how far the gap is below two seconds behind a leader that is not heard; 0 while the ego falls back.
 
-    It is of the step alone: that a longer gap pays off tens of seconds later is too far away to be learned from.
+    It depends on this step alone: a longer gap pays off tens of seconds later, too late to be learned.
     """
     if situation.silence_s < BLIND_S:
         return 0.0

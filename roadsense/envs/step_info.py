@@ -19,7 +19,7 @@ class Snapshot:
     Attributes:
         step: number of the step in the episode; 0 after the reset.
         states: state of every vehicle on the road, by id.
-        messages: id of each car that sent a message in this step, and the step at which it is heard; -1 if lost.
+        messages: step at which each message sent in this step is heard, by the sender's id; -1 if lost.
     """
 
     step: int
@@ -32,8 +32,8 @@ def take_snapshot(connection: SumoConnection, channel: V2vChannel, senders: Sequ
 
     Args:
         connection: connection to a running simulation.
-        channel: the radio; this step's messages were exchanged.
-        senders: id of the car of each of its peers.
+        channel: radio channel, after the exchange of this step's messages.
+        senders: id of each peer's car.
         step: number of the step in the episode.
     """
     ids = connection.vehicle_ids()
@@ -43,7 +43,7 @@ def take_snapshot(connection: SumoConnection, channel: V2vChannel, senders: Sequ
 
 
 def describe_step(convoy: Convoy, situation: Situation, terms: RewardTerms) -> dict[str, Any]:
-    """Returns the figures of a step as `ConvoyEnv`'s info gives them."""
+    """Returns the figures of a step as `ConvoyEnv`'s info holds them."""
     gap_m, speed_mps, leader_mps = situation.gap_m, situation.speed_mps, situation.leader_speed_mps
     return {
         "ttc_s": float(metrics.time_to_collision_s(gap_m, speed_mps, leader_mps)),

@@ -1,4 +1,4 @@
-"""The world as a step of the environment reads it: states of vehicles, the road ahead, who is ahead and behind."""
+"""The world as the environment reads it in a step: states of vehicles, the road ahead, the cars ahead and behind."""
 
 import math
 from typing import NamedTuple
@@ -8,14 +8,14 @@ State = tuple[float, float, float, float, float]
 
 
 class RoadAhead(NamedTuple):
-    """What the road asks of a driver.
+    """Limits and stop lines that a driver has to obey.
 
     Attributes:
-        limit_mps: speed limit here.
+        limit_mps: speed limit at the vehicle.
         stop_m: distance to the next stop line that is closed (red, or others have the right of way), or infinity.
         yellow_m: distance to the next stop line with a yellow light, or infinity.
-        lower_limit_mps: the lowest limit in sight below `limit_mps`, or `limit_mps`.
-        lower_limit_m: distance to where it begins, or infinity.
+        lower_limit_mps: lowest speed limit in sight, at most `limit_mps`.
+        lower_limit_m: distance to the start of that limit, or infinity.
     """
 
     limit_mps: float

@@ -17,14 +17,14 @@ class StackFrames(gym.Wrapper[Observation, NDArray[np.float32], Observation, NDA
 
     `ego` becomes (4 n,) and `peers` (8, 6 n), the oldest first; `peer_mask` stays (8,): 1 where a peer was heard in any
     of them. Its keys stay those of `ConvoyEnv`, so that the same networks take it. (Gymnasium's own
-    `FrameStackObservation` puts a new axis first.) After a reset all are the first observation.
+    `FrameStackObservation` puts a new axis first.) After a reset all frames are the first observation.
 
     Args:
         env: a `ConvoyEnv`.
-        n_frames: how many, from 1.
+        n_frames: number of observations side by side, from 1.
 
     Raises:
-        InputError: for another number.
+        InputError: for `n_frames` below 1.
     """
 
     def __init__(self, env: gym.Env[Observation, NDArray[np.float32]], n_frames: int = 4):

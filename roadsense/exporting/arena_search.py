@@ -1,6 +1,6 @@
-"""Searches the smallest arena of a policy: `python -m roadsense.exporting.arena_search FILE` prints its bytes.
+"""Finds the smallest arena of a policy: `python -m roadsense.exporting.arena_search FILE` prints its bytes.
 
-TFLite Micro says on standard error what it holds.
+TFLite Micro prints the content of the arena on standard error.
 
 Each size is tried in a forked process, since an arena that is too small may be a segmentation fault.
 """
@@ -42,7 +42,7 @@ def works(content: bytes, arena_bytes: int, expected: bytes) -> bool:
 
 
 def search(content: bytes) -> int:
-    """Returns the smallest arena, to `ARENA_ALIGNMENT` bytes; the one with a margin is tried as well.
+    """Returns the smallest arena in steps of `ARENA_ALIGNMENT` bytes; it also tries the one with a margin.
 
     Raises:
         ValueError: if none works.

@@ -1,4 +1,4 @@
-"""The plain C policy on emulated microcontrollers: its self-test, and what an action takes there."""
+"""The plain C policy on emulated microcontrollers: its self-test, and the cost of an action there."""
 
 import shutil
 import subprocess
@@ -24,12 +24,12 @@ class Chip:
     """A processor core, its cross compiler and its emulator, as Debian has them.
 
     Attributes:
-        name: of the core.
-        prefix: of its compiler's programs.
-        flags: of the compiler, for this core.
+        name: name of the core.
+        prefix: prefix of its compiler's programs.
+        flags: flags of the compiler for this core.
         emulator: command that starts a machine with this core.
-        flash_address: where the machine's program memory begins.
-        ram_address: where its working memory begins.
+        flash_address: address at which the machine's program memory begins.
+        ram_address: address at which its working memory begins.
     """
 
     name: str
@@ -62,14 +62,14 @@ CHIPS = (
 
 @dataclass(frozen=True)
 class ChipFigures:
-    """What the plain C policy takes on a core.
+    """Cost of the plain C policy on a core.
 
     Attributes:
-        instructions: of one action, mean over the golden vectors.
-        most_instructions: of one action with every slot heard.
-        stack_bytes: of one action, at most.
-        flash_bytes: of the smallest program with the policy in it.
-        ram_bytes: of that program, without its stack.
+        instructions: number of instructions of one action, mean over the golden vectors.
+        most_instructions: number of instructions of one action in which every peer is heard.
+        stack_bytes: largest stack of one action.
+        flash_bytes: program memory of the smallest program with the policy in it.
+        ram_bytes: working memory of that program, without its stack.
     """
 
     instructions: int
@@ -84,11 +84,11 @@ KNOWN = {
     "Cortex-M4F": ChipFigures(79_328, 126_600, 152, 34_104, 920),
     "RV32IMC": ChipFigures(2_177_647, 3_123_582, 396, 40_416, 920),
 }
-"""Of the default network (peers 32, 32; policy 64, 64), where an export finds no emulators."""
+"""Figures of the default network (peers 32, 32; policy 64, 64), used where an export finds no emulators."""
 
 
 def find_chips() -> tuple[Chip, ...]:
-    """Returns the chips whose compiler, C library and emulator are on this machine."""
+    """Returns the chips whose compiler, C library and emulator this machine has."""
     return tuple(chip for chip in CHIPS if shutil.which(chip.emulator[0]) and _has_compiler(chip))
 
 
@@ -97,7 +97,7 @@ def measure_chip(chip: Chip, folder: Path) -> ChipFigures:
 
     Args:
         chip: one of `find_chips`.
-        folder: with `policy.c`, its headers and `golden.h`.
+        folder: folder with `policy.c`, its headers and `golden.h`.
 
     Raises:
         ExportError: if it does not compile, fails its self-test or acts on NaN there.

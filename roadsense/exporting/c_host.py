@@ -1,4 +1,4 @@
-"""The plain C policy, compiled for this machine: what it does is compared with what was trained."""
+"""The plain C policy, compiled for this machine to compare it with the trained policy."""
 
 import ctypes
 import shutil
@@ -14,7 +14,7 @@ from roadsense.exporting.c_source import POLICY_SOURCE
 from roadsense.utils.scratch import scratch_folder
 
 FLAGS = ("-std=c99", "-O2", "-ffp-contract=off")
-"""Without contraction, sums round as written on every processor."""
+"""Without contraction, sums are rounded in the same way on every processor."""
 
 
 def find_compiler() -> str | None:
@@ -26,7 +26,7 @@ class CPolicy:
     """Runs `policy.c`, one observation after the other.
 
     Args:
-        folder: with `policy.c` and its headers.
+        folder: folder with `policy.c` and its headers.
         compiler: path of a C compiler.
 
     Raises:

@@ -11,23 +11,23 @@ from roadsense.exporting.parity import Bounds, Evidence, compare_actions, refuse
 from roadsense.policies.actor import Actor
 
 DEFAULT_WIDTHS = ((32, 32), (64, 64, 1))
-"""Of the peer network's and the policy network's layers, in the policies whose figures are `KNOWN`."""
+"""Widths of the peer network's and the policy network's layers, in the policies whose figures are `KNOWN`."""
 
 
 def prove_c(folder: Path, actor: Actor, evidence: Evidence, bounds: Bounds) -> Card:
-    """Returns the part of the card on the plain C policy.
+    """Returns the part of the card about the plain C policy.
 
-    What needs a compiler or an emulator that this machine lacks is None there; the figures of chips then are those
-    that were measured before, for networks of the default size.
+    A value is None if this machine lacks the compiler or emulator for it; the figures of chips are then those that
+    were measured before, for networks of the default size.
 
     Args:
-        folder: of the firmware.
-        actor: the network.
+        folder: folder of the firmware.
+        actor: network of the policy.
         evidence: the trained policy's actions on recorded observations.
         bounds: largest allowed differences.
 
     Raises:
-        ExportError: if it acts otherwise than the trained policy, does not compile, or fails on an emulated chip.
+        ExportError: if it acts differently from the trained policy, does not compile, or fails on an emulated chip.
     """
     chips = {chip.name: measure_chip(chip, folder) for chip in find_chips()}
     figures, origin = (chips, "measured with this policy") if chips else _find_known(actor)

@@ -30,13 +30,13 @@ OBSERVATION_HEADER, GOLDEN_HEADER = "observation.h", "golden.h"
 POLICY_HEADER, POLICY_SOURCE = "policy.h", "policy.c"
 SKELETON = "platformio"
 SOURCES = Path(__file__).with_name("c")
-"""Folder of the C sources that are written out, or filled in if they end in `.j2`."""
+"""Folder of the C sources: copied, or filled in if they end in `.j2`."""
 C = "c"
 """The plain C policy's name among the variants."""
 
 
 def write_observation_header() -> str:
-    """Returns the header, for C and C++, with the observation's shape and scales and what an action means."""
+    """Returns the header, for C and C++, with the observation's shape and scales and the meaning of an action."""
     return _fill(
         f"{OBSERVATION_HEADER}.j2",
         version=OBSERVATION_VERSION,
@@ -57,8 +57,8 @@ def write_c_policy(actor: Actor, model_sha256: str) -> dict[str, str]:
     """Returns the files of a policy in plain C99 by their names, without `observation.h`.
 
     Args:
-        actor: the network, for actions of one number.
-        model_sha256: SHA-256 of the model that it was read from.
+        actor: network of the policy, for actions of one number.
+        model_sha256: SHA-256 of the model that the network was read from.
 
     Raises:
         InputError: if the action has more than one number.
@@ -91,16 +91,16 @@ def write_golden_header(
     """Returns golden vectors and a self-test as a header, for C and C++.
 
     Args:
-        observations: with a leading batch axis.
-        actions: expected on them, shape (n, 1), by variant.
-        tolerances: largest differences that pass, by variant.
+        observations: observations with a leading batch axis.
+        actions: expected actions for them, shape (n, 1), by variant.
+        tolerances: largest differences of an action that pass, by variant.
     """
     literals = [np.vectorize(write_float, otypes=[object])(values).tolist() for values in observations.values()]
     return _fill(f"{GOLDEN_HEADER}.j2", rows=list(zip(*literals, strict=True)), actions=actions, tolerances=tolerances)
 
 
 def write_skeleton(folder: Path) -> None:
-    """Copies the firmware around the policy, a PlatformIO project, into a folder `platformio` of the policy's."""
+    """Copies the firmware around the policy, a PlatformIO project, into `platformio` in the policy's folder."""
     shutil.copytree(SOURCES / SKELETON, folder / SKELETON)
 
 
@@ -110,7 +110,7 @@ def _fill(name: str, **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701, this is C and no HTML
+        autoescape=False,  # noqa: S701, this is C, not HTML
     )
     environment.filters.update(float_literal=write_float, float_literals=write_floats)
     return environment.get_template(name).render(values)

@@ -1,4 +1,4 @@
-"""The observations that int8's scales are taken from: they must hold hazards."""
+"""The observations that set the scales of int8: they must contain hazards."""
 
 import zipfile
 from pathlib import Path
@@ -15,18 +15,18 @@ MIN_HAZARD_SHARE = 0.05
 
 
 class CalibrationError(InputError):
-    """Raised when a calibration set does not represent what the policy meets on the road."""
+    """Raised when a calibration set does not represent the observations on the road."""
 
 
 def check_calibration(observations: Observation, origin: str) -> float:
     """Returns the share of observations in which a car ahead is heard to brake hard (harder than 2.5 m/s2).
 
     Args:
-        observations: with a leading batch axis.
-        origin: their source, for the message.
+        observations: observations with a leading batch axis.
+        origin: source of the observations, for the message.
 
     Raises:
-        CalibrationError: if there are too few of them, or of all.
+        CalibrationError: if there are too few of these observations, or too few at all.
     """
     n_rows = len(observations["ego"])
     if n_rows < MIN_ROWS:

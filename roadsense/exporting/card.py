@@ -1,4 +1,4 @@
-"""The model card: what an exported policy is for, where it comes from, and what was shown of it."""
+"""The model card: the purpose of an exported policy, its origin, and the evidence about it."""
 
 import importlib.metadata
 import json
@@ -41,11 +41,11 @@ Card = dict[str, Any]
 
 
 def describe_policy(run: Run, model_path: Path) -> Card:
-    """Returns the part of a card that says what the policy is for and where it comes from.
+    """Returns the part of a card about the policy's purpose and origin.
 
     Args:
-        run: where it was trained.
-        model_path: its file.
+        run: run that trained the policy.
+        model_path: path of the policy's file.
     """
     manifest = run.read_manifest() if run.manifest_path.is_file() else {}
     config = run.read_config() if run.config_path.is_file() else {}
@@ -62,7 +62,7 @@ def describe_policy(run: Run, model_path: Path) -> Card:
             "algorithm": config.get("algorithm"),
             "timesteps": run.count_timesteps() or None if model_path == run.model_path else None,
             **{name: manifest.get(name) for name in ("dataset_digest", "train_digest", "git_commit")},
-            # Folders say nothing to those who get the file.
+            # Paths of folders mean nothing on another machine.
             "config": {
                 name: value for name, value in config.items() if not name.endswith("_dir") and value is not None
             },
@@ -73,7 +73,7 @@ def describe_policy(run: Run, model_path: Path) -> Card:
 
 
 def describe_driving(comparisons: list[Comparison], held_out: bool | None, n_scenarios: int) -> Card:
-    """Returns the part of a card that says how the exported policies drove; without any, that they did not."""
+    """Returns the part of a card about the driving of the exported policies, or that they did not drive."""
     return {
         "held_out": held_out,
         "n_scenarios": n_scenarios if comparisons else 0,
@@ -83,14 +83,14 @@ def describe_driving(comparisons: list[Comparison], held_out: bool | None, n_sce
 
 
 def shorten(card: Card) -> Card:
-    """Returns what of a card is written into a file: enough to know it by. It lies in flash; the card lies beside."""
+    """Returns the short card that is written into a policy's file, which takes flash; the full card is beside it."""
     training = card["training"]
     known = {name: card[name] for name in ("name", "observation_version")}
     return known | {name: training[name] for name in ("run", "model_sha256")}
 
 
 def clean(value: Any) -> Any:
-    """Returns a value as JSON can hold it: what is not finite as None, other numbers with six digits."""
+    """Returns a value for JSON: numbers that are not finite as None, others with six digits."""
     if isinstance(value, dict):
         return {str(name): clean(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -101,12 +101,12 @@ def clean(value: Any) -> Any:
 
 
 def _tensorflow() -> str:
-    # Several distributions bring the same package: tensorflow, tensorflow-cpu.
+    # Several distributions contain the same package: tensorflow, tensorflow-cpu.
     return importlib.metadata.packages_distributions()["tensorflow"][0]
 
 
 def _find_evaluation(run: Run, model_path: Path) -> Card | None:
-    # The newest one that judged this very model, and not an exported file or one that was trained on since.
+    # The newest evaluation of exactly this model, not of an exported file or of a model trained further.
     sha256 = hash_file(model_path)
     for folder in reversed(find_evaluations(run.folder)):
         origin_path, summary_path = folder / ORIGIN_NAME, folder / SUMMARY_NAME

@@ -1,4 +1,4 @@
-"""The model card for people, in Markdown."""
+"""The model card as Markdown text."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ def write_card(card: Card) -> str:
     """Returns a card as Markdown; warnings come first.
 
     Args:
-        card: as in `model_card.json`.
+        card: content of `model_card.json`.
     """
     warnings = [f"> **{found['in_words']}**\n" for found in _warned(card)]
     sections = (

@@ -1,6 +1,6 @@
 """The exported files drive the same episodes as the trained policy, and are compared with it in pairs.
 
-The collision rate's difference has Tango's score interval, which is not empty without collisions either; other figures
+The collision rate's difference has Tango's score interval, which has a width even without collisions; other figures
 are means over pairs, with a bootstrap over scenarios.
 """
 
@@ -31,33 +31,33 @@ from roadsense.utils.statistics import (
 PAIR = ["config_path", "seed"]
 SIGNIFICANCE = 0.05
 SMALL_RATE = 0.02
-"""A collision rate that is at most this much higher, at the upper end of its interval, counts as no higher."""
+"""If the upper end of the collision rate's difference is at most this, the rate counts as not higher."""
 WORSE, AS_GOOD, NOT_SHOWN = "worse", "as good", "not shown"
 FIGURES: Mapping[str, tuple[str, float]] = {
     "false_braking_s": ("false braking per episode [s]", 0.05),
     "assist_reaction_s": ("assist's reaction to a hazard [s]", 0.05),
     "danger_s": ("lack of time to collision [s]", 0.05),
 }
-"""Figures beside collisions, all the better the lower, and the difference of the mean that does not matter."""
+"""Figures beside collisions, for which lower is better, and the difference of the mean that is negligible."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """An exported policy beside the trained one, on the same episodes; differences are exported minus trained.
+    """An exported policy compared with the trained one on the same episodes; differences are exported minus trained.
 
     Attributes:
-        variant: the exported policy, `float32` or `int8`.
+        variant: variant of the exported policy, `float32` or `int8`.
         episodes: number of pairs without a failure of SUMO.
-        failed: number of pairs with one.
+        failed: number of pairs with a failure of SUMO.
         collisions: number of collisions of the exported policy.
         trained_collisions: number of collisions of the trained policy.
         only_exported: number of episodes in which only the exported policy collided.
         only_trained: number of episodes in which only the trained policy collided.
         collision_rate: difference of the collision rates, with its 95 % interval.
-        p_value: McNemar's exact test, two-sided.
-        figures: difference of the mean of each of `FIGURES`, with its interval.
-        brakes: share of the episodes in which the trained one braked at all; without, equality says nothing.
-        verdict: `WORSE`, `AS_GOOD` or `NOT_SHOWN`.
+        p_value: p value of McNemar's exact test, two-sided, 0 to 1.
+        figures: difference of the mean of each of `FIGURES`, with its 95 % interval.
+        brakes: share of the episodes in which the trained one braked at all; if 0, equality means nothing.
+        verdict: verdict, `WORSE`, `AS_GOOD` or `NOT_SHOWN`.
     """
 
     variant: str
@@ -96,25 +96,25 @@ class Comparison:
         return self.verdict == WORSE or self.only_exported > self.only_trained
 
     def worse_figures(self) -> list[str]:
-        """Returns the figures whose whole interval is above the difference that does not matter."""
+        """Returns the figures whose whole interval is above the negligible difference."""
         return [name for name, found in self.figures.items() if found.low > FIGURES[name][1]]
 
 
 def drive_all(
     plans: Sequence[Plan], paths: Mapping[str, Path], env_config: EnvConfig, n_workers: int, run_dir: Path
 ) -> pd.DataFrame:
-    """Drives the same episodes with each policy; returns a row for each, `policy` says which.
+    """Drives the same episodes with each policy; returns a row for each, with the name in `policy`.
 
     Args:
-        plans: the episodes, of the policy `POLICY`.
-        paths: file of each policy, by name.
+        plans: plans of the episodes, for the policy `POLICY`.
+        paths: path of each policy's file, by name.
         env_config: settings of the environment.
-        n_workers: processes, from 1.
-        run_dir: folder for the journals, from which a drive that was broken off continues.
+        n_workers: number of processes, from 1.
+        run_dir: folder for the journals, from which an interrupted drive resumes.
 
     Raises:
         SimulationError: if SUMO fails in every episode.
-        MachineError: if an episode ends several processes.
+        MachineError: if an episode crashes several processes.
         InputError: if a policy or scenario cannot be opened.
     """
     tables, journals = [], []
@@ -133,11 +133,11 @@ def drive_all(
 
 
 def compare_driving(episodes: pd.DataFrame, variant: str, rng: np.random.Generator) -> Comparison:
-    """Returns an exported policy's driving beside the trained one's.
+    """Compares an exported policy's driving with the trained one's.
 
     Args:
-        episodes: as `drive_all` makes them.
-        variant: the exported policy.
+        episodes: table of episodes that `drive_all` returned.
+        variant: variant of the exported policy, `float32` or `int8`.
         rng: generator of the bootstrap.
     """
     pairs = _pair(episodes, variant)
@@ -171,7 +171,7 @@ def _judge(found: Comparison) -> str:
 def _pair(episodes: pd.DataFrame, variant: str) -> pd.DataFrame:
     reaction_s = episodes["assist_reaction_time_s"].astype(float)
     prepared = episodes.assign(
-        # A hazard that is not answered counts as one answered at the limit, or a policy that sleeps would win.
+        # No reaction to a hazard counts as a reaction at the limit; else a policy that never reacts would win.
         assist_reaction_s=reaction_s.where(reaction_s <= ANSWER_WITHIN_S, ANSWER_WITHIN_S).where(
             episodes["hazard"].eq(True)
         ),

@@ -24,25 +24,25 @@ class ExportConfig:
     """Settings of an export; the command line and a notebook's parameters are these fields.
 
     Attributes:
-        run_dir: the run whose policy is exported, into its folder `export`.
+        run_dir: folder of the run whose policy is exported, into its folder `export`.
         dataset_dir: folder of scenarios, or a dataset with `train` and `eval`; int8 is calibrated on them. By default
-            what the run was trained on.
-        eval_dir: folder of held-out scenarios, on which parity is shown and the exported policy drives; by default
+            the scenarios that the run was trained on.
+        eval_dir: folder of held-out scenarios for the parity check and the drive of the exported policy; by default
             the run's, or `eval` beside `train`, or those of `dataset_dir`.
-        n_observations: recorded observations on which the exported policy must act as the trained one.
-        n_calibration: recorded observations that int8's scales are taken from.
-        calibration: an `.npz` with `ego`, `peers` and `peer_mask` to take them from instead.
-        model: which policy of the run: `last`, `best` (of its held-out evaluations while it was trained), or the file
+        n_observations: number of recorded observations on which the exported policy must act as the trained one.
+        n_calibration: number of recorded observations that set the scales of int8.
+        calibration: path of an `.npz` with `ego`, `peers` and `peer_mask` to calibrate on instead.
+        model: policy of the run: `last`, `best` (of its held-out evaluations while it was trained), or the file
             of one, such as a checkpoint.
-        formats: `tflite`, always, `c` for plain C with a firmware around it, `onnx`.
+        formats: formats to export: `tflite`, always, `c` for plain C with a firmware around it, `onnx`.
         int8: whether to export int8 as well.
         tolerance: largest difference of an action that is allowed in float32, 0 to 1.
-        int8_rms: root of the mean squared difference that is allowed in int8; the default is 0.24 m/s2.
-        int8_p99: 99th percentile of the difference that is allowed in int8; the default is 0.8 m/s2.
+        int8_rms: largest root mean square of the difference that is allowed in int8; the default is 0.24 m/s2.
+        int8_p99: largest 99th percentile of the difference that is allowed in int8; the default is 0.8 m/s2.
         int8_max: largest difference that is allowed in int8; the default is 2 m/s2.
-        episodes_per_scenario: episodes the trained and each exported policy drive on each scenario; 0 for none, and
-            the card says so. The episodes are those of `roadsense evaluate`.
-        workers: worker processes that drive; 0 for one a core. The results don't depend on it.
+        episodes_per_scenario: number of episodes that the trained and each exported policy drive on each scenario; 0
+            for none, and the card says so. The episodes are those of `roadsense evaluate`.
+        workers: number of worker processes that drive; 0 for one a core. The results do not depend on it.
         seed: seed of all random draws.
 
     Example:
@@ -86,11 +86,11 @@ class Export:
     """An exported policy and its evidence.
 
     Attributes:
-        folder: the export folder.
-        card: the model card, as in `model_card.json`.
+        folder: path of the export folder.
+        card: model card, as in `model_card.json`.
         actions: a row for each observation: the action of `trained`, `float32` and `int8`.
         episodes: a row for each episode of each policy that was driven; empty if none was.
-        comparisons: each exported policy's driving beside the trained one's.
+        comparisons: comparison of each exported policy's driving with the trained one's.
     """
 
     folder: Path
@@ -109,7 +109,7 @@ class Export:
         return pd.DataFrame([{"file": name} | found for name, found in self.card["files"].items()])
 
     def parity(self) -> pd.DataFrame:
-        """Returns a row for each policy and runtime: the differences of its actions to the trained policy's."""
+        """Returns a row for each policy and runtime: the differences of its actions from the trained policy's."""
         rows = [
             {"policy": variant, "runtime": runtime} | found
             for variant, part in self.card["parity"].items()

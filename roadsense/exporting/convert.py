@@ -1,6 +1,6 @@
 """An actor as a TensorFlow graph, and from there as TFLite.
 
-TensorFlow is imported here and nowhere else in the package; call these functions in a process of their own.
+TensorFlow is imported only here in the package; call these functions in a separate process.
 """
 
 import os
@@ -26,8 +26,8 @@ def convert_int8(actor: Actor, calibration: Observation) -> bytes:
     wrong results without an error.
 
     Args:
-        actor: the policy.
-        calibration: observations with a leading batch axis; activations beyond those met on them saturate.
+        actor: network of the policy.
+        calibration: observations with a leading batch axis; activations outside the range on them saturate.
     """
     import tensorflow as tf
 
@@ -67,7 +67,7 @@ def _pool(tf: Any, inputs: dict[str, Any], actor: Actor) -> Any:
 
 
 def _bind_ego(ego: Any, actor: Actor) -> Sequence[Layer]:
-    """Returns the peer network for peers alone: what the ego adds to its first layer is the same for all of them."""
+    """Returns the peer network for peers alone: the ego's part of the first layer is the same for all of them."""
     if not actor.sees_ego:
         return actor.peer_layers
     first, *rest = actor.peer_layers

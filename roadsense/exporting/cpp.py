@@ -12,12 +12,12 @@ def write_float(value: float | np.floating) -> str:
 
 
 def write_floats(values: ArrayLike) -> str:
-    """Returns the elements of an array initialiser, several lines."""
+    """Returns the elements of an array initialiser, over several lines."""
     return _wrap([write_float(value) for value in np.asarray(values, np.float32).ravel()], FLOATS_A_LINE)
 
 
 def write_bytes(content: bytes) -> str:
-    """Returns the elements of a byte array's initialiser, several lines."""
+    """Returns the elements of a byte array's initialiser, over several lines."""
     return _wrap([str(value) for value in content], BYTES_A_LINE)
 
 

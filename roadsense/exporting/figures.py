@@ -20,7 +20,7 @@ def plot_sizes(sizes: pd.DataFrame) -> Figure:
     """Draws each file's bytes and the arena it needs.
 
     Args:
-        sizes: as `Export.sizes` makes them.
+        sizes: table that `Export.sizes` returns.
     """
     expect_columns(sizes, ["file", "variant", "size_bytes", "arena_bytes"])
     figure, panels = new_grid(2, width=4.4, height=0.9 + 0.5 * len(sizes), n_columns=2)
@@ -36,11 +36,11 @@ def plot_sizes(sizes: pd.DataFrame) -> Figure:
 
 
 def plot_parity(actions: pd.DataFrame, bounds: dict[str, float]) -> Figure:
-    """Draws how often each difference to the trained policy's action comes.
+    """Draws how often each difference from the trained policy's action occurs.
 
     Args:
         actions: a row for each observation: the action of `trained` and of each exported policy.
-        bounds: the largest allowed difference, by exported policy.
+        bounds: largest allowed difference, by exported policy.
     """
     expect_columns(actions, [TRAINED, *bounds])
     figure, (axes,) = new_grid(1, width=7.2, height=3.4, n_columns=1)
@@ -63,7 +63,7 @@ def plot_latency(latency: pd.DataFrame) -> Figure:
     """Draws the time of one action, median and 99th percentile, for each way to run the policy.
 
     Args:
-        latency: as `Export.latency` makes it.
+        latency: table that `Export.latency` returns.
     """
     expect_columns(latency, ["runtime", "p50_us", "p99_us"])
     figure, (axes,) = new_grid(1, width=7.2, height=0.8 + 0.42 * len(latency), n_columns=1)
@@ -81,7 +81,7 @@ def plot_latency(latency: pd.DataFrame) -> Figure:
 
 
 def plot_driving(comparisons: Sequence[Comparison]) -> Figure:
-    """Draws how each exported policy drove beside the trained one: differences with their 95 % intervals.
+    """Draws how each exported policy drove compared with the trained one: differences with their 95 % intervals.
 
     Args:
         comparisons: comparisons of an export; the figure says so if there are none.

@@ -1,4 +1,4 @@
-"""The headers of TFLite policies for a firmware: their bytes, and what is needed to run them on TFLite Micro."""
+"""The headers of TFLite policies for a firmware: their bytes, and the data to run them on TFLite Micro."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,10 @@ class PolicyFile:
     """An exported file and its measured properties.
 
     Attributes:
-        variant: `float32` or `int8`.
+        variant: variant of the policy, `float32` or `int8`.
         path: path of the final file.
         input_names: names of the inputs in the order of the file.
-        arena: its working memory.
+        arena: working memory of the policy.
     """
 
     variant: str

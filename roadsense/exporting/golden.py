@@ -11,11 +11,11 @@ from roadsense.envs.observation import OBSERVATION_VERSION, Observation
 N_GOLDEN = 20
 FLOAT32_TOLERANCE = 1e-5
 TOLERATED_STEPS = 2
-"""Steps of the int8 action that kernels made for a processor may differ from the reference kernels."""
+"""Steps of the int8 action by which a processor's own kernels may differ from the reference kernels."""
 
 
 def choose_golden(actions: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Returns the rows of `N_GOLDEN` observations, or of all if they are fewer, that spread evenly over the actions.
+    """Returns the rows of `N_GOLDEN` observations, or of all if there are fewer, spread evenly over the actions.
 
     Args:
         actions: actions of the trained policy, shape (n, 1).
@@ -26,7 +26,7 @@ def choose_golden(actions: NDArray[np.float32]) -> NDArray[np.intp]:
 
 
 def find_tolerance(output_step: float) -> float:
-    """Returns how far a firmware's action may be from the golden one, for a policy with this step of its output."""
+    """Returns the largest difference of a firmware's action from the golden one, for a policy with this output step."""
     return FLOAT32_TOLERANCE + TOLERATED_STEPS * output_step
 
 
@@ -36,7 +36,7 @@ def write_golden_json(
     """Returns golden vectors as JSON.
 
     Args:
-        observations: with a leading batch axis.
+        observations: observations with a leading batch axis.
         actions: actions of shape (n, 1), by policy.
         tolerances: largest allowed difference of an action, by exported policy.
     """

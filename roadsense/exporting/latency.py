@@ -22,8 +22,8 @@ class Latency:
     """Time of one action: observation in, action out.
 
     Attributes:
-        p50_us: median.
-        p99_us: 99th percentile.
+        p50_us: median in microseconds.
+        p99_us: 99th percentile in microseconds.
     """
 
     p50_us: float
@@ -35,16 +35,16 @@ def measure_latencies(
 ) -> dict[str, Latency]:
     """Returns the latency of every way to run the policy, by name.
 
-    LiteRT is timed as it is used for speed, with its default kernels; TFLite Micro with its reference kernels, which
-    say how the variants compare and not what a microcontroller takes.
+    LiteRT runs with its default kernels, which are the fast ones; TFLite Micro with its reference kernels, whose times
+    compare the variants but do not hold for a microcontroller.
 
-    It sets the number of torch's threads to 1: call it in a process of its own.
+    It sets the number of torch's threads to 1: call it in a separate process.
 
     Args:
         model_path: path of the trained policy.
         paths: paths of the exported files, by variant.
         observations: observations to act on, in turn.
-        n_calls: number of timed calls of each.
+        n_calls: number of timed calls of each policy.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""The exported file on TFLite Micro, the runtime of the microcontroller: operators it has, actions it gives."""
+"""The exported file on TFLite Micro, the runtime of the microcontroller: its operators, and its actions."""
 
 import os
 import re
@@ -30,10 +30,10 @@ MICRO_OPERATORS = {
     "RESHAPE": "AddReshape",
     "TANH": "AddTanh",
 }
-"""Operators a conversion may lead to, and the method of `MicroMutableOpResolver` that registers each."""
+"""Operators that a conversion may use, and the method of `MicroMutableOpResolver` that registers each."""
 ARENA_ALIGNMENT = 16
 ARENA_MARGIN_SHARE, ARENA_MARGIN_BYTES = 0.1, 256
-"""Added to the smallest arena that works, for the header."""
+"""Margin added to the smallest arena that works, for the header."""
 ARENA_TIMEOUT_S = 120.0
 
 
@@ -42,8 +42,8 @@ class Arena:
     """Working memory of a policy on TFLite Micro.
 
     Attributes:
-        smallest_bytes: the smallest arena with which it gives the right action on this 64-bit machine.
-        persistent_bytes: of these, what the runtime keeps there for its own records.
+        smallest_bytes: size of the smallest arena with the right action on this 64-bit machine.
+        persistent_bytes: part of `smallest_bytes` that the runtime uses for its own records.
     """
 
     smallest_bytes: int
@@ -51,15 +51,15 @@ class Arena:
 
     @property
     def recommended_bytes(self) -> int:
-        """Of a 64-bit machine, with a margin; tried as well."""
+        """Size for a 64-bit machine, with a margin; it was tried as well."""
         return add_margin(self.smallest_bytes)
 
     @property
     def chip_bytes(self) -> int:
-        """Of a 32-bit chip, with a margin; computed.
+        """Size for a 32-bit chip, with a margin; computed.
 
-        The records are made of pointers and hold half as much there; tensors stay as they are. Without the margin this
-        gave what a float32 policy took on a Cortex-M4 (3,952 bytes), and 2 % more than int8 took (3,872).
+        The records are made of pointers and take half as much there; tensors take the same. Without the margin this
+        equalled the size for a float32 policy on a Cortex-M4 (3,952 bytes), and was 2 % above that for int8 (3,872).
         """
         return add_margin(self.smallest_bytes - self.persistent_bytes // 2)
 
@@ -68,7 +68,7 @@ class MicroPolicy:
     """Runs a `.tflite` policy on TFLite Micro, one observation after the other.
 
     Args:
-        path: the file.
+        path: path of the file.
         input_names: names of its inputs in the order of the file; TFLite Micro does not know them.
 
     Raises:
@@ -98,7 +98,7 @@ class MicroPolicy:
 
 
 def refuse_unknown_operators(path: Path) -> None:
-    """Checks that TFLite Micro can run a file, before it is run: what it cannot, it may compute wrongly or crash on.
+    """Checks that TFLite Micro can run a file before it does: with an unknown operator it may be wrong or crash.
 
     Raises:
         ExportError: for an operator beyond `MICRO_OPERATORS`, or a tensor with a scale for each channel.
@@ -111,7 +111,7 @@ def refuse_unknown_operators(path: Path) -> None:
 
 
 def align(path: Path) -> None:
-    """Aligns every buffer of a TFLite file to 16 bytes, as the schema asks; Python's writers align to 4."""
+    """Aligns every buffer of a TFLite file to 16 bytes, as the schema requires; Python's writers align to 4."""
     _import_runtime()
     from tflite_micro.tensorflow.lite.micro.tools import tflite_flatbuffer_align_wrapper
 
@@ -121,7 +121,7 @@ def align(path: Path) -> None:
 
 
 def measure_arena(path: Path) -> Arena:
-    """Measures how small an arena can be, in processes of their own: one too small may crash its process.
+    """Measures the smallest arena, in separate processes: one that is too small may crash its process.
 
     Raises:
         ExportError: if no arena is found, or the recommended one does not work.

@@ -1,4 +1,4 @@
-"""Observations as a policy meets them: recorded in real episodes in which a car ahead brakes hard."""
+"""Observations of real driving: recorded in episodes in which a car ahead brakes hard."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,16 +18,16 @@ STEPS_PER_OBSERVATION = 5
 """Steps driven for each observation kept."""
 BRAKING_SHARE = 0.5
 """Share of the kept observations, beside those with extreme values, in which a car ahead is heard to brake, if there
-are as many."""
+are enough."""
 MAX_SEED = 2**31 - 1
 
 
 def record_observations(
     policy_path: Path, scenario_paths: Sequence[Path], n_observations: int, seed: int
 ) -> Observation:
-    """Drives episodes with hazards over the scenarios, and returns a choice of what the ego knew in them.
+    """Drives episodes with hazards over the scenarios, and returns a selection of the ego's observations.
 
-    Policy and heard-braking rule take turns, so that braking is met even if the policy never brakes. It starts SUMO:
+    Policy and heard-braking rule take turns, so that braking occurs even if the policy never brakes. It starts SUMO:
     run it in a process that has no simulation.
 
     Args:
@@ -72,14 +72,14 @@ def _choose(met: Observation, n_observations: int, rng: np.random.Generator) -> 
 
 
 def _find_extremes(observation: Observation) -> NDArray[np.intp]:
-    # Rows with the smallest and the largest value of each field: scales are taken from them, and they are tested on.
+    # Rows with the smallest and the largest value of each field: they set the scales, and parity is tested on them.
     peers = observation["peers"]
     columns = np.concatenate([observation["ego"], peers.min(axis=1), peers.max(axis=1)], axis=1)
     return np.unique(np.concatenate([columns.argmin(axis=0), columns.argmax(axis=0)]))
 
 
 def _is_braking(observation: Observation) -> NDArray[np.bool_]:
-    # What is heard alone: a policy that brakes all the time would leave no place for hazards.
+    # Only heard braking counts: else a policy that always brakes would leave no room for hazards.
     return HeardBrakingRule()(observation)[:, 0] > 0
 
 

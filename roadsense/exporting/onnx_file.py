@@ -1,4 +1,4 @@
-"""The policy as an ONNX graph, for runtimes that take it: float32, any number of observations at once."""
+"""The policy as an ONNX graph, for runtimes of ONNX: float32, any number of observations at once."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -48,7 +48,7 @@ class _Graph:
 def write_onnx(actor: Actor) -> bytes:
     """Returns the policy as an ONNX file with the inputs `ego`, `peers`, `peer_mask` and the output `action`.
 
-    It does not refuse broken observations: whoever runs it does that before.
+    It does not refuse broken observations: the program that runs it must do that before.
     """
     from onnx import TensorProto, helper
 
@@ -73,16 +73,16 @@ def run_onnx(content: bytes, observation: Observation) -> NDArray[np.float32]:
 
 
 def write_proven_onnx(path: Path, actor: Actor, evidence: Evidence, bounds: Bounds) -> Card:
-    """Writes the policy as ONNX and returns the part of the card on it.
+    """Writes the policy as ONNX and returns the part of the card about it.
 
     Args:
-        path: of the file.
-        actor: the network.
+        path: path of the file.
+        actor: network of the policy.
         evidence: the trained policy's actions on recorded observations.
         bounds: largest allowed differences.
 
     Raises:
-        ExportError: if it acts otherwise than the trained policy.
+        ExportError: if it acts differently from the trained policy.
     """
     content = write_onnx(actor)
     difference = compare_actions(run_onnx(content, evidence.observations), evidence.trained)

@@ -1,4 +1,4 @@
-"""Parity: how far an exported policy's actions are from the trained one's on recorded observations, and may be.
+"""Parity: the differences between an exported policy's actions and the trained one's, and their bounds.
 
 Each file runs on LiteRT and on TFLite Micro. An action is a share of full braking: 0.01 of it is 0.08 m/s2.
 """
@@ -26,11 +26,11 @@ TRAINED = "trained"
 
 @dataclass(frozen=True)
 class Bounds:
-    """Largest differences of an action that an export lets through.
+    """Largest differences of an action that an export accepts.
 
     Attributes:
-        rms: root of the mean squared difference.
-        p99: 99th percentile of the difference without sign.
+        rms: largest root mean square of the difference.
+        p99: largest 99th percentile of the difference without sign.
         max: largest difference.
     """
 
@@ -44,9 +44,9 @@ class Difference:
     """Differences of two policies' actions on the same observations, without sign.
 
     Attributes:
-        rms: root of their mean square.
-        p99: their 99th percentile.
-        max: the largest.
+        rms: root mean square of the differences.
+        p99: 99th percentile of the differences.
+        max: largest difference.
     """
 
     rms: float
@@ -55,11 +55,11 @@ class Difference:
 
 
 def compare_actions(actions: NDArray[np.float32], expected: NDArray[np.float32]) -> Difference:
-    """Returns the differences of actions, NaN if one of them is.
+    """Returns the differences of actions, NaN if an action is NaN.
 
     Args:
-        actions: shape (n, 1), n from 1.
-        expected: the same shape.
+        actions: actions to check, shape (n, 1), n from 1.
+        expected: expected actions, of the same shape.
     """
     difference = np.abs(actions.astype(np.float64) - expected)
     return Difference(
@@ -70,16 +70,16 @@ def compare_actions(actions: NDArray[np.float32], expected: NDArray[np.float32])
 
 
 def refuse_unequal(variant: str, differences: Mapping[str, Difference], bounds: Bounds, n_observations: int) -> None:
-    """Checks the differences to the trained policy on every runtime.
+    """Checks the differences from the trained policy on every runtime.
 
     Args:
         variant: one of `VARIANTS`.
-        differences: by the runtime that gave the actions.
+        differences: differences of the actions, by runtime.
         bounds: largest allowed differences.
-        n_observations: on how many observations they were taken.
+        n_observations: number of observations behind the differences.
 
     Raises:
-        ExportError: if one is beyond its bound, or not a number.
+        ExportError: if a difference is above its bound, or NaN.
     """
     for runtime, difference in differences.items():
         for name in ("rms", "p99", "max"):
@@ -98,16 +98,16 @@ def _advise(variant: str) -> str:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What converted policies do on recorded observations.
+    """Actions of converted policies on recorded observations.
 
     Attributes:
-        observations: with a leading batch axis.
+        observations: observations with a leading batch axis.
         trained: actions of the trained policy, shape (n, 1).
-        micro: actions of each exported one on TFLite Micro, by variant.
-        differences: to the trained one's, by variant and runtime.
+        micro: actions of each exported policy on TFLite Micro, by variant.
+        differences: differences from the trained policy's actions, by variant and runtime.
         between: differences between the two runtimes, by variant.
-        n_within_bounds: observations on which the trained one's action is not cut to a bound; only there a
-            difference can show.
+        n_within_bounds: number of observations on which the trained policy's action is not cut to a bound; only there
+            can a difference show.
     """
 
     observations: Observation
@@ -118,7 +118,7 @@ class Evidence:
     n_within_bounds: int
 
     def describe(self, bounds: Mapping[str, Bounds]) -> dict[str, Any]:
-        """Returns the part of a card that says so."""
+        """Returns the part of a card about this evidence."""
         return {
             variant: {
                 "n_observations": len(self.trained),
@@ -144,7 +144,7 @@ def gather_evidence(
     Args:
         model: the trained policy.
         paths: paths of the exported files, by variant.
-        observations: with a leading batch axis.
+        observations: observations with a leading batch axis.
         bounds: largest allowed differences, by variant.
 
     Raises:
@@ -172,7 +172,7 @@ def refuse_changed(paths: Mapping[str, Path], evidence: Evidence) -> None:
     """Checks that files act as before, after something was written into them.
 
     Raises:
-        ExportError: if one does not.
+        ExportError: if a file acts differently.
     """
     for variant, path in paths.items():
         policy = MicroPolicy(path, TflitePolicy(path).input_names)

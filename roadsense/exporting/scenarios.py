@@ -1,4 +1,4 @@
-"""The scenarios of an export: where observations are recorded, and where the exported policy drives."""
+"""The scenarios of an export: for recording observations, and for driving the exported policy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from roadsense.training.splits import EVAL, TRAIN, hash_scenario
 
 @dataclass(frozen=True)
 class Roads:
-    """Scenarios of an export, by their `.sumocfg`.
+    """Scenarios of an export, as paths of `.sumocfg` files.
 
     Attributes:
-        calibration_paths: scenarios that int8 is calibrated on; by default those the policy was trained on.
+        calibration_paths: scenarios that int8 is calibrated on; by default those that the policy was trained on.
         driven_paths: scenarios of the parity check and of the drive; held-out ones if there are any.
-        held_out: whether none of `driven_paths` was trained on; None if that is not known.
+        held_out: whether none of `driven_paths` was trained on; None if unknown.
     """
 
     calibration_paths: tuple[Path, ...]
@@ -31,14 +31,14 @@ def choose_roads(run: Run, dataset_dir: str | None, eval_dir: str | None) -> Roa
     """Returns the scenarios of an export, each opened once.
 
     Args:
-        run: the run that is exported.
-        dataset_dir: folder of scenarios, or of a dataset with `train` and `eval`; None for what it was trained on.
+        run: run that is exported.
+        dataset_dir: folder of scenarios, or of a dataset with `train` and `eval`; None for the run's training data.
         eval_dir: folder of held-out scenarios; None for those of the run, or `eval` beside `train`, or `dataset_dir`.
 
     Raises:
-        InputError: if nothing says where scenarios are.
+        InputError: if no folder of scenarios is known.
         ScenarioError: if a folder holds none, or one that cannot be opened.
-        DatasetError: if a scenario is not what its dataset's manifest says.
+        DatasetError: if a scenario differs from its dataset's manifest.
     """
     config = run.read_config() if run.config_path.is_file() else {}
     trained_on = config.get("dataset_dir")

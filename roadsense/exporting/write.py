@@ -1,4 +1,4 @@
-"""Writes the files of an export into a folder that is moved into place when it is complete."""
+"""Writes the files of an export into a folder that gets its final name when it is complete."""
 
 import json
 from collections.abc import Mapping
@@ -38,11 +38,11 @@ def finish_policies(paths: Mapping[str, Path], card: Card, evidence: Evidence) -
 
     Args:
         paths: paths of the files, by variant.
-        card: the card without the facts of the final files.
-        evidence: their actions before.
+        card: card without the facts about the final files.
+        evidence: actions of the files before.
 
     Raises:
-        ExportError: if they act otherwise, or no arena is found for one.
+        ExportError: if a file acts differently, or no arena is found for it.
     """
     files = []
     for variant, path in paths.items():
@@ -56,7 +56,7 @@ def finish_policies(paths: Mapping[str, Path], card: Card, evidence: Evidence) -
 
 
 def describe_files(files: list[PolicyFile]) -> Card:
-    """Returns the part of the card that says what the final files are, by their names."""
+    """Returns the part of the card about the final files, by their names."""
     return {
         file.path.name: {
             "variant": file.variant,
@@ -85,7 +85,7 @@ def write_firmware(folder: Path, files: list[PolicyFile], evidence: Evidence) ->
 
 
 def write_c_firmware(folder: Path, actor: Actor, model_sha256: str) -> None:
-    """Writes the policy in plain C, and a firmware around it, beside the headers."""
+    """Writes the policy in plain C, and a firmware around it, into the folder of the headers."""
     write_skeleton(folder)
     for name, text in write_c_policy(actor, model_sha256).items():
         (folder / name).write_text(text)

@@ -13,7 +13,7 @@ from roadsense.errors import InputError
 
 
 class UnknownNetworkError(InputError):
-    """A network of other parts than an `Actor` is made of."""
+    """Raised for a network with parts that an `Actor` cannot hold."""
 
 
 LINEAR, RELU, TANH = "linear", "relu", "tanh"
@@ -24,9 +24,9 @@ class Layer:
     """One fully connected layer.
 
     Attributes:
-        weight: (inputs, outputs).
-        bias: (outputs,).
-        activation: `LINEAR`, `RELU` or `TANH`.
+        weight: weights of shape (inputs, outputs).
+        bias: biases of shape (outputs,).
+        activation: activation, `LINEAR`, `RELU` or `TANH`.
     """
 
     weight: NDArray[np.float32]
@@ -39,13 +39,13 @@ class Actor:
     """The deterministic part of a policy: observation in, action out.
 
     Attributes:
-        shapes: of `ego`, `peers` and `peer_mask`, in the order in which a plain network takes them.
-        peer_layers: of Deep Sets, run on each peer, or on `ego` and each peer side by side; their output times the
-            mask, the largest over the peers, goes beside `ego`. Empty for a plain network, which takes all inputs side
-            by side.
-        policy_layers: run on that.
+        shapes: shapes of `ego`, `peers` and `peer_mask`, in the order in which a plain network takes them.
+        peer_layers: layers of Deep Sets, run on each peer, or on `ego` and each peer side by side; their output times
+            the mask, maximum over the peers, is placed beside `ego`. Empty for a plain network, which takes all inputs
+            side by side.
+        policy_layers: layers that run on the result.
         low: lower bounds of the action.
-        high: upper bounds.
+        high: upper bounds of the action.
         is_squashed: whether the last layer's output is squashed by tanh and spread over `low`..`high`, as SAC and TQC
             do; else it is cut to them, as PPO does.
     """
@@ -75,10 +75,10 @@ class Actor:
 
 
 def read_actor(model: Any) -> Actor:
-    """Returns the acting network of a PPO, SAC or TQC model, whatever the number and width of its layers.
+    """Returns the acting network of a PPO, SAC or TQC model, with any number and width of layers.
 
     Raises:
-        UnknownNetworkError: if it has another part than an `Actor` is made of; the message names the part.
+        UnknownNetworkError: if it has a part that an `Actor` cannot hold; the message names the part.
         InputError: if a weight is NaN or infinite.
     """
     from stable_baselines3.common.policies import ActorCriticPolicy

@@ -1,4 +1,4 @@
-"""The acting network in plain NumPy, for processes that drive and do not learn: no torch.
+"""The acting network in plain NumPy, for processes that drive but do not learn: no torch.
 
 At this size the overhead of a NumPy call is larger than its arithmetic. So there are few calls: a bias is the weight of
 one more unit that is always 1 (for a peer it is the peer's mask, so a peer that is not heard gives 0), and every array
@@ -17,7 +17,7 @@ from roadsense.policies.actor import RELU, TANH, Actor, Layer, UnknownNetworkErr
 from roadsense.policies.guard import guard
 
 _STAYS_ONE = {TANH: 20.0, RELU: 1.0}
-"""What the unit that is always 1 is multiplied with, so that it still is behind the activation."""
+"""Weight of the unit that is always 1, so that it is still 1 after the activation."""
 
 _Step = tuple[NDArray[np.float32], str, NDArray[np.float32], NDArray[np.float32]]
 
@@ -25,10 +25,10 @@ _Step = tuple[NDArray[np.float32], str, NDArray[np.float32], NDArray[np.float32]
 class ActorPolicy:
     """The mean action of an `Actor`, before it is cut to the action's bounds.
 
-    It agrees with the network it was read from up to the rounding of float32, and repeats itself to the bit.
+    It equals the network that it was read from up to the rounding of float32; its results repeat exactly.
 
     Args:
-        actor: the network, for actions of one number.
+        actor: network for actions of one number.
 
     Raises:
         InputError: if its network over peers does not end in ReLU.
@@ -51,7 +51,7 @@ class ActorPolicy:
         self._nothing = np.zeros(n_units, np.float32)
 
     def __call__(self, observation: Mapping[str, Any]) -> float:
-        """Returns the mean for one observation of the environment, in which peers that aren't heard are rows of 0."""
+        """Returns the mean for one observation of the environment, in which peers that are not heard are rows of 0."""
         self._peers[:] = observation["peers"]
         self._mask[:, 0] = observation["peer_mask"]
         self._ego[:] = observation["ego"]
@@ -65,10 +65,10 @@ class ActorPolicy:
 
 
 class NumpyActor:
-    """A trained policy without torch: what the network gives, up to the rounding of float32. It pickles as its weights.
+    """A trained policy without torch; it equals the network up to the rounding of float32. It pickles as its weights.
 
     Args:
-        actor: the network, see `read_actor`.
+        actor: network of the policy, see `read_actor`.
 
     Raises:
         UnknownNetworkError: if it is not over Deep Sets with an output that is cut to the action's bounds, as PPO's is.
@@ -93,11 +93,11 @@ class NumpyActor:
 
 
 def _prepare(layers: Sequence[Layer], lead: tuple[int, ...]) -> list[_Step]:
-    """Returns, for each layer, its weights with the bias below, its activation, and room for its output."""
+    """Returns, for each layer, its weights with the bias below, its activation, and an array for its output."""
     steps = []
     for place, layer in enumerate(layers):
         is_last = place == len(layers) - 1
-        # The activation behind the last one comes after the largest was taken, which is the same for ReLU.
+        # The last layer's activation follows after the maximum over the peers, which for ReLU gives the same.
         weight, activation = np.vstack([layer.weight, layer.bias]), "" if is_last else layer.activation
         if not is_last:
             always_one = np.zeros((len(weight), 1))
@@ -109,7 +109,7 @@ def _prepare(layers: Sequence[Layer], lead: tuple[int, ...]) -> list[_Step]:
 
 
 def _prepare_halves(values: NDArray[np.float32]) -> list[tuple[NDArray[np.float32], ...]]:
-    """Returns the halves to compare until one row is left, with room for the larger; halves may share a row."""
+    """Returns the halves to compare until one row is left, with an array for the maximum; halves may share a row."""
     halves: list[tuple[NDArray[np.float32], ...]] = []
     while len(values) > 1:
         n_rows = (len(values) + 1) // 2

@@ -1,4 +1,4 @@
-"""The rule that a training's head start imitates: what is known of good braking before anything is learned. Pure."""
+"""The rule that a training's head start imitates: known good braking, before any learning. Pure."""
 
 from dataclasses import dataclass
 
@@ -16,21 +16,21 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class CautiousRule:
-    """Brakes with a heard car, falls back while it is not sure what is ahead, helps a driver who brakes, never jerks.
+    """Brakes with a heard car, falls back while messages are missing, helps a driver who brakes, never jerks.
 
     Attributes:
-        threshold_mps2: heard braking up to here is left to the driver.
-        memory_s: for so long heard braking is believed to go on.
-        silence_s: a leader that was not heard for this long may be doing anything.
-        doubt_s: where any car ahead was not heard for this long the radio is bad, and the leader may fall silent soon.
-        headway_s: the time headway it keeps then.
-        gap_m: and this much room beside it.
-        falling_back_mps2: how hard it slows for that at the most: about as lifting the foot does, from 0.
-        falling_back_gain: it slows so hard at a gap short by one part in this many; nearer to what it wants, less.
-        driver_mps2: a driver who brakes harder than this behind a silent leader is helped with all there is, from 0.
-        build_up_mps2: by how much the car's braking grows in a step at the most.
-        release_mps2: by how much what it asks for falls in a step.
-        car_length_m: heard positions are those of front bumpers; this is taken off the distance.
+        threshold_mps2: heard braking, from 0, up to which the driver brakes alone.
+        memory_s: time for which heard braking is assumed to continue.
+        silence_s: time without a message after which the leader counts as silent.
+        doubt_s: time without a message from at least one of the cars ahead after which the radio counts as bad.
+        headway_s: time headway that it keeps if the leader is silent or the radio bad.
+        gap_m: gap that it keeps in addition to that headway.
+        falling_back_mps2: hardest braking to reach that gap, from 0: about as hard as lifting the foot.
+        falling_back_gain: factor of the missing share of the gap; it brakes hardest where the product reaches 1.
+        driver_mps2: driver's braking, from 0, above which it brakes fully behind a silent leader.
+        build_up_mps2: largest growth of the car's braking in a step.
+        release_mps2: decrease of the requested braking in a step.
+        car_length_m: length of a car, taken off the distance, because heard positions are those of front bumpers.
     """
 
     threshold_mps2: float = 3.0
@@ -62,7 +62,7 @@ class CautiousRule:
         return np.where(heard > self.threshold_mps2, heard, 0.0)
 
     def _bridge_silence(self, ego: Floats, peers: Floats, is_ahead: NDArray[np.bool_]) -> Floats:
-        """Returns what is asked for because somebody is silent; nothing where no car ahead is remembered."""
+        """Returns the braking for silent cars; 0 if no car ahead is known."""
         ages_s = np.where(is_ahead, peers[..., _PEER["age_s"]], 0.0)
         leader = _nearest(peers, is_ahead)
         is_silent = is_ahead.any(axis=-1) & (leader[..., _PEER["age_s"]] >= self.silence_s - 1e-3)
@@ -72,14 +72,14 @@ class CautiousRule:
         return np.where(is_helped, np.inf, falling_back_mps2)
 
     def _fall_back(self, speed_mps: Floats, leader: Floats) -> Floats:
-        """Returns how hard it slows to the headway it wants."""
+        """Returns the braking to reach the wanted headway."""
         gap_m = leader[..., _PEER["forward_m"]] - self.car_length_m
         shortage = 1 - gap_m / (self.headway_s * speed_mps + self.gap_m)
         return self.falling_back_mps2 * np.clip(self.falling_back_gain * shortage, 0.0, 1.0)
 
 
 def _bring_up_to_date(observation: Observation) -> Floats:
-    """Returns the peers' physical values, each where it is now if it kept the speed that was heard of it."""
+    """Returns the peers' physical values, each at its present position if it kept the heard speed."""
     peers = observation["peers"] * PEER_SCALE
     ego_mps = observation["ego"][..., _EGO["speed_mps"], None] * SPEED_MPS
     way_m = (ego_mps + peers[..., _PEER["relative_speed_mps"]]) * peers[..., _PEER["age_s"]]
@@ -88,6 +88,6 @@ def _bring_up_to_date(observation: Observation) -> Floats:
 
 
 def _nearest(peers: Floats, is_ahead: NDArray[np.bool_]) -> Floats:
-    """Returns the nearest car ahead of each observation, shape (n, fields); any where there is none."""
+    """Returns the nearest car ahead in each observation, shape (n, fields); any car if none is ahead."""
     forward_m = np.where(is_ahead, peers[..., _PEER["forward_m"]], np.inf)
     return np.take_along_axis(peers, forward_m.argmin(axis=-1)[..., None, None], axis=-2)[..., 0, :]

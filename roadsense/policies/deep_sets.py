@@ -7,16 +7,16 @@ from torch import nn
 
 
 class DeepSetsExtractor(BaseFeaturesExtractor):
-    """The ego's fields beside the largest value that any heard peer gives to each learned feature.
+    """The ego's fields, and for each learned feature its largest value over the heard peers.
 
-    The mask multiplies: the peer network ends in ReLU, so 0 means "nobody there". That form is exact, exports to
-    plain operators and survives quantisation, unlike a large negative number in the masked places.
+    The mask multiplies: the peer network ends in ReLU, so 0 means "no peer". That form is exact, exports to
+    plain operators and survives quantisation, unlike a large negative number in the masked rows.
 
     Args:
-        observation_space: with `ego` (n,), `peers` (m, k) and `peer_mask` (m,).
+        observation_space: space with `ego` (n,), `peers` (m, k) and `peer_mask` (m,).
         n_units: width of the peer network's two layers.
-        sees_ego: whether the peer network takes the ego's fields beside each peer's, so that it can tell how near a car
-            is at this speed before the largest value is taken. Trainings have it; policies of earlier versions don't.
+        sees_ego: whether the peer network takes the ego's fields beside each peer's, so that it can judge a distance
+            at this speed before the maximum is taken. Trainings use it; policies of earlier versions do not.
     """
 
     def __init__(self, observation_space: spaces.Dict, n_units: int = 32, sees_ego: bool = False):
@@ -30,7 +30,7 @@ class DeepSetsExtractor(BaseFeaturesExtractor):
 
     def forward(self, observations: dict[str, torch.Tensor]) -> torch.Tensor:
         """Returns features of shape (batch, n + n_units)."""
-        # Places in which nobody of the batch was heard are left out: they would be 0, and ReLU gives nothing below.
+        # Rows in which no peer of the batch was heard are left out: they would be 0, the least value of ReLU.
         heard = observations["peer_mask"]
         places = heard.amax(dim=0).nonzero()
         n_places = int(places[-1]) + 1 if len(places) else 1

@@ -1,4 +1,4 @@
-"""The answer of every policy to an observation that cannot be right: no braking, and a count.
+"""The reaction of every policy to an impossible observation: no braking, and a count.
 
 NaN, infinity and values beyond the bounds of the observation come from a defect in a sensor or in a program, never from
 the road. A policy cannot know what to do then, so the car is left to its driver.
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from roadsense.envs.observation import BOUND, Observation
 
 refused: Counter[str] = Counter()
-"""Number of observations of this process that were answered so, by the policy's class."""
+"""Number of such observations in this process, by the policy's class."""
 
 
 def guard(act: Callable[[Any, Observation], NDArray[np.float32]]) -> Callable[[Any, Observation], NDArray[np.float32]]:
-    """Makes the `__call__` of a policy answer 0 to each observation that cannot be right, and count it in `refused`."""
+    """Makes the `__call__` of a policy return 0 for each impossible observation, and count it in `refused`."""
 
     @wraps(act)
     def _act(policy: Any, observation: Observation) -> NDArray[np.float32]:
@@ -39,7 +39,7 @@ def guard(act: Callable[[Any, Observation], NDArray[np.float32]]) -> Callable[[A
 def find_right(observation: Observation) -> NDArray[np.bool_]:
     """Returns which observations of a batch have finite values within the bounds and masks of 0 or 1, shape (n,).
 
-    Exported C says the same: `roadsense_is_valid` in `observation.h`.
+    Exported C has the same check: `roadsense_is_valid` in `observation.h`.
     """
     mask = observation["peer_mask"]
     largest = np.maximum(np.abs(observation["ego"]).max(axis=-1), np.abs(observation["peers"]).max(axis=(-2, -1)))

@@ -1,8 +1,8 @@
-"""Opens Stable-Baselines3 models: PPO, SAC or TQC over the environment's spaces, without running code of the file.
+"""Opens Stable-Baselines3 models: PPO, SAC or TQC over the environment's spaces, without running code in the file.
 
-A zip of Stable-Baselines3 holds pickles, and opening a pickle runs what it says. So two parts alone are read: settings
-that are plain JSON, which are checked, and weights, of which torch reads nothing but tensors. From them the network is
-built anew.
+A zip of Stable-Baselines3 holds pickles, and opening a pickle runs the code in it. So only two parts are read: settings
+in plain JSON, which are checked, and weights, from which torch reads only tensors. The network is then built again from
+them.
 """
 
 import hashlib
@@ -34,14 +34,14 @@ UNREADABLE = (
     EOFError,
     zipfile.BadZipFile,
 )
-"""What reading a zip that holds no model raises."""
+"""Errors of reading a zip that holds no model."""
 NOT_UNPICKLED: dict[str, Any] = {
     "learning_rate": 0.0,
     "lr_schedule": float,
     "clip_range": 0.2,
     "buffer_size": 1,
 }
-"""Taken instead of what the zip pickles for learning: earlier versions pickled functions of the training's modules."""
+"""Values that replace the zip's pickled learning settings: earlier versions pickled functions of the training."""
 MAX_PART_BYTES = 200 * 2**20
 """Largest unpacked size of a part of the zip."""
 MAX_WIDTH, MAX_LAYERS = 4096, 16
@@ -50,20 +50,20 @@ ACTIVATIONS = {f"<class 'torch.nn.modules.activation.{name}'>": name for name in
 LIBRARIES = ("stable_baselines3.", "sb3_contrib.")
 PPO_MODULES = ("stable_baselines3.common.policies", "stable_baselines3.ppo.")
 NOT_FOR_ACTING = {"optimizer_class", "optimizer_kwargs", ":type:", ":serialized:"}
-"""Settings of a policy that play no part when it acts."""
+"""Settings of a policy that have no effect when it acts."""
 
 
 def load_model(path: Path, trust: bool = False) -> Any:
-    """Returns the PPO, SAC or TQC model in a Stable-Baselines3 zip, on the CPU, to act and not to learn.
+    """Returns the PPO, SAC or TQC model in a Stable-Baselines3 zip, on the CPU, for acting but not for learning.
 
     It may take the environment's observation, or the same flattened by Gymnasium's `FlattenObservation`.
 
     Args:
-        path: the zip; it must be as it was made, if its SHA-256 was noted beside it.
-        trust: whether to let Stable-Baselines3 open it, which runs the code in it; its SHA-256 is printed.
+        path: path of the zip, which must match its SHA-256 if that was noted beside it.
+        trust: whether Stable-Baselines3 may open it, which runs the code in it; its SHA-256 is printed.
 
     Raises:
-        RunError: if it cannot be read as one, or is not made for the spaces of the environment.
+        RunError: if it cannot be read as a model, or is not made for the spaces of the environment.
         InputError: if it was changed since it was made.
     """
     if not path.is_file():
@@ -86,15 +86,15 @@ def load_model(path: Path, trust: bool = False) -> Any:
 
 
 def find_model_class(content: bytes) -> Any:
-    """Returns SAC or TQC if the content of a zip is of one of them, else PPO.
+    """Returns SAC or TQC if a zip's content belongs to one of them, else PPO.
 
     Raises:
-        RunError: if it is of another algorithm of Stable-Baselines3.
+        RunError: if it belongs to another algorithm of Stable-Baselines3.
     """
     try:
         module = str(_read_settings(content)["policy_class"]["__module__"])
     except UNREADABLE:
-        module = ""  # whoever loads it says what is wrong
+        module = ""  # loading it raises the error
     if module.startswith("sb3_contrib.tqc."):
         from sb3_contrib import TQC
 
@@ -156,7 +156,7 @@ def _find_space(settings: Mapping[str, Any]) -> spaces.Space:
 
 
 def _fits(space: spaces.Space, described: Mapping[str, Any]) -> bool:
-    """Returns whether Stable-Baselines3's description of a space is that of this one."""
+    """Returns whether Stable-Baselines3's description of a space matches this one."""
     names = ("spaces",) if isinstance(space, spaces.Dict) else ("low", "high", "dtype")
     return all(str(described.get(name)).split() == str(getattr(space, name)).split() for name in names)
 
@@ -203,7 +203,7 @@ def _check_width(value: Any) -> int:
 
 
 def as_model_input(model: Any, observation: Observation) -> Any:
-    """Returns a batch of observations as the model takes them: by name, or flattened in the order of the space."""
+    """Returns a batch of observations in the model's format: by name, or flattened in the order of the space."""
     if isinstance(model.observation_space, spaces.Dict):
         return dict(observation.items())
     n = len(observation["ego"])

@@ -14,7 +14,7 @@ from roadsense.envs.observation import PEER_FIELDS, PEER_SCALE, SPEED_MPS, Obser
 from roadsense.policies.guard import guard
 
 Policy = Callable[[Observation], NDArray[np.float32]]
-"""Takes observations with a leading batch axis, returns actions of shape (n, 1) from 0 to 1."""
+"""Function from observations with a leading batch axis to actions of shape (n, 1), 0 to 1."""
 
 _FORWARD, _LEFT, _RELATIVE_SPEED, _ACCELERATION, _AGE = (
     PEER_FIELDS.index(name) for name in ("forward_m", "left_m", "relative_speed_mps", "acceleration_mps2", "age_s")
@@ -41,7 +41,7 @@ class AlwaysBrake:
     """Null policy: brakes all the time.
 
     Attributes:
-        deceleration_mps2: how hard, from 0.
+        deceleration_mps2: deceleration that it asks for, from 0.
     """
 
     deceleration_mps2: float = 3.0
@@ -56,9 +56,9 @@ class HeardBrakingRule:
     """Baseline: brakes like the hardest braking car it hears ahead, if that brakes hard.
 
     Attributes:
-        threshold_mps2: heard braking up to here is left to the driver.
-        gain: how much harder than the heard car the ego brakes.
-        max_age_s: an older message is not acted on.
+        threshold_mps2: heard braking, from 0, up to which the driver brakes alone.
+        gain: factor from the heard car's braking to the ego's.
+        max_age_s: largest age of a message that is used.
     """
 
     threshold_mps2: float = 2.5
@@ -76,12 +76,12 @@ class HeardBrakingRule:
 
 @dataclass(frozen=True)
 class HeardDracRule:
-    """Baseline: brakes as the deceleration rate to avoid the crash with the nearest heard car ahead asks.
+    """Baseline: brakes by the deceleration rate to avoid the crash with the nearest heard car ahead.
 
     Attributes:
-        threshold_mps2: a smaller rate is left to the driver.
-        car_length_m: heard positions are those of front bumpers; this is taken off the distance.
-        max_age_s: an older message is not acted on.
+        threshold_mps2: rate, from 0, below which the driver brakes alone.
+        car_length_m: length of a car, taken off the distance, because heard positions are those of front bumpers.
+        max_age_s: largest age of a message that is used.
     """
 
     threshold_mps2: float = 1.5
@@ -106,11 +106,11 @@ class HeardPredictionRule:
     the cars between it and the ego are taken off the distance.
 
     Attributes:
-        threshold_mps2: a smaller deceleration is left to the driver.
-        margin_m: taken off each distance, for the noise of positions.
-        car_length_m: taken off once for each car up to and with this one.
-        braking_mps2: a car that decelerates less counts as keeping its speed, since its acceleration is noisy.
-        max_age_s: an older message is not acted on.
+        threshold_mps2: deceleration, from 0, below which the driver brakes alone.
+        margin_m: margin for the noise of positions, taken off each distance.
+        car_length_m: length of a car, taken off once for each car up to and including this one.
+        braking_mps2: deceleration, from 0, below which a car counts as keeping its speed, because of noise.
+        max_age_s: largest age of a message that is used.
     """
 
     threshold_mps2: float = 2.5

@@ -1,4 +1,4 @@
-"""What is in a TFLite file beside its weights: operators, quantisation, and a card in its metadata. No interpreter."""
+"""Content of a TFLite file beside its weights: operators, quantisation, and a card in its metadata. No interpreter."""
 
 import json
 import struct
@@ -21,7 +21,7 @@ UNREADABLE = (
     OverflowError,
     KeyError,
 )
-"""What reading a damaged flatbuffer raises."""
+"""Errors of reading a damaged flatbuffer."""
 
 
 def count_operators(path: Path) -> dict[str, int]:
@@ -35,7 +35,7 @@ def count_operators(path: Path) -> dict[str, int]:
 
 
 def find_output_step(path: Path) -> float:
-    """Returns the step in which an int8 policy's action comes, or 0 if it is computed in float32."""
+    """Returns the step of an int8 policy's action, or 0 if it is computed in float32."""
     graph = _unpack(path).subgraphs[0]
     (output,) = graph.outputs
     maker = next(one for one in graph.operators if output in one.outputs)
@@ -45,7 +45,7 @@ def find_output_step(path: Path) -> float:
 
 
 def has_channel_scales(path: Path) -> bool:
-    """Returns whether any tensor has more than one scale; TFLite Micro's kernels do not all know what to do then."""
+    """Returns whether any tensor has more than one scale; not all kernels of TFLite Micro support that."""
     tensors = [tensor for graph in _unpack(path).subgraphs for tensor in graph.tensors]
     scales = [t.quantization.scale for t in tensors if t.quantization is not None and t.quantization.scale is not None]
     return any(len(scale) > 1 for scale in scales)

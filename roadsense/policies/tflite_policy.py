@@ -21,14 +21,14 @@ class TflitePolicy:
     """Runs a `.tflite` policy, one observation after the other.
 
     It runs on LiteRT's reference kernels: in float32 they give what the runtime of the microcontroller gives, bit for
-    bit, at 14 us an action. It pickles as its path, so worker processes open the file for themselves.
+    bit, at 14 us an action. It pickles as its path, so each worker process opens the file itself.
 
     Args:
-        path: the file.
-        reference_kernels: whether to run on them; else on those that are faster, and round in other places.
+        path: path of the file.
+        reference_kernels: whether to use the reference kernels; the others are faster, but round differently.
 
     Raises:
-        InputError: if it is not there, is no TFLite file, has other inputs or outputs than the environment, or its card
+        InputError: if it is missing, is no TFLite file, has other inputs or outputs than the environment, or its card
             says that it was trained on another version of the observation.
     """
 

@@ -25,8 +25,8 @@ class Sb3Policy:
     """A policy that Stable-Baselines3 runs. It pickles as its path: each worker process opens the file.
 
     Args:
-        path: the zip file.
-        model: the model in it.
+        path: path of the zip file.
+        model: model in the zip file.
         trust: whether opening it runs the code in it, see `load_policy`.
     """
 
@@ -49,13 +49,13 @@ def load_policy(path: str | Path, trust: bool = False) -> Policy:
     Stable-Baselines3.
 
     Args:
-        path: a `.tflite`, or the zip of a PPO, SAC or TQC policy.
-        trust: whether to run the code in a zip that cannot be opened without, see `roadsense.policies.models`.
+        path: path of a `.tflite` file, or of the zip of a PPO, SAC or TQC policy.
+        trust: whether to run the code in a zip that cannot be opened otherwise, see `roadsense.policies.models`.
 
     Raises:
-        RunError: if a zip cannot be read, or takes other observations than the environment gives.
-        InputError: the same for a `.tflite`; if a weight is NaN or infinite; or if the file was changed since it was
-            made.
+        RunError: if a zip cannot be read, or takes other observations than the environment's.
+        InputError: if the same holds for a `.tflite`; if a weight is NaN or infinite; or if the file was changed since
+            it was made.
 
     Example:
         >>> import roadsense as rs

@@ -17,17 +17,17 @@ from roadsense.training.train_config import TrainConfig
 from roadsense.utils.files import record_sum, write_atomically
 
 LAST_RATE_SHARE = 0.1
-"""A learning rate that falls ends at this share of its start."""
+"""A falling learning rate ends at this share of its start."""
 FALLS: dict[str, Callable[[float], float]] = {
     "linear": lambda left: left,
     "cosine": lambda left: (1 - math.cos(math.pi * left)) / 2,
     "constant": lambda left: 1.0,
 }
-"""From 1 at the start to 0 at the end, by the share of the training that is left."""
+"""Functions from the share of the training that is left (1 to 0) to a factor from 1 to 0."""
 
 
 def learning_rate_at(config: TrainConfig, left: float) -> float:
-    """Returns the learning rate when a share `left` (1 to 0) of the training is left."""
+    """Returns the learning rate when the share `left` of the training, 1 to 0, is left."""
     return config.learning_rate * (LAST_RATE_SHARE + (1 - LAST_RATE_SHARE) * FALLS[config.schedule](left))
 
 
@@ -35,7 +35,7 @@ def build_model(env: VecEnv, config: TrainConfig) -> Any:
     """Returns a model that has learned nothing.
 
     Args:
-        env: environments to learn from.
+        env: environments that the model learns from.
         config: settings, with the number of workers filled in.
     """
     common: dict[str, Any] = {
@@ -63,7 +63,7 @@ def network_settings(config: TrainConfig) -> dict[str, Any]:
 def save_policy(model: Any, path: Path) -> None:
     """Writes a model as a Stable-Baselines3 zip that opens without this package's training, and notes its SHA-256.
 
-    Schedules are functions of modules, which may move: the zip has plain numbers in their place.
+    Schedules are functions of modules that may move, so the zip holds plain numbers instead.
     """
     schedules = {name: getattr(model, name) for name in ("lr_schedule", "clip_range") if hasattr(model, name)}
     content = io.BytesIO()
@@ -88,7 +88,7 @@ def _build_ppo(env: VecEnv, config: TrainConfig, common: dict[str, Any], network
         gae_lambda=config.gae_lambda,
         clip_range=config.clip_range,
         ent_coef=config.entropy_weight,
-        # The epsilon is the one SB3 gives to PPO where nothing is asked for. Fused: 7 % off the update.
+        # The epsilon is SB3's default for PPO. Fused: 7 % off the update.
         policy_kwargs={
             **network,
             "log_std_init": config.log_std_init,

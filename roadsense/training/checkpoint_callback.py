@@ -39,10 +39,10 @@ class CheckpointCallback(BaseCallback):
     the state at the rollout's start, with all actions since the environments were last restarted.
 
     Args:
-        run: the run folder to write to.
+        run: run folder that checkpoints are written to.
         config: settings of the training.
-        stop: the request to stop.
-        sampler: draws the scenarios.
+        stop: request to stop the training.
+        sampler: sampler that weighs the scenarios.
         parts: other objects whose state is saved, by name.
     """
 
@@ -99,7 +99,7 @@ class CheckpointCallback(BaseCallback):
             self._actions.clear()
             self._weights.clear()
         self._taken = self._take()
-        if self._stop.is_checkpoint_wanted():  # written as at a stop: the training goes on unchanged
+        if self._stop.is_checkpoint_wanted():  # written as at a stop; the training continues unchanged
             self.write()
             self._stop.clear_checkpoint()
         if is_due:
@@ -115,7 +115,7 @@ class CheckpointCallback(BaseCallback):
         row, infos = len(self._actions) - self._taken["n_rows"], self.locals["infos"]
         self._actions.append(self.locals.get("clipped_actions", self.locals["actions"]))
         for worker in np.flatnonzero(self.locals["dones"]):
-            outcome = infos[worker].get("outcome", {})  # there is none when the worker died
+            outcome = infos[worker].get("outcome", {})  # none if the worker died
             self._ends.append((row, int(worker), outcome.get("scenario", "")))
         return True
 

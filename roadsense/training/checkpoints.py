@@ -1,9 +1,9 @@
 """Checkpoints: everything that a training needs to resume exactly.
 
-SUMO's state cannot be saved exactly. So every run restarts its environments at each checkpoint, from a seed of its
-own. A checkpoint that is written between two of these restarts holds the actions since the last one, and a resume
-drives these steps again. Either way a resumed run equals one that was never stopped
-(unless a worker process died in between: its episode cannot be driven again).
+SUMO's state cannot be saved exactly. So every run restarts its environments at each checkpoint, from a new seed. A
+checkpoint that is written between two of these restarts holds the actions since the last one, and a resume drives these
+steps again. Either way a resumed run equals one that was never stopped (unless a worker process died in between: its
+episode cannot be driven again).
 
 A checkpoint is one zip of tensors, numbers and strings; reading it runs no code. It is written under another name,
 flushed to the disk and renamed. The last two are kept.
@@ -27,7 +27,7 @@ from roadsense.utils.files import write_atomically
 FORMAT = 1
 N_KEPT = 2
 PARTS = {"timesteps", "number", "next", "model", "generators", "parts", "actions", "weights"}
-"""What every checkpoint has."""
+"""Keys of every checkpoint."""
 BUFFER_ARRAYS = ("actions", "rewards", "dones", "timeouts")
 BUFFER_DICTS = ("observations", "next_observations")
 
@@ -52,7 +52,7 @@ def write_checkpoint(folder: Path, state: State) -> Path:
 
 
 def read_newest_checkpoint(folder: Path) -> State:
-    """Returns the newest checkpoint that is whole, with a warning on standard error for each that is not.
+    """Returns the newest undamaged checkpoint; prints a warning on standard error for each damaged one.
 
     Raises:
         RunError: if there is none.

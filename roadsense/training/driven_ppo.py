@@ -16,18 +16,18 @@ from roadsense.training.vec.pool import Drive, Infos
 from roadsense.training.vec.shared import MAX_ROWS, by_key
 
 PART_S = 2.0
-"""How often the callback is called, and may stop the training: slow machines drive fewer rows at a time."""
+"""Time between two calls of the callback, which may stop the training; slow machines drive fewer rows in it."""
 FIRST_ROWS = 16
 
 
 class DrivenPPO(PPO):
-    """PPO of Stable-Baselines3, collecting with `ConvoyVecEnv.drive` in place of a step at a time.
+    """PPO of Stable-Baselines3, which collects with `ConvoyVecEnv.drive` instead of single steps.
 
-    It learns what PPO learns: actions are drawn from the current policy, their log-probabilities and the values are
-    those of the network, and after an episode that was cut the value of the last observation is added. The noise of the
+    It learns what PPO learns: actions are drawn from the current policy, their log-probabilities and the values come
+    from the network, and after an episode that was cut the value of the last observation is added. The noise of the
     actions is drawn here, from torch's generator, so the only random parts of a worker are those of its environment.
     Callbacks are called for every row of steps, as in PPO, but after several rows are driven: up to `MAX_ROWS`, or as
-    many as take `PART_S`.
+    many as `PART_S` allows.
     """
 
     _last_episode_starts: np.ndarray
@@ -40,9 +40,9 @@ class DrivenPPO(PPO):
 
         Args:
             env: a `ConvoyVecEnv`.
-            callback: called at the start and end of the rollout, and for each row of it.
+            callback: callback, called at the start and end of the rollout and for each row of it.
             rollout_buffer: buffer that is filled.
-            n_rollout_steps: number of rows.
+            n_rollout_steps: number of rows, each one step of every worker.
         """
         workers: Any = env
         self.policy.set_training_mode(False)
@@ -70,7 +70,7 @@ class DrivenPPO(PPO):
             return (torch.randn(n_rows, self.n_envs, 1) * self.policy.log_std.exp()).numpy()
 
     def _call_back(self, drive: Drive, callback: BaseCallback) -> bool:
-        """Calls the callback for every row; returns False as soon as it does."""
+        """Calls the callback for every row; returns False as soon as the callback does."""
         empty: dict[str, Any] = {}
         clipped = np.clip(drive.actions, self.action_space.low, self.action_space.high)
         for row, dones in enumerate(drive.dones):

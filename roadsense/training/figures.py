@@ -1,4 +1,4 @@
-"""The figures of notebook 01: how a training, or an experiment of several seeds, learned."""
+"""The figures of notebook 01: the course of a training, or of an experiment of several seeds."""
 
 from matplotlib.figure import Figure
 
@@ -8,9 +8,9 @@ from roadsense.runs.run import Run, read_seeds
 
 
 def plot_learning(run: Run) -> Figure:
-    """Draws how the policy of a run learned: its training episodes, and the held-out ones.
+    """Draws the progress of a run over its training episodes and its held-out ones.
 
-    If the run is one of an experiment: the seeds of the experiment, their median and range.
+    If the run belongs to an experiment, it draws the experiment's seeds, their median and range.
     """
     experiment = run.folder.parent
     if is_experiment(experiment):

@@ -1,4 +1,4 @@
-"""Evaluation on held-out scenarios while a training runs, in processes of its own.
+"""Evaluation on held-out scenarios while a training runs, in separate processes.
 
 Each evaluation drives the same episodes: the same scenarios, seeds, drivers, radios and planned hazards. Its result
 depends on the policy alone, so the best policy is the same whenever a training is repeated.
@@ -33,7 +33,7 @@ from roadsense.utils.worker_processes import start_pool
 CALM_EVERY = 5
 """Every fifth episode has no hazard, to measure false braking."""
 MAX_WAITING = 2
-"""A training waits when this many evaluations have not ended."""
+"""The training waits while this many evaluations are under way."""
 NICENESS = 5
 SEED_DOMAIN = 0x48454C44
 """Makes these seeds differ from those of the final evaluation."""
@@ -74,10 +74,10 @@ class HeldOut(BaseCallback):
     """Starts evaluations at their interval, collects their results and saves the best policy.
 
     Args:
-        run: the run folder to write policies to.
+        run: run folder that policies are written to.
         config: settings of the training.
-        eval_paths: paths of the held-out scenarios; nothing is evaluated if there is none.
-        stop: the request to stop, which ends waiting.
+        eval_paths: paths of the held-out scenarios; without any, nothing is evaluated.
+        stop: request to stop the training, which also ends waiting.
     """
 
     def __init__(self, run: Run, config: TrainConfig, eval_paths: Sequence[Path], stop: StopRequest):
@@ -92,22 +92,22 @@ class HeldOut(BaseCallback):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether an evaluation has not ended."""
+        """Whether an evaluation is under way."""
         return bool(self._waiting)
 
     def state(self) -> dict[str, Any]:
-        """Returns the state for a checkpoint: results, and the policies whose evaluation has not ended."""
+        """Returns the state for a checkpoint: results, and the policies whose evaluation is under way."""
         waiting = [timesteps for timesteps, _ in self._waiting]
         return {"history": list(self._history), "waiting": waiting, "n_logged": self._n_logged, "next": self._next}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Sets the state that `state` returned and starts the evaluations again that had not ended."""
+        """Sets the state that `state` returned and starts the unfinished evaluations again."""
         self._history, self._n_logged, self._next = list(state["history"]), state["n_logged"], state["next"]
         for timesteps in state["waiting"]:
             self._submit(timesteps)
 
     def take_finished(self) -> Figures | None:
-        """Returns the oldest result that wasn't returned before, or None."""
+        """Returns the oldest result that was not returned before, or None."""
         self._collect()
         if self._n_logged == len(self._history):
             return None
@@ -160,7 +160,7 @@ class HeldOut(BaseCallback):
                 self._renew()
 
     def _renew(self) -> None:
-        """Starts new processes after one has died, for the evaluations that have not ended."""
+        """Starts new processes after one has died, for the unfinished evaluations."""
         self.close()
         self._pool, waiting = None, [timesteps for timesteps, _ in self._waiting]
         self._waiting.clear()
@@ -179,12 +179,12 @@ class HeldOut(BaseCallback):
 
 
 def _row_of(future: Future[Row]) -> Row:
-    """Returns an episode's row; if its process died, a row with this error alone."""
+    """Returns an episode's row; if its process died, a row with only this error."""
     return {"error": "its process died"} if isinstance(future.exception(), BrokenProcessPool) else future.result()
 
 
 def _settle() -> None:
-    """Gives the training priority, and leaves Ctrl-C to it."""
+    """Gives the training priority, and lets only the training handle Ctrl-C."""
     os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

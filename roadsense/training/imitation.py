@@ -1,4 +1,4 @@
-"""A head start by imitation: the policy first learns to act as a rule does, and the value of the rule's actions."""
+"""A head start by imitation: the policy first learns the actions of a rule, and their value."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ BRAKING_WEIGHT = 5.0
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What a rule did: arrays over all n steps of all environments.
+    """The recorded actions of a rule: arrays over all n steps of all environments.
 
     Attributes:
         observations: arrays of shape (n, ...), by name.
-        actions: actions of the rule, shape (n, 1).
+        actions: actions of the rule, 0 to 1, shape (n, 1).
         returns: discounted rewards from the step to the end of the recording, shape (n, 1).
     """
 
@@ -44,10 +44,10 @@ def demonstrate(
 
     Args:
         env: environments to drive in; they are left in the middle of an episode.
-        rule: the rule to record.
+        rule: rule that is recorded.
         n_steps: number of steps over all environments, at least one for each.
         gamma: discount per step, 0 to 1.
-        on_progress: called with the number of steps so far.
+        on_progress: function called with the number of steps so far.
     """
     n_rows = max(1, n_steps // env.num_envs)
     observation = env.reset()

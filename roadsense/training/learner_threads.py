@@ -1,7 +1,6 @@
 """How many threads the learner uses: a measurement at the start of a training, recorded in the run.
 
-Sums over a batch may differ in the last bit with another number of threads, so a resumed run keeps the number it began
-with.
+Sums over a batch may differ in the last bit with another number of threads, so a resumed run keeps its number.
 """
 
 import math
@@ -46,14 +45,14 @@ def choose_learner_threads(config: TrainConfig) -> int:
 
 
 def measure_steps(step: Callable[[], None], n_threads: int, limit_s: float = math.inf) -> float:
-    """Returns the time of `N_STEPS` gradient steps in s after one that is not counted; infinity once it is too long.
+    """Returns the time of `N_STEPS` gradient steps in s, without a first one; infinity if it reaches `limit_s`.
 
-    With other work on the cores a second thread can make a step 50 times slower, so a bad number is given up early.
+    With other work on the cores a second thread can make a step 50 times slower, so a slow measurement stops early.
 
     Args:
-        step: does a gradient step.
-        n_threads: number of threads of torch.
-        limit_s: time that must not be reached.
+        step: function that does one gradient step.
+        n_threads: number of threads of torch, from 1.
+        limit_s: time in s at which the measurement stops.
     """
     torch.set_num_threads(n_threads)
     step()
@@ -67,7 +66,7 @@ def measure_steps(step: Callable[[], None], n_threads: int, limit_s: float = mat
 
 def make_gradient_step(config: TrainConfig) -> Callable[[], None]:
     """Returns a function that does one gradient step with a batch of the training's size."""
-    with torch.random.fork_rng(devices=[]):  # the measurement takes no draws from the training
+    with torch.random.fork_rng(devices=[]):  # the measurement does not change the training's draws
         policy = MultiInputActorCriticPolicy(
             observation_space(), spaces.Box(0.0, 1.0, (1,), np.float32), lambda _: 0.0, **network_settings(config)
         )

@@ -1,4 +1,4 @@
-"""One training in its run folder: worker processes, model and callbacks, put together."""
+"""One training in its run folder: sets up and runs worker processes, model and callbacks."""
 
 import json
 from collections.abc import Sequence
@@ -38,10 +38,10 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
     """Trains to the end; resumes from the newest checkpoint in the run folder if there is one.
 
     Args:
-        run: the run folder that everything is written to.
+        run: run folder that everything is written to.
         config: settings, with the number of workers filled in.
         splits: scenarios to train on and held-out ones.
-        earlier_scores: scores of the experiment's seeds that are trained; None if this run is no experiment's.
+        earlier_scores: scores of the experiment's seeds that are trained already; None without an experiment.
 
     Raises:
         StoppedError: if a stop was requested.
@@ -94,7 +94,7 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
 
 
 def _start_workers(scenario_paths: Sequence[Path], config: TrainConfig, deaths_path: Path) -> ConvoyVecEnv:
-    """Starts the worker processes, one SUMO each; a line of JSON is appended to a file for each that dies."""
+    """Starts the worker processes, one SUMO each; appends a line of JSON to a file for each that dies."""
 
     def _note(death: WorkerDeath) -> None:
         with deaths_path.open("a") as file:
@@ -106,7 +106,7 @@ def _start_workers(scenario_paths: Sequence[Path], config: TrainConfig, deaths_p
 
 
 def _score_experiment(evaluation: Figures | None, earlier_scores: Sequence[float] | None) -> Figures | None:
-    """Returns the figures of an evaluation; in an experiment its score so far is added."""
+    """Returns the figures of an evaluation; in an experiment, with the experiment's score so far."""
     if evaluation is None or earlier_scores is None:
         return evaluation
     return {**evaluation, **score_seeds([*earlier_scores, evaluation["eval_score"]])}

@@ -1,4 +1,4 @@
-"""Where a run's policy comes from: data, code, image and job; and the commands that make it again."""
+"""The origin of a run's policy: data, code, image and job; and the commands that make it again."""
 
 import json
 import shlex
@@ -14,7 +14,7 @@ from roadsense.utils.files import hash_file
 
 UNKNOWN = "not recorded"
 PLACES = ("run_dir", "resume", "allow_other_dataset")
-"""Settings that say where a run is written; they do not change it."""
+"""Settings that say where a run is written; they do not change its result."""
 
 
 def trace_lineage(run: Run) -> dict[str, str]:
@@ -42,7 +42,7 @@ def list_commands(run: Run) -> list[str]:
     """Returns the commands that make a run's policy again, from a checkout of the project.
 
     Raises:
-        RunError: if it has no manifest or no settings, or its code isn't known.
+        RunError: if it has no manifest or no settings, or its code is not known.
     """
     manifest, config = read_origin(run)
     commit = manifest.get("git_commit")
@@ -76,12 +76,12 @@ def read_origin(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def find_digest(manifest: Mapping[str, Any]) -> Any:
-    """Returns the digest of the dataset a run was trained on, or None if its manifest doesn't say."""
+    """Returns the digest of the dataset a run was trained on, or None if its manifest has none."""
     return manifest.get("dataset_digest") or manifest.get("train_digest")
 
 
 def list_changed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the settings that differ from the defaults, those of the preset included in it."""
+    """Returns the settings that differ from the defaults, including those that the preset sets."""
     defaults = {each.name: each.default for each in fields(TrainConfig)}
     defaults |= dict(PRESETS.get(config.get("preset", "default"), {}))
     return {

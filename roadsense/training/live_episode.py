@@ -1,4 +1,4 @@
-"""Drives one episode in a process of its own and records it: a crash of SUMO does not reach the caller."""
+"""Drives and records one episode in a separate process, so that a crash of SUMO does not reach the caller."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,14 +20,14 @@ from roadsense.utils.worker_processes import ignore_interrupts, start_pool
 def record_episode(
     run: Run, scenario: str | Path | None = None, seed: int = 0, policy: str = POLICY, hazard: bool = True
 ) -> Trajectory:
-    """Drives one episode as a run was trained, in a worker process, and returns its trajectory.
+    """Drives one episode with a run's settings, in a worker process, and returns its trajectory.
 
     Args:
-        run: the run whose policy and settings are used.
-        scenario: path of a `.sumocfg`, or a folder of scenarios of which the first is driven; None for the folder the
-            run was trained on.
+        run: run whose policy and settings are used.
+        scenario: path of a `.sumocfg`, or a folder of scenarios of which the first is driven; None for the folder that
+            the run was trained on.
         seed: seed of the episode.
-        policy: `policy`, or one of the baselines of the evaluation.
+        policy: `policy` for the run's policy, or the name of a baseline.
         hazard: whether a car ahead is made to brake hard.
 
     Raises:

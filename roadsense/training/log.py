@@ -30,10 +30,10 @@ class TrainingLog(BaseCallback):
     """Appends one JSON object per interval to `metrics.jsonl`, flushed, and moves the progress bar.
 
     Args:
-        path: the file to append to.
-        total_timesteps: environment steps of the whole training.
-        interval: environment steps between two lines, at least one rollout.
-        take_evaluation: returns the figures of an evaluation that has ended and is not logged yet, or None.
+        path: path of the file to append to.
+        total_timesteps: number of environment steps of the whole training.
+        interval: number of environment steps between two lines, at least one rollout.
+        take_evaluation: function that returns the figures of a finished evaluation that is not logged yet, or None.
     """
 
     def __init__(
@@ -90,12 +90,12 @@ class TrainingLog(BaseCallback):
         self.close()
 
     def close(self) -> None:
-        """Ends the progress bar, so that nothing comes behind an error message."""
+        """Ends the progress bar, so that nothing is printed after an error message."""
         if self._bar is not None:
             self._bar.close()
 
     def finish(self) -> None:
-        """Writes a line for each evaluation that isn't logged yet."""
+        """Writes a line for each evaluation that is not logged yet."""
         while evaluation := self._take_evaluation():
             self._append({"timesteps": self.num_timesteps, **evaluation})
 
@@ -173,5 +173,5 @@ def _resident_mb(pid: int) -> float:
 
 
 def _as_plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Returns a row with NumPy's numbers as Python's, which a checkpoint can hold."""
+    """Returns a row with Python's numbers instead of NumPy's, so that a checkpoint can hold it."""
     return {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}

@@ -1,4 +1,4 @@
-"""How the next scenario is drawn: uniformly, or more often where the value function is worst."""
+"""Samplers of the next scenario: uniform, or more often where the value function is worst."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from roadsense.errors import InputError
 RANK_POWER = 1 / 0.3
 """Weight of a scenario: 1 / rank to this power (the inverse of PLR's temperature)."""
 STALE_SHARE = 0.3
-"""Share of the probability that goes to scenarios by how long ago they were seen."""
+"""Share of the probability that depends on the time since a scenario was seen."""
 
 
 class UniformSampler:
@@ -39,7 +39,7 @@ class PlrSampler(UniformSampler):
     """Prioritised level replay (Jiang, Grefenstette, Rocktaeschel, 2021) over a fixed list of scenarios.
 
     The score of a scenario is the mean absolute advantage (GAE, an estimate of the value's error) over its latest
-    episode. Scenarios that were never seen share, evenly, as much probability as their share of the list.
+    episode. The total probability of scenarios never seen is their share of the list, the same for each.
 
     Args:
         names: names of the scenarios, in the order of the weights.
@@ -75,8 +75,8 @@ class PlrSampler(UniformSampler):
 
         Args:
             errors: errors of the value function, shape (steps, workers).
-            ends: episodes that ended in the rollout, sorted by row: row of the last step, worker, and name of the
-                scenario; the name is empty if the episode was cut short.
+            ends: episodes that ended in the rollout, sorted by row: row of the last step, index of the worker, and
+                name of the scenario; the name is empty if the episode was cut short.
         """
         begun = np.zeros(errors.shape[1], dtype=int)
         for row, worker, name in ends:
@@ -92,7 +92,7 @@ class PlrSampler(UniformSampler):
             self._add(errors[begun[worker] :, worker], worker)
 
     def state(self) -> dict[str, Any]:
-        """Returns the state for a checkpoint, as lists and numbers."""
+        """Returns the state for a checkpoint as lists and numbers."""
         arrays = {"scores": self._scores, "seen_at": self._seen_at, "sums": self._sums, "counts": self._counts}
         return {**{name: array.tolist() for name, array in arrays.items()}, "n_episodes": self._n_episodes}
 

@@ -1,7 +1,7 @@
 """Search for good settings: each trial is a training, judged on held-out scenarios; poor trials are stopped early.
 
-Everything is in one folder: Optuna's journal, and a run for each trial. A search that was stopped or killed resumes
-when it is started again: trials under way are resumed from their checkpoints.
+Everything is in one folder: Optuna's journal, and a run for each trial. Start a stopped or killed search again
+to resume it: trials under way resume from their checkpoints.
 """
 
 import json
@@ -50,16 +50,16 @@ class SearchConfig:
         search_dir: folder of the search; an existing search is resumed.
         dataset_dir: see `TrainConfig`; held-out scenarios are needed.
         eval_dir: see `TrainConfig`.
-        n_trials: number of trials, those of earlier starts included; the first has the default settings.
+        n_trials: number of trials, including those of earlier starts; the first has the default settings.
         n_parallel: number of trials that run at a time.
         total_timesteps: environment steps of each trial.
         imitation_timesteps: environment steps of each trial's head start.
         n_evaluations: number of evaluations of each trial, evenly spaced; each may stop the trial.
         eval_episodes: episodes of each evaluation.
-        n_workers: worker processes of each trial; 0 for four a core.
-        seed: seed of the search, and of each training without `seeds`.
-        seeds: each trial trains its settings with all of these, as an experiment, and is judged by the mean of their
-            scores. It takes as many times as long.
+        n_workers: number of worker processes of each trial; 0 for four a core.
+        seed: seed of the search, and of each training if `seeds` is empty.
+        seeds: seeds with which each trial trains its settings, as an experiment; it is judged by the mean of their
+            scores. Each seed adds the time of one training.
         space: ranges of the settings that are searched; from Python only.
     """
 
@@ -83,7 +83,7 @@ class SearchConfig:
 
 @dataclass
 class _Active:
-    """A trial under way; it has no process if its training ended before this start."""
+    """A trial under way; it has no process if its training had ended before this start."""
 
     trial: optuna.Trial
     run: Run
@@ -96,9 +96,9 @@ class _Active:
 def search(config: SearchConfig) -> pd.DataFrame:
     """Searches and returns a row for each trial, also written to `trials.csv`; the best settings go to `best.json`.
 
-    The score of a trial is that of its last evaluation, see `roadsense.training.heldout`; with several seeds the mean
-    of theirs, which is what a tuning job on SageMaker maximises too. A trial is compared with others at the same
-    number of evaluations, so that one that falls behind is ended within its first seeds.
+    The score of a trial is that of its last evaluation, see `roadsense.training.heldout`; with several seeds it is the
+    mean over them, as in a tuning job on SageMaker. A trial is compared with others at the same number of
+    evaluations, so that a poor one ends within its first seeds.
 
     Raises:
         InputError: without held-out scenarios.
@@ -179,7 +179,7 @@ def _start(trial: optuna.Trial, config: SearchConfig) -> _Active:
     if config.seeds and "resume" not in settings:
         options += ["--seeds", *map(str, config.seeds)]
     command = [sys.executable, "-m", "roadsense.train_convoy", *options]
-    # A group of its own: Ctrl-C comes to the search alone, which then ends its trials in order.
+    # In a separate group, so that only the search gets Ctrl-C; it then ends its trials in order.
     return _Active(trial, run, subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True))
 
 
@@ -191,7 +191,7 @@ def _follow(active: _Active, study: optuna.Study) -> bool:
         active.trial.report(score, active.n_reported)
     if code is None:
         active.is_pruned = active.is_pruned or bool(active.n_reported and active.trial.should_prune())
-        if active.is_pruned:  # again and again: the next seed of an experiment may just have begun
+        if active.is_pruned:  # repeated: the next seed of an experiment may just have begun
             (find_current_folder(active.run.folder) / STOP_NAME).touch()
         return False
     if code == 0:
@@ -230,7 +230,7 @@ def suggest(trial: optuna.Trial, space: SearchSpace) -> dict[str, Any]:
 
 
 def settle_defaults(space: SearchSpace) -> dict[str, Any]:
-    """Returns the defaults of `TrainConfig`, or what comes next to them in the space: what the first trial has."""
+    """Returns the first trial's settings: the defaults of `TrainConfig`, or the nearest values in the space."""
     defaults = {name: getattr(TrainConfig, name) for name in space.ranges()}
     for name, searched in space.ranges().items():
         if isinstance(searched, Range):

@@ -1,4 +1,4 @@
-"""The settings of a training that are searched, and their ranges; for the local search and for tuning jobs."""
+"""The settings that are searched, and their ranges, for the local search and for tuning jobs."""
 
 from dataclasses import dataclass, fields
 
@@ -15,8 +15,8 @@ class Range:
     Attributes:
         low: smallest value.
         high: largest value.
-        log: whether the logarithm is drawn uniformly.
-        whole: whether only whole numbers are drawn.
+        log: whether to draw the logarithm uniformly.
+        whole: whether to draw only whole numbers.
     """
 
     low: float
@@ -34,7 +34,7 @@ class Choice:
     """One of several values.
 
     Attributes:
-        values: the values to choose from.
+        values: values to choose from.
     """
 
     values: tuple[Value, ...]
@@ -52,11 +52,11 @@ class SearchSpace:
     """A range for each setting that is searched; each is a field of `TrainConfig`, and None leaves it as it is.
 
     Attributes:
-        learning_rate: see `TrainConfig`, as all others.
+        learning_rate: learning rate of Adam at the start; see `TrainConfig` for all fields.
         schedule: schedule of the learning rate.
-        rollout_steps: steps of each worker between two updates.
-        batch_size: samples in a gradient step.
-        n_epochs: passes over each rollout.
+        rollout_steps: number of steps of each worker between two updates.
+        batch_size: number of samples in a gradient step.
+        n_epochs: number of passes over each rollout.
         gamma: discount per step.
         gae_lambda: decay of the advantage estimate.
         clip_range: clip range of PPO.

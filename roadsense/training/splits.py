@@ -38,14 +38,14 @@ def find_splits(
     """Finds the scenarios of a training and opens each of them once.
 
     Args:
-        dataset_dir: folder of training scenarios, or a dataset, of which `train` is taken; a path or on S3.
-        eval_dir: folder of held-out scenarios; None for `eval` beside the dataset's `train`, if it is there.
+        dataset_dir: folder of training scenarios, or a dataset, whose `train` is used; a path or an S3 URL.
+        eval_dir: folder of held-out scenarios; None for `eval` beside the dataset's `train`, if it exists.
         leave_out_base: base road whose scenarios are left out of the training; held-out ones stay.
 
     Raises:
         ScenarioError: if a folder holds no scenario, or one that cannot be opened.
-        DatasetError: if a scenario would be trained on and held out, or is not what its dataset's manifest says.
-        InputError: if there is no scenario of the base that is left out, or no other.
+        DatasetError: if a scenario would be trained on and held out, or differs from its dataset's manifest.
+        InputError: if no scenario has the base that is left out, or all have it.
     """
     folder = find_dataset(dataset_dir)
     if (folder / TRAIN).is_dir() and (folder / EVAL).is_dir():
@@ -66,7 +66,7 @@ def find_splits(
 
 
 def hash_scenario(config_path: Path) -> str:
-    """Returns the SHA-256 over the files a scenario consists of, wherever they lie and whatever they are called.
+    """Returns the SHA-256 over the content of a scenario's files, without their names and folders.
 
     Raises:
         ScenarioError: if it cannot be opened.
@@ -89,7 +89,7 @@ def _leave_out(paths: tuple[Path, ...], base: str | None) -> tuple[Path, ...]:
 
 
 def name_base(config_path: Path) -> str:
-    """Returns the base road a scenario was drawn from; one that was made by hand is its own."""
+    """Returns the name of the base scenario that a scenario was drawn from; its own name if it was made by hand."""
     folder = config_path.parent.name
     try:
         return ScenarioName.parse(folder).base

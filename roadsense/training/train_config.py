@@ -41,59 +41,58 @@ class TrainConfig:
     """Settings of a training; the command line, a notebook's parameters and a job's are these fields.
 
     Attributes:
-        dataset_dir: folder; every `.sumocfg` below it is trained on. Of a whole dataset only its `train` is.
-        run_dir: new folder for the run; by default one named after the time, in `runs`.
-        preset: `quick`, `default` or `overnight`; its values replace the defaults, and every value that is given wins.
-        algorithm: `ppo`, `sac` or `tqc`.
-        total_timesteps: environment steps to learn from, after the head start.
-        imitation_timesteps: steps of the cautious rule that are recorded and imitated first; 0 for none. PPO
-            only.
-        n_workers: worker processes, one SUMO each; 0 for four a core.
+        dataset_dir: folder of scenarios; every `.sumocfg` below it is used, but only `train` of a whole dataset.
+        run_dir: new folder for the run; by default a folder in `runs`, named after the time.
+        preset: `quick`, `default` or `overnight`; its values replace the defaults, but not the values that you give.
+        algorithm: learning algorithm, `ppo`, `sac` or `tqc`.
+        total_timesteps: number of environment steps to learn from, after the head start.
+        imitation_timesteps: number of steps of the cautious rule to record and imitate first; 0 for none. PPO only.
+        n_workers: number of worker processes, one SUMO each; 0 for four a core.
         seed: seed of all random draws.
-        seeds: several seeds are one experiment: a run folder for each, `seed_0` and so on, in `run_dir`.
+        seeds: seeds of an experiment, which has a run folder for each, `seed_0` and so on, in `run_dir`.
         learning_rate: learning rate of Adam at the start.
         schedule: course of the learning rate over the training: `linear` and `cosine` fall to a tenth, or `constant`.
-        rollout_steps: steps of each worker between two updates. PPO only.
-        batch_size: samples in a gradient step.
-        n_epochs: passes over each rollout. PPO only.
+        rollout_steps: number of steps of each worker between two updates. PPO only.
+        batch_size: number of samples in a gradient step.
+        n_epochs: number of passes over each rollout. PPO only.
         gamma: discount per step of 0.1 s, 0 to 1.
         gae_lambda: decay of generalised advantage estimation, 0 to 1. PPO only.
         clip_range: clip range of PPO, up to 1.
         entropy_weight: weight of the entropy in the loss. PPO only; SAC and TQC tune theirs.
         log_std_init: logarithm of the action's standard deviation at the start. PPO only.
-        buffer_size: steps in the replay buffer. SAC and TQC only.
-        learning_starts: steps before the first update. SAC and TQC only.
-        gradient_steps: updates after each step of all workers. SAC and TQC only.
+        buffer_size: number of steps in the replay buffer. SAC and TQC only.
+        learning_starts: number of steps before the first update. SAC and TQC only.
+        gradient_steps: number of updates after each step of all workers. SAC and TQC only.
         n_units: width of the network over peers.
         net_width: width of the two hidden layers behind it.
-        v2v: radio preset, a `.json` file of a fitted one, or `scenario`: the one each scenario asks for, so that a
-            training meets many.
+        v2v: radio preset, a `.json` file of a fitted one, or `scenario`: the radio that each scenario names, so
+            that a training uses many.
         v2v_randomised: whether each episode draws its own radio around the preset.
-        penetration: share of the other traffic that carries a radio.
-        hazard_probability: share of episodes with a hazard. By default the values for hazards make more and harder
-            ones than an evaluation has, as a driver alone answers most of those.
+        penetration: share of the other traffic that carries a radio, 0 to 1.
+        hazard_probability: share of episodes with a hazard. The defaults make more and harder hazards than
+            an evaluation has, because the driver alone copes with most of those.
         stopped_share: share of hazards that are a standing vehicle.
         cut_in_share: share of hazards in which a car cuts in.
         leader_share: share of hazards that the ego's direct leader causes; the others are caused by any car ahead.
-        hazard_deceleration_min_mps2: gentlest braking of the car that causes one, from 0; the hardest is 8.
-        episode_steps: steps until an episode is cut.
+        hazard_deceleration_min_mps2: gentlest braking of the car that causes a hazard, from 0; the hardest is 8.
+        episode_steps: number of steps until an episode is truncated.
         early_braking_weight: reward for braking while it is required, at least 0, see `roadsense.envs.reward`.
-        needless_braking_weight: reward for braking beyond what is needed, at most 0: the less, the calmer.
-        jerk_weight: reward for harsh changes of acceleration, at most 0: the less, the gentler and the later.
-        blind_following_weight: reward for driving on close to a leader that is not heard, at most 0: the less, the
-            longer the gap under a bad radio.
-        sampler: `uniform`, or `plr`: scenarios whose value is learned worst come more often. PLR with PPO only.
-        log_interval: steps between two lines of metrics, at least one rollout.
-        checkpoint_interval: steps between two checkpoints, at least one rollout. All environments restart at each.
-        eval_interval: steps between two evaluations on held-out scenarios, which run beside the training; 0 for none.
-        leave_out_base: name of a base road whose scenarios are not trained on, to see what a policy does on a road that
-            it never saw.
-        eval_dir: held-out scenarios; by default `eval` beside a dataset's `train`, and no evaluation without one.
-        eval_episodes: episodes of an evaluation, spread over its scenarios.
-        eval_workers: processes that evaluate.
-        max_deaths: worker processes that may die before the training ends with the reasons.
-        resume: folder of a stopped or failed run to resume; its settings hold, and no others may be given.
-        allow_other_dataset: resume even if `dataset_dir` holds other scenarios than the run began with.
+        needless_braking_weight: reward for braking beyond what is needed, at most 0; a lower value makes it calmer.
+        jerk_weight: reward for harsh changes of acceleration, at most 0; a lower value gives gentler and later braking.
+        blind_following_weight: reward for driving close to a leader that is not heard, at most 0; a lower value
+            gives a longer gap with a bad radio.
+        sampler: sampler of scenarios, `uniform`, or `plr` (more often those whose value is learned worst; PPO only).
+        log_interval: number of steps between two lines of metrics, at least one rollout.
+        checkpoint_interval: number of steps between checkpoints, at least one rollout. Environments restart at each.
+        eval_interval: number of steps between two evaluations on held-out scenarios, beside the training; 0 for none.
+        leave_out_base: name of a base road whose scenarios are left out, to test the policy on a road that it never
+            saw.
+        eval_dir: folder of held-out scenarios; by default `eval` beside a dataset's `train`; without it, no evaluation.
+        eval_episodes: number of episodes of an evaluation, spread over its scenarios.
+        eval_workers: number of processes that evaluate.
+        max_deaths: number of worker processes that may die before the training ends with the reasons.
+        resume: folder of a stopped or failed run to resume with its settings; other settings are refused.
+        allow_other_dataset: whether to resume even if `dataset_dir` holds other scenarios than the run began with.
 
     Example:
         >>> import roadsense as rs
@@ -152,7 +151,7 @@ class TrainConfig:
     allow_other_dataset: bool = False
 
     def __new__(cls, *values: Any, **given: Any) -> "TrainConfig":
-        """Notes which settings the caller gave: what is given wins over a preset, whatever its value."""
+        """Stores which settings the caller gave: they win over a preset, even if they equal the default."""
         config = super().__new__(cls)
         in_order = [field.name for field in fields(cls)][: len(values)]
         object.__setattr__(config, "_given", frozenset({*in_order, *given}))
@@ -205,7 +204,7 @@ class TrainConfig:
 
 
 def name_run(config: TrainConfig) -> TrainConfig:
-    """Returns settings with a name for the run folder, so that a view can follow it before it exists."""
+    """Returns settings with a name for the run folder, so that a view can follow it before the folder exists."""
     is_named = config.run_dir or config.resume
     return config if is_named else replace(config, run_dir=f"runs/{time.strftime('%Y%m%d-%H%M%S')}")
 
@@ -217,15 +216,15 @@ def complete(config: TrainConfig) -> TrainConfig:
 
 
 def restore_config(saved: Mapping[str, Any], folder: Path, asked: TrainConfig) -> TrainConfig:
-    """Returns the settings of a run to resume: its own, with the place of its folder.
+    """Returns the settings of a run to resume: its own, with the present path of its folder.
 
     Args:
-        saved: content of its `config.json`.
-        folder: the run folder.
-        asked: settings with what the caller gave beside `resume`.
+        saved: content of the run's `config.json`.
+        folder: path of the run folder.
+        asked: settings that the caller gave, `resume` among them.
 
     Raises:
-        InputError: if `asked` holds another setting, or `saved` is of another version: it lacks some, or has others.
+        InputError: if `asked` holds another setting, or `saved` of another version lacks some or has others.
     """
     differing = sorted(saved.keys() ^ {field.name for field in fields(TrainConfig)})
     if differing:

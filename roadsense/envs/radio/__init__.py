@@ -1,1 +1,4 @@
-"""The radio between cars: channel, presets, equipped cars, logs of real hardware and radios fitted to them."""
+"""The radio between cars: channel, presets, equipped cars, logs of real hardware and radios fitted to them.
+
+Not here: how heard messages become an observation (`roadsense.envs.observation`).
+"""

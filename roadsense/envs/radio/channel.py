@@ -1,11 +1,12 @@
-"""The radio between the cars: messages are lost, in bursts, come late, and say things with noise.
+"""The radio between the cars: messages are lost in bursts, arrive late, and carry noisy values.
 
 Every equipped car sends its state at every step. All random draws of an episode are made at its start, as arrays over
 all cars and steps; the steps themselves are plain arithmetic, which for the few cars of a convoy is two to four times
-as fast as array operations over them.
+as fast as array operations.
 
 Loss follows Gilbert's two-state model ("Capacity of a burst-noise channel", 1960): in the bad state every message is
-lost, in the good state none; the way into the bad state depends on the distance, the way out on the mean burst.
+lost, in the good state none; the chance to enter the bad state depends on the distance, the chance
+to leave it on the mean burst.
 """
 
 from collections.abc import Sequence
@@ -16,10 +17,10 @@ from roadsense.envs.radio.presets import DISTANCE_EDGES_M, V2vPreset
 from roadsense.envs.world import State
 
 DELIVERED, LOST = 1, 2
-"""What became of a message; 0 where none was sent."""
+"""Fate of a message; 0 where none was sent."""
 
 Message = tuple[int, float, float, float, float, float]
-"""The step at which it was sent, and the state it tells of."""
+"""The step at which it was sent, and the state in it."""
 
 
 class V2vChannel:
@@ -28,13 +29,13 @@ class V2vChannel:
     Attributes:
         messages: newest message heard from each peer, as (step at which it was sent, x, y, speed, acceleration,
             heading), or None if none was heard yet.
-        stale_steps: a message sent longer ago than this many steps is to be forgotten.
+        stale_steps: age in steps above which a message should be ignored.
         step_length_s: time between two messages of a car.
 
     Args:
-        preset: the radio.
-        n_peers: cars that send.
-        n_steps: steps of the episode.
+        preset: figures of the radio.
+        n_peers: number of cars that send.
+        n_steps: number of steps of the episode.
         step_length_s: time between two messages of a car.
         rng: generator of the episode.
     """
@@ -45,7 +46,7 @@ class V2vChannel:
         self.messages: list[Message | None] = [None] * n_peers
         shape = (n_steps, n_peers)
         latency_s = np.maximum(rng.normal(preset.latency_mean_s, preset.latency_std_s, shape), 0.0)
-        # A message is in the ear at the first step not before its arrival.
+        # A message is heard at the first step that is not before its arrival.
         delay = np.ceil(latency_s / step_length_s - 1e-9).astype(np.intp)
         n_slots = int(delay.max(initial=0)) + 1
         noise_std = (
@@ -69,8 +70,8 @@ class V2vChannel:
         """Sends every peer's state of this step, and hears what arrives by now.
 
         Args:
-            step: step of the episode, counted from 0, once each in order.
-            states: true state of each peer; None for a peer that is gone.
+            step: number of the step from 0; each step once, in order.
+            states: true state of each peer; None for a peer that has left the road.
             ego_xy_m: position of the ego.
         """
         was_lost, (ego_x_m, ego_y_m) = self._was_lost, ego_xy_m
@@ -97,7 +98,7 @@ class V2vChannel:
             was_lost[peer] = False
             fates[draw] = DELIVERED
             dx_m, dy_m, dv_mps, da_mps2, dh_rad = noise[5 * draw : 5 * draw + 5]
-            # Of two messages for one step the later sent replaces the other.
+            # If two messages arrive in one step, the one that was sent later replaces the other.
             inbox[slots[draw]][peer] = (
                 step, x_m + dx_m, y_m + dy_m, speed_mps + dv_mps, acceleration_mps2 + da_mps2, heading_rad + dh_rad
             )  # fmt: skip
@@ -109,7 +110,7 @@ class V2vChannel:
         return sent.count(DELIVERED), sent.count(LOST)
 
     def silence_s(self, peer: int, step: int) -> float:
-        """Returns how old the newest message from a peer is; before the first one, the time since the start."""
+        """Returns the age of the newest message from a peer; before the first one, the time since the start."""
         message = self.messages[peer]
         return (step if message is None else step - message[0]) * self.step_length_s
 
@@ -117,7 +118,7 @@ class V2vChannel:
         """Returns for each peer the step at which its message of this step is heard, -1 if lost, None if none was sent.
 
         Args:
-            step: one that was exchanged already.
+            step: number of a step that was exchanged already.
         """
         first, n_slots = step * len(self.messages), len(self._inbox)
         steps: list[int | None] = []
@@ -127,7 +128,7 @@ class V2vChannel:
         return steps
 
     def forget(self, peer: int) -> None:
-        """Forgets a peer and its messages on the way: another car takes its place."""
+        """Forgets a peer and its messages under way, because another car takes its row."""
         self.messages[peer], self._was_lost[peer] = None, False
         for arriving in self._inbox:
             arriving[peer] = None

@@ -1,4 +1,4 @@
-"""Cars of other traffic that carry a radio too: who they are, and which of them the ego's radio follows."""
+"""Cars of other traffic that carry a radio too: which they are, and which of them the ego's radio follows."""
 
 import math
 import zlib
@@ -12,24 +12,24 @@ RANGE_M = 300.0
 """Cars farther off are not followed."""
 
 CHOICE_STEPS = 10
-"""The choice of cars is looked over this often."""
+"""Time between two choices of the cars to follow."""
 
 
 class EquippedTraffic:
     """The equipped cars around the ego over one episode.
 
-    A car is equipped or not by its id and the episode's salt, whatever the order in which cars appear. Once followed,
-    it keeps its place until it is gone or out of range.
+    Its id and the episode's salt decide whether a car is equipped, in any order of appearance. Once followed, it keeps
+    its place until it has left the road or is out of range.
 
     Attributes:
         places: id of the car in each place, "" in an empty one.
 
     Args:
-        connection: of a running simulation.
-        convoy_ids: the convoy, the ego first, whose cars are heard anyhow.
+        connection: connection to a running simulation.
+        convoy_ids: ids of the convoy's cars, the ego first; they are always heard.
         penetration: share of the other cars that carry a radio, from 0 to 1.
-        salt: of the episode.
-        n_places: cars that can be followed at once.
+        salt: number of the episode that decides which cars are equipped.
+        n_places: number of cars that can be followed at once.
     """
 
     def __init__(
@@ -42,15 +42,15 @@ class EquippedTraffic:
         self._step = 0
 
     def is_equipped(self, vehicle_id: str) -> bool:
-        """Tells whether a car of other traffic carries a radio."""
+        """Returns whether a car of other traffic carries a radio."""
         return zlib.crc32(f"{self._salt}:{vehicle_id}".encode()) < self._penetration * 2**32
 
     def read_states(self, ego: State, channel: V2vChannel) -> list[State | None]:
-        """Returns the state of the car in each place, None for an empty one; to be called once a step.
+        """Returns the state of the car in each place, None for an empty one; call it once in each step.
 
         Args:
             ego: state of the ego.
-            channel: whose last peers these are; it forgets what it heard of a car that gives up its place.
+            channel: radio channel whose last peers these are; it forgets a car that loses its place.
         """
         states = self._connection.read_states(self.places)
         if self._step % CHOICE_STEPS == 0:

@@ -1,18 +1,18 @@
-"""Fits a radio to a log of messages, so that a convoy can be trained on the figures of your own hardware.
+"""Fits a radio to a log of messages, so that you can train with the figures of your own hardware.
 
-`python -m roadsense.envs.radio.fit LOG.csv` prints a preset as JSON, and on stderr what it rests on. The log's
+`python -m roadsense.envs.radio.fit LOG.csv` prints a preset as JSON, and on stderr the data behind it. The log's
 format is in `roadsense/envs/radio/log.py`.
 
 | figure | fitted as |
 |---|---|
 | `range_m` | largest distance at which a message was heard, up to the next whole metre; losses beyond it don't count |
 | `loss` | share lost in each band of `DISTANCE_EDGES_M`; a band of fewer than `MIN_MESSAGES` takes its neighbour's |
-| `burst_mean` | messages after a lost one, by bursts that ended: one that the log cuts off counts for what was seen |
+| `burst_mean` | messages after a lost one, by bursts that ended: one that the log cuts off counts as far as seen |
 | latency | mean and standard deviation |
 | noise | `MEDIAN_TO_STD` times the median of the absolute errors: a few wild errors, as GPS jumps, change it little |
 | `stale_after_s` | not fitted |
 
-A radio loses at most `burst_mean / (1 + burst_mean)` of its messages, so bursts are lengthened where a loss needs it.
+A radio loses at most `burst_mean / (1 + burst_mean)` of its messages, so a higher loss makes the bursts longer.
 """
 
 import math
@@ -28,16 +28,16 @@ from roadsense.envs.radio.presets import DISTANCE_EDGES_M, ESP_NOW, V2vPreset, g
 from roadsense.errors import InputError
 
 MIN_MESSAGES = 50
-"""Messages within range that a band's loss has to rest on."""
+"""Least number of messages within range for a band's loss."""
 
 MIN_VALUES = 20
-"""Heard messages that latency and noise, and bursts that the mean burst, should rest on."""
+"""Least number of heard messages for latency and noise, and of bursts for the mean burst."""
 
 MOST_LOSS = 0.95
-"""A loss for which bursts are still lengthened; more would make every band's bursts as long as its outages."""
+"""Highest loss for which bursts are made longer; more would make every band's bursts as long as its outages."""
 
 MEDIAN_TO_STD = 1.4826
-"""Standard deviation of a normal distribution by the median of its absolute values."""
+"""Standard deviation of a normal distribution divided by the median of its absolute values."""
 
 BANDS = ("0 to 20 m", "20 to 50 m", "50 to 100 m", "beyond 100 m")
 
@@ -47,9 +47,9 @@ class ChannelFit:
     """A radio fitted to a log.
 
     Attributes:
-        preset: the radio.
+        preset: figures of the radio.
         n_messages: messages within range in each of the four distance bands.
-        notes: what to know before using it, a sentence each; empty if every figure rests on enough messages.
+        notes: warnings about the figures, a sentence each; empty if there were enough messages for every figure.
     """
 
     preset: V2vPreset
@@ -62,8 +62,8 @@ class FitConfig:
     """Settings of `roadsense fit-channel`.
 
     Attributes:
-        log: CSV of sent and received messages; `roadsense/envs/radio/log.py` tells its columns.
-        default: preset that gives the figures the log cannot tell.
+        log: CSV of sent and received messages; `roadsense/envs/radio/log.py` describes its columns.
+        default: preset with the values of figures that the log does not give.
     """
 
     log: tyro.conf.Positional[Path]
@@ -71,11 +71,11 @@ class FitConfig:
 
 
 def fit_channel(csv_path: Path | str, default: V2vPreset = ESP_NOW) -> ChannelFit:
-    """Returns the radio that a log of messages tells of.
+    """Returns the radio fitted to a log of messages.
 
     Args:
-        csv_path: the log, as described in `roadsense.envs.radio.log`.
-        default: gives the figures the log cannot tell, each with a note.
+        csv_path: path of the log, as described in `roadsense.envs.radio.log`.
+        default: preset with the values of figures that the log does not give, each with a note.
 
     Raises:
         InputError: if the log is not as described, nothing was heard, or every band has fewer than `MIN_MESSAGES`.
@@ -111,7 +111,7 @@ def fit_channel(csv_path: Path | str, default: V2vPreset = ESP_NOW) -> ChannelFi
 
 
 def fit_and_print(config: FitConfig) -> None:
-    """Fits a radio to a log of your own hardware's messages, and prints it as JSON, the file that `--v2v` takes."""
+    """Fits a radio to a log of your own hardware's messages, and prints it as JSON, for a file that `--v2v` takes."""
     fit = fit_channel(config.log, get_preset(config.default))
     for band, n_messages in zip(BANDS, fit.n_messages, strict=True):
         sys.stderr.write(f"{band}: {n_messages} messages within range\n")
@@ -121,7 +121,7 @@ def fit_and_print(config: FitConfig) -> None:
 
 
 def _round(figure: float) -> float:
-    """A figure to four significant digits: more than any log supports."""
+    """Returns a figure with four significant digits: more than any log supports."""
     return float(f"{figure:.4g}")
 
 
@@ -133,7 +133,7 @@ def _note_gaps(log: ChannelLog) -> list[str]:
 
 
 def _fit_loss(log: ChannelLog, in_range: np.ndarray, notes: list[str]) -> tuple[list[float], tuple[int, int, int, int]]:
-    """Share lost and number of messages in each band."""
+    """Returns the share lost and the number of messages in each band."""
     band = np.searchsorted(DISTANCE_EDGES_M, log.distance_m, side="right")
     near, middle, far, beyond = np.bincount(band[in_range], minlength=len(BANDS)).tolist()
     n_messages = (near, middle, far, beyond)
@@ -145,7 +145,7 @@ def _fit_loss(log: ChannelLog, in_range: np.ndarray, notes: list[str]) -> tuple[
         )
     shares = {index: _round(float(1 - log.received[in_range & (band == index)].mean())) for index in enough}
     for index in sorted(set(range(len(BANDS))) - set(enough)):
-        # Of two bands equally near the one that loses more: rather too careful than too bold.
+        # Of two equally near bands, the one that loses more, to be careful.
         lender = min(enough, key=lambda other: (abs(other - index), -shares[other]))
         notes.append(f"{BANDS[index]}: only {n_messages[index]} messages; the loss is that of {BANDS[lender]}.")
         shares[index] = shares[lender]
@@ -153,10 +153,10 @@ def _fit_loss(log: ChannelLog, in_range: np.ndarray, notes: list[str]) -> tuple[
 
 
 def _fit_burst(log: ChannelLog, in_range: np.ndarray, notes: list[str]) -> float:
-    """Mean burst, 1 if none was seen to end.
+    """Returns the mean burst, 1 if none was seen to end.
 
-    A burst ends at each next message with one chance, which is estimated as in survival analysis: ends seen by chances
-    to end. So a burst that the log cuts off, or that leaves the range, counts with as many messages as were seen.
+    A burst ends at each next message with the same chance, estimated as in survival analysis: ends seen divided by
+    chances to end. So a burst that the log cuts off, or that leaves the range, counts with the messages that were seen.
     """
     chances = log.follows[1:] & in_range[1:] & in_range[:-1] & ~log.received[:-1]
     n_ends = int((chances & log.received[1:]).sum())
@@ -168,7 +168,7 @@ def _fit_burst(log: ChannelLog, in_range: np.ndarray, notes: list[str]) -> float
 def _reconcile(
     shares: list[float], burst_mean: float, notes: list[str]
 ) -> tuple[tuple[float, float, float, float], float]:
-    """Losses and mean burst that a radio can have together, as near as can be to those seen."""
+    """Returns losses and a mean burst that a radio can have together, as near as possible to those seen."""
     most = max(MOST_LOSS, burst_mean / (1 + burst_mean))
     near, middle, far, beyond = (min(share, most) for share in shares)
     needed = max(share / (1 - share) for share in (near, middle, far, beyond))
@@ -187,7 +187,7 @@ def _fit_latency(log: ChannelLog, default: V2vPreset, notes: list[str]) -> tuple
 
 
 def _fit_noise(name: str, errors: np.ndarray, default: float, notes: list[str]) -> float:
-    """Standard deviation about 0: a constant error is noise, too, as a preset has no place for it."""
+    """Returns the standard deviation about 0: a constant error is noise, too, as a preset has no field for it."""
     if len(errors) < MIN_VALUES:
         notes.append(f"Only {len(errors)} true and heard values of {name}: its noise is the default's.")
         return default

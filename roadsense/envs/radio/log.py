@@ -1,23 +1,23 @@
-"""A log of the messages between cars, as CSV: its format, and reading it.
+"""A log of the messages between cars, as CSV: its format and its reader.
 
-A log is of one hearer, and one row is one message sent to it, whether heard or lost. The first line names the columns,
-separated by commas, in any order; further columns are left alone. An empty cell is a value that is not known.
+A log belongs to one receiver, the hearer; each row is one message sent to it, heard or lost. The first line names the
+columns, separated by commas, in any order; further columns are ignored. An empty cell is an unknown value.
 
 | column | unit | meaning |
 |---|---|---|
 | `sender` | | name of the car that sent; required |
 | `sequence` | | the sender's count of its messages: whole numbers that rise; this or `sent_s` is required |
 | `sent_s` | s | time of sending; rises for each sender |
-| `distance_m` | m | true distance of sender and hearer at sending, from 0; required |
+| `distance_m` | m | true distance between sender and hearer at sending, from 0; required |
 | `received` | | 1 heard, 0 lost; this or `received_s` is required |
 | `received_s` | s | time of hearing, by the clock of `sent_s`, not before it; empty if lost |
-| `true_x_m`, `heard_x_m` | m | position as it was, and as the message said; likewise `y_m` |
+| `true_x_m`, `heard_x_m` | m | true position, and position in the message; likewise `y_m` |
 | `true_speed_mps`, `heard_speed_mps` | m/s | speed; likewise `acceleration_mps2` in m/s2 |
-| `true_heading_deg`, `heard_heading_deg` | degrees | heading; zero and sense as you like, but the same in both |
+| `true_heading_deg`, `heard_heading_deg` | degrees | heading; any zero and direction, but the same in both |
 
-Each of these pairs may be left out, as a pair. Rows of several senders may be mixed. Where `sequence` leaves out a
-number (without it: where a sender pauses for more than `PAUSE` times its usual interval) rows are taken to be missing,
-and nothing is concluded across the gap. `roadsense.envs.radio.simulated_log.write_log` makes an example.
+Each of these pairs may be missing, as a pair. Rows of several senders may be mixed. Where `sequence` skips a number
+(without it: where a sender pauses for more than `PAUSE` times its usual interval) rows count as missing, and the two
+sides of the gap are not compared. `roadsense.envs.radio.simulated_log.write_log` writes an example.
 """
 
 import csv
@@ -31,24 +31,24 @@ import numpy as np
 from roadsense.errors import InputError
 
 QUANTITIES = ("x_m", "y_m", "speed_mps", "acceleration_mps2", "heading_deg")
-"""What a message tells, in the order of a state."""
+"""Values in a message, in the order of a state."""
 
 PAUSE = 1.5
-"""Times the median interval of a sender after which a message is taken to be missing from a log without `sequence`."""
+"""Without `sequence`, a message counts as missing after a pause of this many median intervals of its sender."""
 
 
 @dataclass(frozen=True)
 class ChannelLog:
-    """A log, its rows sorted by sender, of one sender in the order of sending.
+    """A log; its rows are sorted by sender, and those of one sender in the order of sending.
 
     Attributes:
         sender: (n,) number of the car that sent, from 0.
-        follows: (n,) whether the row before is the same sender's message right before.
+        follows: (n,) whether the row before holds the same sender's previous message.
         distance_m: (n,) true distance at sending, from 0.
         received: (n,) whether it was heard.
-        latency_s: from sending to hearing, from 0, of the heard messages; empty if not logged.
-        errors: heard less true value by name of `QUANTITIES`, in their units, headings from -180 to 180 degrees, of the
-            heard messages that have both; empty if not logged.
+        latency_s: time from sending to hearing of each heard message, from 0; empty if not logged.
+        errors: heard minus true value of each heard message that has both, by name of `QUANTITIES`, in their units,
+            headings from -180 to 180 degrees; empty if not logged.
     """
 
     sender: np.ndarray
@@ -74,7 +74,7 @@ class _Table:
             raise InputError(f"Expected {expected}, got {column} {cell!r} in line {line} of {self.path}. {remedy}")
 
     def numbers(self, column: str, complete: bool = False) -> np.ndarray:
-        """A column's numbers; NaN for an empty cell, which a column that is to be complete must not have."""
+        """Returns a column's numbers; NaN for an empty cell, which a complete column must not have."""
         values = np.array([_number(cell) for cell in self.columns[column]])
         remedy = "Correct the cell, or leave out the row."
         self.refuse(np.isinf(values), column, "a finite number", remedy)
@@ -87,7 +87,7 @@ def read_log(csv_path: Path | str) -> ChannelLog:
     """Returns a log from a CSV file of the format above.
 
     Raises:
-        InputError: if it is missing, is no CSV, has no messages, lacks a column, or a row says what cannot be.
+        InputError: if it is missing, is no CSV, has no messages, lacks a column, or holds an impossible value.
     """
     table = _read_table(Path(csv_path))
     _check_columns(table)
@@ -103,7 +103,7 @@ def read_log(csv_path: Path | str) -> ChannelLog:
 
 
 def _number(cell: str) -> float:
-    """A cell's number; NaN for an empty one, infinity for one that is no number."""
+    """Returns a cell's number; NaN for an empty one, infinity for one that is no number."""
     try:
         return float(cell or "nan")
     except ValueError:
@@ -149,7 +149,7 @@ def _check_columns(table: _Table) -> None:
 
 
 def _find_successors(table: _Table, sender: np.ndarray) -> np.ndarray:
-    """Whether the row before is the same sender's message right before, by `sequence`, or else by `sent_s`."""
+    """Returns whether the row before holds the same sender's previous message, by `sequence`, or else by `sent_s`."""
     same = np.diff(sender, prepend=-1) == 0
     steps = {}
     for name in [name for name in ("sequence", "sent_s") if name in table.columns]:

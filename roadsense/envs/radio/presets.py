@@ -1,4 +1,4 @@
-"""Radios as figures: measured ones, worse ones, a user's own, and drawing around them. Pure."""
+"""Radios as figures: measured ones, worse ones, a user's own, and random ones around them. Pure."""
 
 import json
 import math
@@ -11,27 +11,27 @@ from roadsense.errors import InputError
 from roadsense.utils.bounds import bounded, check_bounds
 
 DISTANCE_EDGES_M = (20.0, 50.0, 100.0)
-"""Where the loss changes: up to 20 m, to 50 m, to 100 m, and beyond."""
+"""Upper ends of the distance bands of the loss; the fourth band is beyond 100 m."""
 
 
 @dataclass(frozen=True)
 class V2vPreset:
-    """A radio.
+    """Figures of a radio.
 
     Attributes:
         loss: share of lost messages in the four bands of `DISTANCE_EDGES_M`, 0 to 1.
         burst_mean: mean number of messages lost in a row, from 1.
         latency_mean_s: mean time from sending to hearing.
-        latency_std_s: standard deviation of it (jitter).
-        position_std_m: noise of each coordinate.
-        speed_std_mps: noise of the speed.
-        acceleration_std_mps2: noise of the acceleration.
-        heading_std_rad: noise of the heading.
-        range_m: beyond it nothing is heard.
-        stale_after_s: a message older than this is forgotten. Until then its age tells how far to trust it.
+        latency_std_s: standard deviation of the latency (jitter).
+        position_std_m: standard deviation of the noise of each coordinate, from 0.
+        speed_std_mps: standard deviation of the noise of the speed, from 0.
+        acceleration_std_mps2: standard deviation of the noise of the acceleration, from 0.
+        heading_std_rad: standard deviation of the noise of the heading, from 0.
+        range_m: distance beyond which nothing is heard.
+        stale_after_s: age at which a message is forgotten. Until then its age shows how far to trust it.
 
     Raises:
-        InputError: for a burst shorter than one message, or a loss that bursts so short cannot make up.
+        InputError: for a burst shorter than one message, or a loss that needs longer bursts.
     """
 
     loss: tuple[float, float, float, float]
@@ -59,7 +59,7 @@ ESP_NOW = V2vPreset(
     loss=(0.058, 0.116, 0.124, 0.186), burst_mean=1.6, latency_mean_s=0.00384, latency_std_s=0.00104,
     position_std_m=2.96, speed_std_mps=0.43, acceleration_std_mps2=0.39, heading_std_rad=math.radians(4.7),
 )  # fmt: skip
-"""As measured on ESP32 hardware (roadsense-v2v, `emulator_params_measured.json`, 2026-02)."""
+"""Measured on ESP32 hardware (roadsense-v2v, `emulator_params_measured.json`, 2026-02)."""
 
 PRESETS: dict[str, V2vPreset] = {
     "ideal": V2vPreset((0.0, 0.0, 0.0, 0.0), 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
@@ -76,7 +76,7 @@ POSITION_STD_M = (0.5, 4.4)
 
 
 def get_preset(name: str) -> V2vPreset:
-    """Returns a preset by name, or the one in a `.json` file as `roadsense fit-channel` prints it.
+    """Returns the preset of a name, or the one in a `.json` file in the format of `roadsense fit-channel`.
 
     Raises:
         InputError: if there is none of that name, or no such file.
@@ -91,7 +91,7 @@ def get_preset(name: str) -> V2vPreset:
 
 
 def randomise(preset: V2vPreset, rng: np.random.Generator) -> V2vPreset:
-    """Returns a radio around a preset, for domain randomisation; one without noise keeps exact positions.
+    """Returns a random radio around a preset, for domain randomisation; one without noise keeps exact positions.
 
     Around `esp_now` this gives loss 2.9 to 25 % within 100 m, latency 1.9 to 7.7 ms and position noise 0.5 to 4.4 m:
     the ranges of the measurements' source.
@@ -124,7 +124,7 @@ def preset_from_json(text: str) -> V2vPreset:
     """Returns the preset that `preset_to_json` wrote.
 
     Raises:
-        InputError: if it is no JSON, lacks a field or has one too many, a figure is no finite number from 0, or the
+        InputError: if it is no JSON, has a missing or unknown field, a figure is no finite number from 0, or the
             losses don't fit the bursts.
     """
     try:

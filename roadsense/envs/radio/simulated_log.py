@@ -1,4 +1,4 @@
-"""A log of messages made with our own radio instead of hardware: a sample of the format, and a known truth to fit."""
+"""A log of messages over the simulated radio instead of hardware: a sample of the format, with known figures to fit."""
 
 import math
 from dataclasses import replace
@@ -14,7 +14,7 @@ from roadsense.utils.files import write_atomically
 
 CONVOY_SPEED_MPS = 25.0
 MIDDLE_M, SWING_M, SWING_S = 160.0, 154.0, 240.0
-"""In a simulated log each car swings between 6 and 314 m ahead of the hearer, once in 240 s: at most 4 m/s faster."""
+"""In a simulated log each car moves between 6 and 314 m ahead of the hearer, once in 240 s, at most 4 m/s faster."""
 
 
 def write_log(
@@ -25,17 +25,17 @@ def write_log(
     n_steps: int = 3000,
     step_length_s: float = 0.1,
 ) -> Path:
-    """Writes the log of a convoy that talks over a simulated radio, with every column; returns its path.
+    """Writes the log of a convoy that uses a simulated radio, with every column; returns its path.
 
-    Losses and noise are those of `V2vChannel`. It tells only in which step a message is heard, so the latencies in the
-    log are drawn here, by its rule.
+    Losses and noise are those of `V2vChannel`. It gives only the step in which a message is heard, so this function
+    draws the latencies in the log by the same rule.
 
     Args:
-        path: file to write, in a folder that exists.
-        preset: the radio.
-        rng: generator of all that is drawn; the same gives the same file.
-        n_peers: cars that send, from 1.
-        n_steps: messages of each, from 1.
+        path: path of the file to write, in a folder that exists.
+        preset: figures of the radio.
+        rng: generator of all random draws; the same state gives the same file.
+        n_peers: number of cars that send, from 1.
+        n_steps: number of messages of each car, from 1.
         step_length_s: time between two messages of a car, above 0.
     """
     prompt = replace(preset, latency_mean_s=0.0, latency_std_s=0.0)
@@ -58,7 +58,7 @@ def write_log(
 
 
 def _swing(time_s: float, phase: float) -> State:
-    """State of a car of the simulated convoy, which drives east."""
+    """Returns the state of a car of the simulated convoy, which drives east."""
     rate = 2 * math.pi / SWING_S
     angle = rate * time_s + 2 * math.pi * phase
     x_m = CONVOY_SPEED_MPS * time_s + MIDDLE_M - SWING_M * math.cos(angle)
@@ -67,7 +67,7 @@ def _swing(time_s: float, phase: float) -> State:
 
 
 def _value_cells(state: State, heard: State | None) -> list[str]:
-    """True and heard value of each quantity in turn; a heading as compasses show it, from 0 to 360 degrees."""
+    """Returns the true and heard value of each quantity in turn; headings as on a compass, from 0 to 360 degrees."""
     cells = []
     for index, name in enumerate(QUANTITIES):
         for values in (state, heard):

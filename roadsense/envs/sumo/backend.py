@@ -10,14 +10,14 @@ BACKENDS = ("libsumo", "traci")
 
 
 class SumoBackend(Protocol):
-    """One simulation, wherever it runs. Both ways give the same trajectories.
+    """One simulation, in this process or outside. Both backends give the same trajectories.
 
     Attributes:
-        ERRORS: what `load`, `advance` and the readings raise when SUMO refuses or stops.
-        NOT_THERE: what a reading raises of a vehicle that SUMO does not know.
+        ERRORS: errors that `load`, `advance` and the readings raise when SUMO refuses or stops.
+        NOT_THERE: error that a reading of a vehicle unknown to SUMO raises.
         vehicle: readings and commands of vehicles, under SUMO's names for them.
         lane: readings of lanes.
-        simulation: readings of the whole.
+        simulation: readings of the whole simulation.
     """
 
     ERRORS: tuple[type[Exception], ...]
@@ -31,7 +31,7 @@ class SumoBackend(Protocol):
         """Whether a simulation is loaded."""
 
     def claim(self) -> None:
-        """Checks that there is room for this simulation."""
+        """Checks that this process may open the simulation."""
 
     def load(self, arguments: Sequence[str]) -> None:
         """Replaces the simulation, or starts the first."""
@@ -40,17 +40,17 @@ class SumoBackend(Protocol):
         """Steps to a simulation time; 0 means one step."""
 
     def close(self) -> None:
-        """Ends the simulation, if there is one. May be called again."""
+        """Ends the simulation, if there is one. A second call does nothing."""
 
 
 def make_backend(name: str, step_length_s: float, gui: bool = False) -> SumoBackend:
-    """Returns a way to SUMO. Nothing starts before its first `load`.
+    """Returns a backend. SUMO starts with its first `load`.
 
     Args:
-        name: `libsumo` is SUMO in this process, fast and one at a time; `traci` is a program of its own, slower and
+        name: `libsumo` for SUMO in this process, fast, one at a time; `traci` for SUMO as a separate program, slower,
             any number at a time.
         step_length_s: length of a simulation step.
-        gui: whether to open SUMO's window, which only the program has.
+        gui: whether to open SUMO's window (traci only).
 
     Raises:
         InputError: for another name, or a window inside this process.

@@ -1,7 +1,7 @@
-"""The one door to SUMO: only the modules `sumo_*` beside it import libsumo or traci.
+"""The one connection to SUMO: the environment imports libsumo and traci only in this folder.
 
-Inside this process, readings go through single getters and not through a subscription: measured with libsumo 1.28, a
-getter costs 0.25 us, while subscriptions for the five cars of a convoy add 20 us to every step.
+Inside this process, readings use single getters and no subscription: measured with libsumo 1.28, a getter
+costs 0.25 us, while subscriptions for the five cars of a convoy add 20 us to every step.
 """
 
 import math
@@ -17,12 +17,12 @@ from roadsense.scenarios.sumo_program import run_sumo
 
 DEGREE, HALF_TURN = math.pi / 180, math.pi
 INVALID = -(2.0**30)
-"""What SUMO says for the position of a vehicle that is not on the road."""
+"""SUMO's value for the position of a vehicle that is not on the road."""
 
 FOREVER_S = 1e4
 SPEED_MODE_ALL_CHECKS = 31
 SPEED_MODE_DRIVER_DECIDES = 24
-"""Right of way and red lights stay regarded in SUMO's plan; safe speed and limits of acceleration do not bind."""
+"""SUMO's plan still obeys right of way and red lights; safe speed and limits of acceleration do not bind."""
 SPEED_MODE_HARD_BRAKING = 27
 """All checks but the vehicle's own limit of deceleration."""
 
@@ -34,14 +34,14 @@ OPTIONS: tuple[str, ...] = (
 
 
 class SumoConnection:
-    """One SUMO simulation, reloaded for every episode. Nothing starts before the first `reload`.
+    """One SUMO simulation, reloaded for every episode. SUMO starts with the first `reload`.
 
-    Both backends drive the same trajectories, to the last bit. libsumo holds one simulation a process, so a second
+    Both backends give the same trajectories, to the last bit. libsumo holds one simulation a process, so a second
     connection is refused while one is open; with traci there may be several.
 
     Args:
         step_length_s: length of a simulation step.
-        backend: `libsumo` for SUMO inside this process, `traci` for a program of its own.
+        backend: `libsumo` for SUMO inside this process, `traci` for SUMO as a separate program.
         gui: whether to show SUMO's window (traci only).
 
     Raises:
@@ -62,15 +62,15 @@ class SumoConnection:
         return self._backend.is_open
 
     def reload(self, config_path: Path, seed: int) -> None:
-        """Replaces the simulation by another, from its beginning.
+        """Loads a scenario in place of the present simulation.
 
         Args:
-            config_path: the `.sumocfg` to run.
+            config_path: path of the `.sumocfg` to run.
             seed: SUMO's random seed, from 0.
 
         Raises:
-            SimulationError: if another connection has this process's one simulation, or SUMO refuses the scenario; the
-                connection is closed then and can be reloaded.
+            SimulationError: if another connection holds this process's simulation, or SUMO refuses the scenario; then
+                the connection is closed and can be reloaded.
         """
         arguments = [
             "-c",
@@ -92,7 +92,7 @@ class SumoConnection:
         self._config_path = config_path
 
     def close(self) -> None:
-        """Ends the simulation, if this connection has one. May be called again."""
+        """Ends the simulation, if this connection has one. A second call does nothing."""
         self._backend.close()
 
     def step(self) -> None:
@@ -104,7 +104,7 @@ class SumoConnection:
         self.run_until(0.0)
 
     def run_until(self, time_s: float) -> None:
-        """Advances to a simulation time without stopping between; 0 means one step.
+        """Advances to a simulation time in one go; 0 means one step.
 
         Raises:
             SimulationError: if nothing is loaded, or SUMO stops with an error.
@@ -152,12 +152,12 @@ class SumoConnection:
             except self._backend.NOT_THERE:
                 x_m = INVALID
                 states.append(None)
-            if x_m == INVALID:  # gone, or still waiting for its insertion
+            if x_m == INVALID:  # it has left the road, or waits for its insertion
                 states[-1] = None
         return states
 
     def find_leader(self, vehicle_id: str) -> Leader:
-        """Returns the vehicle ahead on the way of `vehicle_id` within `SIGHT_M`, or `NO_LEADER`."""
+        """Returns the vehicle ahead on the route of `vehicle_id` within `SIGHT_M`, or `NO_LEADER`."""
         vehicle = self._vehicle
         found = vehicle.getLeader(vehicle_id, SIGHT_M)
         if not found or not found[0] or found[1] > SIGHT_M:
@@ -189,15 +189,15 @@ class SumoConnection:
         return vehicle.getTypeID(vehicle_id), vehicle.getLength(vehicle_id), vehicle.getWidth(vehicle_id)
 
     def look_ahead(self, vehicle_id: str) -> RoadAhead:
-        """Returns the limits and stop lines within `SIGHT_M` on the way of a vehicle."""
+        """Returns the speed limits and stop lines within `SIGHT_M` on a vehicle's route."""
         return self._road.look_ahead(vehicle_id)
 
     def command_speed(self, vehicle_id: str, speed_mps: float) -> None:
-        """Sets the speed a vehicle has after the next step, as far as its speed mode lets it."""
+        """Sets the speed of a vehicle after the next step, as far as its speed mode allows."""
         self._vehicle.setSpeed(vehicle_id, speed_mps)
 
     def expect_quick_reaction(self, vehicle_id: str) -> None:
-        """Lets SUMO's safe speed reckon with a reaction within one step: only the last moment to brake binds."""
+        """Makes SUMO's safe speed assume a reaction within one step: only the last moment to brake binds."""
         self._vehicle.setTau(vehicle_id, self.step_length_s)
 
     def set_speed_mode(self, vehicle_id: str, mode: int) -> None:
@@ -219,22 +219,22 @@ class SumoConnection:
 
     def find_cars_beside(self, vehicle_id: str) -> list[tuple[str, float]]:
         """Returns the next cars ahead on the lanes beside a vehicle's, each with its distance, bumper to bumper."""
-        min_gap_m = self._min_gap_m(vehicle_id)  # which SUMO subtracts
+        min_gap_m = self._min_gap_m(vehicle_id)  # SUMO subtracts it
         beside = [*self._vehicle.getNeighbors(vehicle_id, 2), *self._vehicle.getNeighbors(vehicle_id, 3)]
         return sorted(((car, distance_m + min_gap_m) for car, distance_m in beside), key=lambda found: found[1])
 
     def force_into_lane_of(self, vehicle_id: str, other_id: str) -> None:
-        """Lets a vehicle change to another's lane, whoever is there, and stay in it."""
+        """Makes a vehicle change to another's lane, even if that is not free, and stay in it."""
         self._vehicle.setLaneChangeMode(vehicle_id, 0)
         self._vehicle.changeLane(vehicle_id, self._vehicle.getLaneIndex(other_id), FOREVER_S)
 
     def add_standing(self, vehicle_id: str, behind_id: str, ahead_m: float) -> bool:
-        """Puts a standing car on a vehicle's lane, so far ahead of it; returns False if the lane ends before.
+        """Puts a standing car on a vehicle's lane, at a distance ahead of it; returns False if the lane is too short.
 
         Args:
-            vehicle_id: of the new car.
-            behind_id: whose lane and route it gets.
-            ahead_m: from front bumper to front bumper.
+            vehicle_id: id of the new car.
+            behind_id: id of the vehicle whose lane and route it gets.
+            ahead_m: distance from front bumper to front bumper.
         """
         lane = self._vehicle.getLaneID(behind_id)
         position_m = self._vehicle.getLanePosition(behind_id) + ahead_m
@@ -247,17 +247,17 @@ class SumoConnection:
         return True
 
     def remove(self, vehicle_id: str) -> None:
-        """Takes a vehicle off the road, if it is there."""
+        """Removes a vehicle, if it is on the road."""
         with suppress(self._backend.NOT_THERE):
             self._vehicle.remove(vehicle_id)
 
     def planned_speed_mps(self, vehicle_id: str) -> float:
-        """Returns what SUMO's checks would have made of the speed commanded for the last step."""
+        """Returns the speed that SUMO's checks would have chosen in place of the one commanded for the last step."""
         return float(self._vehicle.getSpeedWithoutTraCI(vehicle_id))
 
 
 def _explain_refusal(config_path: Path, error: Exception) -> str:
-    # libsumo's exception says only "Process Error"; the program says why, and cannot take this process with it.
+    # libsumo's exception says only "Process Error"; the program gives the reason, and cannot crash this process.
     try:
         reason = run_sumo(config_path, ("--end", "0", "--no-step-log", "true"), timeout_s=60)
     except SimulationError as told:

@@ -1,4 +1,4 @@
-"""SUMO inside this process: the fast way, with room for one simulation."""
+"""SUMO inside this process: the fast backend, one simulation at a time."""
 
 import ctypes
 import locale
@@ -18,11 +18,11 @@ READINGS = (
     "getAcceleration", "getAngle", "getFollower", "getIDList", "getLaneID", "getLanePosition", "getLeader", "getMinGap",
     "getNextLinks", "getPosition", "getSpeed", "getSpeedWithoutTraCI", "setSpeed",
 )  # fmt: skip
-"""What is called of a vehicle in every step."""
+"""Functions of a vehicle that are called in every step."""
 
 
 class DirectVehicle(libsumo.vehicle):
-    """Vehicles without the Python function that libsumo puts before each of its own, which takes half the time."""
+    """Vehicles without libsumo's Python wrapper around each function, which takes half the time."""
 
 
 for _name in READINGS:
@@ -36,7 +36,7 @@ class DirectSimulation(libsumo.simulation):
 
 
 def read_all_names() -> None:
-    """Gives this process a UTF-8 locale if it has none: without, SUMO reads no file name with letters beyond ASCII."""
+    """Gives this process a UTF-8 locale if it has none: SUMO needs one to read file names with letters beyond ASCII."""
     if locale.nl_langinfo(locale.CODESET) != "UTF-8":
         os.environ["LC_ALL"] = "C.UTF-8"
         locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
@@ -45,12 +45,12 @@ def read_all_names() -> None:
 class LibsumoBackend:
     """A simulation in this process; see `roadsense.envs.sumo.backend.SumoBackend`.
 
-    libsumo holds one simulation a process and lets a second one silently replace the first; so a second one is
+    libsumo holds one simulation a process and lets a second one replace the first silently; so a second one is
     refused while one is open.
     """
 
     ERRORS: tuple[type[Exception], ...] = (libsumo.TraCIException, libsumo.FatalTraCIError)
-    """The second is no kind of the first: SUMO stops the simulation with it."""
+    """The second is no subclass of the first: SUMO raises it when it stops the simulation."""
     NOT_THERE = libsumo.TraCIException
 
     vehicle = DirectVehicle
@@ -63,10 +63,10 @@ class LibsumoBackend:
         self.is_open = False
 
     def claim(self) -> None:
-        """Checks that the process has room for this simulation.
+        """Checks that no other simulation is open in this process.
 
         Raises:
-            SimulationError: if another one is open in it.
+            SimulationError: if another one is open.
         """
         if LibsumoBackend._owner not in (None, self):
             raise SimulationError(
@@ -90,7 +90,7 @@ class LibsumoBackend:
             libsumo.start(["sumo", *arguments])
 
     def close(self) -> None:
-        """Ends the simulation, if there is one. May be called again."""
+        """Ends the simulation, if there is one. A second call does nothing."""
         if self.is_open:
             libsumo.close()
             self.is_open = False
@@ -101,10 +101,10 @@ class LibsumoBackend:
 def keep_xml_parser() -> bool:
     """Keeps SUMO's XML parser ready from one load to the next; returns whether that was possible.
 
-    SUMO ends the parser, Xerces-C++, with every simulation, and Xerces then builds its Unicode tables anew: 2.8 of the
+    SUMO ends the parser, Xerces-C++, with every simulation, and Xerces then builds its Unicode tables again: 2.8 of the
     5 ms of a load (libsumo 1.28). `XMLPlatformUtils::Initialize` and `Terminate` count their calls, so one more
-    `Initialize` keeps the tables. Where libsumo brings no Xerces of its own, as it does in its wheels for Linux, loads
-    stay as they are.
+    `Initialize` keeps the tables. Where libsumo contains no Xerces, loads stay as they are; its wheels for Linux
+    contain one.
     """
     wheel = Path(libsumo.__file__).parents[1] / "libsumo.libs"
     initialize = "_ZN11xercesc_3_216XMLPlatformUtils10InitializeEPKcS2_PNS_12PanicHandlerEPNS_13MemoryManagerE"

@@ -1,8 +1,8 @@
-"""SUMO as a program of its own, driven over a socket: any number at once, with or without a window.
+"""SUMO as a separate program, driven over a socket: any number at once, with or without a window.
 
 A request over the socket costs 30 us (measured with traci 1.28), and an environment needs some 30 readings in a step.
-So these are subscribed to and arrive with the step. How much slower it is than SUMO in this process depends on the
-scenario and the machine: `python benchmarks/env.py` measures both.
+So it subscribes to them, and they arrive with the step. How much slower it is than SUMO in this process depends on
+the scenario and the machine: `python benchmarks/env.py` measures both.
 """
 
 import socket
@@ -21,22 +21,22 @@ from roadsense.errors import SimulationError
 
 START_LIMIT_S, CLOSE_LIMIT_S = 60.0, 5.0
 CONNECT_PAUSE_S = 0.003
-"""Between two tries to connect. The client's own pause is a second."""
+"""Pause between two tries to connect. The client's own pause is a second."""
 
 WINDOW_OPTIONS = ("--start", "true", "--quit-on-end", "true", "--delay", "0")
-"""Run at once, close with the connection. The pace is ours: SUMO's delay would also slow the way to the convoy."""
+"""Run at once, close with the connection. We set the pace: SUMO's delay would also slow the time before the convoy."""
 
 
 class TraciBackend:
     """A simulation in a child process; see `roadsense.envs.sumo.backend.SumoBackend`.
 
-    The child does not outlive this process, however that ended: SUMO ends by itself when its socket closes, at the
-    latest when it has driven as far as it was last asked to. (PR_SET_PDEATHSIG would also kill it when no more than the
-    thread that started it ends.) Only a process killed within the 50 ms between start and connection leaves one.
+    The child does not outlive this process, even after a crash: SUMO ends by itself when its socket closes, at the
+    latest when it has reached the last requested time. (PR_SET_PDEATHSIG would also kill it when only the thread that
+    started it ends.) Only a process killed within the 50 ms between start and connection leaves one.
 
     Args:
         step_length_s: length of a simulation step.
-        gui: whether it is `sumo-gui`, which needs a display. Single steps then take as long as in life.
+        gui: whether to run `sumo-gui`, which needs a display. Single steps then run in real time.
     """
 
     ERRORS: tuple[type[Exception], ...] = (traci.TraCIException, SimulationError)
@@ -71,7 +71,7 @@ class TraciBackend:
             arguments: SUMO's command line.
 
         Raises:
-            SimulationError: if SUMO refuses it; the child has ended then.
+            SimulationError: if SUMO refuses it; then the child has ended.
         """
         if self._gui:
             arguments = [*arguments, *WINDOW_OPTIONS]
@@ -82,7 +82,7 @@ class TraciBackend:
         else:
             self._forget_messages()
             self.ask("load", list(arguments))
-        # SUMO answers before it loads; the next answer comes when it has.
+        # SUMO answers before it loads; the next answer comes after the load.
         self.ask("getVersion")
         self.vehicle.results = self.ask("vehicle.getAllSubscriptionResults")
         self.simulation.results = self.ask("simulation.getAllSubscriptionResults")
@@ -102,7 +102,7 @@ class TraciBackend:
 
         Raises:
             traci.TraCIException: if SUMO answers with an error.
-            SimulationError: if it does not answer; the child has ended then.
+            SimulationError: if it does not answer; then the child has ended.
         """
         if self._link is None:
             raise SimulationError("No simulation is loaded. Call reload() (or the environment's reset()) first.")
@@ -117,18 +117,18 @@ class TraciBackend:
         except (traci.FatalTraCIError, OSError) as error:
             raise SimulationError(f"{error} {self._explain_end()}") from error
         finally:
-            if not answered:  # also after an interrupt: the answer would be taken for that of the next question
+            if not answered:  # also after an interrupt: the next call would read this answer
                 self._end_child()
 
     def close(self) -> None:
-        """Asks SUMO to end, and ends it if it does not. May be called again."""
+        """Asks SUMO to end, and ends it if it does not. A second call does nothing."""
         if self._link is not None and self._child is not None:
             try:
                 self._link._socket.settimeout(CLOSE_LIMIT_S)
                 self._link.close(wait=False)
                 self._child.wait(CLOSE_LIMIT_S)
             except (traci.FatalTraCIError, traci.TraCIException, OSError, subprocess.TimeoutExpired):
-                pass  # gone already, or deaf
+                pass  # it has ended already, or does not answer
         self._end_child()
 
     def _start(self, arguments: Sequence[str]) -> None:
@@ -169,7 +169,7 @@ class TraciBackend:
             self._messages.truncate(0)
 
     def _explain_end(self) -> str:
-        """Returns how the child ended and its last words."""
+        """Returns how the child ended and its last output."""
         if self._child is None or self._messages is None:
             return ""
         try:

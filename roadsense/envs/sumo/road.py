@@ -1,4 +1,4 @@
-"""The road ahead of a vehicle, as SUMO's lanes and links tell it."""
+"""The road ahead of a vehicle, read from SUMO's lanes and links."""
 
 import math
 from collections.abc import Sequence
@@ -7,17 +7,17 @@ from typing import Any
 from roadsense.envs.world import RoadAhead
 
 ALWAYS_OPEN = "M"
-"""State of a link that has the right of way by the road's rank: no light and no other car ever closes it."""
+"""State of a link with right of way by the road's rank: no light and no other car ever closes it."""
 
 SIGHT_M = 150.0
-"""How far ahead of the ego a leader, a stop line or a lower limit is looked for."""
+"""Distance ahead of the ego in which leaders, stop lines and lower limits are found."""
 
 
 class RoadReader:
-    """Reads lanes, each once, and what lies ahead of a vehicle.
+    """Reads lanes, each once, and the road ahead of a vehicle.
 
-    It is made for one vehicle that keeps to its route: where every link ahead of a lane is always open, they are asked
-    for once. (Asking takes 2 of the 4 us that looking ahead takes.)
+    It is made for one vehicle that keeps to its route: if all links ahead of a lane are always open, it reads them only
+    once. (Reading them takes 2 of the 4 us of `look_ahead`.)
 
     Args:
         vehicle: readings of vehicles, under SUMO's names for them.
@@ -42,7 +42,7 @@ class RoadReader:
         return known
 
     def look_ahead(self, vehicle_id: str) -> RoadAhead:
-        """Returns the limits and stop lines within `SIGHT_M` on the way of a vehicle."""
+        """Returns the speed limits and stop lines within `SIGHT_M` on a vehicle's route."""
         vehicle = self._vehicle
         lane_id = vehicle.getLaneID(vehicle_id)
         length_m, limit_mps = self.length_and_limit(lane_id)

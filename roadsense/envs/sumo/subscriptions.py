@@ -1,6 +1,6 @@
 """SUMO's readings as they arrive with every step over the socket, under the names libsumo has for them.
 
-A vehicle is subscribed to when it is first asked about; a reload ends all subscriptions.
+The first reading of a vehicle subscribes to it; a reload ends all subscriptions.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from roadsense.envs.sumo.road import SIGHT_M
 Ask = Callable[..., Any]
 
 MOTION = (tc.VAR_POSITION, tc.VAR_ANGLE, tc.VAR_SPEED, tc.VAR_ACCELERATION)
-"""Of every vehicle."""
+"""Variables read of every vehicle."""
 
 ROAD_AHEAD = (
     *MOTION,
@@ -26,7 +26,7 @@ ROAD_AHEAD = (
     tc.VAR_MINGAP,
     tc.VAR_SPEED_WITHOUT_TRACI,
 )
-"""Of a vehicle that looks ahead: the ego."""
+"""Variables read of a vehicle that looks ahead: the ego."""
 
 
 def _reading(variable: int) -> Callable[["VehicleReadings", str], Any]:
@@ -43,11 +43,11 @@ def _reading(variable: int) -> Callable[["VehicleReadings", str], Any]:
 
 
 class VehicleReadings:
-    """Vehicles: what is read in every step comes with it, anything else is asked at once.
+    """Vehicles: readings of every step arrive with it, all others are requested when needed.
 
     Attributes:
-        ask: calls a function of the connection.
-        results: values by vehicle and variable, as the last step brought them; the client fills it.
+        ask: function that calls a function of the connection.
+        results: values of the last step by vehicle and variable; the client fills it.
     """
 
     getPosition = _reading(tc.VAR_POSITION)
@@ -67,13 +67,13 @@ class VehicleReadings:
         self.results: dict[str, dict[int, Any]] = {}
 
     def __getattr__(self, function: str) -> Callable[..., Any]:
-        """Returns any other reading or command: asked for, or sent, at once."""
+        """Returns any other reading or command, as a function that calls SUMO at once."""
         if function.startswith("_"):
             raise AttributeError(function)
         return partial(self.ask, f"vehicle.{function}")
 
     def getLeader(self, name: str, sight_m: float) -> tuple[str, float] | None:
-        """Returns who is ahead and how far, less `name`'s minGap."""
+        """Returns the vehicle ahead and its distance minus `name`'s minGap."""
         if sight_m != SIGHT_M:
             return self.ask("vehicle.getLeader", name, sight_m)
         return self._read_leader(name)
@@ -96,8 +96,8 @@ class SimulationReadings:
     """The simulation as a whole, as of the last step.
 
     Attributes:
-        ask: calls a function of the connection.
-        results: values by variable under the empty name, as the last step brought them; the client fills it.
+        ask: function that calls a function of the connection.
+        results: values of the last step by variable, under the empty name; the client fills it.
     """
 
     def __init__(self, ask: Ask):
@@ -119,7 +119,7 @@ class SimulationReadings:
 
 
 class LaneReadings:
-    """Lanes: asked for once each, so by single questions."""
+    """Lanes: each is read once, so by single requests."""
 
     def __init__(self, ask: Ask):
         self.ask = ask

@@ -19,12 +19,12 @@ class WorkerDeath:
 
     Attributes:
         worker: index of the worker.
-        reason: the traceback, the signal, SUMO's message, or that it was stuck.
-        scenario: path of the `.sumocfg` it drove; None if none was drawn.
+        reason: traceback, signal, SUMO's message, or that the worker was stuck.
+        scenario: path of the `.sumocfg` that it drove; None if none was drawn.
         generator: state of the random generator before the episode was drawn; None if there was no episode.
-        n_steps: steps begun in the episode.
-        last_actions: actions of the last of them, up to 50.
-        command: a command line that replays the episode; empty if there was none.
+        n_steps: number of steps begun in the episode.
+        last_actions: actions of the last of these steps, up to 50.
+        command: command line that replays the episode; empty if there was no episode.
     """
 
     worker: int
@@ -46,8 +46,8 @@ class DeathRegister:
     Args:
         scenario_paths: `.sumocfg` files that the workers draw from.
         config: settings of their environments.
-        on_death: called with every report.
-        max_deaths: most deaths before the training ends.
+        on_death: function called with every report.
+        max_deaths: highest number of deaths that does not end the training.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class DeathRegister:
 
         Args:
             worker: index of the worker.
-            reason: why it died.
-            episode: the episode it drove.
+            reason: reason of its death.
+            episode: episode that it drove.
 
         Raises:
             SimulationError: if there are more than `max_deaths`.

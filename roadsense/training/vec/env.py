@@ -1,4 +1,4 @@
-"""Many environments at once, in worker processes that are fast, never hang, and report why they died."""
+"""Many environments in parallel, in fast worker processes that never hang and report why they died."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,9 +22,9 @@ from roadsense.training.vec.shared import MAX_ROWS, SharedArrays, by_key
 class ConvoyVecEnv(VecEnv):
     """`ConvoyEnv` in worker processes, for Stable-Baselines3: the same episodes as in its `SubprocVecEnv`, faster.
 
-    `step` is one step of every worker. `drive` is many, with a policy in the workers, and much faster: no worker waits
-    for another after each step. Observations, rewards, actions and ends are in shared memory; an info is sent only if
-    it is not empty, so switch off `EnvConfig.step_info`. Workers import nothing that learns.
+    `step` drives one step of every worker. `drive` drives many, with a policy in the workers, and is much faster: no
+    worker waits for another after each step. Observations, rewards, actions and ends are in shared memory; an info is
+    sent only if it is not empty, so switch off `EnvConfig.step_info`. Workers do not import the learning code.
 
     At the end of an episode `info` also holds `scenario_index` and `scenario`. A worker that dies, or sends nothing for
     `roadsense.training.vec.pipe.ANSWER_LIMIT_S` and is killed, is replaced: its episode ends truncated with the last
@@ -34,10 +34,10 @@ class ConvoyVecEnv(VecEnv):
     Args:
         scenario_paths: paths of `.sumocfg` files; each worker draws from all of them.
         config: settings of the environments.
-        n_workers: number of processes, each with one SUMO.
+        n_workers: number of processes, from 1, each with one SUMO.
         seed: seed of the first episodes, as `seed()` sets it.
-        on_death: called with a report on every worker that dies.
-        max_deaths: more deaths than these end the training.
+        on_death: function called with a report on every worker that dies.
+        max_deaths: highest number of deaths, from 0, that does not end the training.
 
     Raises:
         InputError: for no scenario, no worker, or a negative `max_deaths`.
@@ -70,7 +70,7 @@ class ConvoyVecEnv(VecEnv):
 
     @property
     def deaths(self) -> list[WorkerDeath]:
-        """All reports so far."""
+        """All reports of deaths so far."""
         return self._register.deaths
 
     @property
@@ -79,7 +79,7 @@ class ConvoyVecEnv(VecEnv):
         return self._pool.pids
 
     def hurry_when(self, is_over: Callable[[], bool]) -> None:
-        """Sets what tells that a wait for a worker should end early; the worker then counts as stuck."""
+        """Sets the function that says whether a wait for a worker should end early; the worker then counts as stuck."""
         self._pool.is_over = is_over
 
     def reset(self) -> dict[str, NDArray[np.float32]]:
@@ -91,7 +91,7 @@ class ConvoyVecEnv(VecEnv):
         return self._observe()
 
     def restart(self, seed: int) -> dict[str, NDArray[np.float32]]:
-        """Ends all episodes and starts new ones, which depend on `seed`, the weights and the actions alone."""
+        """Ends all episodes and starts new ones, which depend only on `seed`, the weights and the actions."""
         children = np.random.SeedSequence(seed).spawn(self.num_envs)
         self._seeds = [int(child.generate_state(1)[0]) for child in children]
         self._pool.entropy = (seed, 0)
@@ -101,7 +101,7 @@ class ConvoyVecEnv(VecEnv):
         """Sets the probability of each scenario at later resets.
 
         Args:
-            weights: (n_scenarios,) from 0, with a sum of 1; None for uniform.
+            weights: probabilities of shape (n_scenarios,), from 0, with a sum of 1; None for uniform.
 
         Raises:
             InputError: if they are not probabilities of these scenarios.
@@ -136,11 +136,11 @@ class ConvoyVecEnv(VecEnv):
         """Lets every worker drive many steps by itself.
 
         Args:
-            actions: (n_rows, n, 1), up to `MAX_ROWS` rows; cut to 0..1 before they are driven.
-            actor: if given, an action is its mean for the observation plus `actions`, which are then the noise.
+            actions: actions of shape (n_rows, n, 1), up to `MAX_ROWS` rows; cut to 0..1 before they are driven.
+            actor: network that acts; its mean for the observation is then added to `actions`, which are the noise.
 
         Raises:
-            InputError: for no row, or too many.
+            InputError: if there is no row, or more than `MAX_ROWS`.
         """
         self._finish_step()
         if not 1 <= len(actions) <= MAX_ROWS:
@@ -150,7 +150,7 @@ class ConvoyVecEnv(VecEnv):
         return self._pool.finish(order)
 
     def close(self) -> None:
-        """Ends all workers. May be called again."""
+        """Ends all workers. A second call does nothing."""
         self._pool.end()
 
     def env_method(

@@ -1,4 +1,4 @@
-"""Environments in worker processes by a call, for any algorithm of Stable-Baselines3."""
+"""Makes environments in worker processes in one call, for any algorithm of Stable-Baselines3."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ def make_vec_env(
 
     Args:
         scenarios: a folder, below which every `.sumocfg` is used, or the paths of `.sumocfg` files.
-        n_workers: worker processes, from 1; four a core keep the cores busy.
+        n_workers: number of worker processes, from 1; four a core keep the cores busy.
         config: settings of the environments. `step_info=False`, the default here, is faster.
         seed: seed of all random draws.
 

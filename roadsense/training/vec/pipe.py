@@ -18,9 +18,9 @@ from roadsense.training.vec.worker import CALL, DIED, DONE, FAILED, STEP, Worker
 ANSWER_LIMIT_S = 120.0
 """A worker that sends nothing for this long is stuck. 512 steps, or a start, take a few seconds at most."""
 LOOK_EVERY_S = 1.0
-"""How often a wait checks whether it should end."""
+"""Time between two checks of a wait whether it should end."""
 END_LIMIT_S = 5.0
-"""How long a worker may take to end by itself; then it is killed."""
+"""Time in which a worker may end by itself; then it is killed."""
 _PRELOADED = ["roadsense.training.vec.worker"]
 
 
@@ -29,7 +29,7 @@ class WorkerGone(Exception):
 
 
 class CallFailed(Exception):
-    """Raised when a call failed and the worker is still fine; `error` is what it raised."""
+    """Raised when a call failed and the worker still works; `error` is the error of the call."""
 
     def __init__(self, error: Exception):
         super().__init__(str(error))
@@ -40,8 +40,8 @@ class WorkerPipe:
     """A worker process and the pipe to it.
 
     Args:
-        shared: arrays that the worker writes its part of.
-        task: what the worker is started with.
+        shared: shared arrays; the worker writes its part of them.
+        task: settings that the worker starts with.
     """
 
     def __init__(self, shared: SharedArrays, task: WorkerTask):
@@ -75,13 +75,13 @@ class WorkerPipe:
             pass
 
     def answer(self, is_over: Callable[[], bool] = lambda: False) -> Any:
-        """Waits for the worker; returns its answer, or None if it is done without one.
+        """Waits for the worker; returns its answer, or None if it has finished without one.
 
         Args:
-            is_over: tells whether the wait should end early.
+            is_over: function that says whether the wait should end early.
 
         Raises:
-            WorkerGone: if the worker died, or was killed as it sent nothing within `ANSWER_LIMIT_S`.
+            WorkerGone: if the worker died, or was killed because it sent nothing within `ANSWER_LIMIT_S`.
             CallFailed: if a call raised an error.
         """
         try:
@@ -111,7 +111,7 @@ class WorkerPipe:
                 raise BlockingIOError(f"nothing was heard for {waited_s:.0f} s")
 
     def kill(self, patience_s: float = 0.0) -> None:
-        """Kills the process, at once or after waiting for its own end. May be called again."""
+        """Kills the process if it has not ended within `patience_s`. A second call does nothing."""
         if patience_s:
             self.process.join(patience_s)
         if self.process.is_alive():
@@ -119,13 +119,13 @@ class WorkerPipe:
             self.process.join(END_LIMIT_S)
 
     def disconnect(self) -> None:
-        """Closes the pipe, after which the worker ends. May be called again."""
+        """Closes the pipe, after which the worker ends. A second call does nothing."""
         self._pipe.close()
-        self._fd = -1  # the number may soon be that of another file
+        self._fd = -1  # another file may soon have this number
 
 
 def end_workers(pipes: Sequence[WorkerPipe]) -> None:
-    """Ends workers, all at the same time; kills those that do not end by themselves."""
+    """Ends workers in parallel; kills those that do not end by themselves."""
     for pipe in pipes:
         pipe.disconnect()
     for pipe in pipes:
@@ -133,7 +133,7 @@ def end_workers(pipes: Sequence[WorkerPipe]) -> None:
 
 
 def _limit_waits(descriptor: int) -> None:
-    """Lets every read and write of a socket end with `BlockingIOError` after `ANSWER_LIMIT_S`."""
+    """Makes every read and write of a socket end with `BlockingIOError` after `ANSWER_LIMIT_S`."""
     seconds, fraction = divmod(ANSWER_LIMIT_S, 1)
     limit = struct.pack("ll", int(seconds), int(fraction * 1e6))
     with socket.socket(fileno=os.dup(descriptor)) as way:
@@ -153,7 +153,7 @@ def _explain_exit(code: int | None) -> str:
 
 @contextmanager
 def _without_main_module() -> Iterator[None]:
-    """Keeps new processes from importing the main program, and with it everything that learns."""
+    """Keeps new processes from importing the main program, and with it all learning code."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:

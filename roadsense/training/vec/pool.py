@@ -1,4 +1,4 @@
-"""The worker processes of `ConvoyVecEnv`: ordered and read all at once, and replaced when they die."""
+"""The worker processes of `ConvoyVecEnv`: given orders and read together, and replaced when they die."""
 
 from collections.abc import Callable, Sequence
 from multiprocessing import util
@@ -21,11 +21,11 @@ Infos = dict[tuple[int, int], dict[str, Any]]
 
 
 class Order(NamedTuple):
-    """What all workers drive next.
+    """An order to all workers: the steps to drive next.
 
     Attributes:
-        actions: (n_rows, n, 1); with an actor, the noise that is added to its mean.
-        actor: None to drive the actions as they are.
+        actions: actions of shape (n_rows, n, 1); with an actor, the noise that is added to its mean.
+        actor: network that acts; None to drive the actions as they are.
     """
 
     actions: NDArray[np.float32]
@@ -33,18 +33,18 @@ class Order(NamedTuple):
 
     @property
     def n_rows(self) -> int:
-        """Steps of each worker."""
+        """Number of steps of each worker."""
         return len(self.actions)
 
 
 class Drive(NamedTuple):
-    """What all workers drove in some rows of steps.
+    """The steps that all workers drove in some rows.
 
     Attributes:
-        observation_rows: (n_rows + 1, n, `N_VALUES`), the observation before each step, and after the last.
-        actions: (n_rows, n, 1), before they were cut to 0..1.
-        rewards: (n_rows, n).
-        dones: (n_rows, n), whether the episode ended with the step.
+        observation_rows: observation before each step, and after the last, shape (n_rows + 1, n, `N_VALUES`).
+        actions: actions before they were cut to 0..1, shape (n_rows, n, 1).
+        rewards: rewards of the steps, shape (n_rows, n).
+        dones: whether the episode ended with the step, shape (n_rows, n).
         infos: info by row and worker, where it is not empty.
     """
 
@@ -65,15 +65,15 @@ class WorkerPool:
 
     Args:
         shared: arrays that workers write.
-        register: scenarios, settings, and the reports of deaths.
+        register: register of deaths, with the scenarios and settings.
         n_workers: number of processes.
         seed: seed of the episodes in workers that replace dead ones.
 
     Attributes:
-        entropy: the seed, and how many workers were replaced since it was set.
+        entropy: the seed, and the number of workers replaced since it was set.
         weights: probability of each scenario in new workers; None for uniform.
         reset_infos: info of each worker's last reset.
-        is_over: tells whether a wait for a worker should end early; called every second of it.
+        is_over: function that says whether a wait for a worker should end early; called every second.
     """
 
     def __init__(self, shared: SharedArrays, register: DeathRegister, n_workers: int, seed: int):
@@ -83,7 +83,7 @@ class WorkerPool:
         self.is_over: Callable[[], bool] = lambda: False
         self.reset_infos: list[dict[str, Any]] = [{} for _ in range(n_workers)]
         self._pipes: list[WorkerPipe] = []
-        # Before multiprocessing's own end, which would wait for workers that were not told to end.
+        # Before multiprocessing's own exit, which would wait for workers that got no order to end.
         self._end = util.Finalize(self, end_workers, args=(self._pipes,), exitpriority=10)
         self._pipes += [WorkerPipe(shared, self._task(index)) for index in range(n_workers)]
 
@@ -93,7 +93,7 @@ class WorkerPool:
         return [pipe.pid for pipe in self._pipes]
 
     def end(self) -> None:
-        """Ends all workers. May be called again."""
+        """Ends all workers. A second call does nothing."""
         self._end()
 
     def check(self) -> None:
@@ -115,8 +115,8 @@ class WorkerPool:
         """Sends a call to workers; returns their answers.
 
         Raises:
-            SimulationError: if a worker died in it.
-            Exception: what the call raised in a worker.
+            SimulationError: if a worker died in the call.
+            Exception: the error that the call raised in a worker.
         """
         for index in indices:
             self._pipes[index].ask(name, *arguments)
@@ -135,7 +135,7 @@ class WorkerPool:
         return answers
 
     def begin(self, order: Order) -> None:
-        """Lets every worker begin to drive."""
+        """Starts the drive of every worker."""
         self._shared.actions[:, : order.n_rows] = order.actions.swapaxes(0, 1)
         self._shared.n_rows[:] = 0
         is_step = order.n_rows == 1 and order.actor is None
@@ -148,7 +148,7 @@ class WorkerPool:
     def finish(self, order: Order) -> Drive:
         """Waits until all workers, or their replacements, have driven."""
         infos: Infos = {}
-        # The last one began last: when it is done, most others are.
+        # The last one began last: when it has finished, most others have.
         for index in range(len(self._pipes) - 1, -1, -1):
             while not self._handle_message(index, order, infos):
                 pass
@@ -165,7 +165,7 @@ class WorkerPool:
         )
 
     def _handle_message(self, index: int, order: Order, infos: Infos) -> bool:
-        """Handles the next message of a worker, or its death; returns whether it is done."""
+        """Handles the next message of a worker, or its death; returns whether it has finished."""
         try:
             report: StepReport | None = self._pipes[index].answer(self.is_over)
         except WorkerGone as gone:

@@ -1,6 +1,6 @@
 """Memory that `ConvoyVecEnv` and its workers share: rows of steps for each worker.
 
-The memory has no name and no file, so nothing is left of it when the last process ends, even by a crash.
+The memory has no name and no file, so it disappears when the last process ends, even by a crash.
 """
 
 import ctypes
@@ -15,17 +15,17 @@ from roadsense.envs.observation import N_VALUES, Row, split_observation
 from roadsense.utils.generator_state import N_STATE_WORDS
 
 MAX_ROWS = 512
-"""Most steps that a worker drives between two messages. More bring nothing: a message costs less than a step."""
+"""Most steps that a worker drives between two messages. More would gain nothing: a message costs less than a step."""
 
 
 @dataclass(frozen=True)
 class DrivenEpisode:
-    """What a replay of a worker's episode needs.
+    """The data to replay a worker's episode.
 
     Attributes:
         scenario_index: index of the episode's scenario; -1 for none.
         generator: state of the random generator before the episode was drawn.
-        actions: (n, 1) actions of the steps begun.
+        actions: actions of the steps begun, shape (n, 1).
     """
 
     scenario_index: int
@@ -34,18 +34,18 @@ class DrivenEpisode:
 
 
 class SharedArrays:
-    """Observations, actions, rewards and ends of up to `MAX_ROWS` steps, and what a replay of each episode needs.
+    """Observations, actions, rewards and ends of up to `MAX_ROWS` steps, and the data to replay each episode.
 
-    It can be an argument of a worker process.
+    It can be passed to a worker process as an argument.
 
     Args:
         n_workers: number of workers, each with one environment.
-        n_episode_steps: most steps of an episode.
+        n_episode_steps: largest number of steps of an episode.
 
     Attributes:
-        observations: (n, `MAX_ROWS` + 1, `N_VALUES`) float32; row k holds what was seen before step k.
-        actions: (n, `MAX_ROWS`, 1) float32; with a policy, the noise until the step is driven.
-        rewards: (n, `MAX_ROWS`) float64.
+        observations: (n, `MAX_ROWS` + 1, `N_VALUES`) float32; row k holds the observation before step k.
+        actions: (n, `MAX_ROWS`, 1) float32 actions; with a policy, the noise until the step is driven.
+        rewards: (n, `MAX_ROWS`) float64 rewards of the steps.
         dones: (n, `MAX_ROWS`) bool; whether the episode ended with the step.
         n_rows: (n,) number of steps that are driven.
         n_steps: (n,) number of steps begun in the running episode.
@@ -95,12 +95,12 @@ class SharedArrays:
         self.dones: NDArray[np.bool_] = arrays["dones"]
 
     def driven_episode(self, worker: int) -> DrivenEpisode:
-        """Returns what a replay of a worker's episode needs."""
+        """Returns the data to replay a worker's episode."""
         actions = self.episode_actions[worker, : self.n_steps[worker]].reshape(-1, 1).copy()
         return DrivenEpisode(int(self.scenarios[worker]), tuple(self.states[worker].tolist()), actions)
 
 
 def by_key(rows: Row) -> dict[str, NDArray[np.float32]]:
-    """Returns the observations in rows as Stable-Baselines3 wants them: views by key."""
+    """Returns the observations in rows as views by key, the format of Stable-Baselines3."""
     views = split_observation(rows)
     return {"ego": views["ego"], "peers": views["peers"], "peer_mask": views["peer_mask"]}

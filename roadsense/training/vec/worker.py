@@ -1,6 +1,6 @@
-"""A worker process of `ConvoyVecEnv`: one environment, driven for one step or many; it reports why it ends.
+"""A worker process of `ConvoyVecEnv`: one environment, driven for one step or many; it reports the error that ends it.
 
-It imports SUMO and nothing that learns. The data of every step is in shared memory; one byte in the pipe announces it.
+It imports SUMO and no learning code. The data of every step is in shared memory; one byte in the pipe announces it.
 """
 
 import os
@@ -29,20 +29,20 @@ from roadsense.utils.generator_state import generator_from_words, generator_word
 from roadsense.utils.worker_processes import end_with_program
 
 STEP, CALL = b"s", b"c"
-"""To a worker: drive one step, or do the call in the message that follows."""
+"""Bytes to a worker: drive one step, or do the call in the message that follows."""
 DONE, ANSWER, FAILED, DIED = b"d", b"t", b"f", b"x"
-"""From a worker: done, without an answer; an answer follows; the error of a call follows; a traceback follows."""
+"""Bytes from a worker: finished without an answer; an answer, the error of a call, or a traceback follows."""
 
 _MISTAKES = (RoadSenseError, AttributeError, TypeError, ValueError)
-"""Errors of a call after which the worker is still fine."""
+"""Errors of a call after which the worker still works."""
 
 
 @dataclass(frozen=True)
 class WorkerTask:
-    """What a worker is started with.
+    """The settings that a worker starts with.
 
     Attributes:
-        index: its index in the shared arrays.
+        index: index of the worker in the shared arrays.
         scenario_paths: `.sumocfg` files to draw from.
         config: settings of the environment.
         weights: probability of each scenario; None for uniform.
@@ -56,7 +56,7 @@ class WorkerTask:
 
 def serve(pipe: Connection, shared: SharedArrays, task: WorkerTask) -> None:
     """Runs a worker until its pipe is closed."""
-    # Ctrl-C and the end of a job are for the process that trains, which needs its workers for an orderly end.
+    # Only the main process handles Ctrl-C and the end of a job; it needs its workers until it has stopped.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     end_with_program()
@@ -84,13 +84,13 @@ class _SendTraceback:
 
 
 class StepReport(NamedTuple):
-    """What a worker reports of a step beside the shared arrays.
+    """A worker's report on a step, beside the shared arrays.
 
     Attributes:
-        row: row of the step.
+        row: row of the step in the shared arrays.
         info: info of the step.
         reset_info: info of the reset after it; None if the episode continues.
-        failed: the episode in which SUMO failed; None if it did not.
+        failed: episode in which SUMO failed; None if it did not.
     """
 
     row: int
