@@ -1,6 +1,6 @@
-"""The program `roadsense`: one table of commands, each a configuration class and a function that takes it.
+"""The program `roadsense`: one table of commands, each with a configuration class and a function that takes it.
 
-The module of a command is imported when the command is called, so making a dataset loads nothing that trains.
+A command's module is imported when the command is called, so making a dataset imports no training library.
 """
 
 import difflib
@@ -28,7 +28,7 @@ class RunConfig:
     """Settings of `roadsense run NOTEBOOK [-p NAME VALUE ...]`.
 
     Attributes:
-        notebook: the notebook to run.
+        notebook: path of the notebook to run.
         output: new file for the executed copy; by default the first free name in `runs/notebooks`.
         parameters: values of the notebook's parameters, by name.
     """
@@ -44,8 +44,8 @@ class VerifyConfig:
 
     Attributes:
         dataset: folder of the dataset.
-        rebuild: whether to generate it again from its base scenarios and compare byte by byte.
-        base_dir: folder of the base scenarios, for `rebuild`; without it those of the package.
+        rebuild: whether to generate the dataset again from its base scenarios and compare byte by byte.
+        base_dir: folder of the base scenarios, for `rebuild`; if it doesn't exist, those of the package.
     """
 
     dataset: tyro.conf.Positional[Path]
@@ -71,15 +71,15 @@ class RunsConfig:
     """Settings of `roadsense runs`.
 
     Attributes:
-        words: a folder of runs to list, by default `runs`; or `lineage RUN`, where a run's policy comes from; or
-            `reproduce RUN`, the commands that make it again.
+        words: folder of runs to list, by default `runs`; or `lineage RUN`, which prints the origin of a run's policy;
+            or `reproduce RUN`, which prints the commands that make the run again.
     """
 
     words: tyro.conf.Positional[tuple[str, ...]] = ("runs",)
 
 
 class Command(NamedTuple):
-    """A command: `module:Class` of its settings, `module:function` that takes them, and what it does in one line."""
+    """A command: `module:Class` of its settings, `module:function` that takes them, and a summary in one line."""
 
     config: str
     function: str
@@ -161,7 +161,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "demo": Command("roadsense.demo:DemoConfig", "roadsense.demo:run_demo", "all four steps once, small: 10 minutes"),
 }
-"""Every command by its name. Without a configuration class, the function takes the words of the command line."""
+"""All commands, by name. Without a configuration class, the function takes the words of the command line."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -189,10 +189,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def verify(config: VerifyConfig) -> None:
-    """Compares the files of a dataset with its manifest, and prints that they are the same.
+    """Compares the files of a dataset with its manifest, and prints that they agree.
 
     Raises:
-        DatasetError: naming the differences.
+        DatasetError: if they differ, naming the differences.
     """
     from roadsense.augment.rebuild import rebuild_differences
     from roadsense.errors import DatasetError
@@ -208,7 +208,7 @@ def verify(config: VerifyConfig) -> None:
 
 
 def unpack(config: UnpackConfig) -> None:
-    """Checks every scenario in an archive and unpacks them; if one is not safe, nothing is unpacked."""
+    """Checks all scenarios in an archive and unpacks them; if one is not safe, nothing is unpacked."""
     from roadsense.scenarios.archives import unpack_scenarios
 
     paths = unpack_scenarios(config.archive, config.folder)
@@ -224,7 +224,7 @@ def _run_with_parameters(words: Sequence[str]) -> None:
 
 
 def run(config: RunConfig) -> None:
-    """Runs a notebook with parameters (-p NAME VALUE ...), which are checked first, and keeps the executed copy."""
+    """Checks parameters (-p NAME VALUE ...), runs a notebook with them, and keeps the executed copy."""
     from roadsense.jobs.parameters import decode_parameters
     from roadsense.jobs.runner import run_notebook
 
@@ -239,10 +239,10 @@ def _find_free(path: Path) -> Path:
 
 
 def show_runs(config: RunsConfig) -> None:
-    """Lists the runs below a folder and what each is doing, or prints the lineage of one, or how to reproduce it.
+    """Lists the runs below a folder with their states, or prints a run's lineage, or how to reproduce it.
 
     Raises:
-        InputError: for more than one folder.
+        InputError: if more than one folder is given.
         RunError: if there is no such run.
     """
     question, *folders = config.words or ("runs",)

@@ -1,4 +1,4 @@
-"""All four steps once, small: base roads -> dataset -> policy -> evaluation -> TFLite, by the notebooks."""
+"""Runs all four notebooks once, small: base roads -> dataset -> policy -> evaluation -> TFLite."""
 
 import sys
 import time
@@ -25,12 +25,12 @@ class DemoConfig:
     """Settings of the demo; the rest are the notebooks' defaults.
 
     Attributes:
-        run_dir: new folder for everything it makes.
-        notebook_dir: folder of the notebooks; without it those of the package.
-        n_train: scenarios to train on.
-        n_eval: held-out scenarios.
-        total_timesteps: environment steps to learn from.
-        episodes_per_scenario: held-out episodes per scenario and policy.
+        run_dir: new folder for all results.
+        notebook_dir: folder of the notebooks; if it doesn't exist, those of the package.
+        n_train: number of scenarios to train on, at least 1.
+        n_eval: number of held-out scenarios, at least 1.
+        total_timesteps: number of environment steps to train, at least 1.
+        episodes_per_scenario: number of held-out episodes per scenario and policy, at least 1.
         seed: seed of all random draws.
     """
 
@@ -49,10 +49,10 @@ class DemoConfig:
 
 
 def run_demo(config: DemoConfig) -> Path:
-    """Runs the four notebooks, small, into one new folder, and prints where everything is; returns the folder.
+    """Runs the four notebooks, small, in one new folder, prints where the results are, and returns the folder.
 
     Raises:
-        RunError: if the folder holds something already.
+        RunError: if the folder is not empty.
         InputError: if a notebook is missing.
         NotebookError: if a cell fails; its executed copy is kept.
     """

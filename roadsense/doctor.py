@@ -1,4 +1,4 @@
-"""Checks an installation and says what is missing, and what for: `roadsense doctor`."""
+"""Checks an installation and says what is missing and what needs it: `roadsense doctor`."""
 
 import importlib.util
 import os
@@ -32,12 +32,12 @@ class DoctorConfig:
     """Settings of `roadsense doctor`.
 
     Attributes:
-        folder: where datasets and runs are to lie.
-        aws: check the account on AWS instead, with the credentials of this machine; nothing is changed.
-        bucket: with `aws`: for datasets and results.
-        repository: with `aws`: of images in ECR.
+        folder: folder for datasets and runs.
+        aws: check the AWS account instead, with the credentials of this machine; nothing is changed.
+        bucket: with `aws`: bucket for datasets and results.
+        repository: with `aws`: repository for images in ECR.
         role: with `aws`: execution role's ARN; by default the environment's or Studio's.
-        region: of AWS; by default the configured one.
+        region: AWS region; by default the configured one.
     """
 
     folder: Path = Path()
@@ -50,12 +50,12 @@ class DoctorConfig:
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one thing.
+    """The result of one check.
 
     Attributes:
-        what: the thing.
-        level: `ok`, `note` (some of the work can't be done without it) or `missing` (nothing can).
-        words: what was found, and what to do about it.
+        what: name of the checked thing.
+        level: `ok`, `note` (some features don't work without it) or `missing` (nothing works without it).
+        words: what was found, and what to do.
     """
 
     what: str
@@ -64,11 +64,11 @@ class Finding:
 
 
 class IncompleteError(RoadSenseError):
-    """Raised when something is missing that everything needs."""
+    """Raised when a required part is missing."""
 
 
 def examine(config: DoctorConfig) -> list[Finding]:
-    """Returns what was found of everything RoadSense uses, in the order in which it is needed."""
+    """Returns a finding for everything RoadSense uses, in the order in which it is needed."""
     checks: tuple[Callable[[], Finding], ...] = (
         check_python, check_sumo, check_compiled, check_cores, check_memory, lambda: check_disk(config.folder),
         check_learning, check_lab, check_browser, check_export, check_engine, check_aws,
@@ -77,7 +77,7 @@ def examine(config: DoctorConfig) -> list[Finding]:
 
 
 def check_python() -> Finding:
-    """Returns whether this is a Python that everything is locked for."""
+    """Returns whether RoadSense supports this version of Python."""
     found = platform.python_version()
     if (3, 11) <= sys.version_info < (3, 14):
         return Finding("Python", OK, found)
@@ -85,7 +85,7 @@ def check_python() -> Finding:
 
 
 def check_sumo() -> Finding:
-    """Returns whether SUMO runs: a network of one lane is simulated by libsumo in a process of its own."""
+    """Returns whether SUMO runs: a separate process simulates a network of one lane with libsumo."""
     with scratch_folder("roadsense_doctor_") as folder:
         (folder / "net.xml").write_text(ONE_LANE)
         code = (
@@ -102,7 +102,7 @@ def check_sumo() -> Finding:
 
 
 def check_compiled() -> Finding:
-    """Returns whether the step of the environment runs compiled."""
+    """Returns whether the environment's step runs as compiled code."""
     reason = why_plain_python()
     if is_compiled():
         return Finding("compiled step", OK, "the environment runs compiled code")
@@ -119,7 +119,7 @@ def check_cores() -> Finding:
 
 
 def check_memory() -> Finding:
-    """Returns how much memory is free, the limit of a container included."""
+    """Returns how much memory is free, within the limit of a container."""
     free_gb = _free_memory_gb()
     if free_gb is None:
         return Finding("memory", NOTE, f"not known on this system; {MIN_MEMORY_GB:g} GB are needed.")
@@ -132,7 +132,7 @@ def check_memory() -> Finding:
 
 
 def check_disk(folder: Path) -> Finding:
-    """Returns how much room there is where datasets and runs are to lie."""
+    """Returns how much disk space is free in the folder for datasets and runs."""
     place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
     free_gb = shutil.disk_usage(place).free / 1e9
     if not os.access(place, os.W_OK):
@@ -142,7 +142,7 @@ def check_disk(folder: Path) -> Finding:
 
 
 def check_learning() -> Finding:
-    """Returns whether the packages that train are there."""
+    """Returns whether the packages for training are installed."""
     return _check_packages("training", ("torch", "stable_baselines3", "sb3_contrib", "optuna"), "train")
 
 
@@ -152,12 +152,12 @@ def check_lab() -> Finding:
 
 
 def check_export() -> Finding:
-    """Returns whether policies can become TFLite files."""
+    """Returns whether policies can be exported to TFLite."""
     return _check_packages("export", ("tensorflow", "ai_edge_litert"), "export")
 
 
 def check_browser() -> Finding:
-    """Returns whether there is a browser for the tests of the notebooks; your own browser needs nothing."""
+    """Returns whether there is a browser for the notebook tests; your own browser needs nothing."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     if found and Path(found).exists():
         return Finding("test browser", OK, found)
@@ -165,7 +165,7 @@ def check_browser() -> Finding:
 
 
 def check_engine() -> Finding:
-    """Returns whether there is a container engine that answers."""
+    """Returns whether a container engine is installed and answers."""
     found = [engine for engine in CONTAINER_ENGINES if shutil.which(engine)]
     if not found:
         return Finding("container engine", NOTE, "none; jobs on this machine run without one. For images: docker")
@@ -178,7 +178,7 @@ def check_engine() -> Finding:
 
 
 def check_aws() -> Finding:
-    """Returns whether there is what AWS is asked with: packages, credentials named somewhere. Asks nobody."""
+    """Returns whether packages and credentials for AWS are present. Sends nothing."""
     packages = _check_packages("AWS", ("boto3", "sagemaker"), "cloud,sagemaker")
     if packages.level != OK:
         return packages
@@ -225,7 +225,7 @@ def _free_memory_gb() -> float | None:
 
 
 def report(findings: Sequence[Finding]) -> str:
-    """Returns the findings as lines for people."""
+    """Returns the findings as readable lines."""
     width = max(len(finding.what) for finding in findings)
     return "".join(f"{finding.level:8}{finding.what:{width}}  {finding.words}\n" for finding in findings)
 
@@ -243,10 +243,10 @@ def _examine_account(config: DoctorConfig) -> None:
 
 
 def examine_and_print(config: DoctorConfig) -> None:
-    """Checks the installation, or with --aws the account, and prints what is missing, what for, and what to do.
+    """Checks the installation, or with --aws the AWS account, and prints what is missing and what to do.
 
     Raises:
-        IncompleteError: if something is missing that everything, or a job on AWS, needs.
+        IncompleteError: if a required part is missing.
     """
     if config.aws:
         _examine_account(config)

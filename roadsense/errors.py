@@ -1,6 +1,6 @@
-"""Everything RoadSense raises on purpose.
+"""All errors that RoadSense raises.
 
-Each message says what was expected, what came, and what to do about it.
+Each message says what was expected, what was given, and what to do.
 """
 
 
@@ -8,7 +8,7 @@ class RoadSenseError(Exception):
     """Base of all errors that a user can cause or has to know about.
 
     Attributes:
-        exit_code: what a command ends with.
+        exit_code: exit code of a command after this error.
 
     Example:
         >>> import roadsense as rs
@@ -20,12 +20,12 @@ class RoadSenseError(Exception):
     exit_code = 1
 
     def _render_traceback_(self) -> list[str]:
-        """Returns the lines that a notebook shows: the message alone, as it says what to do."""
+        """Returns the lines that a notebook shows: only the message, which says what to do."""
         return [f"{type(self).__name__}: {self}"]
 
 
 class InputError(RoadSenseError):
-    """Raised when a setting, a parameter or a path is not usable as given."""
+    """Raised when a setting, a parameter or a path cannot be used."""
 
     exit_code = 2
 
@@ -35,7 +35,7 @@ class ScenarioError(InputError):
 
 
 class DatasetError(InputError):
-    """Raised when a dataset is missing, incomplete or not what its manifest says."""
+    """Raised when a dataset is missing, incomplete or differs from its manifest."""
 
 
 class RunError(InputError):
@@ -43,16 +43,16 @@ class RunError(InputError):
 
 
 class MachineError(RoadSenseError):
-    """Raised when the machine fails the work: disk full, no permission, out of memory, too slow.
+    """Raised when the machine causes a failure: disk full, no permission, out of memory, too slow.
 
-    The same command may succeed later, or on another machine; the data is not at fault.
+    The same command may succeed later, or on another machine; the data is not the cause.
     """
 
     exit_code = 3
 
 
 class SimulationError(RoadSenseError):
-    """Raised when SUMO refuses a scenario or stops in the middle of one."""
+    """Raised when SUMO refuses a scenario or stops during its simulation."""
 
 
 class NoRoomError(SimulationError):
@@ -60,11 +60,11 @@ class NoRoomError(SimulationError):
 
 
 class GateError(RoadSenseError):
-    """Raised when too many draws of a base scenario fail their proof by simulation."""
+    """Raised when the gate rejects too many draws of a base scenario."""
 
 
 class ExportError(RoadSenseError):
-    """Raised when a policy cannot be converted, or the converted one does not act like the original."""
+    """Raised when a policy cannot be converted, or the converted policy acts differently from the original."""
 
 
 class NotebookError(RoadSenseError):

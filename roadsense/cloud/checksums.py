@@ -1,4 +1,4 @@
-"""The SHA-256 of every file a job leaves, written where it ran and checked where it arrives."""
+"""SHA-256 of every result file of a job: written on the job's machine, checked after the download."""
 
 import json
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from roadsense.utils.files import hash_file, write_atomically
 
 CHECKSUMS_NAME = "manifest.sha256.json"
 RESULTS = ("model", "output", "checkpoints")
-"""Folders of a job that hold results."""
+"""Folders with results in a job folder."""
 WHOLE = (".",)
-"""The folder itself, for one that is sent away by itself."""
+"""The folder itself, for one that is transferred alone."""
 
 
 class TransferError(RoadSenseError):
-    """Raised when what arrived is not what was sent."""
+    """Raised when transferred files are missing or damaged."""
 
 
 def write_checksums(folder: Path, below: Sequence[str] = RESULTS) -> Path:
-    """Writes the SHA-256 of each file in some folders of a folder, by its path, and returns the file's path.
+    """Writes the SHA-256 of each file in the subfolders `below` of a folder, by path; returns the written file.
 
-    `below` of `WHOLE` takes the whole folder, but the file of checksums itself.
+    With `WHOLE` as `below`, it covers the whole folder except the file of checksums.
     """
     target = folder / CHECKSUMS_NAME
     files = [path for name in below for path in _files(folder / name) if path != target]
@@ -31,10 +31,10 @@ def write_checksums(folder: Path, below: Sequence[str] = RESULTS) -> Path:
 
 
 def check_checksums(folder: Path) -> int:
-    """Compares the files of a folder with the SHA-256 it came with, and returns how many there are.
+    """Compares the files of a folder with their recorded SHA-256, and returns their number.
 
     Raises:
-        TransferError: naming the first files that are missing or changed; or if the sums are missing.
+        TransferError: naming the first missing or changed files; or if the checksums are missing.
     """
     path = folder / CHECKSUMS_NAME
     if not path.is_file():

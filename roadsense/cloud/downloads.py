@@ -1,4 +1,4 @@
-"""What a job left, downloaded and unpacked: whole or not at all, and checked."""
+"""Downloads, unpacks and checks a job's results: completely or not at all."""
 
 import shutil
 import tarfile
@@ -10,21 +10,21 @@ from roadsense.cloud.s3_transfer import S3Place, S3Transfer
 from roadsense.utils.scratch import scratch_folder
 
 MODEL_ARCHIVE, MODEL_DIR = "model.tar.gz", "model"
-"""What SageMaker makes of a job's folder `model`, and what a job on EC2 leaves of it."""
+"""SageMaker packs a job's folder `model` into this archive; a job on EC2 uploads it as this folder."""
 MAX_UNPACKED_BYTES = 20 * 2**30
 
 
 def download(place: S3Place, folder: Path, names: Iterable[str] | None = None, region: str | None = None) -> None:
-    """Downloads files at a place in S3 into a folder.
+    """Downloads files from a prefix in S3 into a folder.
 
     Args:
-        place: in S3.
-        folder: to make.
-        names: of the files below the place; by default all.
-        region: of AWS; by default the configured one.
+        place: bucket and prefix in S3.
+        folder: folder for the files; it is made if missing.
+        names: names of the files below the prefix; by default all.
+        region: AWS region; by default the configured one.
 
     Raises:
-        TransferError: if a file is not there, or there is none.
+        TransferError: if a file is missing, or there are no files.
     """
     transfer = S3Transfer(place, region)
     there = transfer.list_files()
@@ -40,7 +40,7 @@ def download_run(url: str, folder: Path, region: str | None = None) -> None:
     """Downloads a run into a new folder: a run folder, a job's folder, or the `model.tar.gz` of a job on SageMaker.
 
     Raises:
-        TransferError: if there is nothing, or what arrived is not what the job left.
+        TransferError: if there are no files, or a file is missing or damaged.
     """
     place, names = S3Place.parse(url), None
     if url.endswith(".tar.gz"):
@@ -53,10 +53,10 @@ def download_run(url: str, folder: Path, region: str | None = None) -> None:
 
 
 def unpack_run(source: Path, folder: Path) -> None:
-    """Copies a run, as it was sent to a job or downloaded, into a new folder, and checks it by its checksums if any.
+    """Copies a downloaded run, or a job's input run, into a new folder, and compares it with its checksums if any.
 
     Raises:
-        TransferError: if it is not what the job left.
+        TransferError: if a file is missing or damaged.
     """
     with scratch_folder(f".{folder.name}_", folder.parent) as scratch:
         part, archives = scratch / "run", sorted(source.rglob("*.tar.gz"))
@@ -74,7 +74,7 @@ def unpack_archive(archive: Path, folder: Path) -> None:
     """Unpacks an archive of plain files and folders.
 
     Raises:
-        TransferError: if it is broken, too large, or would write outside the folder.
+        TransferError: if the archive is broken, too large, or would write outside the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,4 +1,4 @@
-"""Where a dataset lies: a folder here, or on S3, from where it is fetched."""
+"""Finds a dataset: in a local folder, or on S3, from where it is downloaded."""
 
 from pathlib import Path
 
@@ -6,16 +6,16 @@ from roadsense.utils.workspace import resolve
 
 
 def find_dataset(folder: str | Path) -> Path:
-    """Returns the local folder for a path, or for `s3://.../datasets/<digest>` with a split behind it or without.
+    """Returns the local folder for a path, or for `s3://.../datasets/<digest>`, optionally with a split after it.
 
-    What lies on S3 is fetched once, checked, and kept by its digest.
+    A dataset on S3 is downloaded once, checked, and kept in the cache by its digest.
 
     Raises:
-        InputError: if it is a URL, and not that of a dataset, or cannot be reached with the credentials there are.
-        DatasetError: if there is no dataset at it.
+        InputError: if a URL is not that of a dataset, or cannot be reached with the present credentials.
+        DatasetError: if there is no dataset at the URL.
     """
     if not str(folder).startswith("s3://"):
         return resolve(folder)
-    from roadsense.cloud import storage  # boto3, which nobody needs for a folder
+    from roadsense.cloud import storage  # imports boto3, which a local folder does not need
 
     return storage.find_dataset(folder)

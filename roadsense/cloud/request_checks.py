@@ -1,8 +1,8 @@
 """Checks every request against the patterns, enumerations and lengths of the service's own model.
 
-botocore ships them and checks only types, required members and minimums; a stand-in server checks nothing. So a name
-with an underscore is found here, before anything is sent. A value that an enumeration lacks is a warning only: AWS adds
-machines faster than botocore is installed anew.
+botocore ships them, but checks only types, required members and minimums; a mock server checks nothing. So an invalid
+name, such as one with an underscore, is found here before anything is sent. An unknown value of an enumeration is only
+a warning: AWS adds machine types faster than users update botocore.
 """
 
 import re
@@ -12,22 +12,22 @@ from functools import lru_cache
 from typing import Any
 
 UNICODE_CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s", r"\p{Zs}": r"\s"}
-"""What Python's regular expressions call the classes of the models' dialect; each allows no less than the original."""
+"""Python's regular expression for each Unicode class in the models; each allows at least the same characters."""
 NO_LIMIT = 10**12
 
 
 def check_requests(client: Any) -> None:
-    """Makes a boto3 client raise `botocore.exceptions.ParamValidationError` for a request its model does not allow."""
+    """Makes a boto3 client raise `botocore.exceptions.ParamValidationError` if its model does not allow a request."""
     client.meta.events.register("before-parameter-build", _check)
 
 
 def find_violations(shape: Any, value: Any, path: str = "") -> Iterator[str]:
-    """Yields what a value breaks of its shape in a botocore model, a line each, with the member's path.
+    """Yields one line for each violation of a shape of a botocore model, with the member's path.
 
     Args:
         shape: a `botocore.model.Shape`.
-        value: the request, or a part of it. What has a wrong type is left to botocore.
-        path: where `value` is in the request.
+        value: the request, or a part of it. botocore itself checks the types.
+        path: path of `value` in the request.
     """
     if shape.type_name == "structure" and isinstance(value, dict):
         for name, member in value.items():
@@ -75,7 +75,7 @@ def _find_wrong_text(shape: Any, text: str, path: str) -> Iterator[str]:
 
 @lru_cache(maxsize=512)
 def _compile(pattern: str) -> re.Pattern[str] | None:
-    """Returns a pattern of a model for Python, or None for the few that Python cannot read."""
+    """Returns a model's pattern for Python, or None if Python cannot read it."""
     for theirs, ours in UNICODE_CLASSES.items():
         pattern = pattern.replace(theirs, ours)
     try:

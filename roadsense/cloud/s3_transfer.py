@@ -1,4 +1,4 @@
-"""Many files to and from S3 at once, of which what is there already is left alone."""
+"""Uploads and downloads many files to and from S3 in parallel, and lists which are missing there."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 S3 = "s3://"
 ONE_PART_BYTES = 64 * 2**20
-"""Larger files are sent in parts."""
+"""Files above this size are uploaded in parts."""
 
 
 @dataclass(frozen=True)
 class S3Place:
-    """A place in a bucket.
+    """A prefix in a bucket.
 
     Attributes:
-        bucket: its name.
-        prefix: beginning of the keys, without a slash at its end; may be empty.
+        bucket: name of the bucket.
+        prefix: first part of the keys, without a slash at the end; may be empty.
     """
 
     bucket: str
@@ -35,7 +35,7 @@ class S3Place:
         """Reads `s3://bucket/prefix`.
 
         Raises:
-            InputError: if it is none.
+            InputError: if the text is not such a URL.
         """
         bucket, _, prefix = url.removeprefix(S3).partition("/")
         if not url.startswith(S3) or not bucket:
@@ -44,11 +44,11 @@ class S3Place:
 
     @property
     def url(self) -> str:
-        """As `s3://bucket/prefix`."""
+        """The URL `s3://bucket/prefix`."""
         return f"{S3}{self.bucket}/{self.prefix}".rstrip("/")
 
     def key(self, name: str) -> str:
-        """The key of a file below it."""
+        """Returns the key of a file below the prefix."""
         return f"{self.prefix}/{name}" if self.prefix else name
 
 
@@ -57,9 +57,9 @@ class S3File:
     """A file in a bucket, as a listing shows it.
 
     Attributes:
-        name: its key without the place's prefix.
-        n_bytes: its size.
-        etag: with its quotation marks.
+        name: key of the file without the prefix.
+        n_bytes: size of the file, bytes.
+        etag: ETag of the file, with its quotation marks.
     """
 
     name: str
@@ -68,11 +68,11 @@ class S3File:
 
 
 class S3Transfer:
-    """Moves files between a folder and a place in S3, 32 at a time.
+    """Copies files between a folder and a prefix in S3, 32 at a time.
 
     Args:
-        place: in S3.
-        region: of AWS; by default the configured one.
+        place: bucket and prefix in S3.
+        region: AWS region; by default the configured one.
     """
 
     def __init__(self, place: S3Place, region: str | None = None):
@@ -80,7 +80,7 @@ class S3Transfer:
         self._client = make_client("s3", region)
 
     def list_files(self) -> dict[str, S3File]:
-        """Returns what is there, by name; folders are not listed."""
+        """Returns the files on S3, by name; folders are not listed."""
         start = self.place.key("")
         with translate_errors():
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.place.bucket, Prefix=start)
@@ -89,7 +89,7 @@ class S3Transfer:
         return {file.name: file for file in files if file.name and not file.name.endswith("/")}
 
     def send(self, folder: Path, names: Iterable[str]) -> None:
-        """Uploads files by their paths below a folder; one that is there is replaced."""
+        """Uploads files by their paths below a folder; existing files are replaced."""
         with self._manager() as manager:
             _finish(
                 (manager.upload(str(folder / name), self.place.bucket, self.place.key(name)) for name in names),
@@ -97,9 +97,9 @@ class S3Transfer:
             )
 
     def receive(self, files: Iterable[S3File], folder: Path) -> None:
-        """Downloads files into a folder. Each appears when it is whole; boto3 compares it with the checksum S3 keeps.
+        """Downloads files into a folder. Each file appears when it is complete; boto3 checks it by S3's checksum.
 
-        An ETag is no MD5 in a bucket with KMS keys, so it is used only to notice a file that changes meanwhile.
+        In a bucket with KMS keys an ETag is not an MD5, so it is used only to detect changes during the download.
         """
         wanted = list(files)
         for file in wanted:
@@ -126,7 +126,7 @@ class S3Transfer:
 
 
 def find_files(folder: Path) -> dict[str, Path]:
-    """Returns the files at any depth below a folder, by their paths from it; hidden ones are left out."""
+    """Returns all files below a folder, at any depth, by their relative paths; hidden files are left out."""
     found = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
     return {
         name.as_posix(): path for name, path in found.items() if not any(part.startswith(".") for part in name.parts)
@@ -134,9 +134,9 @@ def find_files(folder: Path) -> dict[str, Path]:
 
 
 def select_missing(local: Mapping[str, Path], there: Mapping[str, S3File]) -> list[str]:
-    """Returns the names of the local files that S3 lacks, or has with another size.
+    """Returns the names of the local files that are missing on S3, or have another size there.
 
-    That is enough below a prefix that is named by the content's digest; what arrives is compared with its SHA-256.
+    That is enough below a prefix named by the content's digest; downloaded files are compared with their SHA-256.
     """
     return [name for name, path in local.items() if name not in there or there[name].n_bytes != path.stat().st_size]
 
@@ -151,7 +151,7 @@ def _place_in(folder: Path, name: str) -> Path:
 
 
 def _known(file: S3File) -> Any:
-    """Tells the transfer a file's size and ETag from the listing, which saves a request for each file."""
+    """Gives the transfer a file's size and ETag from the listing, which saves one request per file."""
     from s3transfer.subscribers import BaseSubscriber
 
     class _Known(BaseSubscriber):

@@ -1,4 +1,4 @@
-"""Clients for AWS: region, retries and connections in one place, requests checked, errors that say what to do."""
+"""Clients for AWS: one module for region, retries and connections; checks requests and explains errors."""
 
 import getpass
 import json
@@ -17,9 +17,9 @@ from roadsense.errors import InputError, RoadSenseError
 OWNER_VARIABLE = "ROADSENSE_OWNER"
 REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 STUDIO_METADATA = Path("/opt/ml/metadata/resource-metadata.json")
-"""Studio's applications and notebook instances have this file; its `ResourceArn` names their region."""
+"""File in Studio's applications and notebook instances; its `ResourceArn` names their region."""
 SHARED_USERS = ("root", "ubuntu", "ec2-user", "ssm-user", "sagemaker-user", "jovyan", "roadsense")
-"""User names that say nothing about a person; the host's name is added to them."""
+"""User names shared by many people; the host's name is added to them."""
 ATTEMPTS = 5
 CONNECTIONS = 32
 CONNECT_TIMEOUT_S = 5
@@ -40,7 +40,7 @@ LOG_IN = "Log in again (`aws sso login`, or your organisation's way), or set AWS
 
 
 class CloudError(RoadSenseError):
-    """Raised when AWS refuses a request or fails to answer it. `code` is AWS's own name of the error, or empty."""
+    """Raised when AWS refuses a request or fails to answer it. `code` is AWS's error code, or empty."""
 
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
@@ -48,27 +48,27 @@ class CloudError(RoadSenseError):
 
 
 class CredentialsError(InputError):
-    """Raised when there are no credentials for AWS, or AWS does not know them."""
+    """Raised when there are no credentials for AWS, or AWS does not accept them."""
 
 
 class ExpiredCredentialsError(CredentialsError):
-    """Raised when the credentials for AWS were valid once and have run out."""
+    """Raised when the credentials for AWS have expired."""
 
 
 class RegionError(InputError):
-    """Raised when no region of AWS is set, or its name is not one."""
+    """Raised when no AWS region is set, or the name is not an AWS region."""
 
 
 class RequestError(InputError):
-    """Raised when a request is not what the service's own model allows; nothing was sent."""
+    """Raised when the service's own model does not allow a request; nothing was sent."""
 
 
 class AccessError(CloudError):
-    """Raised when the credentials are valid and not allowed to do this."""
+    """Raised when the credentials are valid, but do not allow the request."""
 
 
 class UnreachableError(CloudError):
-    """Raised when the service cannot be reached: no network, no such region, or a wrong endpoint."""
+    """Raised when the service cannot be reached: no network, unknown region, or wrong endpoint."""
 
 
 def make_client(service: str, region: str | None = None, patient: bool = True) -> Any:
@@ -77,14 +77,14 @@ def make_client(service: str, region: str | None = None, patient: bool = True) -
     Nothing is sent, and no credentials are needed yet. `AWS_ENDPOINT_URL` and `AWS_MAX_ATTEMPTS` are honoured.
 
     Args:
-        service: its name in boto3, e.g. `ec2`.
-        region: e.g. `eu-central-1`; by default what `find_region` finds.
-        patient: whether to try several times, and to wait for an answer; not so for what can be done without.
+        service: name of the service in boto3, e.g. `ec2`.
+        region: AWS region, e.g. `eu-central-1`; by default the one of `find_region`.
+        patient: whether to retry and to wait long for an answer; False for requests that may fail.
 
     Raises:
         InputError: if boto3 is not installed.
         RegionError: if no region is set.
-        CredentialsError: if `AWS_PROFILE` names a profile that is not there.
+        CredentialsError: if `AWS_PROFILE` names a profile that does not exist.
     """
     with translate_errors():
         from botocore.config import Config
@@ -105,10 +105,10 @@ def make_client(service: str, region: str | None = None, patient: bool = True) -
 
 
 def find_region(region: str | None = None) -> str:
-    """Returns the region to work in: the argument, else the environment's, the profile's, or Studio's own.
+    """Returns the AWS region: the argument, else that of the environment, the profile or Studio.
 
     Raises:
-        RegionError: if none is set, or what is set is not the name of a region.
+        RegionError: if none is set, or the value is not the name of a region.
     """
     found = region or next((os.environ[name] for name in REGION_VARIABLES if os.environ.get(name)), None)
     if not found:
@@ -125,15 +125,15 @@ def find_region(region: str | None = None) -> str:
 
 
 def find_owner() -> str:
-    """Returns who starts jobs, for their tag `roadsense:owner`: `ROADSENSE_OWNER`, or the user of this machine.
+    """Returns the owner of new jobs, for their tag `roadsense:owner`: `ROADSENSE_OWNER`, or the user's name.
 
-    The host's name is added to a user name that many machines share. Asks nobody, so it works without credentials.
+    The host's name is added to a user name that many machines share. It sends nothing and needs no credentials.
     """
     owner = os.environ.get(OWNER_VARIABLE)
     if not owner:
         try:
             owner = getpass.getuser()
-        except (KeyError, OSError):  # a container that runs under a number without a name
+        except (KeyError, OSError):  # a container that runs under a user id without a name
             owner = f"uid{os.getuid()}"
         if owner in SHARED_USERS:
             owner = f"{owner}@{socket.gethostname()}"
@@ -142,7 +142,7 @@ def find_owner() -> str:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turns botocore's errors within it into ours; those say what to do. Also a decorator for plain functions."""
+    """Turns botocore's errors into ours, which say what to do. A context manager and a decorator for functions."""
     try:
         from botocore import exceptions as theirs
     except ImportError as error:
@@ -170,7 +170,7 @@ def translate_errors() -> Iterator[None]:
 
 
 def translate_answer(error: Any) -> RoadSenseError:
-    """Returns our error for an answer of AWS that is one (`botocore.exceptions.ClientError`)."""
+    """Returns our error for an error answer of AWS (`botocore.exceptions.ClientError`)."""
     code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
     said = f"{error.operation_name}: {code}: {message.strip()[:500]}"
     if code in EXPIRED_CODES:
@@ -183,7 +183,7 @@ def translate_answer(error: Any) -> RoadSenseError:
 
 
 def _make_session() -> Any:
-    """Returns a session with today's credentials. Only the descriptions of AWS's services are kept between sessions."""
+    """Returns a session with the present credentials. Sessions share only the descriptions of AWS's services."""
     try:
         import boto3
         import botocore.session

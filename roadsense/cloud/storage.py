@@ -1,7 +1,7 @@
-"""Datasets on S3: sent once, checked file by file where they arrive.
+"""Datasets on S3: uploaded once, checked file by file after the download.
 
-A dataset lies at `<prefix>/datasets/<digest>/`, its manifest sent last: where a manifest is, the dataset is whole.
-Fetched, it appears in the cache whole or not at all, under its digest.
+A dataset is at `<prefix>/datasets/<digest>/`. Its manifest is uploaded last: if it is there, the dataset is complete.
+A downloaded dataset appears in the cache completely or not at all, under its digest.
 """
 
 import fcntl
@@ -23,18 +23,18 @@ DATASET_PLACE = re.compile(r"(?P<place>s3://[^/]+/(?:.+/)?datasets/(?P<digest>[0
 
 
 def publish_dataset(folder: str | Path, url: str, region: str | None = None) -> str:
-    """Sends a dataset to S3, after it was checked against its manifest; files that are there already are left alone.
+    """Checks a dataset against its manifest and uploads it to S3; existing files are not uploaded again.
 
     Args:
-        folder: of the dataset.
-        url: `s3://bucket/prefix`; it goes to `datasets/<digest>` below.
-        region: of AWS; by default the configured one.
+        folder: folder of the dataset.
+        url: `s3://bucket/prefix`; the dataset is uploaded to `datasets/<digest>` below it.
+        region: AWS region; by default the configured one.
 
     Returns:
         The dataset's URL, with its digest.
 
     Raises:
-        DatasetError: if it is no dataset, or differs from its manifest.
+        DatasetError: if the folder is not a dataset, or differs from its manifest.
     """
     folder = Path(folder)
     check_dataset(folder)
@@ -50,9 +50,9 @@ def publish_dataset(folder: str | Path, url: str, region: str | None = None) -> 
 
 
 def find_dataset_url(dataset: str | None, url: str) -> str:
-    """Returns a dataset's URL on S3: its own, or for a local folder the one `publish_dataset` gives it below `url`.
+    """Returns a dataset's URL on S3; for a local folder, the URL that `publish_dataset` gives it below `url`.
 
-    Empty without a dataset.
+    Without a dataset the URL is empty.
     """
     if not dataset or dataset.startswith(S3):
         return dataset or ""
@@ -60,20 +60,20 @@ def find_dataset_url(dataset: str | None, url: str) -> str:
 
 
 def fetch_dataset(url: str, cache_dir: Path | None = None, region: str | None = None) -> Path:
-    """Fetches a dataset that was published, unless the cache has it. An interrupted fetch goes on where it was.
+    """Downloads a published dataset, unless the cache has it. Continues an interrupted download.
 
     Args:
-        url: as `publish_dataset` returned it.
-        cache_dir: where datasets are kept, by digest; by default `find_cache`.
-        region: of AWS; by default the configured one.
+        url: URL that `publish_dataset` returned.
+        cache_dir: folder that keeps datasets by digest; by default `find_cache`.
+        region: AWS region; by default the configured one.
 
     Returns:
         The dataset's folder in the cache.
 
     Raises:
         InputError: if the URL is not that of a dataset.
-        DatasetError: if there is none, or the cached one was changed.
-        TransferError: if a file is missing, or arrived with another content than the manifest says.
+        DatasetError: if there is no dataset, or the cached one was changed.
+        TransferError: if a file is missing, or its content differs from the manifest.
     """
     match = DATASET_PLACE.fullmatch(url)
     if match is None:
@@ -124,7 +124,7 @@ def _fetch(transfer: S3Transfer, part: Path, digest: str) -> None:
         raise TransferError(f"{transfer.place.url} lacks {len(lost)} files, among them {lost[0]}. Publish it again.")
     cards = [there[name] for name in CARD_NAMES if name in there]
     for name in find_files(part).keys() - expected.keys() - {MANIFEST_NAME, *CARD_NAMES}:
-        (part / name).unlink()  # an interrupted transfer's
+        (part / name).unlink()  # left by an interrupted download
     missing = [there[name] for name, sha in expected.items() if not _has(part / name, sha)]
     transfer.receive(missing + cards, part)
     changed = [file.name for file in missing if not _has(part / file.name, expected[file.name])]
@@ -144,7 +144,7 @@ def _has(path: Path, sha256: str) -> bool:
 
 @contextmanager
 def _locked(cache: Path, digest: str) -> Iterator[None]:
-    """Lets one process at a time fetch a dataset."""
+    """Lets one process at a time download a dataset."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / f".{digest}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -155,9 +155,9 @@ def check_dataset(folder: str | Path) -> None:
     """Checks every file of a dataset against its manifest, and the manifest against its digest.
 
     Raises:
-        DatasetError: if there is no dataset, or it differs.
+        DatasetError: if there is no dataset, or it differs from its manifest.
     """
-    from roadsense.scenarios.dataset import Dataset  # a second, which a spec without one need not wait for
+    from roadsense.scenarios.dataset import Dataset  # takes a second, needed only with a dataset
 
     differences = Dataset.open(folder).verify()
     if differences:

@@ -28,16 +28,16 @@ TABLE_NAME, PICTURE_NAME = "trials.csv", "trials.png"
 
 @dataclass(frozen=True)
 class SubmitConfig:
-    """Settings of `roadsense job submit JOB`. JOB is a notebook, or a `.json` file of a spec, which the options change.
+    """Settings of `roadsense job submit JOB`. JOB is a notebook, or a `.json` file of a spec; the options change it.
 
-    A parameter of the notebook is given by `-p NAME VALUE`, a tag by `-t NAME VALUE`, as often as needed.
+    Each `-p NAME VALUE` sets a parameter of the notebook, each `-t NAME VALUE` a tag.
 
     Attributes:
         spec: the job's fields.
-        dry_run: start nothing; print one JSON object with the exact requests that would be made.
+        dry_run: start nothing; print the exact requests as one JSON object.
         yes: start it without asking.
-        follow: show the job's log until it is over.
-        resumes: with `follow`: how often a job whose spot machine on EC2 was taken away is started again.
+        follow: show the job's log until the job is over.
+        resumes: with `follow`: how often to start the job again after EC2 took its spot machine away.
     """
 
     spec: Annotated[JobSpec, tyro.conf.arg(name="")]
@@ -52,9 +52,9 @@ class JobConfig:
     """Settings of the commands that look at one job.
 
     Attributes:
-        job: its name, or its id at its target.
-        target: where it runs; needed for a job that was not submitted from this folder.
-        region: of AWS; by default the one it was submitted to.
+        job: name of the job, or its id at its target.
+        target: target the job runs on; needed for a job that was not submitted from this folder.
+        region: AWS region; by default the one the job was submitted to.
     """
 
     job: tyro.conf.Positional[str]
@@ -68,7 +68,7 @@ class LogsConfig(JobConfig):
 
     Attributes:
         follow: whether to continue until the job is over; the exit code is then 1 if it failed.
-        resumes: with `follow`: how often a job whose spot machine on EC2 was taken away is started again.
+        resumes: with `follow`: how often to start the job again after EC2 took its spot machine away.
     """
 
     follow: bool = False
@@ -81,7 +81,7 @@ class MetricsConfig(JobConfig):
 
     Attributes:
         plot: file for the curves, `.png` or `.svg`.
-        csv: file for all figures, a row for each time.
+        csv: file for all figures, one row for each time.
     """
 
     plot: Path | None = None
@@ -93,7 +93,7 @@ class TrialsConfig(JobConfig):
     """Settings of `roadsense job trials`.
 
     Attributes:
-        json: print one JSON object a line.
+        json: print one JSON object on each line.
         output_dir: folder for the trials as a table (`trials.csv`) and as a figure (`trials.png`).
     """
 
@@ -106,7 +106,7 @@ class StopConfig(JobConfig):
     """Settings of `roadsense job stop`.
 
     Attributes:
-        wait: whether to return when it has stopped, rather than when it was asked to.
+        wait: whether to wait until the job has stopped.
     """
 
     wait: bool = False
@@ -140,8 +140,8 @@ class PublishConfig:
 
     Attributes:
         dataset: folder of the dataset.
-        url: `s3://bucket/prefix`; it goes to `datasets/<digest>` below.
-        region: of AWS; by default the configured one.
+        url: `s3://bucket/prefix`; the dataset is uploaded to `datasets/<digest>` below it.
+        region: AWS region; by default the configured one.
     """
 
     dataset: tyro.conf.Positional[Path]
@@ -154,9 +154,9 @@ class ListConfig:
     """Settings of `roadsense job list`.
 
     Attributes:
-        everyone: show everything of every target that still costs, in every region, whoever started it.
-        target: only this one.
-        region: of AWS; by default the configured one.
+        everyone: show everything that still costs money, on every target, in every region, from all users.
+        target: the only target to list.
+        region: AWS region; by default the configured one.
         json: print a JSON list.
     """
 
@@ -167,7 +167,7 @@ class ListConfig:
 
 
 class Command(NamedTuple):
-    """A command: where the class of its settings and its function are, and what it does."""
+    """A command: `module:Class` of its settings, `module:function`, and what it does."""
 
     config: str
     function: str
@@ -220,7 +220,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def submit(config: SubmitConfig) -> None:
-    """Starts a job and prints its name; on AWS it shows the request and its price before, and asks."""
+    """Starts a job and prints its name; on AWS it first shows the request and the price, and asks."""
     job = Job(config.spec)
     if config.dry_run:
         _print_json({"spec": asdict(job.spec), "request": job.request()})
@@ -246,7 +246,7 @@ def show_logs(config: LogsConfig) -> None:
 
 
 def show_metrics(config: MetricsConfig) -> None:
-    """Prints the newest figures of a job's training, on every target and while it runs."""
+    """Prints the newest figures of a job's training, on every target, also while it runs."""
     series = _find(config).metrics()
     latest = describe_latest(series)
     if not latest:
@@ -278,7 +278,7 @@ def show_trials(config: TrialsConfig) -> None:
 
 
 def stop_job(config: StopConfig) -> None:
-    """Asks a job to stop, which keeps a checkpoint of a training."""
+    """Asks a job to stop; a training keeps a checkpoint."""
     job = _find(config)
     job.stop()
     while config.wait and not job.status().state.is_over:
@@ -288,26 +288,26 @@ def stop_job(config: StopConfig) -> None:
 
 
 def resume_job(config: ResumeConfig) -> None:
-    """Starts a job again from its last checkpoint, with the settings it had; on SageMaker under a new name."""
+    """Resumes a job from its last checkpoint, with the same settings; on SageMaker under a new name."""
     _start(_find(config).resume(), config.yes)
 
 
 def fetch_job(config: FetchConfig) -> None:
-    """Downloads a job's results into a new folder and checks every file; of a search those of the best trial."""
+    """Downloads a job's results (for a search, the best trial's) into a new folder and checks every file."""
     folder = _find(config).fetch(config.folder)
     _note("Every file is as the job left it.")
     sys.stdout.write(f"{folder}\n")
 
 
 def publish(config: PublishConfig) -> None:
-    """Uploads a dataset to S3, once, and prints its URL."""
+    """Uploads a dataset to S3, if it is not there yet, and prints its URL."""
     from roadsense.cloud.storage import publish_dataset
 
     sys.stdout.write(publish_dataset(config.dataset, config.url, config.region) + "\n")
 
 
 def list_jobs(config: ListConfig) -> None:
-    """Lists the jobs of every target. One that doesn't answer is named, and is an error if it was asked for."""
+    """Lists the jobs of every target. Names a target that doesn't answer; with --target that is an error."""
     submitted = {record.target for record in read_records()} | {"local"}
     names = [config.target] if config.target else [name for name in TARGETS if config.everyone or name in submitted]
     rows: list[JobStatus] = []
@@ -325,7 +325,7 @@ def list_jobs(config: ListConfig) -> None:
 
 
 def _read_submit(words: Sequence[str]) -> SubmitConfig:
-    """Returns the settings of `submit`; the job comes first, since the options change what its file says."""
+    """Returns the settings of `submit`; it reads the job first, because the options change the job's fields."""
     parameters, rest = take_pairs(words, "-p")
     tags, rest = take_pairs(rest, "-t")
     named = next((word for word in rest[:1] if not word.startswith("-")), None)

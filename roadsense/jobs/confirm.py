@@ -1,4 +1,4 @@
-"""What is shown and asked before something that costs money starts."""
+"""Shows a request and asks for confirmation before something that costs money starts."""
 
 import json
 import sys
@@ -8,18 +8,18 @@ from typing import Any
 from roadsense.errors import InputError
 
 SHOWN = 60
-"""Characters of a text in a request that are shown."""
+"""Number of characters shown of a text in a request."""
 
 
 def confirm(request: Mapping[str, Any], is_confirmed: bool) -> None:
     """Shows a request and its price, and asks whether to start it.
 
     Args:
-        request: as `Plan.describe` returns it.
-        is_confirmed: whether the answer was given by `--yes`.
+        request: the request, as `Plan.describe` returns it.
+        is_confirmed: whether `--yes` gave the answer.
 
     Raises:
-        InputError: if the answer is no, or nobody can be asked.
+        InputError: if the answer is no, or there is no terminal to ask in.
     """
     sys.stderr.write(json.dumps(shorten(request), indent=2, default=str) + f"\nPrice: {request['price']}\n")
     if is_confirmed:
@@ -33,7 +33,7 @@ def confirm(request: Mapping[str, Any], is_confirmed: bool) -> None:
 
 
 def shorten(value: Any, length: int = SHOWN) -> Any:
-    """Returns JSON-like values with the long texts in them cut."""
+    """Returns JSON-like values with long texts shortened."""
     if isinstance(value, Mapping):
         return {name: shorten(item, length) for name, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The front door to jobs: one class for every target, for a training as for a search."""
+"""The interface to jobs: one class for all targets, for trainings and searches."""
 
 import sys
 import time
@@ -25,7 +25,7 @@ EXAMPLES: Mapping[str, str] = {
     "output": "s3://your-bucket/roadsense",
     "image": f"123456789012.dkr.ecr.{EXAMPLE_REGION}.amazonaws.com/roadsense:your-tag",
 }
-"""Stand for a setting of yours in a dry run, so that there is a request to look at."""
+"""Example values that fill missing settings in a dry run, so that there is a request to look at."""
 EXAMPLE_ROLE = "arn:aws:iam::123456789012:role/your-execution-role"
 WHERE_FROM: Mapping[str, str] = {
     "role": "the ARN of an execution role, by this parameter or ROADSENSE_SAGEMAKER_ROLE; Studio has one of its own",
@@ -40,11 +40,11 @@ LOOK_EVERY_S, WAIT_EVERY_S = 10.0, 1.0
 
 
 class Job:
-    """A notebook that runs as a job: here, in the image, on EC2 or on SageMaker.
+    """A notebook that runs as a job: on this machine, in the image, on EC2 or on SageMaker.
 
     Args:
-        spec: what runs where; it is checked and completed.
-        missing: what the spec lacks to be submitted, a sentence each.
+        spec: the job's notebook, parameters and machine; it is checked and completed.
+        missing: one sentence for each setting that is missing to submit the job.
 
     Raises:
         InputError: naming the field or the parameter that cannot be used.
@@ -68,13 +68,13 @@ class Job:
 
     @classmethod
     def draft(cls, **given: Any) -> "Job":
-        """Returns a job of which settings may still be missing: `check` names them, and examples stand for them.
+        """Returns a job whose settings may still be incomplete: `check` names the missing ones, examples fill them.
 
         Args:
-            given: fields of `JobSpec`; an empty text or None is a field that isn't given.
+            given: fields of `JobSpec`; an empty text or None means that the field isn't given.
 
         Raises:
-            InputError: if what is given cannot be used.
+            InputError: if a given field cannot be used.
         """
         values = {name: value for name, value in given.items() if value not in ("", None)}
         missing = []
@@ -100,12 +100,12 @@ class Job:
         """Returns a job that was submitted.
 
         Args:
-            job: its name, its id or its folder.
-            target: where it runs; needed for a job that was not submitted from this folder.
-            region: of AWS; by default the one it was submitted to.
+            job: name, id or folder of the job.
+            target: target the job runs on; needed for a job that was not submitted from this folder.
+            region: AWS region; by default the one the job was submitted to.
 
         Raises:
-            InputError: if it has no record here and no target was given.
+            InputError: if the job has no record here and no target was given.
         """
         found = cls.__new__(cls)
         found._record, found._missing, found._spec = find_record(job, target, region), (), None
@@ -124,28 +124,28 @@ class Job:
         return self._spec
 
     def check(self) -> tuple[str, ...]:
-        """Returns what is missing to submit the job, a sentence each; nothing is sent."""
+        """Returns one sentence for each setting that is missing to submit the job; nothing is sent."""
         return self._missing
 
     def request(self) -> dict[str, Any]:
-        """Returns the price and the exact requests that `submit` makes, or the command it runs; nothing is sent."""
+        """Returns the price and the exact requests or command of `submit`; nothing is sent."""
         return self._plan.describe()
 
     def price(self) -> str:
-        """Returns what the job costs at most, in words."""
+        """Returns the job's highest cost, in words."""
         return self._plan.price
 
     def submit(self, record: bool = True) -> str:
-        """Starts the job and returns its id; one that was stopped or failed, on any target but SageMaker, resumes.
+        """Starts the job and returns its id; a stopped or failed job resumes, on every target but SageMaker.
 
-        Its record, with the exact request, is written before the call: an answer that gets lost loses no machine.
+        The record with the exact request is written before the call, so no machine is lost if the answer is.
 
         Args:
-            record: whether to record it in this folder, so that `find` finds it.
+            record: whether to record the job in this folder, so that `find` finds it.
 
         Raises:
             InputError: if something is missing or cannot be used; nothing was started.
-            CloudError: if AWS refuses it.
+            CloudError: if AWS refuses the request.
         """
         if self._missing:
             raise InputError(f"Expected a job that lacks nothing. Missing: {' '.join(self._missing)}")
@@ -164,7 +164,7 @@ class Job:
     def resume(self) -> "Job":
         """Returns the job that resumes this one from its last checkpoint, ready to be submitted.
 
-        On SageMaker that is a job of a new name, since a name is taken only once, with the same checkpoints.
+        On SageMaker the new job has the same checkpoints and a new name, because SageMaker takes a name only once.
         """
         resumed = Job(continue_spec(self.spec) if self._record.target == "sagemaker" else self.spec)
         resumed._record = JobRecord(resumed.name, self._record.job_id, self.spec.target, self.spec.region)
@@ -198,7 +198,7 @@ class Job:
         """Prints the job's log until it is over, and returns how it ended.
 
         Args:
-            resumes: how often a job whose spot machine on EC2 was taken away is started again.
+            resumes: how often to start the job again after EC2 took its spot machine away.
             picture: whether to draw the learning curves or the trials, updated in place, instead of printing figures.
         """
         show = _Shown(self) if picture else None
@@ -241,24 +241,24 @@ class Job:
             return False
 
     def stop(self) -> None:
-        """Asks the job to stop, which keeps a checkpoint; does nothing if it is over."""
+        """Asks the job to stop with a checkpoint; does nothing if the job is over."""
         self._target.stop(self._id)
 
     def fetch(self, folder: Path | None = None) -> Path:
-        """Downloads the job's results, whole or not at all, checks every file and returns their folder.
+        """Downloads the job's results completely or not at all, checks every file and returns their folder.
 
-        The results of a search are those of its best trial.
+        A search gives the results of its best trial.
 
         Args:
-            folder: a new one; by default `runs/<name>`.
+            folder: new folder for the results; by default `runs/<name>`.
         """
         return self._target.fetch(self._id, RUNS_DIR / self.name if folder is None else folder)
 
     def fetch_run(self, folder: Path | None = None) -> Path:
-        """Downloads the results as `fetch` does and returns the run folder: of several seeds that of the best.
+        """Downloads the results as `fetch` does and returns the run folder; with several seeds, that of the best seed.
 
         Raises:
-            JobError: if the job failed, with its reason; its results are downloaded all the same.
+            JobError: if the job failed, with the reason; its results are still downloaded.
         """
         fetched, status = self.fetch(folder), self.status()
         if status.state == JobState.FAILED:
@@ -287,7 +287,7 @@ class Job:
 
 
 class _Shown:
-    """What is shown of a job's figures in a notebook: a picture, and a line for each evaluation."""
+    """Shows a job's figures in a notebook: a picture, and a line for each evaluation."""
 
     def __init__(self, job: Job):
         from roadsense.widgets.live_picture import LivePicture
@@ -296,7 +296,7 @@ class _Shown:
         self._series, self._n_evaluations = job._new_series(), 0
 
     def take(self, line: str) -> bool:
-        """Takes a line of the log; returns whether it is a figure."""
+        """Takes a line of the log; returns whether it holds a figure."""
         if not self._series.take(line):
             return False
         table = self._series.table()
@@ -320,7 +320,7 @@ class _Shown:
 
 
 def plot_trials(trials: Sequence["Trial"], figure: str) -> Any:
-    """Draws what the trials of a search reached so far, by Optuna; returns the figure, None before there is a score."""
+    """Draws the scores of a search's trials so far with Optuna; returns the figure, or None without a score."""
     from optuna.visualization import matplotlib as drawn
 
     from roadsense.jobs.aws.sagemaker.trials import make_study
@@ -332,7 +332,7 @@ def plot_trials(trials: Sequence["Trial"], figure: str) -> Any:
 
 
 def tabulate_trials(trials: Sequence["Trial"]) -> "pd.DataFrame":
-    """Returns a row for each trial, in their order."""
+    """Returns a table with one row for each trial, in the given order."""
     import pandas as pd
 
     return pd.DataFrame([trial.as_row() for trial in trials])

@@ -1,4 +1,4 @@
-"""A training's figures while it runs as a job, read from the lines of its log, on every target."""
+"""Reads the figures of a training from its job's log while it runs, on every target."""
 
 import math
 import re
@@ -17,18 +17,18 @@ METRICS = (
 )  # fmt: skip
 """Figures that are read from a job's log; see `roadsense.runs.metric_lines`."""
 FIRST = "timesteps"
-"""The figure with which every set of them begins."""
+"""The first figure of every set of figures."""
 REGEXES: Mapping[str, str] = {name: PATTERN.format(name=name) for name in METRICS}
 
 
 class MetricSeries:
-    """Figures over the course of a job, taken line by line.
+    """Figures over the course of a job, read line by line.
 
-    A job that was interrupted tells some of them again when it goes on; those take the place of the earlier ones.
+    An interrupted job prints some figures again when it resumes; the new figures replace the earlier ones.
 
     Args:
-        regexes: expression of each figure, with one group for its value.
-        n_seeds: trainings that the job makes, one after the other.
+        regexes: regular expression for each figure, with one group for its value.
+        n_seeds: number of trainings in the job, one after the other.
     """
 
     def __init__(self, regexes: Mapping[str, str] = REGEXES, n_seeds: int = 1):
@@ -37,7 +37,7 @@ class MetricSeries:
         self._rows: list[dict[str, float]] = []
 
     def take(self, line: str) -> bool:
-        """Takes a line; returns whether it holds a figure. A number that was cut off, NaN and infinity are left out."""
+        """Takes a line; returns whether it holds a figure. Skips incomplete numbers, NaN and infinity."""
         found = False
         for name, regex in self._regexes.items():
             match = regex.search(line)
@@ -54,7 +54,7 @@ class MetricSeries:
         return self
 
     def table(self) -> "pd.DataFrame":
-        """Returns a row for each set of figures, as `Run.read_metrics` does; of several seeds with `seed`, from 0."""
+        """Returns a row for each set of figures, as `Run.read_metrics`; several seeds add the column `seed`, from 0."""
         import pandas as pd
 
         table = pd.DataFrame(self._rows)
@@ -77,7 +77,7 @@ class MetricSeries:
         own = [row for row in self._rows if row["seed"] == seed]
         if own and timesteps < own[-1].get(FIRST, 0.0):
             if seed + 1 < self._n_seeds and timesteps <= own[0].get(FIRST, 0.0):
-                seed += 1  # back at the beginning: the next one
+                seed += 1  # the steps start again: the next seed
             else:
                 self._rows = [row for row in self._rows if row["seed"] < seed or row.get(FIRST, 0.0) < timesteps]
         self._rows.append({"seed": seed})
@@ -91,13 +91,13 @@ def _read_number(text: str) -> float:
 
 
 def count_seeds(parameters: Mapping[str, Any]) -> int:
-    """Returns how many trainings a job of these parameters makes; texts, as SageMaker has them, are read too."""
+    """Returns how many trainings a job with these parameters runs; it also reads texts, as SageMaker gives them."""
     seeds = parameters.get("seeds", ())
     return max(len(re.findall(r"\d+", seeds) if isinstance(seeds, str) else list(seeds)), 1)
 
 
 def describe_latest(series: MetricSeries) -> str:
-    """Returns the newest figures in a line, as people read them; nothing before there are any."""
+    """Returns the newest figures in one readable line; an empty text if there are none yet."""
     latest = series.latest()
     parts = [f"{latest[FIRST]:,.0f} steps"] if FIRST in latest else []
     for name, form in {
@@ -114,10 +114,10 @@ def describe_latest(series: MetricSeries) -> str:
 
 
 def plot_series(series: MetricSeries) -> Any:
-    """Draws how a job's training goes, as `plot_learning` does, of several seeds `plot_learning_of_seeds`.
+    """Draws the learning curves of a job: `plot_learning`, or `plot_learning_of_seeds` for several seeds.
 
     Returns:
-        The figure, or None before there is anything to draw.
+        The figure, or None if there is nothing to draw yet.
     """
     from roadsense.runs.figures import LEARNING_PANELS, plot_learning, plot_learning_of_seeds
 

@@ -1,6 +1,6 @@
-"""A notebook's parameters: read from its `parameters` cell, checked, and turned to and from strings.
+"""Reads a notebook's parameters from its `parameters` cell, checks them, and converts them to and from strings.
 
-The cell is read as text. papermill would do it too, but takes two seconds to import.
+The cell is read as text. papermill can do this too, but takes two seconds to import.
 """
 
 import ast
@@ -18,12 +18,12 @@ from roadsense.utils.project_files import project_folder
 
 TAG = "parameters"
 FURTHER = "further"
-"""A parameter of this name takes all fields of the notebook's settings that have no line of their own."""
+"""Name of the parameter that takes all fields of the notebook's settings without a line of their own."""
 CONFIGS: Mapping[str, str] = {
     "00_augment": "roadsense.gen_scenarios:GenConfig",
     "01_train": "roadsense.training.train_config:TrainConfig",
 }
-"""Settings that a notebook builds of its parameters, where they can be built without what trains or judges."""
+"""Settings class of each notebook whose settings can be built without importing training or evaluation."""
 TYPES: Mapping[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
@@ -34,12 +34,12 @@ TYPES: Mapping[str, tuple[type, ...]] = {
     "dict": (dict,),
     "None": (type(None),),
 }
-"""Types of the values that a parameter of a type takes."""
+"""Types of the values that a parameter of each type accepts."""
 WORDS: Mapping[str, Any] = {"True": True, "False": False, "None": None}
-"""Values that Python's `str` spells otherwise than JSON."""
+"""Values that Python's `str` writes differently from JSON."""
 NOTEBOOK_DIR = "notebooks"
 UNCHECKED = ("output_dir", "base_dir", "ranges_file", "run_dir", "resume")
-"""Parameters that name a file: it may be there only on the machine that runs the job."""
+"""Parameters that name a file or folder; it may exist only on the machine that runs the job."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Parameter:
     """A parameter of a notebook.
 
     Attributes:
-        name: its name.
-        kinds: names of its types, of `TYPES`; empty if it takes anything.
+        name: name of the parameter.
+        kinds: names of its types, from `TYPES`; empty if it accepts any value.
         default: its value in the notebook.
-        explanation: the comment behind it.
+        explanation: the comment after it.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Parameter:
     explanation: str
 
     def takes(self, value: Any) -> bool:
-        """Returns whether a value is of its type. A whole number is a `float` too; a truth value is no number."""
+        """Returns whether a value has its type. A whole number is also a `float`; a bool is not a number."""
         if not self.kinds:
             return True
         if isinstance(value, bool):
@@ -67,7 +67,7 @@ class Parameter:
         return isinstance(value, tuple(kind for name in self.kinds for kind in TYPES[name]))
 
     def decode(self, text: str) -> Any:
-        """Returns the value a string spells, in JSON or in Python; a text stays as it is where texts are expected."""
+        """Returns the value that a string holds, in JSON or Python; a parameter for texts keeps the string."""
         if "str" in self.kinds:
             return None if "None" in self.kinds and text in ("None", "null") else _unquote(text)
         if text in WORDS:
@@ -79,7 +79,7 @@ class Parameter:
 
 
 def encode_value(value: Any) -> str:
-    """Returns a value as the string that `Parameter.decode` turns back."""
+    """Returns a value as a string that `Parameter.decode` reads back."""
     is_plain = isinstance(value, str) and value[:1] + value[-1:] != '""'
     return value if is_plain else json.dumps(value, ensure_ascii=False)
 
@@ -88,8 +88,8 @@ def read_parameters(notebook: Path) -> dict[str, Parameter]:
     """Reads the parameters of a notebook, by name and in their order.
 
     Raises:
-        InputError: if it is missing, no notebook, without exactly one cell tagged `parameters`, or if that cell holds
-            anything else than plain assignments of constants.
+        InputError: if the file is missing, is not a notebook, does not have exactly one cell tagged `parameters`, or
+            that cell holds anything but plain assignments of constants.
     """
     source = _read_cell(notebook)
     explanations = {line.split("=")[0].split(":")[0].strip(): line.partition("#")[2].strip() for line in source}
@@ -104,7 +104,7 @@ def read_parameters(notebook: Path) -> dict[str, Parameter]:
 
 
 def known_parameters(notebook: Path) -> dict[str, Parameter]:
-    """Returns everything a notebook takes: its parameters, and, if `further` is one, all fields of its settings."""
+    """Returns all that a notebook accepts: its parameters, and with `further` also all fields of its settings."""
     own = read_parameters(notebook)
     if FURTHER not in own or notebook.stem not in CONFIGS:
         return own
@@ -117,10 +117,10 @@ def known_parameters(notebook: Path) -> dict[str, Parameter]:
 
 
 def check_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Parameter]:
-    """Checks names and types of values for a notebook's parameters, and returns what the notebook takes.
+    """Checks names and types of values for a notebook's parameters, and returns all parameters it accepts.
 
     Raises:
-        InputError: naming the parameter, what was expected and what came.
+        InputError: naming the parameter, the expected type and the given value.
     """
     known = known_parameters(notebook)
     for name, value in given.items():
@@ -135,13 +135,13 @@ def check_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Para
 
 
 def decode_parameters(notebook: Path, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the values that strings spell for a notebook's parameters; unknown names are left to the check."""
+    """Returns a notebook's parameter values, read from strings; `check_parameters` refuses unknown names."""
     known = known_parameters(notebook)
     return {name: known[name].decode(text) if name in known else text for name, text in texts.items()}
 
 
 def pack_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns checked values as the notebook's own cell takes them: what it has no line for goes into `further`."""
+    """Returns checked values as the notebook's cell takes them; values without a line there go into `further`."""
     own = read_parameters(notebook)
     if FURTHER not in own or notebook.stem not in CONFIGS:
         return dict(given)
@@ -151,13 +151,13 @@ def pack_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_config(notebook: Path) -> Any:
-    """Returns the class of the settings that a notebook of `CONFIGS` builds of its parameters."""
+    """Returns the settings class of a notebook in `CONFIGS`."""
     module, name = CONFIGS[notebook.stem].split(":")
     return getattr(importlib.import_module(module), name)
 
 
 def find_notebook(notebook: str | Path) -> Path:
-    """Returns the path of a notebook that is named by its path or by its name in `notebooks`.
+    """Returns the path of a notebook, given its path or its name in `notebooks`.
 
     Raises:
         InputError: if there is none.
@@ -173,10 +173,10 @@ def find_notebook(notebook: str | Path) -> Path:
 
 
 def check_settings(notebook: Path, given: Mapping[str, Any]) -> None:
-    """Builds the settings a notebook builds of its parameters, so that a value it refuses is refused here.
+    """Builds a notebook's settings from its parameters, so that unusable values are refused before it runs.
 
     Raises:
-        InputError: as the settings raise it.
+        InputError: if the settings refuse a value.
     """
     if notebook.stem not in CONFIGS:
         return
@@ -224,7 +224,7 @@ def _read_assignment(statement: ast.stmt) -> tuple[str, tuple[str, ...], Any]:
 
 
 def _read_annotation(node: ast.expr) -> tuple[str, ...]:
-    """Returns the names of the types of an annotation; none if it names one that isn't checked."""
+    """Returns the type names in an annotation; none if one of them isn't checked."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         left, right = _read_annotation(node.left), _read_annotation(node.right)
         return (*left, *right) if left and right else ()
@@ -240,7 +240,7 @@ def _parse_type(kind: Any) -> ast.expr:
 
 
 def _unquote(text: str) -> str:
-    """Returns a text without the quotation marks that AWS's SDK puts around texts, as JSON does."""
+    """Returns a text without the JSON quotation marks that AWS's SDK puts around it."""
     if len(text) > 1 and text[0] == text[-1] == '"':
         try:
             return str(json.loads(text))
@@ -250,12 +250,12 @@ def _unquote(text: str) -> str:
 
 
 def take_pairs(words: Sequence[str], option: str = "-p") -> tuple[dict[str, str], list[str]]:
-    """Takes every `-p NAME VALUE` out of the words of a command line, whatever the value begins with.
+    """Takes every `-p NAME VALUE` out of the words of a command line; a value may begin with any character.
 
     argparse takes a value such as `-from_date=2026-01-01` for an option.
 
     Returns:
-        The values by name, the last one of a name, and the words that are left.
+        The values by name (the last value wins), and the remaining words.
 
     Raises:
         InputError: if a name or a value is missing.

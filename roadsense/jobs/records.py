@@ -1,4 +1,4 @@
-"""The jobs that were submitted from this folder, so that each is found again by its name."""
+"""Records the jobs submitted from this folder, so that each can be found by its name."""
 
 import json
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ RECORD_NAME = "job.json"
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A job that was submitted.
+    """A submitted job.
 
     Attributes:
         name: name of the job.
-        job_id: its id at its target.
-        target: where it runs.
+        job_id: id of the job at its target.
+        target: target the job runs on.
         region: AWS region it was submitted to; None for the configured one.
         output: folder or S3 URL of its results.
     """
@@ -53,12 +53,12 @@ def find_record(job: str, target: str | None = None, region: str | None = None) 
     """Returns the record of a job.
 
     Args:
-        job: its name, its id, or its folder.
-        target: where it runs; needed for a job that was not submitted from this folder.
-        region: of AWS, instead of the recorded one.
+        job: name, id or folder of the job.
+        target: target the job runs on; needed for a job that was not submitted from this folder.
+        region: AWS region, instead of the recorded one.
 
     Raises:
-        InputError: if it has no record and no target was given.
+        InputError: if the job has no record and no target was given.
     """
     records = read_records()
     found = [each for each in records if job in (each.name, each.job_id) or Path(job) == RECORDS_DIR / each.name]
@@ -74,10 +74,10 @@ def find_record(job: str, target: str | None = None, region: str | None = None) 
 
 
 def read_submitted_spec(record: JobRecord) -> JobSpec:
-    """Returns the spec a job was submitted with.
+    """Returns the spec of a submitted job.
 
     Raises:
-        InputError: if it was not submitted from this folder.
+        InputError: if the job was not submitted from this folder.
     """
     path = RECORDS_DIR / record.name / RECORD_NAME
     if not path.is_file():

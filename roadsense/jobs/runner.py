@@ -1,8 +1,8 @@
-"""Runs a notebook headless, by hand or as a job: parameters checked, output as it comes, the executed copy kept.
+"""Runs a notebook headless, by hand or as a job: checks parameters, shows output live, keeps the executed copy.
 
-As a job (`python -m roadsense.jobs.runner`) it is the one thing that runs inside every target. Everything it reads and
-writes is in one folder, see `layout.py`. It ends with 0 if the notebook ran to its end, or was stopped and left what
-there was; with another code if it failed, and says why in `output/failure`.
+Every target runs a job by this program (`python -m roadsense.jobs.runner`). It reads and writes everything in one
+folder, see `layout.py`. The exit code is 0 if the notebook ran to its end, or was stopped and its results so far were
+kept. After a failure it is another code, and `output/failure` gives the reason.
 """
 
 import os
@@ -29,28 +29,28 @@ if TYPE_CHECKING:
     from roadsense.jobs.inside.execution import Execution
 
 PRODUCTS_NAME = ".products"
-"""List of the folders of results that the notebook made."""
+"""File that lists the result folders of the notebook."""
 __all__ = ["NotebookError", "main", "run_job", "run_notebook"]
 
 
 def run_notebook(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> Path:
-    """Executes a notebook with parameters in a kernel of its own.
+    """Executes a notebook with parameters in its own kernel.
 
-    SIGTERM and Ctrl-C are passed on to it: a training keeps a checkpoint. A second Ctrl-C ends it at once.
+    SIGTERM and Ctrl-C are passed on to the kernel: a training keeps a checkpoint. A second Ctrl-C ends it at once.
 
     Args:
-        notebook: the source.
-        executed: where the executed copy goes; a new file.
-        parameters: by name; each has to be in the notebook's `parameters` cell, with a value of its type.
+        notebook: path of the notebook.
+        executed: new file for the executed copy.
+        parameters: values by name; each name must be in the notebook's `parameters` cell, each value of its type.
 
     Returns:
         `executed`.
 
     Raises:
         InputError: before anything runs, for a missing notebook, an unknown parameter, a value of another type or a
-            copy that is there already.
+            copy that already exists.
         NotebookError: if a cell fails.
-        StoppedError: if it was stopped.
+        StoppedError: if the notebook was stopped.
     """
     known = check_parameters(notebook, parameters)
     if executed.exists():
@@ -68,7 +68,7 @@ def run_notebook(notebook: Path, executed: Path, parameters: Mapping[str, Any]) 
 def _execute(
     notebook: Path, executed: Path, parameters: Mapping[str, Any], look: Callable[["Execution"], object]
 ) -> None:
-    from roadsense.jobs.inside.execution import Execution  # two seconds, in which a job already listens to signals
+    from roadsense.jobs.inside.execution import Execution  # takes two seconds; a job already listens to signals
 
     with _nobody_watches():
         Execution(notebook, executed, parameters).run(look)
@@ -76,7 +76,7 @@ def _execute(
 
 @contextmanager
 def _nobody_watches() -> Iterator[None]:
-    """Tells the kernels that are started within it so; this process may have notebooks that are watched."""
+    """Marks kernels started inside this block as headless; other notebooks of this process may have a viewer."""
     before = os.environ.get(HEADLESS_VARIABLE)
     os.environ[HEADLESS_VARIABLE] = "1"
     try:
@@ -89,7 +89,7 @@ def _nobody_watches() -> Iterator[None]:
 def run_job(layout: JobLayout, environment: Mapping[str, str] = os.environ) -> int:
     """Runs the job that a layout and the environment's variables describe; returns the exit code.
 
-    Every error ends here: it is written to `output/failure` and to standard error.
+    Every error is caught here and written to `output/failure` and to standard error.
     """
     signals = StopSignals(layout.stop_path)
     with signals.listening():
@@ -99,7 +99,7 @@ def run_job(layout: JobLayout, environment: Mapping[str, str] = os.environ) -> i
         heart = Heartbeat(layout.state_path)
         try:
             state, reason = _run_planned(layout, plan_job(layout, environment), heart, signals)
-        except Exception as error:  # the one boundary: whatever it is, the job says so and fails
+        except Exception as error:  # the outermost boundary: the job reports any error and fails
             is_known = isinstance(error, RoadSenseError)
             reason = str(error) if is_known else f"{type(error).__name__}: {error}"
             layout.write_failure(reason)
@@ -113,14 +113,14 @@ def run_job(layout: JobLayout, environment: Mapping[str, str] = os.environ) -> i
 
 
 def _end(layout: JobLayout, heart: Heartbeat, state: str, reason: str) -> None:
-    """Leaves how it ended, and checksums: of the model, which SageMaker takes away by itself, and of everything."""
+    """Writes how the job ended, and checksums: of the model, which SageMaker uploads alone, and of everything."""
     heart.write(state, reason)
     write_checksums(layout.model_dir, WHOLE)
     write_checksums(layout.root)
 
 
 def _run_planned(layout: JobLayout, plan: JobPlan, heart: Heartbeat, signals: StopSignals) -> tuple[str, str]:
-    """Runs what was planned; returns how it ended, and why if it was stopped."""
+    """Runs a planned job; returns its final state, and the reason if it was stopped."""
     heart.run_dir = signals.run_dir = plan.trained_dir
     if plan.is_finished:
         sys.stderr.write(f"{plan.trained_dir} was trained to its end by an earlier start of this job.\n")
@@ -153,7 +153,7 @@ def _gather(layout: JobLayout, plan: JobPlan) -> None:
 
 
 def main() -> int:
-    """Runs `python -m roadsense.jobs.runner [train]`; the word SageMaker gives is not needed."""
+    """Runs `python -m roadsense.jobs.runner [train]`; it ignores the word `train`, which SageMaker adds."""
     return run_job(open_layout())
 
 

@@ -1,6 +1,6 @@
-"""A job: a notebook, its parameters and a machine; and the search that it may be.
+"""The spec of a job: a notebook, its parameters, a machine and, if the job is a search, the search.
 
-The checks are plain Python: pydantic would be a dependency of every local job and take as many lines for our messages.
+The checks are plain Python: pydantic would be a dependency of every local job and need as many lines for our messages.
 """
 
 import json
@@ -25,21 +25,21 @@ from roadsense.utils.files import write_atomically
 LOCAL_TARGETS = ("local", "docker")
 CLOUD_TARGETS = ("ec2", "sagemaker")
 INSTANCE_TYPES: Mapping[str, str] = {"ec2": "c6i.8xlarge", "sagemaker": "ml.c5.9xlarge"}
-"""The machine of each cloud target, unless the spec names one."""
+"""Default machine type of each cloud target."""
 NAME = re.compile(r"[a-zA-Z0-9](-?[a-zA-Z0-9])*")
 CLOUD_NAME = "roadsense-"
-"""Names of jobs on AWS begin with this: the policies in `infra/iam` allow no others."""
+"""First part of every job name on AWS: the policies in `infra/iam` allow no other names."""
 MAX_NAME, MAX_SEARCH_NAME = 63, 32
 S3 = "s3://"
 S3_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?")
 DATASET_URL = re.compile(S3_URL.pattern + r"(?<=/)datasets/[0-9a-f]{64}(/[^\s?#]*)?")
 MAX_DAYS = 28
-"""SageMaker's longest job."""
+"""Longest job on SageMaker, days."""
 MOST_TRIALS = 50
 STRATEGIES = ("Bayesian", "Random", "Hyperband")
 OBJECTIVE = "eval_score"
 OVER_SEEDS = (MEAN_SCORE, WORST_SCORE)
-"""Objectives of trials that train several seeds: one value over all of them."""
+"""Objectives of trials with several seeds: one value over all seeds."""
 SECRET_NAME = re.compile(r"password|passwd|secret|token|credential|api_?key|access_?key", re.IGNORECASE)
 SECRET_VALUE = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----|\bgh[pousr]_\w{30,}")
 KINDS: Mapping[str, tuple[type, ...]] = {
@@ -49,23 +49,23 @@ KINDS: Mapping[str, tuple[type, ...]] = {
     "max_usd": (int, float, type(None)),
     "spot": (bool,),
 }
-"""Types of the fields that are no plain text."""
+"""Types of the fields that are not plain text."""
 
 
 @dataclass(frozen=True)
 class TuningConfig:
-    """A search for settings, made of many trainings on SageMaker.
+    """A search for settings by many trainings on SageMaker.
 
     Attributes:
-        n_trials: sets of settings to try, at most 50; 1: a single training, no search.
-        n_parallel: trials that run at the same time.
+        n_trials: number of settings to try, 1 to 50; 1 means a single training, no search.
+        n_parallel: number of trials that run at the same time, 1 to `n_trials`.
         strategy: `Bayesian`, `Random` or `Hyperband`.
         objective: figure to maximise, one of those in a job's log; by default the score on held-out scenarios, with
             several seeds its mean over the seeds (`experiment_score`).
-        seeds: each trial trains its settings with all of these seeds and is judged by one score over them; by default
-            one seed. A trial takes and costs as many times as much.
+        seeds: seeds of each trial; it trains with all of them and gets one score over them. By default one seed. Time
+            and cost of a trial grow with their number.
         early_stopping: whether SageMaker stops trials that fall behind; `Hyperband` has its own rule.
-        warm_start_from: name of an earlier search whose trials are taken into account.
+        warm_start_from: name of an earlier search whose trials this search uses.
         search_seed: seed of the search's random draws; None lets SageMaker choose.
     """
 
@@ -99,7 +99,7 @@ class TuningConfig:
         """The figure to maximise.
 
         Raises:
-            InputError: if it is not one over all seeds, where there are several, or the other way round.
+            InputError: if seeds are given and the figure is not one over all seeds, or the other way round.
         """
         chosen = self.objective or (MEAN_SCORE if self.seeds else OBJECTIVE)
         if bool(self.seeds) != (chosen in OVER_SEEDS):
@@ -109,7 +109,7 @@ class TuningConfig:
 
     @property
     def n_trainings(self) -> int:
-        """Trainings of all trials, each seed counted."""
+        """Number of trainings in all trials, each seed counted."""
         return self.n_trials * max(len(self.seeds), 1)
 
 
@@ -118,23 +118,23 @@ class JobSpec:
     """A notebook, its parameters and a machine.
 
     Attributes:
-        notebook: its path, or its name in `notebooks` (`01_train`).
-        parameters: by name, values of the notebook's types.
+        notebook: path of the notebook, or its name in `notebooks` (`01_train`).
+        parameters: values of the notebook's parameters, by name.
         target: `local`, `docker`, `ec2` or `sagemaker`.
-        name: letters, digits and single hyphens, at most 63, of a search 32; on AWS it begins with `roadsense-`. By
+        name: letters, digits and single hyphens, at most 63, for a search 32; on AWS it begins with `roadsense-`. By
             default `roadsense-<notebook>-<time>-<4 hex digits>`.
         image: tag of a Docker image, or URI of one in ECR.
-        instance_type: the machine; by default `c6i.8xlarge` on EC2, `ml.c5.9xlarge` on SageMaker.
+        instance_type: machine type; by default `c6i.8xlarge` on EC2, `ml.c5.9xlarge` on SageMaker.
         dataset: folder of a whole dataset, or `s3://.../datasets/<digest>`.
-        output: folder for the job's folder, or `s3://bucket/prefix`.
-        max_hours: the job is stopped after this, hours; of a search, each training.
-        max_usd: highest cost, US dollars: `max_hours` is shortened to what this pays for; of a search, of all trials.
+        output: folder that will hold the job folder, or `s3://bucket/prefix`.
+        max_hours: longest time of the job, or of each training in a search, hours, above 0.
+        max_usd: highest cost of the job, or of all trials of a search, US dollars; it may shorten `max_hours`.
         spot: whether to use spare capacity, which is cheaper and may be taken away at any time. On AWS only.
-        region: of AWS; by default the configured one.
+        region: AWS region; by default the configured one.
         role: instance profile's name (EC2), or execution role's ARN (SageMaker).
         resume_of: name of an earlier job on SageMaker whose checkpoints this one continues; set by `job resume`.
-        tags: your own, beside those every job gets.
-        search: the search that this job is, if it has more than one trial. On SageMaker only.
+        tags: your own tags, added to those that every job gets.
+        search: settings of the search, if the job has more than one trial. On SageMaker only.
 
     Example:
         >>> import roadsense as rs
@@ -181,7 +181,7 @@ class JobSpec:
 
     @property
     def is_cloud(self) -> bool:
-        """Whether it runs on a machine of AWS."""
+        """Whether the job runs on AWS."""
         return self.target in CLOUD_TARGETS
 
     @property
@@ -191,17 +191,17 @@ class JobSpec:
 
     @property
     def run_name(self) -> str:
-        """Name of the run folder of its training: a job that continues an earlier one has that one's."""
+        """Name of the training's run folder; a job that continues an earlier one uses the earlier job's folder."""
         return self.resume_of or self.name or ""
 
     @property
     def limit_s(self) -> int:
-        """`max_hours` in seconds, rounded up: at least 1, since 0 would mean no limit at all."""
+        """`max_hours` in seconds, rounded up: at least 1, because 0 would mean no limit."""
         return math.ceil(self.max_hours * 3600)
 
 
 def name_job(spec: JobSpec) -> str:
-    """Returns a new name for a job, with the time and four random hexadecimal digits; a search's is shorter."""
+    """Returns a new job name with the time and four random hexadecimal digits; a search gets a shorter one."""
     if spec.search.is_search:
         return f"{CLOUD_NAME}{datetime.now(UTC):%y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     words = re.sub(r"[^a-zA-Z0-9]+", "-", spec.notebook_name).strip("-")[:30].strip("-") or "notebook"
@@ -209,7 +209,7 @@ def name_job(spec: JobSpec) -> str:
 
 
 def continue_spec(spec: JobSpec) -> JobSpec:
-    """Returns the spec of a job that continues one on SageMaker: a new name, as `<name>-2`, and the same checkpoints.
+    """Returns the spec of a job that resumes one on SageMaker: a new name, as `<name>-2`, and the same checkpoints.
 
     Raises:
         InputError: for a search, whose trials have no checkpoints.
@@ -223,11 +223,11 @@ def continue_spec(spec: JobSpec) -> JobSpec:
 
 
 def check_spec(spec: JobSpec) -> JobSpec:
-    """Checks a spec against the notebook and the dataset it names, and completes it. Nothing is started or sent.
+    """Checks a spec against its notebook and dataset, and completes it. Nothing is started or sent.
 
     Returns:
-        The spec with the notebook's path, the job's name and its machine filled in, and seeds that were given either
-        as a parameter or of the search in both.
+        The spec with the notebook's path, the job's name and the machine type filled in. Seeds given as a parameter
+        or in the search are in both.
 
     Raises:
         InputError: naming the field or the parameter, with what was expected.
@@ -253,10 +253,10 @@ def check_spec(spec: JobSpec) -> JobSpec:
 
 
 def refuse_secrets(values: Mapping[str, Any]) -> None:
-    """Refuses values that look like secrets: whoever may describe a job or its machine can read them.
+    """Refuses values that look like secrets: everyone with access to a job or its machine can read them.
 
     Raises:
-        InputError: naming the first one.
+        InputError: naming the first such value.
     """
     for name, value in values.items():
         if SECRET_NAME.search(name) or SECRET_VALUE.search(str(value)):
@@ -267,12 +267,12 @@ def refuse_secrets(values: Mapping[str, Any]) -> None:
 
 
 def make_tags(spec: JobSpec, deadline: datetime, facts: Mapping[str, str]) -> dict[str, str]:
-    """Returns the tags of everything that is created for a job.
+    """Returns the tags for everything that is created for a job.
 
     Args:
-        spec: checked.
-        deadline: when it ends at the latest, with its time zone.
-        facts: further ones, such as `dataset_digest` and `git_commit`; empty values are left out.
+        spec: checked spec.
+        deadline: latest end of the job, with time zone.
+        facts: further tags, such as `dataset_digest` and `git_commit`; empty values are left out.
     """
     return {
         **spec.tags,
@@ -290,10 +290,10 @@ def spec_to_json(spec: JobSpec, path: Path) -> None:
 
 
 def spec_from_json(path: str | Path) -> JobSpec:
-    """Reads a spec from a file; what is left out keeps its default.
+    """Reads a spec from a file; fields that are left out keep their defaults.
 
     Raises:
-        InputError: if the file is missing, not JSON, or holds a field that isn't known.
+        InputError: if the file is missing, not JSON, or holds an unknown field.
     """
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -308,7 +308,7 @@ def spec_from_values(values: Any, origin: str) -> JobSpec:
     """Builds a spec from JSON-like values.
 
     Raises:
-        InputError: naming `origin`, if they are no spec.
+        InputError: naming `origin`, if the values are not a spec.
     """
     _refuse_unknown(values, JobSpec, origin)
     if "notebook" not in values:

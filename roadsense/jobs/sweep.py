@@ -1,6 +1,6 @@
-"""Several trainings as jobs, side by side, and one table of what came of them: `roadsense job sweep FILE`.
+"""Runs several trainings as jobs in parallel, and makes one table of their results: `roadsense job sweep FILE`.
 
-The file holds a job, the seeds, and variants of it, each with what differs:
+The file holds a job, seeds, and variants, each with its changed fields:
 
     {"job": {"notebook": "01_train", "target": "sagemaker", "dataset": "scenarios/dataset_v1", ...},
      "seeds": [0, 1, 2],
@@ -8,10 +8,10 @@ The file holds a job, the seeds, and variants of it, each with what differs:
                   "bases_only": {"parameters": {"dataset_dir": "scenarios/base"}},
                   "without_rural": {"parameters": {"leave_out_base": "rural_curve"}}}}
 
-The training's parameter `leave_out_base` gives the variant that never sees a road. With `"judge": {"dataset_dir":
-"scenarios/dataset_v1/eval", ...}`, fields of `EvalConfig`, all policies drive the same held-out episodes here at the
-end, with the driver alone beside them; without, the table holds the last evaluation of each training. A sweep that was
-ended continues when it is started again: jobs are submitted once. `docs/sweeps` has examples.
+A variant with the training parameter `leave_out_base` never sees that road. With `"judge": {"dataset_dir":
+"scenarios/dataset_v1/eval", ...}`, fields of `EvalConfig`, all policies drive the same held-out episodes on this
+machine at the end, compared with the driver alone. Without it, the table holds the last evaluation of each training.
+An interrupted sweep continues when it is started again: jobs are submitted once. `docs/sweeps` has examples.
 """
 
 import json
@@ -45,7 +45,7 @@ class SweepConfig:
         file: JSON file of the sweep.
         output_dir: folder for the results of each job and the table.
         n_parallel: jobs that run at the same time.
-        resumes: how often each job whose spot machine on EC2 was taken away is started again.
+        resumes: how often to start each job again after EC2 took its spot machine away.
         dry_run: only print the requests of all jobs.
         yes: start it without asking.
     """
@@ -67,9 +67,9 @@ class Member:
     """One job of a sweep.
 
     Attributes:
-        variant: its name.
-        seed: of its training.
-        spec: checked.
+        variant: name of the variant.
+        seed: seed of the training.
+        spec: checked spec of the job.
     """
 
     variant: str
@@ -78,15 +78,15 @@ class Member:
 
     @property
     def folder_name(self) -> str:
-        """Name of the folder of its results."""
+        """Name of the folder for the job's results."""
         return f"{self.variant}_seed_{self.seed}"
 
 
 def read_sweep(path: Path) -> tuple[list[Member], dict[str, Any] | None]:
-    """Reads the jobs of a sweep, each checked, and how they are judged together; None if they aren't.
+    """Reads and checks the jobs of a sweep, and the settings of the common evaluation, or None without one.
 
     Raises:
-        InputError: if the file is no sweep, one of its jobs cannot run, or it cannot be judged like that.
+        InputError: if the file is not a sweep, one of its jobs cannot run, or the evaluation's settings are wrong.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -118,8 +118,8 @@ def run_sweep(config: SweepConfig) -> Path:
     """Runs all jobs of a sweep, downloads their results, and returns the file with the table.
 
     Raises:
-        InputError: if the file is no sweep, one of its jobs cannot run, or the price was not confirmed.
-        JobError: if a target does not answer. Jobs that fail have a row that says so.
+        InputError: if the file is not a sweep, one of its jobs cannot run, or the price was not confirmed.
+        JobError: if a target does not answer. The table also shows failed jobs.
     """
     members, judging = read_sweep(config.file)
     if any(each.spec.is_cloud for each in members):
@@ -140,7 +140,7 @@ def run_sweep(config: SweepConfig) -> Path:
 
 
 def run_and_print(config: SweepConfig) -> None:
-    """Runs the variants and seeds of a training as jobs, and prints one table of what they reached."""
+    """Runs the variants and seeds of a training as jobs, and prints one table of their results."""
     if config.dry_run:
         sys.stdout.write(json.dumps(_describe(read_sweep(config.file)[0])["jobs"], indent=2, default=str) + "\n")
         return
@@ -174,11 +174,11 @@ def _find_ended(running: Mapping[Member, Job], resumes: dict[Member, int]) -> It
 
 
 def _download(job: Job, folder: Path) -> str:
-    """Downloads the results of a job; returns why they could not be, else nothing."""
+    """Downloads the results of a job; returns the reason if that fails, else an empty text."""
     try:
         if not folder.exists():
             job.fetch(folder)
-    except (JobError, TransferError) as error:  # a job that died left nothing whole
+    except (JobError, TransferError) as error:  # a crashed job leaves incomplete results
         return str(error)
     return ""
 

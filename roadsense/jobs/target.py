@@ -1,4 +1,4 @@
-"""What every target offers: plan, submit, status, logs, stop, fetch, list."""
+"""The interface of every target: plan, submit, status, logs, stop, fetch, list."""
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,15 +17,15 @@ TARGETS = {
     "ec2": "roadsense.jobs.aws.ec2.target:Ec2Target",
     "sagemaker": "roadsense.jobs.aws.sagemaker.target:SageMakerTarget",
 }
-"""Where the class of each target is; its module is imported when it is asked for. Each takes `region`."""
+"""`module:Class` of each target; the module is imported at first use. Each class takes `region`."""
 
 
 class JobError(RoadSenseError):
-    """Raised when a job failed, or when a program or service that a job needs failed."""
+    """Raised when a job fails, or a program or service that it needs fails."""
 
 
 class JobState(StrEnum):
-    """What a job is doing, the same words for every target."""
+    """The state of a job, in the same words for every target."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -35,7 +35,7 @@ class JobState(StrEnum):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing of it runs any more."""
+        """Whether the job has ended."""
         return self in (JobState.DONE, JobState.FAILED, JobState.STOPPED)
 
 
@@ -44,17 +44,17 @@ class JobStatus:
     """The state of a job.
 
     Attributes:
-        job_id: its id at its target.
+        job_id: id of the job at its target.
         name: name of the job.
-        target: where it runs.
+        target: target the job runs on.
         state: `waiting`, `running`, `done`, `failed` or `stopped`.
-        phase: the target's own word, finer than `state`.
-        reason: why it failed or stopped; empty otherwise.
-        started: when it started, date and time in UTC, ISO 8601; empty before.
-        ended: when it ended, likewise.
-        usd: cost until now, US dollars; None where nothing is charged or it isn't known.
+        phase: the target's own word, more detailed than `state`.
+        reason: why the job failed or stopped; empty otherwise.
+        started: date and time of the start, UTC, ISO 8601; empty before.
+        ended: date and time of the end, UTC, ISO 8601; empty before.
+        usd: cost until now, US dollars; None if there is no charge or it isn't known.
         output: folder or S3 URL of its results.
-        was_interrupted: whether its machine was taken away; submitted again, it resumes.
+        was_interrupted: whether its machine was taken away; submit it again to resume.
     """
 
     job_id: str
@@ -75,10 +75,10 @@ class Plan:
     """A job that is ready to be submitted: `submit` does exactly what `describe` shows.
 
     Attributes:
-        spec: complete, its dataset at the URL that AWS reads, its hours limited by its money.
-        job_id: what the target will know the job by.
+        spec: complete spec, with the dataset's URL on S3 and `max_hours` limited by `max_usd`.
+        job_id: id of the job at its target.
         calls: the requests in their order, or the command, JSON-like.
-        price: what it costs at most, in words.
+        price: highest cost, in words.
     """
 
     spec: JobSpec
@@ -92,10 +92,10 @@ class Plan:
 
 
 class Target(Protocol):
-    """Where jobs run."""
+    """A system that runs jobs."""
 
     def plan(self, spec: JobSpec, ask: bool = False) -> Plan:
-        """Plans a job whose spec was checked. Nothing is sent; with `ask`, AWS is asked for today's prices."""
+        """Plans a job with a checked spec. Starts nothing; `ask` gets today's prices from AWS."""
 
     def submit(self, plan: Plan) -> str:
         """Starts a planned job and returns its id."""
@@ -104,16 +104,16 @@ class Target(Protocol):
         """Returns the state of a job; `InputError` if there is no such job."""
 
     def logs(self, job_id: str, follow: bool) -> Iterator[str]:
-        """Yields the lines of a job's log without their line ends; with `follow`, until the job is over."""
+        """Yields the lines of a job's log without line ends; with `follow`, until the job is over."""
 
     def stop(self, job_id: str) -> None:
-        """Asks a job to stop, which keeps a checkpoint; does nothing if it is over."""
+        """Asks a job to stop with a checkpoint; does nothing if the job is over."""
 
     def fetch(self, job_id: str, folder: Path) -> Path:
         """Downloads a job's results into a new folder, checks their SHA-256 and returns the folder."""
 
     def list_jobs(self, everyone: bool) -> list[JobStatus]:
-        """Returns one's own jobs, or with `everyone` all that still cost, whoever started them."""
+        """Returns your own jobs; with `everyone`, the jobs of all users that still cost money."""
 
 
 def open_target(name: str, region: str | None = None) -> Target:
@@ -121,7 +121,7 @@ def open_target(name: str, region: str | None = None) -> Target:
 
     Args:
         name: `local`, `docker`, `ec2` or `sagemaker`.
-        region: of AWS, for the last two; None for the configured one.
+        region: AWS region, for the last two; None for the configured one.
 
     Raises:
         InputError: if there is no such target.
@@ -139,7 +139,7 @@ def open_target(name: str, region: str | None = None) -> Target:
 
 
 def write_time(moment: datetime | None) -> str:
-    """Returns a time as tags, records and statuses spell it: UTC, ISO 8601; empty for None."""
+    """Returns a time as written in tags, records and statuses: UTC, ISO 8601; empty for None."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
 
 

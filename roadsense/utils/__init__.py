@@ -1,4 +1,4 @@
-"""Tools without knowledge of roads: files, scratch folders, progress, worker processes, safe XML, bounds, statistics.
+"""General tools: files, scratch folders, progress, worker processes, safe XML, bounds, statistics.
 
-Nothing here imports another part of the package than `roadsense.errors`.
+They import nothing else of the package but `roadsense.errors`.
 """

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 def add_in_order(values: Iterable[float]) -> float:
     """Returns the sum of values, added from the first to the last.
 
-    From Python 3.12 on, the built-in `sum` corrects its rounding errors: with it, a seed would give one dataset on
-    Python 3.11 and another on 3.12.
+    From Python 3.12 on, the built-in `sum` corrects its rounding errors: with it, the same seed would give different
+    datasets on Python 3.11 and 3.12.
     """
     total = 0.0
     for value in values:

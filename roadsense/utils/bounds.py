@@ -1,4 +1,4 @@
-"""Bounds of settings: they stand beside the field, and one check holds for every class of settings."""
+"""Bounds of settings: each field declares its own, and one function checks them for every settings class."""
 
 import math
 from dataclasses import dataclass, field, fields
@@ -10,12 +10,12 @@ _BOUNDS = "bounds"
 MAX_SEED = 2**32 - 1
 """Largest seed that NumPy and Stable-Baselines3 take."""
 MAX_WORKERS = 512
-"""Largest number of worker processes, each of which takes about 130 MB."""
+"""Largest number of worker processes; each takes about 130 MB."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Smallest and largest value of a setting, both allowed; `math.inf` for no limit."""
+    """Smallest and largest allowed value of a setting; `math.inf` for no limit."""
 
     low: float
     high: float
@@ -25,7 +25,7 @@ class Bounds:
 
 
 def bounded(default: Any, low: float, high: float = math.inf) -> Any:
-    """Returns a dataclass field with bounds, for `check_bounds`. A default of type int asks for whole numbers."""
+    """Returns a dataclass field with bounds, for `check_bounds`. An int default requires whole numbers."""
     return field(default=default, metadata={_BOUNDS: Bounds(low, high)})
 
 

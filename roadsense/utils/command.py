@@ -1,4 +1,4 @@
-"""How every command runs: options become settings, an error becomes one line, and the result an exit code."""
+"""Runs every command: options become settings, an error becomes one line, and the result an exit code."""
 
 import contextlib
 import inspect
@@ -14,7 +14,7 @@ from roadsense.utils.files import describe_os_error
 DEBUG_VARIABLE = "ROADSENSE_DEBUG"
 """Environment variable that makes a command print the traceback of its error."""
 INTERRUPTED = 130
-"""Exit code of a program that Ctrl-C ended, as shells know it."""
+"""Usual exit code of a program that Ctrl-C ended."""
 Settings = TypeVar("Settings")
 
 
@@ -23,13 +23,13 @@ def run_command(action: Callable[[], object]) -> int:
 
     Returns:
         0, or the number that the action returned; after a `RoadSenseError`, which is printed, its `exit_code`; after
-        an error of the machine (disk, permission, path) 3; after Ctrl-C, 130. With the environment variable
-        `ROADSENSE_DEBUG`, which `roadsense --debug` sets, the traceback is printed too.
+        an error of the machine (disk, permission, path), 3; after Ctrl-C, 130. With the environment variable
+        `ROADSENSE_DEBUG`, set by `roadsense --debug`, the traceback is printed too.
     """
     try:
         code = action()
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has gone, as `head` does
+    except BrokenPipeError:  # the reader of the output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (RoadSenseError, OSError, KeyboardInterrupt) as error:
@@ -52,7 +52,7 @@ def _end_with(error: RoadSenseError | OSError | KeyboardInterrupt) -> int:
 
 
 def escape(text: str) -> str:
-    """Returns a text without control characters, which could move a terminal's cursor or hide what follows."""
+    """Returns a text without control characters, which could move a terminal's cursor or hide later text."""
     return "".join(char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in text)
 
 
@@ -64,9 +64,9 @@ def run_with_options(
     Args:
         action: what the command does; the first paragraph of its docstring is shown by `--help`.
         kind: class of its settings; each field is an option. Its `read_default`, if it has one, gives the defaults for
-            a command line, as from a file that is named there.
+            a command line, for example from a file named there.
         prog: name of the command, as `roadsense train`.
-        arguments: words of the command line behind that name; None for those of this process.
+        arguments: words of the command line after that name; None for those of this process.
     """
     description = inspect.cleandoc(action.__doc__ or "").partition("\n\n")[0]
     return run_command(lambda: action(parse_options(kind, prog, arguments, description)))
@@ -77,8 +77,8 @@ def parse_options(
 ) -> Settings:
     """Returns the settings that the command line gives.
 
-    A class whose settings depend on which of them are given, as those of a training with a preset, has a property
-    `given`; it gets only those that are on the command line. See `run_with_options` for the arguments.
+    A class with a property `given`, as the settings of a training with a preset, gets only the settings on the command
+    line. See `run_with_options` for the arguments.
     """
     import tyro
 

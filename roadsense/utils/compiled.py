@@ -1,7 +1,7 @@
-"""Which modules are compiled to C where a compiler is found, and which code an import runs: compiled or Python.
+"""Lists the modules that are compiled to C if there is a compiler, and chooses between compiled code and Python.
 
-`setup.py` compiles `MODULES` with mypyc and records the hashes of their sources. Once a source has changed, old
-compiled code is never run: all of these modules run as plain Python until the package is installed again. The
+`setup.py` compiles `MODULES` with mypyc and records the hashes of their sources. If a source has changed, old
+compiled code never runs: all these modules run as plain Python until the package is installed again. The
 environment variable `ROADSENSE_PURE=1` has the same effect, for debugging and for comparisons. Both give the same
 results to the last bit.
 """
@@ -20,7 +20,7 @@ from types import ModuleType
 PURE_VARIABLE = "ROADSENSE_PURE"
 PACKAGE = Path(__file__).parents[1]
 RECORD = PACKAGE / "compiled.json"
-"""Written by the build: SHA-256 of each compiled source."""
+"""File with the SHA-256 of each compiled source, written by the build."""
 
 MODULES = (
     "roadsense.envs.assist",
@@ -67,7 +67,7 @@ def why_plain_python() -> str:
 
 
 class _SourceFinder(MetaPathFinder):
-    """Finds the sources of `MODULES` even where compiled files lie beside them."""
+    """Finds the sources of `MODULES` even if compiled files are next to them."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -77,12 +77,12 @@ class _SourceFinder(MetaPathFinder):
 
 
 def choose_code() -> None:
-    """Lets later imports of `MODULES` find the compiled files, or the sources if those must not be used."""
+    """Makes later imports of `MODULES` use the compiled files, or the sources if the compiled files are not usable."""
     if why_plain_python():
         sys.meta_path.insert(0, _SourceFinder())
 
 
 def is_compiled() -> bool:
-    """Tells whether this process runs compiled modules."""
+    """Returns whether this process runs compiled modules."""
     spec = find_spec(MODULES[-1])
     return spec is not None and not str(spec.origin).endswith(".py")

@@ -1,4 +1,4 @@
-"""Files: written so that they are whole or not there, hashed, and never overwritten."""
+"""Files: written completely or not at all, hashed, and never overwritten."""
 
 import errno
 import fcntl
@@ -15,7 +15,7 @@ from roadsense.errors import InputError, MachineError, RunError
 
 PROBE_NAME = ".roadsense_probe"
 SUMS_NAME = "checksums.json"
-"""File beside policies with the SHA-256 of each, by its name, as they were when they were made."""
+"""File next to policies with the original SHA-256 of each, by name."""
 _CAUSES = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "your quota of disk space is used up",
@@ -43,15 +43,15 @@ _STRAYS = ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
 def refuse_existing(folder: Path, what: str, error: type[InputError] = InputError) -> None:
-    """Refuses a folder that is to be made if something is there already; it may exist and be empty.
+    """Refuses a path for a new folder if something is there already; an empty folder is allowed.
 
     Args:
         folder: the folder.
-        what: what it is for, as "the run": for the message.
+        what: purpose of the folder for the message, as "the run".
         error: class of the error to raise.
 
     Raises:
-        InputError: if it holds something, is a file or a link, or lies below a file.
+        InputError: if the folder is not empty, is a file or a link, or is below a file.
     """
     if folder.is_dir() and not folder.is_symlink():
         reason = "holds something" if any(folder.iterdir()) else None
@@ -65,7 +65,7 @@ def refuse_existing(folder: Path, what: str, error: type[InputError] = InputErro
 
 
 def describe_os_error(error: OSError) -> str:
-    """Returns what failed in words: the path, the cause, the free space and a remedy."""
+    """Describes an error in words: the path, the cause, the free space and a remedy."""
     path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
     cause = _CAUSES.get(error.errno or 0, error.strerror or str(error))
     place = next((one for one in (path, *path.parents) if os.path.exists(one)), None) if path else Path()
@@ -75,10 +75,10 @@ def describe_os_error(error: OSError) -> str:
 
 
 def check_writable(folder: Path) -> None:
-    """Writes and removes a small file in a folder that exists, so that long work does not end at a closed door.
+    """Writes and removes a small file in an existing folder, so that a long task does not fail when it saves.
 
     Raises:
-        MachineError: if that is not possible.
+        MachineError: if the folder is not writable.
     """
     probe = folder / PROBE_NAME
     try:
@@ -93,11 +93,11 @@ def hold(path: Path, busy: str = "") -> Iterator[None]:
     """Holds a lock on a file inside a `with`; the system releases it when the process ends in any way.
 
     Args:
-        path: the file, which is made if it is not there and removed at the end.
-        busy: message of the error if another process holds it; empty to wait for it.
+        path: the file, which is made if it is missing, and removed at the end.
+        busy: message of the error if another process holds the lock; empty to wait for it.
 
     Raises:
-        RunError: if another process holds it.
+        RunError: if another process holds the lock.
     """
     while True:
         with path.open("a") as lock:
@@ -106,7 +106,7 @@ def hold(path: Path, busy: str = "") -> Iterator[None]:
             except BlockingIOError:
                 raise RunError(busy) from None
             if not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-                continue  # whoever held it has just removed it
+                continue  # the process that held it has just removed it
             try:
                 yield
             finally:
@@ -119,11 +119,11 @@ def read_json(path: Path, what: str, error: type[InputError] = InputError) -> An
 
     Args:
         path: the file.
-        what: its content, as "the settings of the run": for the message.
+        what: content of the file for the message, as "the settings of the run".
         error: class of the error to raise.
 
     Raises:
-        InputError: if it is missing or damaged.
+        InputError: if the file is missing or damaged.
     """
     try:
         return json.loads(path.read_bytes())
@@ -134,16 +134,16 @@ def read_json(path: Path, what: str, error: type[InputError] = InputError) -> An
 
 
 def record_sum(path: Path) -> None:
-    """Notes the SHA-256 of a file that was just made, in the file `SUMS_NAME` beside it."""
+    """Records the SHA-256 of a new file in the file `SUMS_NAME` next to it."""
     sums = _read_sums(path.parent) | {path.name: hash_file(path)}
     write_atomically(path.with_name(SUMS_NAME), json.dumps(sums, indent=1) + "\n")
 
 
 def read_checked(path: Path) -> bytes:
-    """Returns a file's content, which is as it was made if its SHA-256 was noted.
+    """Returns a file's content, after comparing it with its recorded SHA-256, if there is one.
 
     Raises:
-        InputError: if it was changed since.
+        InputError: if the file was changed.
     """
     content = path.read_bytes()
     noted, found = _read_sums(path.parent).get(path.name), hashlib.sha256(content).hexdigest()
@@ -164,7 +164,7 @@ def _read_sums(folder: Path) -> dict[str, str]:
 
 
 def is_stray(path: Path) -> bool:
-    """Tells whether a path from a folder of ours is one that other programs leave: hidden, or of an archive program."""
+    """Returns whether a relative path is left by another program: hidden, or from an archive program."""
     return any(part.startswith(".") or part in _STRAYS for part in path.parts)
 
 

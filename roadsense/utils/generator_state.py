@@ -1,4 +1,4 @@
-"""The state of a NumPy generator as numbers, to keep it or to send it."""
+"""Converts the state of a NumPy generator to numbers and back, to save or send it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 N_STATE_WORDS = 6
-"""Numbers of 64 bits that hold a PCG64's state."""
+"""Number of 64-bit words in the state of a PCG64."""
 _WORD = 2**64
 
 
 def generator_words(rng: np.random.Generator) -> list[int]:
-    """Returns the state of a PCG64 generator as six numbers of 64 bits."""
+    """Returns the state of a PCG64 generator as six 64-bit numbers."""
     state: Mapping[str, Any] = rng.bit_generator.state
     inner = state["state"]
     halves = [*divmod(inner["state"], _WORD), *divmod(inner["inc"], _WORD)]

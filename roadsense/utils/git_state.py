@@ -1,4 +1,4 @@
-"""The state of the code: commit, and whether it has changes."""
+"""The state of the code: its commit, and whether it has uncommitted changes."""
 
 import subprocess
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ class GitState:
 
     @property
     def clean_word(self) -> str:
-        """`yes` or `no`, as tags and variables spell it; empty if it isn't known."""
+        """`yes` or `no`, as written in tags and variables; empty if it isn't known."""
         return "" if self.is_clean is None else "yes" if self.is_clean else "no"
 
 
 def read_git_state(folder: Path = ROOT) -> GitState:
-    """Returns the state of a checkout, the package's own by default."""
+    """Returns the state of a checkout; by default that of the package."""
     commit = _ask(folder, "rev-parse", "HEAD")
     changes = _ask(folder, "status", "--porcelain")
     if commit is None or changes is None:

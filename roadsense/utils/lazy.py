@@ -1,4 +1,4 @@
-"""Packages whose names are imported when they are first used."""
+"""Packages that import each of their names at its first use."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -6,11 +6,11 @@ from typing import Any
 
 
 def import_lazily(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Returns the `__getattr__` and `__dir__` of a package that names things of other modules (PEP 562).
+    """Returns `__getattr__` and `__dir__` for a package that exports names from other modules (PEP 562).
 
     Args:
         package: `__name__` of the package.
-        homes: full name of the module of each name.
+        homes: full module name for each exported name.
     """
 
     def _get(name: str) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 
 def markdown_table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    """Returns a table in Markdown, without a line end after its last row; `|` in a cell is escaped."""
+    """Returns a table in Markdown, without a line end after the last row; `|` in a cell is escaped."""
     return "\n".join([_line(head), "|---" * len(head) + "|", *map(_line, rows)])
 
 

@@ -1,4 +1,4 @@
-"""Progress with an estimate of the time left, for a terminal, a notebook and a log alike."""
+"""Progress bars with an estimate of the time left, for terminals, notebooks and logs."""
 
 import contextlib
 import os
@@ -12,16 +12,16 @@ TERMINAL_INTERVAL_S = 0.2
 HEADLESS_INTERVAL_S = 30.0
 PLAIN_FORMAT = "{desc}: {percentage:.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 HEADLESS_VARIABLE = "ROADSENSE_HEADLESS"
-"""Environment variable that is set in the kernel of a notebook nobody watches."""
+"""Environment variable that is set in the kernel of a headless notebook."""
 
 
 def progress_bar(total: int, what: str, unit: str) -> tqdm:
     """Returns a bar: live in a terminal and a notebook, a plain line every 30 s in a headless run.
 
     Args:
-        total: units of work in all.
-        what: what is being done, as a heading.
-        unit: what is counted, singular.
+        total: number of units of work.
+        what: name of the work, as a heading.
+        unit: name of the counted unit, singular.
     """
     if sys.stderr.isatty() or _is_watched_notebook():
         return tqdm(
@@ -33,9 +33,9 @@ def progress_bar(total: int, what: str, unit: str) -> tqdm:
 
 
 class _Stream:
-    """Standard error as it is at each write; in a notebook, which paints that as an error, standard output.
+    """The present standard error; in a notebook, which shows that as an error, standard output.
 
-    A full disk or a closed terminal behind it does not end the work.
+    A full disk or a closed terminal does not stop the work.
     """
 
     @property
@@ -56,7 +56,7 @@ class _Stream:
 
 
 def is_headless() -> bool:
-    """Tells whether this is the kernel of a notebook that nobody watches: then widgets leave pictures."""
+    """Returns whether this is the kernel of a headless notebook: there, widgets show pictures."""
     return HEADLESS_VARIABLE in os.environ
 
 
@@ -65,7 +65,7 @@ def _is_watched_notebook() -> bool:
 
 
 class PlainProgress(tqdm):
-    """Progress in whole lines, without carriage returns, for logs."""
+    """Progress in complete lines, without carriage returns, for logs."""
 
     @staticmethod
     def status_printer(file: object) -> Callable[[str], None]:

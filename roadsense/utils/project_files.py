@@ -1,4 +1,4 @@
-"""The files that come with the package: notebooks, base scenarios, and what else a new project begins with."""
+"""The files that come with the package: notebooks, base scenarios and the other first files of a new project."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -12,10 +12,10 @@ def project_folder() -> Path:
 
 
 def find_file(path: str | Path) -> Path:
-    """Returns a path of the workspace, or, if nothing is there, the package's own file or folder of that name.
+    """Returns a path in the workspace, or, if nothing is there, the package's file or folder of that name.
 
     Args:
-        path: such as `scenarios/base`; that of the workspace is returned if neither has it.
+        path: relative path, such as `scenarios/base`; if neither has it, the workspace's path is returned.
     """
     found, own = resolve(path), project_folder() / path
     return own if own.exists() and not found.exists() else found

@@ -1,6 +1,6 @@
-"""XML from any source, read without trust (plain or gzip'd, bounded, no document type, no entities), and written.
+"""Reads XML from untrusted sources (plain or gzip'd, bounded, no document type, no entities), and writes XML.
 
-Tags and attributes keep the prefixes they are written with, as SUMO reads them: a default namespace hides no element.
+Tags and attributes keep their written prefixes, as in SUMO: a default namespace hides no element.
 """
 
 import gzip
@@ -14,12 +14,12 @@ from xml.parsers import expat
 from roadsense.errors import ScenarioError
 
 MAX_FILE_BYTES = 100 * 2**20
-"""Largest size of a file, and of its unpacked content."""
+"""Largest size of a file and of its unpacked content, bytes."""
 
 MAX_ELEMENTS = 1_000_000
 MAX_DEPTH = 32
 MAX_ATTRIBUTES = 256
-"""Largest number of attributes of an element; the time that SUMO takes to read one grows with its square."""
+"""Largest number of attributes of an element; SUMO's reading time grows with the square of this number."""
 MAX_ATTRIBUTE_CHARS = 2**20
 ENCODINGS = ("utf-8", "us-ascii", "ascii", "iso-8859-1", "utf-16")
 """Encodings that this reader and SUMO decode to the same text."""
@@ -29,11 +29,11 @@ _CHUNK_BYTES = 2**16
 
 RootTag = str | tuple[str, ...] | None
 OnStart = Callable[[str, dict[str, str], int], object]
-"""Called with an element's tag, its attributes and its line."""
+"""Function of an element's tag, attributes and line."""
 
 
 class Element(ET.Element):
-    """An element with the line it was read from; 0 if it was not read."""
+    """An element with its line in the file; 0 if it was not read from a file."""
 
     line = 0
 
@@ -49,12 +49,12 @@ def read_xml(path: Path, root_tag: RootTag, keep_comments: bool = False) -> ET.E
 
     Args:
         path: the file, plain or gzip'd.
-        root_tag: tag of the root, or several allowed ones; None for any.
+        root_tag: allowed tag or tags of the root; None for any.
         keep_comments: whether comments become part of the tree; those before the root become its first children.
 
     Raises:
         ScenarioError: if the file is missing, too large, not XML, has a document type or an entity, or has
-            another root than `root_tag`; naming the line where there is one.
+            another root than `root_tag`; naming the line if it is known.
     """
     builder = ET.TreeBuilder(element_factory=Element, insert_comments=keep_comments)
 
@@ -85,7 +85,7 @@ def scan_xml(path: Path, root_tag: RootTag, on_start: OnStart) -> None:
     """Calls `on_start` for every element of an XML file and keeps none in memory: for large files.
 
     Raises:
-        ScenarioError: as `read_xml`.
+        ScenarioError: in the same cases as `read_xml`.
     """
     _Scanner(path, root_tag, on_start).run()
 
@@ -99,7 +99,7 @@ def write_xml(root: ET.Element, path: Path) -> None:
 
 
 class _Scanner:
-    # One pass of expat over a file. Without a document type there are no entities but XML's own five.
+    # One pass of expat over a file. Without a document type there are only XML's own five entities.
 
     def __init__(self, path: Path, root_tag: RootTag, on_start: OnStart) -> None:
         self.path, self.root_tag, self.on_start = path, root_tag, on_start
@@ -172,7 +172,7 @@ def open_unpacked(path: Path) -> BinaryIO:
     """Opens a file, plain or gzip'd, to read its unpacked bytes.
 
     Raises:
-        ScenarioError: if it is too large.
+        ScenarioError: if the file is too large.
     """
     n_bytes = path.stat().st_size
     if n_bytes > MAX_FILE_BYTES:
@@ -181,6 +181,6 @@ def open_unpacked(path: Path) -> BinaryIO:
 
 
 def is_gzip(path: Path) -> bool:
-    """Tells whether a file is gzip'd, by its content as SUMO does, whatever its name."""
+    """Returns whether a file is gzip'd, judged by its content, as SUMO does, and not by its name."""
     with path.open("rb") as file:
         return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC

@@ -1,6 +1,6 @@
-"""Scratch folders for work in progress: removed at the end, and by a later call if the process was killed.
+"""Scratch folders for work in progress: removed at the end, or by a later call if the process was killed.
 
-A folder is ours if it holds our mark, whatever its name; without the mark nothing is ever removed.
+Only a folder that holds our mark file is ever removed.
 """
 
 import fcntl
@@ -24,14 +24,14 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     """Makes a new folder and removes it at the end with all its content.
 
     The folder holds a mark, which is locked while the folder is in use. The system releases the lock when the process
-    ends in any way, so the next call with the same parent and prefix removes what a killed process left.
+    ends in any way, so the next call with the same parent and prefix removes the folders of killed processes.
 
     Args:
-        prefix: beginning of the folder's name.
-        parent: folder to make it in; None for a private one among the system's temporary files.
+        prefix: first part of the folder's name.
+        parent: parent folder; None for a private folder among the system's temporary files.
 
     Raises:
-        MachineError: if the private folder belongs to somebody else.
+        MachineError: if the private folder belongs to another user.
     """
     place = parent or _private_parent()
     _remove_abandoned(place, prefix)
@@ -56,7 +56,7 @@ def _private_parent() -> Path:
 
 
 def _mark(folder: Path) -> TextIO:
-    """Writes the mark and returns it open and locked; it appears under its name when it is locked."""
+    """Writes the mark file and returns it open and locked; it gets its final name after it is locked."""
     waiting = folder / f"{MARK_NAME}.part"
     mark = waiting.open("w")
     fcntl.flock(mark, fcntl.LOCK_EX)
@@ -73,16 +73,16 @@ def _remove_abandoned(place: Path, prefix: str) -> None:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Returns whether a folder has our mark, made for this very folder and not for a copy of it, that nobody locks."""
+    """Returns whether a folder has our mark, made for this folder and not for a copy, and no process locks it."""
     try:
         descriptor = os.open(folder / MARK_NAME, os.O_RDWR | os.O_NOFOLLOW)
-    except OSError:  # no mark, or somebody else's
+    except OSError:  # no mark, or another user's
         return False
     with os.fdopen(descriptor, "r+") as mark:
         try:
             fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return os.fstat(descriptor).st_uid == os.getuid() and mark.read() == _identity(folder)
-        except (OSError, ValueError):  # in use, removed meanwhile, or no text
+        except (OSError, ValueError):  # in use, removed meanwhile, or not text
             return False
 
 

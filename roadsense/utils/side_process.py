@@ -1,4 +1,4 @@
-"""A separate process for a large or noisy library; its errors come with the end of its output."""
+"""A separate process for a library that is large or prints much; its errors include the end of its output."""
 
 import multiprocessing
 import os
@@ -16,20 +16,20 @@ LOG_TAIL_CHARACTERS = 2000
 
 
 class SideProcess:
-    """One process, in which functions run one after the other; everything it prints goes to a file.
+    """One process that runs functions one after the other and writes all its output to a file.
 
     Args:
-        what: its work as a noun, for messages.
-        log_path: file that its output goes to.
+        what: name of its work, a noun, for messages.
+        log_path: file for its output.
     """
 
     def __init__(self, what: str, log_path: Path):
         self._what, self._log_path = what, log_path
-        # A fresh interpreter, not a fork: libraries that hold threads or a simulation do not survive one.
+        # A new interpreter, not a fork: libraries with threads or a simulation do not survive a fork.
         self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _write_output_to, (log_path,))
 
     def start(self, function: Callable[..., Any], *arguments: object) -> "Future[Any]":
-        """Starts a function of a module, when those before it have ended."""
+        """Starts a module's function after the earlier ones have ended."""
         return self._pool.submit(function, *arguments)
 
     def take(self, future: "Future[Any]") -> Any:
@@ -37,7 +37,7 @@ class SideProcess:
 
         Raises:
             RoadSenseError: if the function raised one.
-            ExportError: with the end of the output, if it failed in another way.
+            ExportError: if it failed in another way; with the end of the output.
         """
         error = future.exception()
         if error is None or isinstance(error, RoadSenseError):
@@ -52,7 +52,7 @@ class SideProcess:
 
 @contextmanager
 def side_processes(*names: str) -> Iterator[tuple[SideProcess, ...]]:
-    """Opens a process for each name, and ends them all at the end."""
+    """Opens a process for each name, and closes them all at the end."""
     with scratch_folder("roadsense_export_") as logs:
         processes = tuple(SideProcess(name, logs / name) for name in names)
         try:
@@ -64,7 +64,7 @@ def side_processes(*names: str) -> Iterator[tuple[SideProcess, ...]]:
 
 def _write_output_to(path: Path) -> None:
     end_with_program()
-    # By descriptor, as libraries write past Python.
+    # By file descriptor, because libraries also write output without Python.
     with path.open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)

@@ -1,9 +1,9 @@
-"""Intervals and comparisons over episodes, on SciPy. Pure.
+"""Intervals and comparisons over episodes, with SciPy. Pure functions.
 
-A collision is rare, so its rate has the exact interval; means over scenarios are interquartile means with a bootstrap
+Collisions are rare, so their rate has an exact interval. Means over scenarios are interquartile means with a bootstrap
 over scenarios, because the episodes of one scenario resemble each other (Agarwal et al., "Deep reinforcement learning
 at the edge of the statistical precipice", 2021). Two policies are compared on the same episodes, in pairs; see
-`roadsense.evaluation.sample_size` for how many episodes a claim takes.
+`roadsense.evaluation.sample_size` for how many episodes a claim needs.
 """
 
 import math
@@ -27,8 +27,8 @@ class Interval:
 
     Attributes:
         value: the estimate.
-        low: lower end.
-        high: upper end.
+        low: lower end of the interval.
+        high: upper end of the interval.
     """
 
     value: float
@@ -41,10 +41,10 @@ class PairedComparison:
     """Two policies on the same episodes.
 
     Attributes:
-        n_better: episodes in which the first does better.
-        n_worse: episodes in which it does worse.
-        n_equal: episodes in which both do the same.
-        p_value: two-sided, of the hypothesis that better and worse are equally likely.
+        n_better: number of episodes in which the first policy does better.
+        n_worse: number of episodes in which the first policy does worse.
+        n_equal: number of episodes in which both do the same.
+        p_value: two-sided p-value of the hypothesis that better and worse are equally likely.
     """
 
     n_better: int
@@ -54,10 +54,10 @@ class PairedComparison:
 
 
 def binomial_interval(n_events: int, n_trials: int, confidence: float = CONFIDENCE) -> Interval:
-    """Returns a rate with its exact (Clopper-Pearson) interval; nothing is known, 0 to 1, without trials.
+    """Returns a rate with its exact (Clopper-Pearson) interval; without trials the interval is 0 to 1.
 
     Raises:
-        InputError: if there are more events than trials, or fewer than none.
+        InputError: if there are more events than trials, or a negative number.
     """
     if not 0 <= n_events <= n_trials:
         raise InputError(f"Expected events from 0 to the number of trials, {n_trials}, got {n_events}.")
@@ -68,9 +68,9 @@ def binomial_interval(n_events: int, n_trials: int, confidence: float = CONFIDEN
 
 
 def interquartile_mean(values: ArrayLike) -> float:
-    """Returns the mean of the middle half of the values: less noisy than the median, deaf to outliers.
+    """Returns the mean of the middle half of the values: less noisy than the median, robust to outliers.
 
-    A quarter of the values, rounded down, is left out on either side. NaN without values.
+    A quarter of the values, rounded down, is left out on each side. NaN without values.
     """
     array = np.sort(_as_floats(values))
     cut = len(array) // 4
@@ -78,7 +78,7 @@ def interquartile_mean(values: ArrayLike) -> float:
 
 
 Statistic = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
-"""Of sorted values (n,) and how often each is there in each of several samples (m, n), whole numbers: (m,)."""
+"""Function of sorted values (n,) and their counts in each of m samples (m, n), whole numbers; returns (m,)."""
 
 
 def middle_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -101,19 +101,19 @@ def bootstrap_over_groups(
     statistic: Statistic = middle_mean,
     confidence: float = CONFIDENCE,
 ) -> Interval:
-    """Returns a statistic with its percentile bootstrap interval, whole groups being resampled.
+    """Returns a statistic with its percentile bootstrap interval; the bootstrap resamples whole groups.
 
-    With one group there is nothing to resample, and the interval is unknown: NaN.
+    With one group there is nothing to resample, and the interval is NaN.
 
     Args:
-        values: one per episode.
-        groups: the scenario of each.
-        rng: generator of the resampling.
-        statistic: function of the values to estimate.
+        values: one value per episode.
+        groups: scenario of each episode.
+        rng: random generator for the resampling.
+        statistic: function that computes the statistic.
         confidence: level of the interval, 0 to 1.
 
     Raises:
-        InputError: if there is not one group for each value, or one is not finite.
+        InputError: if there is not one group for each value, or a value is not finite.
     """
     array, labels = _as_floats(values), np.asarray(groups)
     if array.shape != labels.shape:
@@ -127,7 +127,7 @@ def bootstrap_over_groups(
     value = float(statistic(array[order], np.ones((1, len(array))))[0])
     if len(names) < 2:
         return Interval(value, math.nan, math.nan)
-    # How often each group is drawn is how often each of its values is there: no sample has to be built.
+    # The count of a group in a sample is the count of each of its values: no sample has to be built.
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=N_RESAMPLES)
     resampled = statistic(array[order], drawn[:, members].astype(float))
     low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
@@ -137,13 +137,13 @@ def bootstrap_over_groups(
 def ratio_over_groups(
     numerators: ArrayLike, denominators: ArrayLike, groups: ArrayLike, rng: np.random.Generator
 ) -> Interval:
-    """Returns the ratio of two sums with its percentile bootstrap interval, whole groups being resampled.
+    """Returns the ratio of two sums with its percentile bootstrap interval; the bootstrap resamples whole groups.
 
     Args:
-        numerators: one per episode: counts, say.
-        denominators: one per episode: hours, say.
-        groups: the scenario of each.
-        rng: generator of the resampling.
+        numerators: one value per episode, such as a count.
+        denominators: one value per episode, such as hours.
+        groups: scenario of each episode.
+        rng: random generator for the resampling.
     """
     above, below, labels = _as_floats(numerators), _as_floats(denominators), np.asarray(groups)
     names = list(dict.fromkeys(labels.tolist()))
@@ -166,11 +166,10 @@ def ratio_over_groups(
 def compare_pairs(values: ArrayLike, others: ArrayLike) -> PairedComparison:
     """Returns the exact sign test of two policies on the same episodes; the lower value is the better one.
 
-    On values of 0 and 1, as collisions are, it is McNemar's exact test. Infinity is a value like others, and two of
-    them are equal.
+    For values of 0 and 1, such as collisions, it is McNemar's exact test. Infinity is allowed and equals infinity.
 
     Raises:
-        InputError: if the episodes are not the same number, or a value is missing.
+        InputError: if the numbers of episodes differ, or a value is missing.
     """
     first, second = _pair(values, others)
     n_better, n_worse = int((first < second).sum()), int((first > second).sum())
@@ -180,18 +179,18 @@ def compare_pairs(values: ArrayLike, others: ArrayLike) -> PairedComparison:
 
 
 def paired_rate_difference(n_only_first: int, n_only_second: int, n_pairs: int) -> Interval:
-    """Returns the difference of two rates on the same episodes, first less second, with its 95 % score interval.
+    """Returns the difference of two rates on the same episodes, first minus second, with its 95 % score interval.
 
     It is Tango's ("Equivalence test and confidence interval for the difference in proportions for the paired-sample
     design", 1998): unlike Wald's it is not empty when both policies do the same in every episode.
 
     Args:
-        n_only_first: episodes in which only the first has the event.
-        n_only_second: episodes in which only the second has it.
-        n_pairs: episodes; without any, nothing is known: -1 to 1.
+        n_only_first: number of episodes in which only the first policy has the event.
+        n_only_second: number of episodes in which only the second policy has the event.
+        n_pairs: number of episodes; for 0 the interval is -1 to 1.
 
     Raises:
-        InputError: if the counts don't fit.
+        InputError: if the counts contradict each other.
     """
     if n_only_first < 0 or n_only_second < 0 or n_only_first + n_only_second > n_pairs:
         raise InputError(f"Expected counts within {n_pairs} pairs, got {n_only_first} and {n_only_second}.")
@@ -207,7 +206,7 @@ def paired_rate_difference(n_only_first: int, n_only_second: int, n_pairs: int) 
 
 
 def _tango_score(n_only_first: int, n_only_second: int, n_pairs: int, difference: float) -> float:
-    """Returns the score statistic of a supposed difference: how many standard errors the observed one is above it."""
+    """Returns the score statistic of a difference: how many standard errors the observed difference is above it."""
     excess = n_only_first - n_only_second
     slope = (2 * n_pairs - excess) * difference - n_only_first - n_only_second
     room = n_only_second * difference * (1 - difference)
@@ -220,13 +219,13 @@ def _tango_score(n_only_first: int, n_only_second: int, n_pairs: int, difference
 def probability_of_improvement(
     values: ArrayLike, others: ArrayLike, groups: ArrayLike, rng: np.random.Generator
 ) -> Interval:
-    """Returns how probable it is that the first policy does better on an episode, ties counting half.
+    """Returns the probability that the first policy does better in an episode; ties count half.
 
-    After Agarwal et al. (2021), but on pairs, since both policies drove the same episodes; the lower value is the
+    As in Agarwal et al. (2021), but on pairs, because both policies drove the same episodes; the lower value is the
     better one. The interval is a bootstrap over scenarios.
 
     Raises:
-        InputError: if the episodes are not the same number, or a value is missing.
+        InputError: if the numbers of episodes differ, or a value is missing.
     """
     first, second = _pair(values, others)
     return bootstrap_over_groups((first < second) + 0.5 * (first == second), groups, rng, plain_mean)

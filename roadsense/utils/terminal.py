@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints a table; nothing without rows.
+    """Prints a table; without rows, prints nothing.
 
     Args:
-        headings: a heading for each column.
-        rows: the cells, as many in each row as there are headings.
+        headings: one heading for each column.
+        rows: cells of each row, one for each heading.
     """
     if not rows:
         return
@@ -32,5 +32,5 @@ def _draw(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))  # Text: a cell in brackets is no markup
+        table.add_row(*map(Text, row))  # Text: a cell in brackets is not markup
     Console().print(table)

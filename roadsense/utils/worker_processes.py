@@ -21,7 +21,7 @@ from roadsense.utils.scratch import scratch_folder
 
 _OPEN = contextlib.ExitStack()
 N_TRIES = 3
-"""Processes that may be lost over one item."""
+"""Number of processes that may die at one item."""
 LOOK_EVERY_S = 1.0
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _State = TypeVar("_State")
@@ -53,20 +53,20 @@ def run_in_workers(
     n_workers: int,
     limit_s: float = math.inf,
 ) -> Iterator[tuple[int, _Result]]:
-    """Yields the index of each item and `call(state, item)` as it ends, computed in worker processes.
+    """Yields each item's index and `call(state, item)` when the call ends, computed in worker processes.
 
-    Each process has its own copy of the state and keeps it from item to item: an open simulation, for example. A
-    process that dies or exceeds the time limit is replaced, and its item tried again.
+    Each process has its own copy of the state, such as an open simulation, and keeps it from item to item. A process
+    that dies or exceeds the time limit is replaced, and its item is tried again.
 
     Args:
         call: a module's function; each worker imports it.
         items: second argument of each call.
-        state: first argument of each call; it must pickle.
-        n_workers: largest number of processes, from 1.
+        state: first argument of each call; it must be picklable.
+        n_workers: largest number of processes, at least 1.
         limit_s: longest time of a call, seconds.
 
     Raises:
-        MachineError: if an item ends `N_TRIES` processes.
+        MachineError: if `N_TRIES` processes die at one item.
     """
     waiting, tries = deque(range(len(items))), Counter[int]()
     seats = [_Seat(call, state) for _ in range(max(1, min(n_workers, len(items))))]
@@ -96,7 +96,7 @@ def run_in_workers(
 
 
 class _Seat:
-    """One worker process, the item it works on, and its successor after it died."""
+    """One worker process and its item; a process that died is replaced."""
 
     def __init__(self, call: Callable[[Any, Any], Any], state: Any):
         self._call, self._state = call, state
@@ -113,13 +113,13 @@ class _Seat:
         self.future = self._pool.submit(_call_with_state, self._call, items[index])
 
     def has_ended(self, limit_s: float) -> bool:
-        """Returns whether the call has ended, or its process was lost; one that takes too long is killed."""
+        """Returns whether the call has ended or its process died; kills a process that takes too long."""
         if self.future is not None and not self.future.done() and time.monotonic() - self._begun_s > limit_s:
             self._kill()
         return self.future is not None and self.future.done()
 
     def give(self) -> tuple[int, Any, bool]:
-        """Returns the index of the item, the result, and whether the process was lost instead; then it has another."""
+        """Returns the item's index, the result, and whether the process died; a dead process is replaced."""
         future, self.future = self.future, None
         if future is not None and isinstance(future.exception(), BrokenProcessPool):
             self.close()
@@ -128,7 +128,7 @@ class _Seat:
         return self._index, future.result() if future is not None else None, False
 
     def close(self) -> None:
-        """Ends the process, whatever it does."""
+        """Ends the process, even during a call."""
         if self.future is not None and not self.future.done():
             self._kill()
         self._pool.shutdown(cancel_futures=True)
@@ -142,10 +142,10 @@ class _Seat:
 def start_pool(
     n_workers: int, preload: Sequence[str], initializer: Callable[..., object] | None = None, arguments: tuple = ()
 ) -> ProcessPoolExecutor:
-    """Returns a pool of workers forked from a clean server, each with room for one simulation of its own.
+    """Returns a pool of workers forked from a clean server; each can run one simulation.
 
     Args:
-        n_workers: number of processes, from 1.
+        n_workers: number of processes, at least 1.
         preload: modules that the server imports once for all workers.
         initializer: function that each worker calls first.
         arguments: arguments of `initializer`.
@@ -157,7 +157,7 @@ def start_pool(
 
 
 def own_sockets() -> None:
-    """Makes multiprocessing keep its sockets in a scratch folder, which is removed even after a kill."""
+    """Makes multiprocessing keep its sockets in a scratch folder, so that they are removed even after a kill."""
     settings = vars(multiprocessing.current_process())["_config"]
     if settings.get("tempdir") is None:
         settings["tempdir"] = str(_OPEN.enter_context(scratch_folder("mp-")))
@@ -165,11 +165,11 @@ def own_sockets() -> None:
 
 
 def end_with_program() -> None:
-    """Makes this worker end when the program that started it is gone, even if that was killed.
+    """Makes this worker end when the program that started it ends, even if that program was killed.
 
-    The server that workers are forked from ends when the last holder of its lifeline is gone, and every worker is
-    given a copy of it: so each closes its own, and is ended by the system when the server is. Linux only; elsewhere
-    a worker ends when it next asks for work.
+    Workers are forked from a server, which ends when all copies of its lifeline are closed. Every worker gets a copy
+    and closes it here; the system ends the worker together with the server. Linux only; elsewhere a worker ends when
+    it next asks for work.
     """
     if sys.platform != "linux":
         return
@@ -180,12 +180,12 @@ def end_with_program() -> None:
 
 
 def ignore_interrupts() -> None:
-    """Leaves Ctrl-C, and the interrupt button of a notebook, to the program; for a pool's `initializer`."""
+    """Ignores Ctrl-C and a notebook's interrupt button: the program handles them. For a pool's `initializer`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 _kept_state: list[Any] = []
-"""The state of this worker process, if it is one of `map_in_workers`."""
+"""State of this worker process, if `run_in_workers` started it."""
 
 
 def _keep_state(state: Any) -> None:

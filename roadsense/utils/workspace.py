@@ -1,4 +1,4 @@
-"""The workspace: the project's folder, against which relative paths are resolved from anywhere inside it."""
+"""The workspace: the project's folder. Relative paths are resolved against it from every folder inside."""
 
 import os
 from pathlib import Path
@@ -7,19 +7,19 @@ MARK = "scenarios"
 
 
 def find_workspace() -> Path:
-    """Returns the nearest folder from here upwards that has a `scenarios` folder; without one, the current folder.
+    """Returns the current folder or its nearest parent with a `scenarios` folder; without one, the current folder.
 
-    JupyterLab starts a kernel in the notebook's own folder, a headless run in the caller's.
+    JupyterLab starts a kernel in the notebook's folder, a headless run in the caller's folder.
     """
     here = Path.cwd()
     return next((folder for folder in (here, *here.parents) if (folder / MARK).is_dir()), here)
 
 
 def resolve(path: str | Path) -> Path:
-    """Returns a path that means the same from every folder of the workspace.
+    """Returns a path that means the same in every folder of the workspace.
 
-    An absolute path, one that exists from here, and every path in the workspace's own folder stay as they are; any
-    other is taken from the workspace.
+    An absolute path, an existing path, and every path in the workspace's top folder stay unchanged; all others are
+    relative to the workspace.
     """
     path = Path(path)
     workspace = find_workspace()

@@ -20,7 +20,7 @@ QUOTAS = {
     "ml.c5.9xlarge": ("sagemaker", "ml.c5.9xlarge for training job usage"),
     "c6i.8xlarge": ("ec2", "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances"),
 }
-"""Service and name of the quota that each default machine counts against."""
+"""Service and name of the quota for each default machine."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class AccountConfig:
     """What to look for in an account.
 
     Attributes:
-        bucket: for datasets and results.
-        repository: of images in ECR.
+        bucket: bucket for datasets and results.
+        repository: repository for images in ECR.
         role: execution role's ARN; by default the environment's or Studio's.
-        region: of AWS; by default the configured one.
+        region: AWS region; by default the configured one.
     """
 
     bucket: str | None = None
@@ -42,13 +42,13 @@ class AccountConfig:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found.
+    """The result of one check.
 
     Attributes:
-        what: was looked at.
-        state: `ok`, `missing`, or `unknown` where one may not look.
+        what: name of the checked thing.
+        state: `ok`, `missing`, or `unknown` if the credentials do not allow the check.
         said: what was found.
-        mend: what to do; empty if nothing is.
+        mend: what to do; empty if nothing.
     """
 
     what: str
@@ -61,9 +61,9 @@ class Finding:
 
 
 def examine(config: AccountConfig) -> Iterator[Finding]:
-    """Yields a finding for everything a job on AWS needs; nothing is changed.
+    """Yields a finding for everything that a job on AWS needs; nothing is changed.
 
-    Without credentials or a region that is the only finding.
+    If credentials or a region are missing, this is the only finding.
     """
     try:
         region = find_region(config.region)

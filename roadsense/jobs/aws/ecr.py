@@ -1,4 +1,4 @@
-"""AWS's registry of images: a repository whose tags never change and whose images are scanned, and the way in."""
+"""AWS's image registry: a repository with fixed tags and scanned images, and the login."""
 
 import base64
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ TAGS = [{"Key": "project", "Value": "roadsense"}]
 
 @dataclass(frozen=True)
 class Login:
-    """The way into a registry, for some hours.
+    """A login to a registry, valid for some hours.
 
     Attributes:
-        user: its name.
-        password: never shown.
+        user: user name.
+        password: password; never shown.
     """
 
     user: str
@@ -25,20 +25,20 @@ class Login:
 
 
 class Ecr:
-    """The registry of an account, in a region.
+    """The registry of an account in one region.
 
     Args:
-        region: e.g. `eu-central-1`; by default the configured one.
+        region: AWS region, e.g. `eu-central-1`; by default the configured one.
     """
 
     def __init__(self, region: str | None = None):
         self._client = make_client("ecr", region)
 
     def open_repository(self, name: str) -> str:
-        """Creates a repository, unless it is there, and returns its URI.
+        """Creates a repository, unless it exists, and returns its URI.
 
         Raises:
-            InputError: if it is there and lets a tag be moved to another image.
+            InputError: if it exists and allows a tag to move to another image.
         """
         try:
             made = self._ask(
@@ -62,7 +62,7 @@ class Ecr:
         return found["repositoryUri"]
 
     def find_digest(self, name: str, tag: str) -> str | None:
-        """Returns the digest of the image a tag names; None if there is none."""
+        """Returns the digest of the image with a tag; None if there is no such image."""
         try:
             found = self._ask("describe_images", repositoryName=name, imageIds=[{"imageTag": tag}])
         except CloudError as error:

@@ -1,6 +1,6 @@
-"""What a job may cost, before it starts and while it runs.
+"""Estimates the cost of a job before it starts and while it runs.
 
-Prices come from AWS where it can be asked, else from `prices.json`, which says when it was recorded.
+Prices come from AWS if it answers, else from `prices.json`, which gives the date of its prices.
 """
 
 import json
@@ -18,20 +18,20 @@ from roadsense.jobs.spec import JobSpec
 
 HOURS_PER_MONTH = 730.0
 SHORTEST_HOURS = 0.25
-"""A job that its money pays for less than this is refused: a machine needs minutes of it to start."""
+"""Shortest time that `max_usd` must pay for, hours; a machine needs minutes of it to start."""
 SPOT_HEADROOM = 1.2
-"""With `max_usd`, a spot machine is given back when its price rises above this many times today's."""
+"""With `max_usd`, a spot machine is given back when its price rises above this multiple of today's price."""
 PRICE_LIST_REGION = "us-east-1"
-"""AWS's price list is served from a few regions, for all of them."""
+"""Region that serves AWS's price list for all regions."""
 
 
 @dataclass(frozen=True)
 class Price:
-    """What a machine costs.
+    """The price of a machine.
 
     Attributes:
-        usd_per_hour: US dollars an hour, without tax, disk and address.
-        source: where it is from, with its date.
+        usd_per_hour: price without tax, disk and address, US dollars an hour.
+        source: source of the price, with its date.
     """
 
     usd_per_hour: float
@@ -40,14 +40,14 @@ class Price:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a job costs at most.
+    """The highest cost of a job.
 
     Attributes:
-        usd_per_hour: the machine with its disk and its address, US dollars.
-        hours: after which it is ended, whatever it is doing.
-        usd: at most, US dollars. Traffic out of AWS and storage in S3 come on top; for a model they are cents.
-        source: where the price is from, with its date.
-        machine_usd_per_hour: the machine alone, US dollars.
+        usd_per_hour: price of the machine with its disk and address, US dollars an hour.
+        hours: time after which the machine is ended in any case, hours.
+        usd: highest cost, US dollars. Traffic out of AWS and storage in S3 are extra; for a model they are cents.
+        source: source of the price, with its date.
+        machine_usd_per_hour: price of the machine alone, US dollars an hour.
     """
 
     usd_per_hour: float
@@ -65,9 +65,9 @@ def list_price(instance_type: str, region: str, spot: bool = False) -> Price | N
     """Returns the recorded price of a machine, or None if its type or region isn't in the list.
 
     Args:
-        instance_type: e.g. `c6i.8xlarge`, or `ml.c5.9xlarge` for SageMaker.
-        region: of AWS.
-        spot: whether it is spare capacity; then a typical price, which changes with the hour.
+        instance_type: machine type, e.g. `c6i.8xlarge`, or `ml.c5.9xlarge` for SageMaker.
+        region: AWS region.
+        spot: whether it is spare capacity; then a typical price, which changes over time.
     """
     prices = _read_prices()
     is_sagemaker = instance_type.startswith("ml.")
@@ -89,7 +89,7 @@ def count_cpus(instance_type: str) -> int | None:
 
 
 def find_price(instance_type: str, region: str, spot: bool = False) -> Price | None:
-    """Returns the price of a machine now, asked of AWS; where it doesn't answer, the recorded one.
+    """Returns the present price of a machine from AWS, or the recorded one if AWS doesn't answer.
 
     A spot price is the highest of the region's zones.
     """
@@ -101,15 +101,15 @@ def find_price(instance_type: str, region: str, spot: bool = False) -> Price | N
 
 
 def estimate_cost(spec: JobSpec, disk_gb: int, ask: bool = True, extra_hours: float = 0.0) -> Estimate | None:
-    """Returns what a job costs at most, or None if its price isn't known.
+    """Returns the highest cost of a job, or None if its price isn't known.
 
-    SageMaker takes no highest price for spare capacity, so the price on demand is the bound there.
+    SageMaker accepts no price limit for spare capacity, so the on-demand price is the bound there.
 
     Args:
-        spec: with its machine filled in.
+        spec: spec with the machine type filled in.
         disk_gb: size of the machine's disk, GB (`gp3`).
-        ask: whether to ask AWS for prices; otherwise the recorded ones are taken, and nothing is sent.
-        extra_hours: the machine may run so long after the job's limit, to upload its results.
+        ask: whether to ask AWS for prices; otherwise recorded prices are used, and nothing is sent.
+        extra_hours: longest time that the machine runs after the job's limit, to upload results, hours.
     """
     region, machine = find_region(spec.region), spec.instance_type or ""
     is_spot = spec.spot and spec.target == "ec2"
@@ -131,10 +131,10 @@ def list_disk_price(region: str, disk_gb: float) -> float:
 
 
 def limit_to_money(spec: JobSpec, estimate: Estimate | None, extra_hours: float = 0.0) -> JobSpec:
-    """Returns a spec whose `max_hours`, with `extra_hours` behind it, is no more than its `max_usd` pays for.
+    """Returns a spec with `max_hours` limited, so that `max_usd` pays for `max_hours` and `extra_hours`.
 
     Raises:
-        InputError: if the price isn't known, so that the limit could not be kept, or the money pays for less than a
+        InputError: if the price isn't known, so that the limit cannot be kept, or the money pays for less than a
             quarter of an hour.
     """
     if spec.max_usd is None:
@@ -155,7 +155,7 @@ def limit_to_money(spec: JobSpec, estimate: Estimate | None, extra_hours: float 
 
 
 def limit_spot_price(spec: JobSpec, estimate: Estimate | None) -> float | None:
-    """Returns the price an hour above which a spot machine is to be given back, so that `max_usd` holds; else None."""
+    """Returns the highest hourly price of a spot machine within `max_usd`, US dollars; None if there is no limit."""
     if not spec.spot or spec.max_usd is None or estimate is None:
         return None
     others = estimate.usd_per_hour - estimate.machine_usd_per_hour
@@ -163,7 +163,7 @@ def limit_spot_price(spec: JobSpec, estimate: Estimate | None) -> float | None:
 
 
 def cost_so_far(started: datetime, usd_per_hour: float, ended: datetime | None = None) -> float:
-    """Returns what has been spent since a machine started, US dollars. AWS charges by the second, for 60 at least."""
+    """Returns a machine's cost since its start, US dollars. AWS charges by the second, at least 60."""
     seconds = ((ended or datetime.now(UTC)) - started).total_seconds()
     return max(60.0, seconds) / 3600.0 * usd_per_hour
 
@@ -200,7 +200,7 @@ def _ask_list_price(instance_type: str, region: str) -> Price | None:
 
 
 def _read_hourly(product: dict[str, Any]) -> Iterator[float]:
-    """Yields the prices an hour of a product of AWS's price list."""
+    """Yields the hourly prices of a product in AWS's price list."""
     for term in product.get("terms", {}).get("OnDemand", {}).values():
         for dimension in term["priceDimensions"].values():
             if dimension["unit"].lower() in ("hrs", "hours", "hour"):

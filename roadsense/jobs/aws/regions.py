@@ -1,4 +1,4 @@
-"""What costs in any region of an account, so that nothing is forgotten."""
+"""Lists what costs money in all regions of an account, so that nothing is forgotten."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,18 +8,18 @@ from roadsense.errors import RoadSenseError
 from roadsense.jobs.target import JobStatus
 
 N_AT_ONCE = 8
-"""Regions that are asked at the same time."""
+"""Number of regions that are asked at the same time."""
 
 
 def list_everywhere(home: str, list_costing: Callable[[str], list[JobStatus]]) -> list[JobStatus]:
-    """Returns what costs money now in every region that the account has enabled.
+    """Returns what costs money now in all regions that the account has enabled.
 
     Args:
-        home: a region to ask for the others.
-        list_costing: returns what costs in a region.
+        home: region that is asked for the list of regions.
+        list_costing: function that returns what costs money in a region.
 
     Raises:
-        RoadSenseError: if a region does not answer: then nobody can say that nothing costs there.
+        RoadSenseError: if a region does not answer, because something may cost money there.
     """
     with translate_errors():
         regions = [item["RegionName"] for item in make_client("ec2", home).describe_regions()["Regions"]]

@@ -1,1 +1,1 @@
-"""What runs in every job, on every target: the plan, the notebook's kernel, signals, the heartbeat and the results."""
+"""The code inside every job, on every target: plan, notebook kernel, signals, heartbeat and results."""

@@ -1,7 +1,7 @@
-"""Executes a notebook in a kernel of its own, so that it can be interrupted and is never left behind.
+"""Executes a notebook in its own kernel, which can be interrupted and always ends.
 
-papermill runs in a thread of its own: in the main thread nbclient takes SIGTERM and SIGINT for itself and kills the
-kernel, and a checkpoint with it.
+papermill runs in its own thread: in the main thread, nbclient would handle SIGTERM and SIGINT and kill the kernel
+before it saves a checkpoint.
 """
 
 import os
@@ -28,18 +28,18 @@ AUTOSAVE_S = 10
 LOOK_EVERY_S = 0.2
 KERNEL_OPTIONS = {"transport": "ipc", "shutdown_wait_time": 5}
 STOP_NAMES = (StoppedError.__name__, KeyboardInterrupt.__name__)
-"""What a cell raises that was stopped rather than failed."""
+"""Errors of a cell that was stopped and did not fail."""
 SILENT_NAME = "CellExecutionError"
-"""What papermill calls the error of a cell that left none in its output, such as one interrupted as it began."""
+"""papermill's name for an error that is missing in the cell's output, such as an interrupt at the cell's start."""
 
 
 class Execution:
     """One execution of a notebook.
 
     Args:
-        notebook: the source.
-        executed: where the executed copy goes, written as the cells end.
-        parameters: checked.
+        notebook: path of the notebook.
+        executed: file for the executed copy, written after each cell.
+        parameters: checked parameters, by name.
     """
 
     def __init__(self, notebook: Path, executed: Path, parameters: Mapping[str, Any]):
@@ -49,10 +49,10 @@ class Execution:
         self._work: Future[Any] | None = None
 
     def run(self, look: Callable[["Execution"], object]) -> None:
-        """Executes it; returns when it has ended.
+        """Executes the notebook; returns when it has ended.
 
         Args:
-            look: called several times a second, in the calling thread.
+            look: function that is called several times a second, in the calling thread.
 
         Raises:
             NotebookError: if a cell fails or the kernel dies.
@@ -68,16 +68,16 @@ class Execution:
             raise self._translate(error) from error
 
     def interrupt(self) -> bool:
-        """Lets no other cell begin, and sends SIGINT to the one that runs: to the kernel, not to its worker processes.
+        """Stops further cells from starting, and sends SIGINT to the kernel, not to its workers, if a cell runs.
 
         Returns:
-            Whether one runs.
+            Whether a cell runs.
         """
         self._is_to_stop = True
         return self._is_in_cell and self._signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """Ends the kernel at once; nothing is kept but the executed copy."""
+        """Ends the kernel at once; only the executed copy is kept."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> bool:
@@ -111,7 +111,7 @@ class Execution:
             )
 
     def _begin_cell(self) -> None:
-        # A kernel that is starting would die of SIGINT, and one between two cells takes no notice of it.
+        # SIGINT would kill a starting kernel, and a kernel between two cells ignores it.
         if self._is_to_stop:
             raise StoppedError(f"{self._notebook.name}: stopped between two cells. The copy is {self._executed}.")
 
@@ -128,7 +128,7 @@ class Execution:
 
 
 def _tell_process(kernels: list[int]) -> type[AsyncKernelManager]:
-    """Returns a kernel manager that appends the process of each kernel it starts."""
+    """Returns a kernel manager that appends the process id of each started kernel to `kernels`."""
 
     class TellingManager(AsyncKernelManager):
         async def _async_post_start_kernel(self, **options: Any) -> None:

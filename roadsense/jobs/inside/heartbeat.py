@@ -1,4 +1,4 @@
-"""What a job says of itself while it runs: a file that is written anew, and tells when it was last alive."""
+"""The state file of a running job: it is updated regularly and shows when the job was last alive."""
 
 import json
 import time
@@ -15,15 +15,15 @@ BEAT_EVERY_S = 10.0
 
 @dataclass(frozen=True)
 class JobBeat:
-    """What a job is doing.
+    """The state of a running or ended job.
 
     Attributes:
-        state: `running`, `done`, `failed` or `stopped`, as `JobState`.
+        state: `running`, `done`, `failed` or `stopped`, as in `JobState`.
         reason: why it failed or stopped.
-        at: date and time in UTC, ISO 8601, when this was written.
-        started: the same, when this start of the job began.
-        timesteps: environment steps it has learned from; None if it trains nothing.
-        of_timesteps: how many it is to learn from.
+        at: date and time of this record, UTC, ISO 8601.
+        started: date and time when this start of the job began, UTC, ISO 8601.
+        timesteps: number of environment steps trained so far; None if it trains nothing.
+        of_timesteps: number of environment steps in the whole training; None if it trains nothing.
     """
 
     state: str
@@ -34,7 +34,7 @@ class JobBeat:
     of_timesteps: int | None = None
 
     def tell_progress(self) -> str:
-        """Returns the state and how far it is, in words."""
+        """Returns the state and the progress, in words."""
         steps = "" if self.timesteps is None else f", {self.timesteps} of {self.of_timesteps} steps"
         return f"{self.state}{steps}"
 
@@ -43,10 +43,10 @@ class Heartbeat:
     """Writes a job's state, every ten seconds while it runs and once when it has ended.
 
     Args:
-        path: of the file.
+        path: path of the state file.
 
     Attributes:
-        run_dir: where its training lies or will lie; None if it has none.
+        run_dir: run folder of its training, which may not exist yet; None without a training.
     """
 
     def __init__(self, path: Path):
@@ -55,13 +55,13 @@ class Heartbeat:
         self._started, self._next_s = say_now(), 0.0
 
     def beat(self) -> None:
-        """Writes that it is running, if that is due."""
+        """Writes that the job is running, if ten seconds have passed."""
         if time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + BEAT_EVERY_S
             self.write("running")
 
     def write(self, state: str, reason: str = "") -> None:
-        """Writes a state now."""
+        """Writes a state at once."""
         done, wanted = read_progress(self.run_dir)
         beat = JobBeat(state, reason, say_now(), self._started, done, wanted)
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,14 +69,14 @@ class Heartbeat:
 
 
 def read_beat(path: Path) -> JobBeat | None:
-    """Returns what a job said last; None if it said nothing yet."""
+    """Returns the last state a job wrote; None if it has written none."""
     return JobBeat(**json.loads(path.read_text())) if path.is_file() else None
 
 
 def read_progress(run_dir: Path | None) -> tuple[int | None, int | None]:
-    """Returns the environment steps a training has learned from and those it is to; None before there are any.
+    """Returns the numbers of trained and of all environment steps of a training; None before it has begun.
 
-    Of an experiment, those of all its seeds.
+    For an experiment, they are sums over all seeds.
     """
     begun = list_run_folders(run_dir) if run_dir is not None else []
     if run_dir is None or not begun:

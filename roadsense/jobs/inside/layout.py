@@ -1,4 +1,4 @@
-"""The folder a job runs in, that of a SageMaker container on every target: written by who starts it, read inside."""
+"""The job folder, with SageMaker's layout on every target: the target writes it, the job reads it."""
 
 import json
 import os
@@ -15,23 +15,23 @@ ROOT_VARIABLE = "ROADSENSE_JOB_ROOT"
 NOTEBOOK_VARIABLE = "ROADSENSE_NOTEBOOK"
 NAME_VARIABLE = "TRAINING_JOB_NAME"
 RUN_VARIABLE = "ROADSENSE_RUN_NAME"
-"""Name of the run folder: a job on SageMaker that continues an earlier one has that one's folder, and a new name."""
+"""Variable with the run folder's name: a job on SageMaker that resumes an earlier one uses the earlier folder."""
 DEFAULT_ROOT = "/opt/ml"
 DEFAULT_NOTEBOOK = "01_train"
 MAX_FAILURE = 1023
-"""Bytes of a failure's reason: SageMaker shows the first 1,024 characters of the file."""
+"""Largest size of a failure's reason, bytes: SageMaker shows the first 1,024 characters of the file."""
 CHANNEL, RUN_CHANNEL = "dataset", "run"
 """Input channels: the dataset, and the run that a notebook works on."""
 IGNORED = ("_", "sagemaker_")
-"""Beginnings of hyperparameters that are for SageMaker itself."""
+"""First characters of hyperparameters for SageMaker itself."""
 
 
 @dataclass(frozen=True)
 class JobLayout:
-    """Where everything of a job lies.
+    """The paths of a job's files.
 
     Attributes:
-        root: `/opt/ml` in a container.
+        root: the job's root folder, `/opt/ml` in a container.
     """
 
     root: Path
@@ -48,22 +48,22 @@ class JobLayout:
 
     @property
     def run_input_dir(self) -> Path:
-        """The run the job works on, as it was sent: a run folder, or a `model.tar.gz` as SageMaker leaves it."""
+        """The job's input run: a run folder, or SageMaker's `model.tar.gz`."""
         return self.root / "input" / "data" / RUN_CHANNEL
 
     @property
     def run_copy_dir(self) -> Path:
-        """The same as a run folder that may be changed."""
+        """A copy of the input run that may be changed."""
         return self.root / "run"
 
     @property
     def model_dir(self) -> Path:
-        """What the job leaves: the run, exports, the executed notebook."""
+        """The job's results: the run, exports, the executed notebook."""
         return self.root / "model"
 
     @property
     def output_data_dir(self) -> Path:
-        """The executed notebook while it runs, and what else is for people."""
+        """The executed notebook while it runs, and other files for the user."""
         return self.root / "output" / "data"
 
     @property
@@ -73,17 +73,17 @@ class JobLayout:
 
     @property
     def stop_path(self) -> Path:
-        """Present since the job was asked to stop; holds who asked."""
+        """The stop file: exists after the job was asked to stop, and holds the signal's name."""
         return self.root / "output" / "stop"
 
     @property
     def state_path(self) -> Path:
-        """What the job is doing, JSON, written anew while it runs: a heartbeat (see `heartbeat.py`)."""
+        """The job's state, JSON, updated while it runs: a heartbeat (see `heartbeat.py`)."""
         return self.root / "output" / "state.json"
 
     @property
     def checkpoint_root(self) -> Path:
-        """Kept in step with S3 by SageMaker, and brought back before a restart."""
+        """The checkpoints; SageMaker copies them to S3, and back before a restart."""
         return self.root / "checkpoints"
 
     def run_dir(self, job: str) -> Path:
@@ -91,10 +91,10 @@ class JobLayout:
         return self.checkpoint_root / job
 
     def read_hyperparameters(self) -> dict[str, str]:
-        """Returns the notebook's parameters as texts, without those for SageMaker itself; none without a file.
+        """Returns the notebook's parameters as texts, without those for SageMaker itself; empty without a file.
 
         Raises:
-            InputError: if the file is no JSON object.
+            InputError: if the file is not a JSON object.
         """
         path = self.hyperparameters_path
         if not path.is_file():
@@ -107,29 +107,29 @@ class JobLayout:
         return {name: value if isinstance(value, str) else json.dumps(value) for name, value in own.items()}
 
     def make_folders(self) -> None:
-        """Makes the folders the job writes to."""
+        """Makes the folders that the job writes to."""
         for folder in (self.model_dir, self.output_data_dir, self.checkpoint_root):
             folder.mkdir(parents=True, exist_ok=True)
 
     def write_failure(self, reason: str) -> None:
-        """Writes why the job failed, cut to what SageMaker shows."""
+        """Writes why the job failed, shortened to the length that SageMaker shows."""
         self.failure_path.parent.mkdir(parents=True, exist_ok=True)
         cut = reason.encode(errors="replace")[:MAX_FAILURE].decode(errors="ignore")
         write_atomically(self.failure_path, cut + "\n")
 
 
 def open_layout(environment: Mapping[str, str] = os.environ) -> JobLayout:
-    """Returns the layout of the job this process is, by `$ROADSENSE_JOB_ROOT`."""
+    """Returns the layout of this process's job, at `$ROADSENSE_JOB_ROOT`."""
     return JobLayout(Path(environment.get(ROOT_VARIABLE, DEFAULT_ROOT)))
 
 
 def write_layout(root: Path, spec: JobSpec, dataset: Path | None = None) -> JobLayout:
-    """Writes what a job finds when it starts, as SageMaker does.
+    """Writes a job's input files, as SageMaker does.
 
     Args:
-        root: a folder; what is in it of an earlier start of the same job stays.
-        spec: checked.
-        dataset: linked to, not copied, as the job's dataset.
+        root: the job's root folder; files of an earlier start of the same job stay.
+        spec: checked spec.
+        dataset: folder of the dataset, which is linked and not copied.
     """
     layout = JobLayout(root)
     layout.make_folders()
@@ -147,7 +147,7 @@ def write_layout(root: Path, spec: JobSpec, dataset: Path | None = None) -> JobL
 
 
 def job_environment(spec: JobSpec) -> dict[str, str]:
-    """Returns the variables that tell the runner which job it is."""
+    """Returns the environment variables that identify the job for the runner."""
     return {
         NAME_VARIABLE: spec.name or "",
         RUN_VARIABLE: spec.run_name,

@@ -1,4 +1,4 @@
-"""What a job is about to do: its notebook and parameters, with the paths of the machine it runs on filled in."""
+"""Plans a job inside its target: its notebook and parameters, with the machine's paths filled in."""
 
 import json
 import shutil
@@ -35,14 +35,14 @@ DEFAULT_NAME = "job"
 
 @dataclass(frozen=True)
 class JobPlan:
-    """A job that is about to start.
+    """A job that is ready to start.
 
     Attributes:
-        notebook: the source.
-        executed: where its executed copy goes; a new file.
-        parameters: all that are given to it.
-        trained_dir: the run folder, if the notebook trains one; else None.
-        is_finished: whether that run was trained to its end before this start of the job.
+        notebook: path of the notebook.
+        executed: new file for the executed copy.
+        parameters: all given parameters, by name.
+        trained_dir: the run folder, if the notebook trains a run; else None.
+        is_finished: whether an earlier start of the job finished that training.
     """
 
     notebook: Path
@@ -55,13 +55,13 @@ class JobPlan:
 def plan_job(layout: JobLayout, environment: Mapping[str, str]) -> JobPlan:
     """Reads a job from its layout and its environment.
 
-    A notebook with the parameters `run_dir` and `resume` trains: its run folder survives an interruption, and a run
-    that is there already is resumed. One with `run_dir` alone works on a run: the job's input, or one on S3. One with
-    `output_dir` writes it among the results. The dataset is the job's, unless the parameters name one.
+    A notebook with the parameters `run_dir` and `resume` trains: its run folder survives an interruption, and an
+    existing run is resumed. One with `run_dir` alone works on a run: the job's input, or one on S3. `output_dir` is put
+    into the results. The dataset is the job's, unless the parameters name one.
 
     Raises:
         InputError: for an unknown notebook or parameter, or a value of another type.
-        DatasetError: if the dataset that arrived is not what its manifest says.
+        DatasetError: if the job's dataset differs from its manifest.
     """
     notebook = find_notebook(environment.get(NOTEBOOK_VARIABLE) or DEFAULT_NOTEBOOK)
     given = decode_parameters(notebook, layout.read_hyperparameters())
@@ -93,7 +93,7 @@ def _place_paths(layout: JobLayout, known: Mapping[str, Parameter], given: Mappi
 
 
 def _place_input_run(layout: JobLayout, given: str) -> dict[str, str]:
-    """Returns where the run is that the notebook works on: copied to where it may be changed, or where it was given."""
+    """Returns the path of the run that the notebook works on: a copy that may be changed, or the given path."""
     if not layout.run_input_dir.is_dir() and not given.startswith(S3):
         return {}
     if not layout.run_copy_dir.exists():
@@ -105,7 +105,7 @@ def _place_input_run(layout: JobLayout, given: str) -> dict[str, str]:
 
 
 def _has_dataset(layout: JobLayout) -> bool:
-    """Returns whether the job has a dataset, after every file of it was compared with its manifest."""
+    """Returns whether the job has a dataset, after comparing all its files with its manifest."""
     folder = layout.dataset_dir
     if not folder.is_dir() or not any(folder.iterdir()):
         return False
@@ -115,7 +115,7 @@ def _has_dataset(layout: JobLayout) -> bool:
 
 
 def _place_run(run_dir: Path, given: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the parameters that begin the run, or resume it if it is there."""
+    """Returns the parameters that start the run, or resume it if it exists."""
     for name in (RUN, RESUME):
         if given.get(name):
             sys.stderr.write(f"{name} {given[name]} is not used: a job trains in its own folder and resumes itself.\n")
@@ -124,13 +124,13 @@ def _place_run(run_dir: Path, given: Mapping[str, Any]) -> dict[str, str]:
         timesteps = json.loads(begun.read_text()).get("total_timesteps")
         sys.stderr.write(f"Resuming the run in {run_dir}, of {timesteps} steps.\n")
         return {RUN: "", RESUME: str(run_dir)}
-    if run_dir.exists():  # begun, but nothing was written
+    if run_dir.exists():  # started, but nothing was written
         shutil.rmtree(run_dir)
     return {RUN: str(run_dir), RESUME: ""}
 
 
 def _name_executed(layout: JobLayout, notebook: Path) -> Path:
-    """Returns the path of the executed copy; those of earlier starts of the job make room for it."""
+    """Returns the path of the executed copy; renames the copies of earlier starts of the job."""
     path = layout.output_data_dir / notebook.name
     number = 1
     while path.exists():

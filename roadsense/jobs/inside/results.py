@@ -1,4 +1,4 @@
-"""What a job leaves: gathered from where the notebook wrote it into the folder that is kept."""
+"""Copies a job's results from the notebook's folders into the folder that is kept."""
 
 import shutil
 from pathlib import Path
@@ -11,9 +11,9 @@ NOT_KEPT = ("checkpoints", "heldout", STOP_NAME)
 
 
 def gather_run(run_dir: Path, model_dir: Path) -> None:
-    """Copies a run folder, without checkpoints, so that the copy opens as the run; of a stopped one, what there is.
+    """Copies a run folder without checkpoints, so that the copy opens as the run; a stopped run may be incomplete.
 
-    Of an experiment, the run of each seed.
+    For an experiment, it copies the run of each seed.
     """
     if not run_dir.is_dir():
         return
@@ -26,7 +26,7 @@ def gather_run(run_dir: Path, model_dir: Path) -> None:
 
 
 def gather_products(list_path: Path, model_dir: Path) -> None:
-    """Copies the folders of results that the notebook noted on its list: evaluations, an export."""
+    """Copies the result folders on the notebook's list: evaluations, an export."""
     for folder in read_products(list_path):
         _copy(folder, model_dir / folder.name)
 

@@ -1,4 +1,4 @@
-"""How a running notebook is asked to stop: a signal becomes a stop file, which a training answers with a checkpoint."""
+"""Stops a running notebook: a signal becomes a stop file, and the training then saves a checkpoint and ends."""
 
 import signal
 import sys
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from roadsense.jobs.inside.execution import Execution
 
 AGAIN_S = 10.0
-"""A cell that goes on after this, and trains nothing, is interrupted once more."""
+"""Time after which a cell that still runs, and trains nothing, is interrupted again, seconds."""
 GIVE_UP_S = 110.0
-"""Then the kernel is killed: SageMaker and spot instances give 120 s."""
+"""Time after which the kernel is killed, seconds: SageMaker and spot instances give 120 s."""
 
 
 class StopSignals:
-    """Takes SIGTERM and SIGINT, and passes them on to the notebook that runs.
+    """Handles SIGTERM and SIGINT, and passes them on to the running notebook.
 
     Args:
-        stop_path: written when asked to stop, with the signal's name; None to write none.
+        stop_path: file that receives the signal's name when the job is asked to stop; None to write none.
 
     Attributes:
-        run_dir: where a training of this notebook lies or will lie; None if it has none.
-        reason: the signal's name, once it has come; empty before.
+        run_dir: run folder of the notebook's training, which may not exist yet; None without a training.
+        reason: name of the received signal; empty before.
     """
 
     def __init__(self, stop_path: Path | None = None):
@@ -43,7 +43,7 @@ class StopSignals:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Takes the signals inside; outside the main thread, where Python allows no handlers, it doesn't."""
+        """Handles the signals inside this block; does nothing outside the main thread, as Python requires."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -55,7 +55,7 @@ class StopSignals:
                 signal.signal(number, handler)
 
     def pass_on(self, execution: "Execution") -> None:
-        """Asks the notebook to stop, if this process was asked to; called again and again while it runs."""
+        """Asks the notebook to stop, if this process was asked to; called repeatedly while it runs."""
         if not self.reason:
             return
         self.tell()
@@ -69,7 +69,7 @@ class StopSignals:
             self._interrupted_s = now_s
 
     def tell(self) -> None:
-        """Writes that this process was asked to stop, once."""
+        """Writes, only once, that this process was asked to stop."""
         if not self._is_told:
             self._is_told = True
             if self._stop_path is not None:
@@ -78,7 +78,7 @@ class StopSignals:
             sys.stderr.flush()
 
     def _ask_training(self) -> bool:
-        """Writes the stop file of a training that runs; returns whether there is one."""
+        """Writes the stop file of a running training; returns whether there is such a training."""
         if self.run_dir is None or not self.run_dir.is_dir():
             return False
         folder = find_current_folder(self.run_dir)
@@ -89,6 +89,6 @@ class StopSignals:
 
     def _take(self, number: int, _frame: FrameType | None) -> None:
         if self.reason:
-            self._is_urgent = number == signal.SIGINT  # Ctrl-C a second time
+            self._is_urgent = number == signal.SIGINT  # second Ctrl-C
         else:
             self.reason, self._asked_s = signal.Signals(number).name, time.monotonic()

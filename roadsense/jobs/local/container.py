@@ -1,4 +1,4 @@
-"""The target `docker`: a job in the image, on this machine, by docker or podman."""
+"""The target `docker`: runs a job in the image on this machine, with docker or podman."""
 
 import json
 import os
@@ -31,16 +31,16 @@ from roadsense.jobs.spec import S3, JobSpec, make_tags, spec_to_json
 from roadsense.jobs.target import JobError, JobState, JobStatus, Plan, write_time
 
 WORKSPACE = "/opt/roadsense"
-"""Folder of the project in the image."""
+"""Project folder in the image."""
 FOLDER_LABEL = "roadsense:folder"
 NEEDS_TENSORFLOW = ("roadsense.export", "import tensorflow")
 
 
 class DockerTarget:
-    """Runs jobs in containers of this machine.
+    """Runs jobs in containers on this machine.
 
-    A container has no network, its caller's user, and writes to the job's folder alone. It stays, ended, until it is
-    removed with the engine's `rm`.
+    A container has no network, runs as the calling user, and writes only to the job's folder. After its end it stays
+    until the engine's `rm` removes it.
 
     Args:
         region: not used.
@@ -68,8 +68,8 @@ class DockerTarget:
         """Starts a job and returns its container's name. One that was stopped or failed resumes.
 
         Raises:
-            InputError: if no engine answers, the image isn't there, or the job's folder holds something else.
-            JobError: if the engine refuses.
+            InputError: if no engine answers, the image is missing, or the job's folder holds other files.
+            JobError: if the engine refuses the container.
         """
         spec = plan.spec
         container = describe_job(spec, job_folder(spec))
@@ -84,7 +84,7 @@ class DockerTarget:
         return container.name
 
     def status(self, job_id: str) -> JobStatus:
-        """Returns what a job is doing, by its container and by what it says of itself."""
+        """Returns a job's state from its container and its state file."""
         return _read_status(self._inspect(job_id))
 
     def logs(self, job_id: str, follow: bool) -> Iterator[str]:
@@ -99,7 +99,7 @@ class DockerTarget:
                 process.terminate()
 
     def stop(self, job_id: str) -> None:
-        """Asks a job to stop; it keeps a checkpoint. `status` tells when it has."""
+        """Asks a job to stop with a checkpoint. `status` shows when it has stopped."""
         if not self.status(job_id).state.is_over:
             with suppress(JobError):  # it has just ended
                 self._engine.run(["kill", "--signal=TERM", job_id])
@@ -108,8 +108,8 @@ class DockerTarget:
         """Copies the results of a job that is over, with its log, into a new folder, and checks them.
 
         Raises:
-            InputError: if the job is running, or the folder holds something.
-            TransferError: if a file is not what the job left.
+            InputError: if the job is running, or the folder is not empty.
+            TransferError: if a file is missing or damaged.
         """
         status = self.status(job_id)
         if not status.state.is_over:
@@ -118,13 +118,13 @@ class DockerTarget:
         return copy_results(Path(status.output), folder, log)
 
     def list_jobs(self, everyone: bool) -> list[JobStatus]:
-        """Returns the jobs this user started that still have a container; with `everyone`, all that run."""
+        """Returns this user's jobs that still have a container; with `everyone`, all running jobs."""
         mine = ["--all", f"--filter=label=roadsense:owner={find_owner()}"]
         words = ["ps", "--format={{.Names}}", "--filter=label=project=roadsense", *([] if everyone else mine)]
         return [self.status(name) for name in self._engine.run(words).split()]
 
     def _make_room(self, spec: JobSpec) -> None:
-        """Removes the container of an earlier start of the same job, if that was stopped or failed."""
+        """Removes the container of an earlier start of the same job, if that start was stopped or failed."""
         layout = JobLayout(job_folder(spec))
         if is_free(layout.root):
             return
@@ -155,17 +155,17 @@ def job_folder(spec: JobSpec) -> Path:
 
 
 def choose_image(notebook: Path) -> str:
-    """Returns the tag of the smallest image that a notebook runs in: `roadsense:export` if it needs TensorFlow."""
+    """Returns the tag of the smallest image for a notebook: `roadsense:export` if it needs TensorFlow."""
     text = notebook.read_text(encoding="utf-8")
     return f"roadsense:{'export' if any(word in text for word in NEEDS_TENSORFLOW) else 'run'}"
 
 
 def describe_job(spec: JobSpec, folder: Path) -> Container:
-    """Returns the container of a job whose folder is prepared, and that ends in its time.
+    """Returns the container of a job with a prepared folder; it ends at the job's time limit.
 
     Args:
-        spec: checked.
-        folder: of the job.
+        spec: checked spec.
+        folder: folder of the job.
     """
     mounts = [Mount(folder, DEFAULT_ROOT, is_writable=True)]
     if spec.dataset:
@@ -173,14 +173,14 @@ def describe_job(spec: JobSpec, folder: Path) -> Container:
     run = find_input_run(spec)
     if run and not run.startswith(S3):
         mounts.append(Mount(Path(run), f"{DEFAULT_ROOT}/input/data/{RUN_CHANNEL}"))
-    if not spec.is_cloud:  # there the image's own runs
+    if not spec.is_cloud:  # a job on AWS uses the image's own notebook
         mounts.append(Mount(Path(spec.notebook), f"{WORKSPACE}/notebooks/{Path(spec.notebook).name}"))
     deadline = datetime.now(UTC) + timedelta(hours=spec.max_hours)
     runner = ["python", "-m", "roadsense.jobs.runner"]
     return Container(
         image=spec.image or choose_image(Path(spec.notebook)),
         name=spec.name or "",
-        # It sends SIGTERM when the time is over, and passes on the one it is sent.
+        # `timeout` sends SIGTERM at the time limit, and passes on a SIGTERM that it receives.
         entrypoint="timeout",
         words=["--foreground", "--preserve-status", f"--kill-after={END_S}", str(spec.limit_s), *runner],
         mounts=mounts,
@@ -190,13 +190,13 @@ def describe_job(spec: JobSpec, folder: Path) -> Container:
 
 
 def find_input_run(spec: JobSpec) -> str:
-    """Returns the run that a job's notebook works on, a folder or an S3 URL; empty if it trains one itself."""
+    """Returns the run that a job's notebook works on, a folder or an S3 URL; empty if the notebook trains a run."""
     run = str(spec.parameters.get("run_dir") or "")
     return "" if "resume" in read_parameters(Path(spec.notebook)) else run
 
 
 def prepare_folder(spec: JobSpec, folder: Path) -> JobLayout:
-    """Writes the folder a job finds, for the user it runs as; what an earlier start left in it stays."""
+    """Writes a job's folder for the user it runs as; files of an earlier start stay."""
     layout = write_layout(folder, spec)
     run = find_input_run(spec)
     if run.startswith(S3) and not layout.run_input_dir.is_dir():  # the container has no network
@@ -247,6 +247,6 @@ def _tell_end(state: dict[str, Any], layout: JobLayout) -> tuple[JobState, str]:
 
 
 def _tell_time(text: str) -> str:
-    """Returns an engine's time, of nanoseconds and its own zone, as UTC; empty for the year 1, which means never."""
+    """Returns an engine's time, with nanoseconds and time zone, as UTC; empty for the year 1, which means never."""
     time = datetime.fromisoformat(text)
     return "" if time.year == 1 else write_time(time)

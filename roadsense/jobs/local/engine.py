@@ -1,4 +1,4 @@
-"""Docker or podman: found, asked, and started with one and the same set of safe options."""
+"""Finds docker or podman, and runs its commands with the same safe options for both."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ ENGINE_VARIABLE = "ROADSENSE_ENGINE"
 PROGRAMS = ("docker", "podman")
 ANSWER_S = 30.0
 SHARED_MEMORY = "1g"
-"""Size of `/dev/shm`, through which worker processes exchange data; an engine's own default is 64 MB."""
+"""Size of `/dev/shm`, through which worker processes exchange data; the engines' default is 64 MB."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Mount:
     """A folder or file of this machine in a container.
 
     Attributes:
-        source: on this machine.
-        target: in the container.
+        source: path on this machine.
+        target: path in the container.
         is_writable: whether the container may change it.
     """
 
@@ -38,16 +38,16 @@ class Mount:
 
 @dataclass(frozen=True)
 class Container:
-    """A container that is to be started: no network, nothing writable but mounts and `/tmp`, the caller's user.
+    """A container to start: no network, only mounts and `/tmp` writable, the calling user.
 
     Attributes:
-        image: tag or URI.
+        image: tag or URI of the image.
         words: arguments of the image's entrypoint.
-        name: of the container; empty for one the engine makes up.
-        entrypoint: in place of the image's own; empty for that.
-        mounts: what it sees of this machine.
-        environment: variables.
-        labels: by which it is found again.
+        name: name of the container; empty to let the engine choose one.
+        entrypoint: entrypoint that replaces the image's own; empty to keep it.
+        mounts: folders and files of this machine in the container.
+        environment: environment variables, by name.
+        labels: labels by which the container is found, by name.
     """
 
     image: str
@@ -59,7 +59,7 @@ class Container:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def options(self) -> list[str]:
-        """Returns the arguments of the engine's `run`, from its options to the entrypoint's words."""
+        """Returns the arguments of the engine's `run`, from its options to the entrypoint's arguments."""
         named = ["--name", self.name] if self.name else []
         entry = ["--entrypoint", self.entrypoint] if self.entrypoint else []
         mounts = [word for mount in self.mounts for word in ("--mount", str(mount))]
@@ -74,26 +74,26 @@ class Engine:
     """A container engine of this machine that answers.
 
     Attributes:
-        program: `docker`, `podman`, or the path of one.
+        program: `docker`, `podman`, or a path to one of them.
     """
 
     program: str
 
     @property
     def is_podman(self) -> bool:
-        """Whether it is podman, perhaps by docker's name; some of its options are spelled otherwise."""
+        """Whether the engine is podman, maybe under docker's name; some of its options differ."""
         return _names_itself_podman(self.program)
 
     def run(self, words: Sequence[str], text: str = "", environment: Mapping[str, str] | None = None) -> str:
-        """Runs one of its commands and returns what it wrote to standard output.
+        """Runs a command of the engine and returns its standard output.
 
         Args:
             words: the command and its arguments.
-            text: its standard input. The place for a password, which nobody sees there.
-            environment: variables beside this process's own.
+            text: standard input of the command; passwords go here, because other users cannot see it.
+            environment: variables in addition to those of this process.
 
         Raises:
-            JobError: if it fails, with the end of what it wrote to standard error.
+            JobError: if the command fails; with the end of its standard error.
         """
         done = subprocess.run(
             [self.program, *words],
@@ -108,17 +108,17 @@ class Engine:
         return done.stdout
 
     def show(self, words: Sequence[str]) -> None:
-        """Runs one of its commands whose output goes where this process's goes.
+        """Runs a command of the engine and shows its output in that of this process.
 
         Raises:
-            JobError: if it fails.
+            JobError: if the command fails.
         """
         code = subprocess.run([self.program, *words], check=False).returncode
         if code != 0:
             raise JobError(f"`{self.program} {words[0]}` failed with {code}; what it said is above.")
 
     def user_options(self) -> list[str]:
-        """Returns the options of `run` by which files that a container writes belong to who started it."""
+        """Returns the options of `run` that make a container's files belong to the calling user."""
         return [f"--user={calling_user()}", *(["--userns=keep-id"] if self.is_podman and os.geteuid() != 0 else [])]
 
     def has_image(self, image: str) -> bool:
@@ -128,15 +128,15 @@ class Engine:
 
 
 def calling_user() -> str:
-    """Returns `uid:gid` of the person behind this process: with sudo not root, but who called it."""
+    """Returns `uid:gid` of this process's user; with sudo, of the user who called sudo."""
     return f"{os.environ.get('SUDO_UID', os.getuid())}:{os.environ.get('SUDO_GID', os.getgid())}"
 
 
 def find_engine() -> Engine:
-    """Returns the engine `$ROADSENSE_ENGINE` names, or the first of docker and podman that answers.
+    """Returns the engine in `$ROADSENSE_ENGINE`, or the first of docker and podman that answers.
 
     Raises:
-        InputError: if none does.
+        InputError: if none answers.
     """
     named = os.environ.get(ENGINE_VARIABLE)
     for program in (named,) if named else PROGRAMS:

@@ -1,4 +1,4 @@
-"""`roadsense job image`: builds the image, names it by its content, and pushes it to the registry that jobs use."""
+"""`roadsense job image`: builds the image, names it by its content, and pushes it to the jobs' registry."""
 
 import hashlib
 import json
@@ -26,11 +26,11 @@ CONTENT = (
     "requirements.lock",
     "README.md",
 )
-"""What an image is made of, from the project's folder; `test` holds the tests as well."""
+"""Files of the project's folder that go into an image; `test` also holds the tests."""
 PASSED_OVER = ("__pycache__", ".ipynb_checkpoints")
 RECORDS_DIR = Path("runs") / "images"
 SHOWN = 12
-"""Hexadecimal digits of a commit and of a content that a tag shows."""
+"""Number of hexadecimal digits of the commit and of the content in a tag."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class ImageConfig:
     """Settings of `roadsense job image`.
 
     Attributes:
-        target: which of docker/Dockerfile's images: `run`, `export`, `lab`, `gui` or `test`.
+        target: image in docker/Dockerfile: `run`, `export`, `lab`, `gui` or `test`.
         push: whether to push it, by default to the account's ECR.
-        registry: another registry to push to, as `host:port`, which this user is logged in to or that asks no login.
-        repository: its name in the registry.
-        region: of AWS; by default the configured one.
-        platform: of the machines the image runs on. Those of AWS here are `linux/amd64`; SUMO has packages for
-            `linux/arm64`, too.
+        registry: another registry, as `host:port`; this user is logged in there, or it needs no login.
+        repository: name of the repository in the registry.
+        region: AWS region; by default the configured one.
+        platform: platform of the machines that run the image. Machines on AWS here are `linux/amd64`; SUMO also has
+            packages for `linux/arm64`.
         build_args: further build arguments, as `NAME=VALUE`, such as `TORCH_INDEX=URL`.
     """
 
@@ -64,15 +64,15 @@ class ImageConfig:
 
 @dataclass(frozen=True)
 class Image:
-    """An image that was built, and perhaps pushed.
+    """A built image, which may also be pushed.
 
     Attributes:
-        tag: by commit and content; the same tag is the same image.
-        commit: of the code; empty outside of git.
-        content: SHA-256 of everything it was built of, in hexadecimal.
-        size: bytes on this machine.
-        uri: where jobs get it from, with its digest; empty until it was pushed.
-        digest: of its manifest in the registry; likewise.
+        tag: tag from commit and content; the same tag is the same image.
+        commit: git commit of the code; empty outside of git.
+        content: SHA-256 of everything in the build, in hexadecimal.
+        size: size on this machine, bytes.
+        uri: URI in the registry, with its digest; empty before the push.
+        digest: digest of its manifest in the registry; empty before the push.
     """
 
     tag: str
@@ -84,10 +84,10 @@ class Image:
 
 
 def hash_content(config: ImageConfig, root: Path = ROOT) -> str:
-    """Returns the SHA-256 of all that an image is made of: files, target and arguments.
+    """Returns the SHA-256 of everything that goes into an image: files, target and arguments.
 
     Args:
-        config: which image.
+        config: settings of the image.
         root: folder of the project.
     """
     tops = [root / name for name in (*CONTENT, *(["tests"] if config.target == "test" else []))]
@@ -100,11 +100,11 @@ def hash_content(config: ImageConfig, root: Path = ROOT) -> str:
 
 
 def build_image(config: ImageConfig, engine: Engine, root: Path = ROOT) -> Image:
-    """Builds an image, unless it is in the engine's store; it is `roadsense:<target>` there, and the tag's.
+    """Builds an image, unless the engine has it; it gets its tag and `roadsense:<target>`.
 
     Raises:
         InputError: if the folder is not that of the project.
-        JobError: if it cannot be built.
+        JobError: if the image cannot be built.
     """
     recipe = root / "docker" / "Dockerfile"
     if not recipe.is_file():
@@ -117,7 +117,7 @@ def build_image(config: ImageConfig, engine: Engine, root: Path = ROOT) -> Image
     else:
         given = (f"GIT_COMMIT={commit or 'unknown'}", *config.build_args)
         words = [word for argument in given for word in ("--build-arg", argument)]
-        # Docker would add attestations, which make the image an index that SageMaker does not read.
+        # Docker would add attestations; they make the image an index, which SageMaker cannot read.
         kind = ["--format=docker"] if engine.is_podman else ["--provenance=false"]
         places = ["--file", str(recipe), "--tag", tag, "--tag", latest, str(root)]
         engine.show(["build", *kind, "--platform", config.platform, "--target", config.target, *words, *places])
@@ -129,10 +129,10 @@ def push_image(image: Image, engine: Engine, place: str, login: Login | None) ->
     """Pushes an image and returns the digest of its manifest in the registry.
 
     Args:
-        image: built.
-        engine: that has it.
+        image: built image.
+        engine: engine that has the image.
         place: `host/repository`.
-        login: to the registry; None to use what the user is logged in with. It is kept for this push alone.
+        login: login to the registry, kept only for this push; None to use the user's own login.
 
     Raises:
         JobError: if the registry refuses the login or the image.
@@ -140,7 +140,7 @@ def push_image(image: Image, engine: Engine, place: str, login: Login | None) ->
     host, uri = place.partition("/")[0], f"{place}:{image.tag.partition(':')[2]}"
     with scratch_folder("push-") as folder:
         private = _private(engine, folder) if login is not None else {}
-        # docker itself takes no TLS for granted on this machine, podman has to be told.
+        # docker allows a registry on this machine without TLS; podman needs an option for it.
         plain = ["--tls-verify=false"] if engine.is_podman and _is_here(host) else []
         if login is not None:
             words = ["login", *plain, "--username", login.user, "--password-stdin", host]
@@ -156,10 +156,10 @@ def push_image(image: Image, engine: Engine, place: str, login: Login | None) ->
 
 
 def push_to_ecr(image: Image, engine: Engine, ecr: Ecr, repository: str) -> tuple[str, str]:
-    """Pushes an image to ECR, unless its tag is there; returns the repository's URI and the image's digest.
+    """Pushes an image to ECR, unless its tag exists there; returns the repository's URI and the image's digest.
 
     Raises:
-        JobError: if ECR holds another image than was pushed.
+        JobError: if the image in ECR differs from the pushed one.
     """
     place, tag = ecr.open_repository(repository), image.tag.partition(":")[2]
     there = ecr.find_digest(repository, tag)
@@ -173,7 +173,7 @@ def push_to_ecr(image: Image, engine: Engine, ecr: Ecr, repository: str) -> tupl
 
 
 def make_image(config: ImageConfig) -> None:
-    """Builds the image that jobs run in, unless it is there, and with --push sends it to ECR; prints its name."""
+    """Builds the image for jobs, unless it exists; with --push pushes it to ECR; prints its name."""
     engine = find_engine()
     image = build_image(config, engine)
     sys.stderr.write(f"{image.tag}: {image.size / 1e9:.2f} GB\n")
@@ -193,9 +193,9 @@ def make_image(config: ImageConfig) -> None:
 
 
 def _private(engine: Engine, folder: Path) -> dict[str, str]:
-    """Returns variables by which a login is kept in a folder, and not among the user's."""
+    """Returns variables that keep a login in a folder, separate from the user's logins."""
     private = {"DOCKER_CONFIG": str(folder), "REGISTRY_AUTH_FILE": str(folder / "auth.json")}
-    if not engine.is_podman:  # its current context is among the user's settings, too
+    if not engine.is_podman:  # its current context is also in the user's settings
         host = engine.run(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]).strip()
         private |= {"DOCKER_HOST": host} if host else {}
     return private

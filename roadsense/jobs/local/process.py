@@ -1,4 +1,4 @@
-"""The target `local`: a job as a process of this machine, in a folder of its own, that outlives the terminal."""
+"""The target `local`: runs a job as a process on this machine, in its own folder, independent of the terminal."""
 
 import fcntl
 import os
@@ -25,7 +25,7 @@ from roadsense.utils.scratch import scratch_folder
 JOBS_DIR = Path("runs") / "jobs"
 SPEC_NAME, LOG_NAME, LOCK_NAME, PROCESS_NAME = "spec.json", "run.log", ".lock", ".process"
 END_S = 120
-"""A job whose time is over is asked to stop, and killed after this, as on SageMaker."""
+"""Time from the stop request at the time limit until the job is killed, seconds, as on SageMaker."""
 LOOK_EVERY_S = 0.5
 
 
@@ -40,7 +40,7 @@ class LocalTarget:
         del region
 
     def plan(self, spec: JobSpec, ask: bool = False) -> Plan:
-        """Returns the command that `submit` runs, and the variables it sets."""
+        """Returns the command that `submit` runs, and its environment variables."""
         del ask
         folder = Path(spec.output) / (spec.name or "")
         call = {"command": _command(spec), "environment": _environment(spec, folder), "folder": str(folder)}
@@ -50,7 +50,7 @@ class LocalTarget:
         """Starts a job and returns its folder. One that was stopped or failed resumes.
 
         Raises:
-            InputError: if the folder holds something else.
+            InputError: if the folder holds other files.
             JobError: if the process cannot be started.
         """
         folder, spec = Path(plan.job_id), plan.spec
@@ -61,7 +61,7 @@ class LocalTarget:
         (folder / CHECKSUMS_NAME).unlink(missing_ok=True)
         spec_to_json(spec, folder / SPEC_NAME)
         with (folder / LOCK_NAME).open("a") as lock, (folder / LOG_NAME).open("ab") as log:
-            # The process and the runner it starts inherit the lock: it is held as long as one of them lives.
+            # The process and its runner inherit the lock: it is held while one of them runs.
             fcntl.flock(lock, fcntl.LOCK_EX)
             try:
                 process = subprocess.Popen(
@@ -79,7 +79,7 @@ class LocalTarget:
         return str(folder)
 
     def status(self, job_id: str) -> JobStatus:
-        """Returns what a job is doing, by its lock and by what it says of itself."""
+        """Returns a job's state from its lock and its state file."""
         folder = find_folder(job_id)
         spec, beat = spec_from_json(folder / SPEC_NAME), read_beat(JobLayout(folder).state_path)
         state, reason = _tell_state(folder, beat)
@@ -107,11 +107,11 @@ class LocalTarget:
                 if is_over or not follow:
                     break
                 time.sleep(LOOK_EVERY_S)
-        if rest and is_over:  # of a job that runs, the line is still being written
+        if rest and is_over:  # a running job is still writing this line
             yield rest
 
     def stop(self, job_id: str) -> None:
-        """Asks a job to stop; it keeps a checkpoint. `status` tells when it has."""
+        """Asks a job to stop with a checkpoint. `status` shows when it has stopped."""
         folder = find_folder(job_id)
         if _is_locked(folder):
             with suppress(ProcessLookupError):  # it has just ended
@@ -121,8 +121,8 @@ class LocalTarget:
         """Copies the results of a job that is over into a new folder, and checks them.
 
         Raises:
-            InputError: if the job is running, or the folder holds something.
-            TransferError: if a file is not what the job left.
+            InputError: if the job is running, or the folder is not empty.
+            TransferError: if a file is missing or damaged.
         """
         source = find_folder(job_id)
         if _is_locked(source):
@@ -130,18 +130,18 @@ class LocalTarget:
         return copy_results(source, folder, (source / LOG_NAME).read_text(errors="replace"))
 
     def list_jobs(self, everyone: bool) -> list[JobStatus]:
-        """Returns the jobs of this working folder, the oldest first; whoever started them."""
+        """Returns the jobs of this working folder, the oldest first, from all users."""
         del everyone
         specs = sorted(JOBS_DIR.glob(f"*/{SPEC_NAME}"), key=lambda path: path.stat().st_mtime)
         return [self.status(str(path.parent)) for path in specs if spec_from_json(path).target == "local"]
 
 
 def copy_results(source: Path, folder: Path, log: str) -> Path:
-    """Copies a job's results and its log into a new folder, whole or not at all, and returns the folder.
+    """Copies a job's results and its log into a new folder, completely or not at all, and returns the folder.
 
     Raises:
-        InputError: if the folder holds something.
-        TransferError: if a file is not what the job left.
+        InputError: if the folder is not empty.
+        TransferError: if a file is missing or damaged.
     """
     refuse_existing(folder, "the results")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -159,10 +159,10 @@ def copy_results(source: Path, folder: Path, log: str) -> Path:
 
 
 def find_folder(job_id: str) -> Path:
-    """Returns the folder of a local job, by its folder or by its name in `runs/jobs`.
+    """Returns the folder of a local job, given its folder or its name in `runs/jobs`.
 
     Raises:
-        InputError: if there is none.
+        InputError: if there is no such job.
     """
     for folder in (Path(job_id), JOBS_DIR / job_id):
         if (folder / SPEC_NAME).is_file() and (folder / LOCK_NAME).is_file():
@@ -171,7 +171,7 @@ def find_folder(job_id: str) -> Path:
 
 
 def _command(spec: JobSpec) -> list[str]:
-    # It sends SIGTERM when the time is over, and passes on the one it is sent.
+    # `timeout` sends SIGTERM at the time limit, and passes on a SIGTERM that it receives.
     words = ["timeout", "--foreground", "--preserve-status", f"--kill-after={END_S}", str(spec.limit_s)]
     return [*words, sys.executable, "-m", "roadsense.jobs.runner"]
 
@@ -193,12 +193,12 @@ def _refuse_other(folder: Path, spec: JobSpec) -> None:
 
 
 def is_free(folder: Path) -> bool:
-    """Returns whether a job's folder holds nothing but perhaps its record."""
+    """Returns whether a job's folder is missing or empty, except for its record."""
     return not folder.exists() or (folder.is_dir() and all(path.name == RECORD_NAME for path in folder.iterdir()))
 
 
 def is_same_job(folder: Path, spec: JobSpec) -> bool:
-    """Returns whether a job's folder is that of the same notebook, parameters and dataset."""
+    """Returns whether a job's folder belongs to the same notebook, parameters and dataset."""
     begun = spec_from_json(folder / SPEC_NAME)
     return all(getattr(begun, name) == getattr(spec, name) for name in ("notebook", "parameters", "dataset"))
 

@@ -1,9 +1,9 @@
-"""A job on this machine before it costs anything: short, and once more interrupted. `roadsense job rehearse SPEC`.
+"""Tests a job on this machine before it costs money: a short version, also interrupted. `roadsense job rehearse SPEC`.
 
-It is a job like any other, of target `docker` if an engine answers and else `local`: submitted, followed, stopped,
-submitted again. What is rehearsed of a training: it runs to its end; asked to stop in the middle (SIGTERM, as on a spot
-machine) it ends in order with a checkpoint; submitted again it resumes and ends in the same policy as the one that was
-never interrupted, weight for weight.
+It is a normal job on target `docker` if an engine answers, else on `local`: submitted, followed, stopped, submitted
+again. For a training it checks three things: it runs to its end; asked to stop in the middle (SIGTERM, as on a spot
+machine) it ends properly with a checkpoint; submitted again it resumes and gives the same policy as the uninterrupted
+training, weight for weight.
 """
 
 import sys
@@ -36,10 +36,10 @@ SHORT: dict[str, Any] = {
     "episodes_per_scenario": 1,
     "n_observations": 50,
 }
-"""What a rehearsal gives a notebook that has these parameters, unless the job itself gives less."""
+"""A rehearsal's values for a notebook's parameters, unless the job's own values are smaller."""
 MODEL = "model.zip"
 NAMES = ("rehearsal-whole", "rehearsal-broken")
-"""Of the job that is never interrupted, and of the one that is."""
+"""Names of the uninterrupted and of the interrupted job."""
 LOOK_EVERY_S = 0.1
 LAST_LINES = 15
 
@@ -49,9 +49,9 @@ class RehearseConfig:
     """Settings of a rehearsal.
 
     Attributes:
-        spec: file of the job's spec, JSON.
-        keep: new folder for what the rehearsal makes; by default it is removed.
-        bare: run as a process even if an engine is there.
+        spec: JSON file of the job's spec.
+        keep: new folder for the rehearsal's files; by default they are removed.
+        bare: run as a process even if an engine answers.
         max_minutes: longest time for each start of the job, minutes.
     """
 
@@ -67,14 +67,14 @@ class RehearseConfig:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What a rehearsal measured; it raises where something is not as it should be.
+    """The measurements of a successful rehearsal.
 
     Attributes:
-        run_s: the uninterrupted start took, seconds.
-        stop_s: from SIGTERM to the end, seconds; None if the notebook trains nothing.
-        resume_s: the start that resumed took, seconds; None likewise.
-        stopped_at: its phase when it was stopped, with its environment steps; empty likewise.
-        weights: bytes of weights compared and found equal; None likewise.
+        run_s: duration of the uninterrupted job, seconds.
+        stop_s: time from SIGTERM to the end, seconds; None if the notebook trains nothing.
+        resume_s: duration of the resumed job, seconds; None if the notebook trains nothing.
+        stopped_at: its phase when it was stopped, with its environment steps; empty if the notebook trains nothing.
+        weights: size of the compared, equal weights, bytes; None if the notebook trains nothing.
     """
 
     run_s: float
@@ -104,14 +104,14 @@ def rehearse(spec: JobSpec, folder: Path, target: str, max_s: float = 900.0) -> 
     """Runs a job short, and interrupts and resumes it if it trains.
 
     Args:
-        spec: checked.
-        folder: for the folders of the jobs.
+        spec: checked spec.
+        folder: folder for the job folders.
         target: `docker` or `local`.
         max_s: longest time for each start, seconds.
 
     Raises:
-        JobError: if a start does not end as it should.
-        DifferenceError: if the resumed training ends in another policy than the uninterrupted one.
+        JobError: if a start does not end as expected.
+        DifferenceError: if the resumed training gives another policy than the uninterrupted one.
     """
     short = replace(shorten(spec), target=target, output=str(folder), spot=False, instance_type=None, resume_of=None)
     image = spec.image if target == "docker" else None
@@ -120,12 +120,12 @@ def rehearse(spec: JobSpec, folder: Path, target: str, max_s: float = 900.0) -> 
         return _rehearse(whole, broken, folder, max_s)
     finally:
         if target == "docker":
-            with suppress(JobError):  # containers stay otherwise
+            with suppress(JobError):  # otherwise the containers stay
                 find_engine().run(["rm", "--force", *NAMES])
 
 
 def _rehearse(whole: Job, broken: Job, folder: Path, max_s: float) -> Rehearsal:
-    """Rehearses a job as two: one that is never interrupted, and one that is."""
+    """Runs a job twice: once without and once with an interruption."""
     run_s = _run(whole, JobState.DONE, max_s)
     if not {RUN, RESUME} <= read_parameters(Path(whole.spec.notebook)).keys():
         return Rehearsal(run_s)
@@ -143,7 +143,7 @@ def _rehearse(whole: Job, broken: Job, folder: Path, max_s: float) -> Rehearsal:
 
 
 def shorten(spec: JobSpec) -> JobSpec:
-    """Returns a job that does the same in little time: fewer steps, workers, scenarios and episodes, one seed."""
+    """Returns a short version of a job: fewer steps, workers, scenarios and episodes, one seed."""
     known = read_parameters(Path(spec.notebook))
     small = {}
     for name, value in SHORT.items():
@@ -157,7 +157,7 @@ def shorten(spec: JobSpec) -> JobSpec:
 
 
 def _run(job: Job, expected: JobState, max_s: float) -> float:
-    """Runs a job until it is over; returns the seconds it took."""
+    """Runs a job until it is over; returns its duration, seconds."""
     started_s = time.monotonic()
     job.submit(record=False)
     _wait(job, expected, max_s)

@@ -1,7 +1,7 @@
-"""Compares trained policies number by number, without loading or trusting what is in their files.
+"""Compares trained policies number by number, without loading or trusting their files.
 
-Stable-Baselines3's `model.zip` holds zips of torch; each number of a weight or of the optimiser lies in one of their
-records `<name>/data/<key>`, as it is in memory. So no code of either file is run, and no torch is needed.
+Stable-Baselines3's `model.zip` holds zips of torch. Their records `<name>/data/<key>` hold all numbers of the weights
+and of the optimiser, as in memory. So no code from the files runs, and torch is not needed.
 """
 
 import io
@@ -14,18 +14,18 @@ RECORDS = ".pth"
 
 
 class DifferenceError(RoadSenseError):
-    """Raised when two results that ought to be the same are not."""
+    """Raised when two results differ that should be the same."""
 
 
 def compare_weights(one: Path, other: Path) -> int:
-    """Compares what two policies have learned, the optimiser's state included.
+    """Compares the weights of two policies, and the state of their optimisers.
 
     Args:
-        one: a `model.zip`.
-        other: another.
+        one: `model.zip` of the first policy.
+        other: `model.zip` of the second policy.
 
     Returns:
-        How many bytes of numbers were compared.
+        Size of the compared numbers, bytes.
 
     Raises:
         DifferenceError: naming the first record that differs, or if there is nothing to compare.
@@ -41,10 +41,10 @@ def compare_weights(one: Path, other: Path) -> int:
 
 
 def read_records(model: Path) -> dict[str, bytes]:
-    """Returns the numbers a policy's file holds, by the record's name.
+    """Returns the numbers in a policy's file, by record name.
 
     Raises:
-        DifferenceError: if it is no such file.
+        DifferenceError: if the file is not a policy.
     """
     records: dict[str, bytes] = {}
     try:
@@ -59,6 +59,6 @@ def read_records(model: Path) -> dict[str, bytes]:
 
 def _read_torch(content: bytes) -> list[tuple[str, bytes]]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        # The archive's own name comes first; it is of no meaning.
+        # The first part is the archive's own name, which has no meaning.
         names = [(name, name.partition("/")[2]) for name in archive.namelist()]
         return [(place, archive.read(name)) for name, place in names if place.startswith("data/")]

@@ -1,1 +1,1 @@
-"""Jobs on EC2: a machine for each job, which ends itself."""
+"""Jobs on EC2: each job has its own machine, which ends itself."""

@@ -1,4 +1,4 @@
-"""A job's folder in S3: its spec, what its machines wrote there, how it ended, and its results."""
+"""A job's folder in S3: its spec, the files its machines wrote, its final state and its results."""
 
 import json
 import math
@@ -22,7 +22,7 @@ from roadsense.utils.scratch import scratch_folder
 MISSING_CODES = ("NoSuchKey", "404", "NotFound")
 SPEC_NAME = "spec.json"
 SAME = ("notebook_name", "parameters", "dataset")
-"""Fields of a spec that make a job what it is: another machine resumes it with these, not with others."""
+"""Fields of a spec that identify a job: a machine resumes it only if these are the same."""
 EXIT_REASONS = {
     "90": "the machine could not be set up",
     "91": "the dataset could not be downloaded",
@@ -31,13 +31,13 @@ EXIT_REASONS = {
     "94": "the checkpoints could not be downloaded",
     "96": "not all results could be uploaded before the machine's limit",
 }
-"""Meaning of the machine's own exit codes, where it could not write a reason."""
+"""Meaning of the machine's own exit codes, if it could not write a reason."""
 TAKEN_AWAY = "its machine was taken away before it had uploaded everything"
 SPOT_REASON, ASKED = "spot interruption", "it was asked to stop"
 STOP_REQUESTS = "stop_requests"
 """Folder with an empty file for each machine that was ended on request."""
 NEW_S = 300.0
-"""EC2 may take a while to list a machine that was just started, seconds."""
+"""Longest time until EC2 lists a new machine, seconds."""
 MAX_REASON = 1024
 
 
@@ -46,10 +46,10 @@ class Attempt:
     """A machine that began to work on a job.
 
     Attributes:
-        started: when, with its time zone.
-        ended: when its results were uploaded; None if they never were, or aren't yet.
-        usd_per_hour: its price, US dollars; None if that isn't known.
-        instance_id: the machine's id.
+        started: start time, with time zone.
+        ended: time when its results were uploaded; None if they were not.
+        usd_per_hour: price of the machine, US dollars an hour; None if it isn't known.
+        instance_id: id of the machine.
     """
 
     started: datetime
@@ -59,7 +59,7 @@ class Attempt:
 
     @property
     def usd(self) -> float | None:
-        """Its cost, US dollars; None while it isn't known."""
+        """Cost of the machine, US dollars; None while it isn't known."""
         if self.ended is None or self.usd_per_hour is None:
             return None
         return cost_so_far(self.started, self.usd_per_hour, self.ended)
@@ -70,8 +70,8 @@ class JobFolder:
     """The folder `s3://bucket/prefix/jobs/<name>`.
 
     Attributes:
-        url: of the folder.
-        region: of AWS.
+        url: S3 URL of the folder.
+        region: AWS region.
     """
 
     url: str
@@ -91,7 +91,7 @@ class JobFolder:
         return S3Place.parse(self.url)
 
     def read_spec(self) -> JobSpec | None:
-        """Returns the job's spec, or None if there is no job."""
+        """Returns the job's spec, or None if there is no such job."""
         text = self.read_text(SPEC_NAME)
         return None if text is None else spec_from_values(json.loads(text), f"{self.url}/{SPEC_NAME}")
 
@@ -100,10 +100,10 @@ class JobFolder:
         self.write(SPEC_NAME, (json.dumps(asdict(spec), indent=2) + "\n").encode())
 
     def check_is_same(self, earlier: JobSpec, spec: JobSpec) -> None:
-        """Checks that a spec resumes the job that is here.
+        """Checks that a spec resumes the job in this folder.
 
         Raises:
-            InputError: naming the first field that would make it another job.
+            InputError: naming the first field that differs.
         """
         for name in SAME:
             before, now = (json.loads(json.dumps(getattr(each, name), default=dict)) for each in (earlier, spec))
@@ -122,9 +122,9 @@ class JobFolder:
         return sorted((_parse_attempt(text) for text in texts if text), key=lambda attempt: attempt.started)
 
     def read_status(self) -> JobStatus:
-        """Returns how the job ended, once no machine of it is left.
+        """Returns how the job ended, when none of its machines is left.
 
-        A machine writes that it ended after everything else. One that began and never wrote it was taken away; its last
+        A machine writes its end after everything else. If it began and never wrote an end, it was taken away; its last
         uploaded checkpoint is at most a minute old.
         """
         attempts = self.read_attempts()
@@ -159,12 +159,12 @@ class JobFolder:
         return JobState.FAILED, f"exit code {code}: {reason[-MAX_REASON:]}"
 
     def fetch(self, folder: Path) -> Path:
-        """Downloads the results of the job's last machine into a new folder, whole or not at all.
+        """Downloads the results of the job's last machine into a new folder, completely or not at all.
 
         Raises:
-            InputError: if the folder is there.
+            InputError: if the folder exists.
             JobError: if there are no results yet.
-            TransferError: if what arrived is not what the machine left.
+            TransferError: if a file is missing or damaged.
         """
         refuse_existing(folder, "the results")
         sums = self.read_text(CHECKSUMS_NAME)
@@ -180,7 +180,7 @@ class JobFolder:
         return folder
 
     def read_text(self, name: str) -> str | None:
-        """Returns the content of a small file, without space at its ends, or None if it isn't there."""
+        """Returns the content of a small file, without space at its ends, or None if there is no such file."""
         data = self.read(name, 0)
         return None if data is None else data.decode(errors="replace").strip()
 
@@ -213,7 +213,7 @@ class JobFolder:
 
 
 def _parse_attempt(text: str) -> Attempt:
-    """Reads what a machine wrote: when it started, when it ended or `-`, USD an hour or nothing, and its id."""
+    """Reads a machine's record: start time, end time or `-`, USD an hour or nothing, and its id."""
     words = text.split(" ")
     started, ended, usd, instance_id = [*words, "", "", "", ""][:4]
     return Attempt(

@@ -1,7 +1,7 @@
-"""A job on EC2 before and when it gets its machine: script, tags, price and requests are fixed by the plan.
+"""Plans and starts the machine of a job on EC2: the plan fixes script, tags, price and requests.
 
-A machine is started by `RunInstances` itself and not by a launcher such as SkyPilot, which would bring a server, an
-open SSH port and wider rights than the policies in `infra/iam`.
+`RunInstances` starts the machine, and not a launcher such as SkyPilot, which would need a server, an open SSH port
+and more rights than the policies in `infra/iam`.
 """
 
 import re
@@ -31,7 +31,7 @@ from roadsense.jobs.target import Plan, write_time
 from roadsense.utils.git_state import read_git_state
 
 GRACE_S = 600
-"""From the job's limit until the machine is switched off: a checkpoint within 90 s, then uploads of up to 20 GB."""
+"""Time from the job's limit until the machine ends, seconds: a checkpoint within 90 s, then uploads up to 20 GB."""
 HINTS = {
     "InsufficientInstanceCapacity": "AWS has none of these machines free now: try again, another type, or no spot.",
     "SpotMaxPriceTooLow": "The spot price is above what max_usd allows: raise max_usd, or leave spot out.",
@@ -39,20 +39,20 @@ HINTS = {
     "VcpuLimitExceeded": "The account's quota of virtual CPUs is used up: ask AWS to raise it, or take a smaller type.",
     "VPCIdNotSpecified": "The account has no default network here: set ROADSENSE_EC2_SUBNET_ID and _SECURITY_GROUP_ID.",
 }
-"""What to do about AWS's most common reasons not to start a machine, by its code."""
+"""What to do if AWS does not start a machine, by AWS's most common error codes."""
 NO_PROFILE = re.compile(r"(iam)? ?instance ?profile", re.IGNORECASE)
 PROFILE_HINT = "Is the instance profile there, and may you pass it on? infra/iam says how it is made."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ec2Plan(Plan):
-    """A job that is about to get a machine.
+    """A job with a planned machine.
 
     Attributes:
         folder: the job's folder in S3.
         run_request: the request that starts the machine.
-        makes_group: whether the security group is made, unless it is there.
-        local_dataset: folder of a dataset to publish first; empty without one.
+        makes_group: whether to make the security group if it doesn't exist.
+        local_dataset: folder of a dataset to publish first; empty if there is none.
     """
 
     folder: JobFolder
@@ -67,13 +67,13 @@ def plan_machine(
     """Plans a job's machine.
 
     Args:
-        spec: checked.
+        spec: checked spec.
         config: the account's settings.
-        ask: whether to ask AWS for prices. Nothing else is ever asked or sent.
+        ask: whether to ask AWS for prices. Nothing else is sent.
         workstation: settings that only a workstation has; None for a job, whose machine ends with it.
 
     Raises:
-        InputError: if it names no image, or its limits of time and money don't go together.
+        InputError: if the spec names no image, or its limits of time and money contradict each other.
     """
     if spec.name is None or spec.instance_type is None:
         spec = check_spec(spec)
@@ -112,7 +112,7 @@ def run_machine(plan: Ec2Plan) -> str:
     """Starts a planned machine and returns its id.
 
     Raises:
-        CloudError: with what to do about it, if AWS doesn't start it.
+        CloudError: if AWS doesn't start the machine; the message says what to do.
     """
     if plan.makes_group:
         prepare_group(plan.folder.region)
@@ -126,10 +126,10 @@ def run_machine(plan: Ec2Plan) -> str:
 
 
 def prepare_group(region: str) -> None:
-    """Makes the security group without an inbound rule in the default network, unless it is there.
+    """Makes the security group without an inbound rule in the default network, unless it exists.
 
     Raises:
-        InputError: if somebody gave it an inbound rule.
+        InputError: if the existing group has an inbound rule.
     """
     client = make_client("ec2", region)
     with translate_errors():
@@ -145,7 +145,7 @@ def prepare_group(region: str) -> None:
 
 
 def _limit(spec: JobSpec, config: Ec2Config, ask: bool) -> tuple[JobSpec, Estimate | None]:
-    """Returns the spec with its hours limited by its money and its dataset on S3, and what it costs at most."""
+    """Returns the spec with `max_hours` limited by `max_usd` and the dataset on S3, and the highest cost."""
     extra_hours = GRACE_S / 3600
     estimate = estimate_cost(spec, config.disk_gb, ask, extra_hours)
     limited = limit_to_money(spec, estimate, extra_hours)
@@ -157,7 +157,7 @@ def _limit(spec: JobSpec, config: Ec2Config, ask: bool) -> tuple[JobSpec, Estima
 
 
 def _describe_price(spec: JobSpec, estimate: Estimate | None) -> str:
-    """Returns the price in words: of spare capacity it is a bound with `max_usd` alone, which limits its price, too."""
+    """Returns the price in words; for spare capacity it is a bound only with `max_usd`, which limits its price."""
     text = str(estimate or "price unknown")
     return text.replace("at most", "today about") if spec.spot and spec.max_usd is None else text
 

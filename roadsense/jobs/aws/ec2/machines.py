@@ -1,4 +1,4 @@
-"""What we started on EC2 and what of it still costs: machines, and disks that outlived theirs."""
+"""Lists the machines we started on EC2, and the machines and left-over disks that still cost money."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ OWNER_TAG = "roadsense:owner"
 DEADLINE_TAG = "roadsense:deadline"
 HOURS_TAG = "roadsense:hours"
 LATE_S = 900.0
-"""A machine that is still there so long after its deadline is overdue, seconds."""
+"""Time after its deadline from which a machine is overdue, seconds."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine of ours.
+    """A machine that we started.
 
     Attributes:
-        instance_id: AWS's name of it.
+        instance_id: AWS's id of the machine.
         state: AWS's word: `pending`, `running`, `shutting-down`, `terminated`, `stopping` or `stopped`.
-        reason: why it ended, in AWS's words; empty while it has not.
-        started: when, with its time zone.
-        instance_type: e.g. `c6i.8xlarge`.
+        reason: why it ended, in AWS's words; empty before.
+        started: start time, with time zone.
+        instance_type: machine type, e.g. `c6i.8xlarge`.
         is_spot: whether it is spare capacity.
-        region: where it is.
-        tags: all of them.
+        region: AWS region of the machine.
+        tags: all tags of the machine.
     """
 
     instance_id: str
@@ -47,19 +47,19 @@ class Machine:
 
     @property
     def is_billed(self) -> bool:
-        """Whether it, or its disk, costs money now."""
+        """Whether the machine or its disk costs money now."""
         return self.state in BILLED_STATES
 
     @property
     def usd_per_hour(self) -> float | None:
-        """What it costs while it runs, US dollars: written down when it was started, else by the recorded prices."""
+        """Price while it runs, US dollars an hour: noted at its start, else from the recorded prices."""
         if PRICE_TAG in self.tags:
             return float(self.tags[PRICE_TAG])
         price = list_price(self.instance_type, self.region, self.is_spot)
         return price.usd_per_hour if price else None
 
     def read_status(self) -> JobStatus:
-        """Returns what it is doing, in the words every target uses, and what it has cost since it started."""
+        """Returns its state in the words of all targets, and its cost since its start."""
         usd = self.usd_per_hour
         words = [self.state, self.instance_type, "spot" if self.is_spot else "", self.instance_id, self.region]
         if self.state in ("pending", "running"):
@@ -77,7 +77,7 @@ class Machine:
         )
 
     def _find_overdue(self) -> str:
-        """Returns that it should have ended long ago, if so: its own script ends it, and that may never have run."""
+        """Returns a warning if the machine is overdue: its script should have ended it, but may never have run."""
         deadline = self.tags.get(DEADLINE_TAG)
         if not deadline or self.state not in ("pending", "running"):
             return ""
@@ -86,7 +86,7 @@ class Machine:
 
 
 def list_machines(region: str, filters: Sequence[Mapping[str, Any]]) -> list[Machine]:
-    """Returns the machines of a region that filters of `DescribeInstances` leave, the first started first."""
+    """Returns the machines in a region that match filters of `DescribeInstances`, the oldest first."""
     with translate_errors():
         pages = make_client("ec2", region).get_paginator("describe_instances").paginate(Filters=list(filters))
         found = [item for page in pages for part in page["Reservations"] for item in part["Instances"]]
@@ -94,7 +94,7 @@ def list_machines(region: str, filters: Sequence[Mapping[str, Any]]) -> list[Mac
 
 
 def list_disks(region: str) -> list[JobStatus]:
-    """Returns our disks of a region that belong to no machine any more, and still cost."""
+    """Returns our disks in a region that belong to no machine any more and still cost money."""
     filters = [*build_search("roadsense"), {"Name": "status", "Values": ["available", "creating", "error"]}]
     with translate_errors():
         pages = make_client("ec2", region).get_paginator("describe_volumes").paginate(Filters=filters)
@@ -102,20 +102,20 @@ def list_disks(region: str) -> list[JobStatus]:
 
 
 def list_costing(region: str, filters: Sequence[Mapping[str, Any]]) -> list[JobStatus]:
-    """Returns what costs money in a region now: machines that filters leave, and left-over disks."""
+    """Returns what costs money in a region now: machines that match the filters, and left-over disks."""
     states = {"Name": "instance-state-name", "Values": list(BILLED_STATES)}
     machines = list_machines(region, [*filters, states])
     return [*(machine.read_status() for machine in machines), *list_disks(region)]
 
 
 def list_costing_anywhere(home: str) -> list[JobStatus]:
-    """Returns what of ours costs money now, in every region the account has, whoever started it.
+    """Returns our machines and disks that cost money now, in all regions of the account and of all users.
 
     Args:
-        home: a region to ask for the others.
+        home: region that is asked for the list of regions.
 
     Raises:
-        RoadSenseError: if one of them cannot be asked: then nobody could say that nothing is left there.
+        RoadSenseError: if a region does not answer, because something may be left there.
     """
     return list_everywhere(home, lambda region: list_costing(region, build_search("roadsense")))
 

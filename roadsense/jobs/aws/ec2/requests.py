@@ -1,4 +1,4 @@
-"""The requests that start a machine on EC2, built by pure functions: what they return is what is sent."""
+"""The requests that start a machine on EC2, built by pure functions; they are sent exactly as returned."""
 
 import os
 import re
@@ -13,25 +13,25 @@ AMI_PARAMETERS: Mapping[str, str] = {
     "ubuntu": "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id",
     "al2023": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
 }
-"""Where AWS publishes the newest image of each system; EC2 looks it up when the machine starts."""
+"""Parameter with AWS's newest image of each system; EC2 looks it up when the machine starts."""
 ROOT_DEVICES: Mapping[str, str] = {"ubuntu": "/dev/sda1", "al2023": "/dev/xvda"}
 SECURITY_GROUP = "roadsense-no-inbound"
 ARM = re.compile(r"(a1|[a-z]+\d+g[a-z-]*)\.")
-"""Machines with ARM processors. SUMO has packages for them; the systems above and the image are built for x86."""
+"""Machine types with ARM processors. SUMO supports them; the systems above and the image are built for x86."""
 BILLED_STATES = ("pending", "running", "stopping", "stopped")
-"""Of a machine; one that is stopped still costs its disk."""
+"""States in which a machine costs money; a stopped one still costs its disk."""
 
 
 @dataclass(frozen=True)
 class Ec2Config:
-    """What an account's machines have in common. Each field may be set as `ROADSENSE_EC2_<FIELD>` in the environment.
+    """Common settings of an account's machines. The environment variable `ROADSENSE_EC2_<FIELD>` sets a field.
 
     Attributes:
         system: `ubuntu` or `al2023` (Amazon Linux 2023).
-        ami: image to start from; by default the newest of `system`.
+        ami: id of the machine image; by default the newest of `system`.
         disk_gb: size of the machine's disk, GB.
-        subnet_id: where it starts; by default the default network's, in a zone that AWS chooses.
-        security_group_id: with `subnet_id`; it should have no inbound rule. By default one is made that has none.
+        subnet_id: id of the machine's subnet; by default one of the default network, in a zone that AWS chooses.
+        security_group_id: id of the group, with `subnet_id`, without an inbound rule; by default such a group is made.
         profile: name of the instance profile, unless the job names one as its role.
     """
 
@@ -55,7 +55,7 @@ def read_config(environment: Mapping[str, str] = os.environ) -> Ec2Config:
     """Returns the account's settings from `ROADSENSE_EC2_...` variables.
 
     Raises:
-        InputError: naming a variable that isn't usable.
+        InputError: naming a variable that cannot be used.
     """
     found = {field.name: environment.get(PREFIX + field.name.upper()) for field in fields(Ec2Config)}
     values: dict[str, Any] = {name: text for name, text in found.items() if text}
@@ -68,17 +68,17 @@ def read_config(environment: Mapping[str, str] = os.environ) -> Ec2Config:
 
 @dataclass(frozen=True)
 class Launch:
-    """A machine to be started.
+    """A machine to start.
 
     Attributes:
-        name: of the job.
-        instance_type: e.g. `c6i.8xlarge`.
-        user_data: the script it runs.
-        tags: of the machine and its disk.
-        token: equal tokens start one machine, however often the request is sent.
+        name: name of the job.
+        instance_type: machine type, e.g. `c6i.8xlarge`.
+        user_data: script that the machine runs.
+        tags: tags of the machine and its disk.
+        token: text that identifies the request; the same token starts only one machine, even if sent again.
         profile: name of its instance profile.
         spot: whether it is spare capacity.
-        max_spot_usd: price an hour above which that is given back; None for the price on demand.
+        max_spot_usd: highest price of spare capacity, US dollars an hour; None for the on-demand price.
         at_shutdown: `terminate`, or `stop` to keep the disk.
     """
 
@@ -96,11 +96,11 @@ class Launch:
 def build_run_request(launch: Launch, config: Ec2Config) -> dict[str, Any]:
     """Returns the request `RunInstances`.
 
-    IMDSv2 is required, and its answers reach one hop further than the machine, to the container. The machine has no key
-    pair and, by its security group, no open port: a shell comes by Session Manager.
+    IMDSv2 is required, and its answers reach one hop beyond the machine, to the container. The machine has no key pair
+    and, by its security group, no open port: Session Manager gives a shell.
 
     Args:
-        launch: what is started.
+        launch: machine to start.
         config: the account's settings.
 
     Raises:
@@ -149,7 +149,7 @@ def build_group_request() -> dict[str, Any]:
 def build_stop_request(instance_id: str, stop_s: int) -> dict[str, Any]:
     """Returns the request `SendCommand` that asks a machine to end its job with a checkpoint.
 
-    Its own script then brings the results away and ends the machine.
+    The machine's script then uploads the results and ends the machine.
     """
     script = (
         "mkdir -p /run/roadsense && echo asked > /run/roadsense/stopped && "
@@ -165,6 +165,6 @@ def build_stop_request(instance_id: str, stop_s: int) -> dict[str, Any]:
 
 
 def build_search(project: str, **tags: str) -> list[dict[str, Any]]:
-    """Returns filters for what we tagged; `roadsense:` is put before the names of further tags."""
+    """Returns filters for our tags; it adds `roadsense:` before the names of further tags."""
     wanted = {"project": project} | {f"roadsense:{name}": value for name, value in tags.items()}
     return [{"Name": f"tag:{name}", "Values": [value]} for name, value in wanted.items()]

@@ -1,7 +1,7 @@
-"""Jobs on EC2: a machine each, which ends itself when the job does, or at its deadline.
+"""Jobs on EC2: each job has its own machine, which ends itself with the job or at its deadline.
 
-A job's id is its folder in S3, `s3://bucket/prefix/jobs/<name>`: it describes the job long after its machines are gone.
-A job that was interrupted is resumed by submitting it again under the same name.
+A job's id is its folder in S3, `s3://bucket/prefix/jobs/<name>`: it still describes the job after its machines ended.
+An interrupted job resumes when it is submitted again under the same name.
 """
 
 import sys
@@ -32,7 +32,7 @@ class Ec2Target:
     """Machines on EC2.
 
     Args:
-        region: of AWS; by default the configured one.
+        region: AWS region; by default the configured one.
         config: the account's settings; by default those of the environment.
     """
 
@@ -42,22 +42,22 @@ class Ec2Target:
 
     @property
     def region(self) -> str:
-        """The region it works in."""
+        """AWS region of the target."""
         return find_region(self._region)
 
     def plan(self, spec: JobSpec, ask: bool = False) -> Ec2Plan:
-        """Returns the exact requests of `submit` and what the job costs at most; see `Target.plan`."""
+        """Returns the exact requests of `submit` and the job's highest cost; see `Target.plan`."""
         return plan_machine(replace(spec, region=spec.region or self._region), self._config, ask)
 
     def submit(self, plan: Plan) -> str:
         """Starts a machine for a job and returns the job's id.
 
-        Under the name of a job that was stopped, interrupted or has failed, and with its settings, it resumes from its
-        last checkpoint.
+        If a job with the same name and settings was stopped, interrupted or failed, it resumes from its last
+        checkpoint.
 
         Raises:
-            InputError: if a job of this name is running, is done, or is another one.
-            CloudError: if AWS starts no machine.
+            InputError: if a job of this name is running, is done, or has other settings.
+            CloudError: if AWS does not start a machine.
         """
         if not isinstance(plan, Ec2Plan):
             raise InputError(f"Expected a plan for EC2, got one of {plan.job_id}.")
@@ -70,13 +70,13 @@ class Ec2Target:
         return plan.job_id
 
     def status(self, job_id: str) -> JobStatus:
-        """Returns what a job is doing and what it has cost until now, over all of its machines."""
+        """Returns a job's state and its cost until now, over all its machines."""
         return self._read_status(self._find_folder(job_id))
 
     def logs(self, job_id: str, follow: bool) -> Iterator[str]:
-        """Yields the lines of a job's log; with `follow`, those to come until it is over.
+        """Yields the lines of a job's log; with `follow`, until the job is over.
 
-        The log arrives by S3, some 15 s late. Without any line in it, what the machine's console shows is returned.
+        The log comes through S3, about 15 s late. If it is empty, the lines of the machine's console are returned.
         """
         folder, offset, rest = self._find_folder(job_id), 0, b""
         while True:
@@ -96,7 +96,7 @@ class Ec2Target:
     def stop(self, job_id: str) -> None:
         """Asks a job's machine to stop it with a checkpoint; the machine then uploads everything and ends itself.
 
-        A machine that cannot be asked, since it has only just started or its role does not allow it, is ended at once:
+        If the machine cannot be asked, because it has just started or its role does not allow it, it is ended at once:
         at most the minute since its last uploaded checkpoint is lost.
         """
         folder = self._find_folder(job_id)
@@ -105,13 +105,13 @@ class Ec2Target:
                 self._stop_machine(machine, folder)
 
     def fetch(self, job_id: str, folder: Path) -> Path:
-        """Downloads what the job's last machine left into a new folder, checks it, and returns the folder."""
+        """Downloads the results of the job's last machine into a new folder, checks them, and returns the folder."""
         return self._find_folder(job_id).fetch(folder)
 
     def list_jobs(self, everyone: bool) -> list[JobStatus]:
-        """Returns one's own jobs, or all machines and disks that we tagged in any region and that cost money now.
+        """Returns your own jobs, or all machines and disks with our tags, in all regions, that cost money now.
 
-        Jobs are one's own if they have a record in this working folder, or a machine that one started.
+        Your own jobs are those with a record in this working folder, or with a machine that you started.
         """
         if everyone:
             return list_costing_anywhere(self.region)
@@ -133,7 +133,7 @@ class Ec2Target:
         """Checks that a job may get a machine.
 
         Raises:
-            InputError: if it runs, is done, or is another job.
+            InputError: if it is running, is done, or is another job.
         """
         earlier = plan.folder.read_spec()
         if earlier is None:

@@ -1,8 +1,8 @@
-"""The script a machine on EC2 runs when it starts.
+"""The script that a machine on EC2 runs when it starts.
 
-It is put together from `common.sh` and the script of what the machine is for, with the settings in between.
-The notebook's parameters travel in it as base64 of the file the job reads. The limit of 16 KiB, and that anybody on
-the machine may read it, are why nothing else does.
+It consists of `common.sh`, the settings, and the script for the machine's purpose.
+The notebook's parameters are in it as base64 of the file that the job reads. Nothing else is, because the limit is
+16 KiB and all users of the machine can read it.
 """
 
 import base64
@@ -20,32 +20,32 @@ KINDS = ("job", "workstation")
 
 @dataclass(frozen=True)
 class MachineSettings:
-    """What the script on the machine has to know. Each field becomes a variable of it, in capitals.
+    """Settings of the script on the machine. Each field becomes a variable of the script, in capitals.
 
     Attributes:
-        job: its name.
-        place: S3 URL of what it leaves, `s3://bucket/prefix/jobs/<name>`.
-        image: of the container, with its registry.
-        region: of AWS.
-        limit_s: the job is asked to stop with a checkpoint so long after the machine started, seconds.
-        grace_s: then the machine has so long to upload everything; it ends after both, whatever it is doing, seconds.
-        notebook: its name in the image.
+        job: name of the job.
+        place: S3 URL for the job's results, `s3://bucket/prefix/jobs/<name>`.
+        image: the container's image, with its registry.
+        region: AWS region.
+        limit_s: time from the machine's start until the job is asked to stop with a checkpoint, seconds.
+        grace_s: time for the uploads after `limit_s`, seconds; then the machine ends in any case.
+        notebook: name of the notebook in the image.
         dataset: S3 URL, or empty.
-        parameters: of the notebook: base64 of `hyperparameters.json`.
-        usd_per_hour: what the machine costs, written down beside the results; empty if it isn't known.
+        parameters: the notebook's parameters: base64 of `hyperparameters.json`.
+        usd_per_hour: the machine's price, US dollars an hour, recorded with the results; empty if it isn't known.
         system: `ubuntu` or `al2023`.
         spot: `yes` if the machine may be taken back, or `no`.
-        stop_s: how long a container may take to end before it is killed, seconds; a spot notice comes 120 s ahead.
-        shared_memory: of the container, in Docker's spelling; the workers of a training exchange data through it.
-        spot_every_s: how often the machine asks for a spot notice, seconds.
-        log_every_s: how often the log goes up, seconds.
-        sync_every_s: how often checkpoints go up, seconds.
-        spare_s: uploads are given up so long before the machine's end, to say so, seconds.
+        stop_s: time in which a container must end before it is killed, seconds; a spot notice comes 120 s ahead.
+        shared_memory: the container's shared memory in Docker's notation; training workers exchange data through it.
+        spot_every_s: interval at which the machine checks for a spot notice, seconds.
+        log_every_s: interval of the log uploads, seconds.
+        sync_every_s: interval of the checkpoint uploads, seconds.
+        spare_s: time before the machine's end at which uploads stop, to report it, seconds.
         retry_s: pause before a failed installation or download is tried again, seconds.
-        command: of a workstation: arguments of `run_docker.sh`, started in its terminal; or empty.
-        idle_s: a workstation stops after so long without a container, a shell or a busy processor, seconds; 0: never.
-        idle_every_s: how often it looks, seconds.
-        busy_load: load average of the last minute above which its processors are busy.
+        command: arguments of `run_docker.sh`, started in a workstation's terminal; or empty.
+        idle_s: time without a container, a shell or a busy processor until a workstation stops, seconds; 0: never.
+        idle_every_s: interval at which a workstation checks this, seconds.
+        busy_load: load average of the last minute above which the processors are busy.
     """
 
     job: str
@@ -82,11 +82,11 @@ def write_user_data(settings: MachineSettings, kind: str = "job") -> str:
     """Returns the script for a machine.
 
     Args:
-        settings: what it has to know.
+        settings: settings of the script.
         kind: `job` (runs the container and ends) or `workstation` (stays until its limit, or until it is idle).
 
     Raises:
-        InputError: if it is larger than EC2 takes.
+        InputError: if the script is larger than EC2 allows.
     """
     folder = files("roadsense.jobs.aws.ec2")
     common, own = ((folder / f"{name}.sh").read_text(encoding="utf-8") for name in ("common", kind))

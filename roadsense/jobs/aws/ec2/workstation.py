@@ -1,7 +1,7 @@
-"""A machine on EC2 to work on: a command in `tmux`, a shell and JupyterLab by Session Manager, and an end in any case.
+"""A machine on EC2 to work on: a command in `tmux`, and a shell and JupyterLab through Session Manager.
 
-It stops at its limit, or when nobody has used it for a while. Its runs are uploaded to S3 all the time. A stopped one
-keeps its disk, which costs a little, and is started again under the same name.
+It stops at its limit, or when it was idle for some time. It uploads its runs to S3 all the time. A stopped workstation
+keeps its disk, which costs a little, and can be started again under the same name.
 """
 
 import json
@@ -22,9 +22,9 @@ from roadsense.jobs.spec import JobSpec
 from roadsense.jobs.target import write_time
 
 COMMANDS = ("generate", "train", "evaluate", "export", "run", "lab", "test", "bash")
-"""Commands of `run_docker.sh` that can be started without a person in front of them."""
+"""Commands of `run_docker.sh` that need no interaction."""
 PORT = 8888
-"""Of JupyterLab, on the machine and here."""
+"""Port of JupyterLab, on the machine and here."""
 SCRIPT = Path(__file__).parents[4] / "docker" / "run_docker.sh"
 
 
@@ -33,19 +33,19 @@ class WorkstationConfig:
     """Settings of `roadsense workstation`.
 
     Attributes:
-        output: `s3://bucket/prefix`; its runs go to `jobs/<name>/checkpoints` below.
+        output: `s3://bucket/prefix`; its runs are uploaded to `jobs/<name>/checkpoints` below it.
         image: URI of the image in a registry.
-        name: a new one, or that of a stopped workstation, which is then started again.
+        name: new name, or the name of a stopped workstation, which is then started again.
         command: arguments of `docker/run_docker.sh`, started in tmux, e.g. `train --dataset_dir
             scenarios/dataset/train --run_dir runs/first`; empty for a shell alone.
         dataset: folder, or `s3://.../datasets/<digest>`; on the machine it is `scenarios/dataset`.
-        instance_type: the machine.
-        max_hours: it stops after this, hours; counted anew when it is started again.
-        max_usd: `max_hours` is cut to what this pays for, US dollars.
-        idle_minutes: it stops when for so long no container ran, no shell was open and its processors were idle; 0:
-            only at its limit.
-        spot: whether to take spare capacity; it then ends rather than stops, and its disk with it.
-        region: of AWS; by default the configured one.
+        instance_type: machine type.
+        max_hours: time until it stops, hours; it starts again at zero when the machine is started again.
+        max_usd: highest cost, US dollars; it may shorten `max_hours`.
+        idle_minutes: time without a container, an open shell or a busy processor until it stops, minutes; 0: only at
+            its limit.
+        spot: whether to use spare capacity; the machine then ends instead of stopping, together with its disk.
+        region: AWS region; by default the configured one.
         role: name of its instance profile; by default `roadsense-instance`.
         dry_run: print the exact requests, start nothing.
         yes: start it without asking.
@@ -78,7 +78,7 @@ class WorkstationConfig:
 
 
 def run_workstation(config: WorkstationConfig) -> None:
-    """Starts a machine on EC2 to work on, after showing its price, and says how to reach it."""
+    """Shows the price of a machine on EC2 to work on, starts it, and prints how to reach it."""
     plan = plan_workstation(config, ask=not config.dry_run)
     if config.dry_run:
         sys.stdout.write(json.dumps(plan.describe(), indent=2) + "\n")
@@ -99,8 +99,8 @@ def plan_workstation(config: WorkstationConfig, ask: bool = False) -> Ec2Plan:
     """Plans a workstation's machine.
 
     Args:
-        config: its settings.
-        ask: whether to ask AWS for prices; nothing else is asked or sent.
+        config: settings of the workstation.
+        ask: whether to ask AWS for prices; nothing else is sent.
     """
     taken = ("command", "idle_minutes", "dry_run", "yes")
     values = {name: value for name, value in vars(config).items() if name not in taken}
@@ -110,10 +110,10 @@ def plan_workstation(config: WorkstationConfig, ask: bool = False) -> Ec2Plan:
 
 
 def start_workstation(plan: Ec2Plan) -> str:
-    """Starts a workstation, or starts a stopped one of this name again, and returns its machine's id.
+    """Starts a new workstation, or a stopped one of this name, and returns its machine's id.
 
     Raises:
-        InputError: if one of this name is running, or the project's `docker/run_docker.sh` isn't here to be uploaded.
+        InputError: if one of this name is running, or `docker/run_docker.sh`, which is uploaded, is missing here.
     """
     of_name = [{"Name": f"tag:{PLACE_TAG}", "Values": [plan.job_id]}]
     machines = [machine for machine in list_machines(plan.folder.region, of_name) if machine.state in BILLED_STATES]
@@ -135,7 +135,7 @@ def _upload(plan: Ec2Plan) -> None:
 
 
 def _start_again(machine: Machine) -> str:
-    """Starts a stopped machine; its own script gives it the limit it was made with, counted from now."""
+    """Starts a stopped machine; its script applies the original limit, counted from now."""
     hours = float(machine.tags[HOURS_TAG])
     tags = [{"Key": DEADLINE_TAG, "Value": write_time(datetime.now(UTC) + timedelta(hours=hours))}]
     client = make_client("ec2", machine.region)

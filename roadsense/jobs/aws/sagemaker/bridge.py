@@ -1,7 +1,8 @@
-"""A job of ours as the objects that users of AWS's own SDK know: a `ModelTrainer`, or a `HyperparameterTuner`.
+"""Converts a job to the objects of AWS's own SDK: a `ModelTrainer`, or a `HyperparameterTuner`.
 
-They are made of the request that `roadsense job` would send, so both say the same. What the SDK's objects cannot say is
-listed in `NOT_CARRIED`. Their constructors ask IAM about the role unless `SAGEMAKER_VALIDATE_ROLE=false`.
+They are made from the request that `roadsense job` would send, so both are the same. `NOT_CARRIED` lists the fields
+that the SDK's objects do not support. Their constructors check the role with IAM unless
+`SAGEMAKER_VALIDATE_ROLE=false`.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ NOT_CARRIED = {
     "ModelTrainer": ("TrainingJobName",),
     "HyperparameterTuner": ("HyperParameterTuningJobName", "EnableNetworkIsolation", "WarmStartConfig"),
 }
-"""Fields of our requests that the SDK's objects leave out: it names trainings itself, and its tuner drops isolation."""
+"""Request fields that the SDK's objects leave out: the SDK names trainings itself, and its tuner drops isolation."""
 
 
 def as_model_trainer(spec: JobSpec) -> "ModelTrainer":

@@ -1,4 +1,4 @@
-"""What a job on SageMaker printed, read from CloudWatch; the SDK's own reader ignores region and session."""
+"""Reads the log of a job on SageMaker from CloudWatch; the SDK's own reader ignores region and session."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,12 +11,12 @@ POLL_S = 5.0
 
 
 def read_lines(logs: Any, job: str, is_over: Callable[[], bool] | None = None) -> Iterator[str]:
-    """Yields the lines a job printed so far, or until it is over, as they come.
+    """Yields the lines a job has printed so far, or, with `is_over`, new lines until it is over.
 
     Args:
-        logs: a client of CloudWatch Logs.
-        job: its name.
-        is_over: returns whether it has ended; None to yield only what is there now.
+        logs: client of CloudWatch Logs.
+        job: name of the job.
+        is_over: function that returns whether the job has ended; None to yield only the present lines.
     """
     tokens: dict[str, str] = {}
     while True:
@@ -36,7 +36,7 @@ def _list_streams(logs: Any, job: str) -> list[str]:
             )
             return [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
     except CloudError as error:
-        if error.code == "ResourceNotFoundException":  # no job has printed anything yet
+        if error.code == "ResourceNotFoundException":  # no job has printed a line yet
             return []
         raise
 

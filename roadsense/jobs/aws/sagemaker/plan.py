@@ -1,4 +1,4 @@
-"""A job on SageMaker before it is sent: its request, its role and its price."""
+"""Plans a job on SageMaker: its request, its role and its price."""
 
 import math
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ from roadsense.utils.git_state import read_git_state
 
 @dataclass(frozen=True, kw_only=True)
 class SageMakerPlan(Plan):
-    """A job that is about to be sent.
+    """A job that is ready to be sent.
 
     Attributes:
-        operation: name of the call.
-        request: what is sent.
-        local_dataset: folder to publish first; empty without one.
+        operation: name of the API operation.
+        request: request to send.
+        local_dataset: folder of a dataset to publish first; empty if there is none.
     """
 
     operation: str
@@ -32,13 +32,13 @@ class SageMakerPlan(Plan):
 
 
 def plan_job(spec: JobSpec, ask: bool = False, space: SearchSpace | None = None) -> SageMakerPlan:
-    """Plans a training or a search. Nothing is sent; AWS is asked for an unknown role, and with `ask` for prices.
+    """Plans a training or a search. Starts nothing; asks AWS only for an unknown role and, with `ask`, for prices.
 
-    Of a search `max_hours` limits one training, and `max_usd` all trials together. A trial with several seeds trains
-    them one after the other, so it may take as many times as long.
+    In a search, `max_hours` limits one training, and `max_usd` all trials together. A trial with several seeds trains
+    them one after the other, so its time limit grows with their number.
 
     Raises:
-        InputError: if something of it cannot be sent, or its limits of time and money don't go together.
+        InputError: if a part of the job cannot be sent, or its limits of time and money contradict each other.
     """
     if spec.name is None or spec.instance_type is None:
         spec = check_spec(spec)
@@ -75,7 +75,7 @@ def _describe_price(spec: JobSpec, estimate: Estimate | None) -> str:
 
 
 def describe_scope(spec: JobSpec) -> str:
-    """Returns how much work a search is at most, in words; the spec's hours are those of one trial."""
+    """Returns the largest amount of work of a search, in words; the spec's hours are those of one trial."""
     search, hours = spec.search, spec.limit_s / 3600
     seeds = f" of {len(search.seeds)} seeds each are {search.n_trainings} trainings" if search.seeds else ""
     return (

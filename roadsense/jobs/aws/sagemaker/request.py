@@ -1,7 +1,7 @@
-"""The requests that start a job on SageMaker: what these functions return is what is shown, checked and sent.
+"""Builds the requests that start a job on SageMaker; they are shown, checked and sent exactly as returned.
 
-They need no package of AWS. `send` hands them to the typed layer of the `sagemaker` package, whose own codec turns
-their names into its own.
+Building them needs no AWS package. `send` passes them to the typed layer of the `sagemaker` package, whose codec
+converts the names.
 """
 
 import math
@@ -23,22 +23,22 @@ from roadsense.training.search_space import Choice, Range, SearchSpace
 CHECKPOINT_DIR = "/opt/ml/checkpoints"
 DISK_GB = 30
 WAIT_FACTOR = 2
-"""A spot job may wait for capacity as long as it may run, so that both together take this many times its limit."""
+"""Longest time of a spot job, as a multiple of its limit: it may wait for capacity as long as it may run."""
 IMAGE = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+(:[\w.-]+|@sha256:[0-9a-f]{64})")
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 OF_A_JOB = (NAME_VARIABLE, RUN_VARIABLE)
-"""Variables that a trial does not get: SageMaker gives each its own name."""
+"""Variables that a trial does not get, because SageMaker names each trial itself."""
 RESOURCES = {"CreateTrainingJob": "TrainingJob", "CreateHyperParameterTuningJob": "HyperParameterTuningJob"}
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What a SageMaker job needs beside its spec.
+    """Settings that a SageMaker job needs in addition to its spec.
 
     Attributes:
         role: ARN of the execution role.
-        tags: of everything that is created for the job.
-        facts: what the job's image and manifest should record, by name.
+        tags: tags for everything that is created for the job.
+        facts: facts for the run's manifest, by name.
     """
 
     role: str
@@ -51,20 +51,20 @@ class Placement:
 
 
 def job_url(spec: JobSpec, name: str | None = None) -> str:
-    """Returns where on S3 everything of a job lies."""
+    """Returns the S3 URL of a job's folder."""
     return f"{spec.output.rstrip('/')}/jobs/{name or spec.name}"
 
 
 def build_request(spec: JobSpec, placement: Placement, space: SearchSpace | None = None) -> tuple[str, dict[str, Any]]:
-    """Returns the operation that starts a job, a training or a search, and its request, checked.
+    """Returns the operation that starts a job, a training or a search, and its checked request.
 
     Args:
-        spec: checked, its dataset on S3.
+        spec: checked spec with its dataset on S3.
         placement: role, tags and facts.
-        space: what a search varies; by default what `roadsense search` does.
+        space: search space; by default that of `roadsense search`.
 
     Raises:
-        InputError: if something of it cannot be sent.
+        InputError: if a part of the job cannot be sent.
     """
     if spec.search.is_search:
         operation, request = "CreateHyperParameterTuningJob", build_tuning_request(spec, placement, space)
@@ -77,8 +77,8 @@ def build_request(spec: JobSpec, placement: Placement, space: SearchSpace | None
 def build_training_request(spec: JobSpec, placement: Placement) -> dict[str, Any]:
     """Returns the request `CreateTrainingJob`.
 
-    Results arrive below `<output>/jobs/<name>`: `output/model.tar.gz`, `output/output.tar.gz` and `checkpoints`. A job
-    that continues an earlier one has that one's checkpoints: SageMaker takes a name only once.
+    Results are uploaded below `<output>/jobs/<name>`: `output/model.tar.gz`, `output/output.tar.gz`, `checkpoints`. A
+    job that resumes an earlier one has a new name, because SageMaker takes a name only once, and the old checkpoints.
     """
     return {
         "TrainingJobName": spec.name or "",
@@ -93,8 +93,8 @@ def build_training_request(spec: JobSpec, placement: Placement) -> dict[str, Any
 def build_tuning_request(spec: JobSpec, placement: Placement, space: SearchSpace | None = None) -> dict[str, Any]:
     """Returns the request `CreateHyperParameterTuningJob`; the limits of the spec are those of one trial.
 
-    Trials have no checkpoints on S3: the request has one place for all, so each would download those of all others. A
-    trial whose spot machine is taken away begins again.
+    Trials have no checkpoints on S3: the request has one URL for all, so each trial would download those of all
+    others. A trial whose spot machine is taken away starts again from the beginning.
 
     Raises:
         InputError: if a parameter is both given and searched.
@@ -123,7 +123,7 @@ def build_tuning_request(spec: JobSpec, placement: Placement, space: SearchSpace
 
 
 def build_ranges(ranges: Mapping[str, Range | Choice]) -> dict[str, list[dict[str, Any]]]:
-    """Returns a search space as SageMaker's `ParameterRanges`; a kind without a range is left out."""
+    """Returns a search space as SageMaker's `ParameterRanges`; kinds without a range are left out."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name, searched in ranges.items():
         if isinstance(searched, Choice):
@@ -140,7 +140,7 @@ def build_ranges(ranges: Mapping[str, Range | Choice]) -> dict[str, list[dict[st
 
 
 def list_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Returns tags as AWS lists them."""
+    """Returns tags in AWS's list format."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
@@ -170,7 +170,7 @@ def send(operation: str, request: Mapping[str, Any], region: str | None) -> None
 
     Raises:
         InputError: if the `sagemaker` package isn't installed.
-        CloudError: if AWS refuses it.
+        CloudError: if AWS refuses the request.
     """
     check_request(operation, request)
     try:
@@ -209,14 +209,14 @@ def _build_definition(spec: JobSpec, placement: Placement) -> dict[str, Any]:
         "ResourceConfig": {"InstanceType": spec.instance_type or "", "InstanceCount": 1, "VolumeSizeInGB": DISK_GB},
         "StoppingCondition": stopping,
         "EnableManagedSpotTraining": spec.spot,
-        "EnableNetworkIsolation": True,  # SageMaker itself moves data and results
+        "EnableNetworkIsolation": True,  # SageMaker itself copies data and results
     }
     channels = _build_channels(spec)
     return {**request, "InputDataConfig": channels} if channels else request
 
 
 def _build_channels(spec: JobSpec) -> list[dict[str, Any]]:
-    """Returns the inputs: the dataset, and the run that a notebook works on, as a folder or the archive of a job."""
+    """Returns the inputs: the dataset, and the run that a notebook works on, as a folder or a job's archive."""
     if spec.dataset and not spec.dataset.startswith(S3):
         raise InputError(f"Expected dataset as s3://..., got {spec.dataset!r}. Publish it first.")
     run = str(spec.parameters.get("run_dir") or "")
@@ -256,5 +256,5 @@ def _build_search(search: TuningConfig, ranges: Mapping[str, Range | Choice]) ->
 
 
 def _name_facts(facts: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variables that a run's manifest records."""
+    """Returns the environment variables that a run's manifest records."""
     return {f"ROADSENSE_JOB_{name.upper()}": value for name, value in facts.items() if value}

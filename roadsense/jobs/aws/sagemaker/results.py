@@ -1,4 +1,4 @@
-"""The results of a job on SageMaker, downloaded and checked: whole or not at all, which the SDK's download is not."""
+"""Downloads and checks a SageMaker job's results: completely or not at all, unlike the SDK's download."""
 
 from pathlib import Path
 from typing import Any
@@ -11,22 +11,22 @@ from roadsense.utils.files import refuse_existing
 from roadsense.utils.scratch import scratch_folder
 
 ARCHIVES = {"model.tar.gz": "model", "output.tar.gz": "output/data"}
-"""The archives SageMaker makes of a job's folders, and where they belong in ours."""
+"""The archives SageMaker makes from a job's folders, and their paths in our job folder."""
 
 
 def fetch_results(job: dict[str, Any], folder: Path, region: str | None) -> Path:
-    """Downloads a job's archives and unpacks them in a new folder, whole or not at all.
+    """Downloads a job's archives and unpacks them in a new folder, completely or not at all.
 
     Args:
-        job: as SageMaker describes it.
-        folder: new.
-        region: of AWS.
+        job: SageMaker's description of the job.
+        folder: new folder for the results.
+        region: AWS region.
 
     Raises:
-        InputError: if the folder is there.
-        JobError: if the job left nothing yet.
-        TransferError: if an archive is not safe to unpack, or the model is not what the job left, by the checksums that
-            the runner put beside it; also if they are missing, because the job was killed before it wrote them.
+        InputError: if the folder exists.
+        JobError: if there are no results yet.
+        TransferError: if an archive is not safe to unpack, or the model differs from the runner's checksums; also if
+            the checksums are missing, because the job was killed before it wrote them.
     """
     refuse_existing(folder, "the results")
     name, base = job["TrainingJobName"], job["OutputDataConfig"]["S3OutputPath"].rstrip("/")

@@ -1,4 +1,4 @@
-"""Who a SageMaker job runs as: the execution role that is given, or the one of Studio."""
+"""Finds the execution role of a SageMaker job: the given role, or that of Studio."""
 
 import json
 import os
@@ -13,7 +13,7 @@ ASSUMED = re.compile(r"arn:[\w-]+:sts::\d{12}:assumed-role/([^/]+)/.*")
 
 
 def read_studio(metadata: Path = STUDIO_METADATA) -> dict[str, str]:
-    """Returns what Studio's applications and notebook instances are told of themselves; nothing elsewhere."""
+    """Returns the metadata of a Studio application or notebook instance; empty elsewhere."""
     try:
         return {key: str(value) for key, value in json.loads(metadata.read_text()).items()}
     except (OSError, ValueError, AttributeError):
@@ -21,15 +21,15 @@ def read_studio(metadata: Path = STUDIO_METADATA) -> dict[str, str]:
 
 
 def find_execution_role(role: str | None = None, region: str | None = None) -> str:
-    """Returns the ARN of the role a job runs as: the one given, else the environment's, Studio's, or the caller's own.
+    """Returns the ARN of a job's role: the given one, else that of the environment, of Studio, or of the caller.
 
     Args:
-        role: the one that was asked for.
-        region: of AWS, for the question who the caller is.
+        role: given role; None to look for one.
+        region: AWS region for the request that identifies the caller.
 
     Raises:
         InputError: if the caller is a user and no role was named.
-        CloudError: if AWS could not be asked.
+        CloudError: if AWS does not answer.
     """
     known = role or os.environ.get(ROLE_VARIABLE) or read_studio().get("ExecutionRoleArn")
     if known:

@@ -1,7 +1,7 @@
-"""Jobs on SageMaker: trainings and searches, each known by its name.
+"""Jobs on SageMaker: trainings and searches, each identified by its name.
 
-Jobs are started by the typed layer of the `sagemaker` package, and looked at by boto3: its import takes 0.2 s, not 3,
-and one process asks every region.
+The typed layer of the `sagemaker` package starts jobs. boto3 reads their state: its import takes 0.2 s instead of 3 s,
+and one process can ask every region.
 """
 
 import sys
@@ -26,7 +26,7 @@ from roadsense.jobs.spec import CLOUD_NAME, JobSpec
 from roadsense.jobs.target import JobState, JobStatus, Plan, write_time
 
 NOT_STARTED = "9999"
-"""Sorts jobs that wait before all others."""
+"""Start time of waiting jobs for sorting: the newest of all."""
 WAITING_PHASES = ("Starting", "Pending", "LaunchingMLInstances", "PreparingTrainingStack")
 STATES = {
     "InProgress": JobState.RUNNING,
@@ -38,25 +38,25 @@ STATES = {
 
 
 class SageMakerTarget:
-    """SageMaker of one region.
+    """SageMaker in one region.
 
     Args:
-        region: of AWS; by default the configured one.
+        region: AWS region; by default the configured one.
     """
 
     def __init__(self, region: str | None = None) -> None:
         self._region = region
 
     def plan(self, spec: JobSpec, ask: bool = False) -> SageMakerPlan:
-        """Returns the exact requests of `submit` and what the job costs at most; see `Target.plan`."""
+        """Returns the exact requests of `submit` and the job's highest cost; see `Target.plan`."""
         return plan_job(replace(spec, region=spec.region or self._region), ask)
 
     def submit(self, plan: Plan) -> str:
-        """Starts a job, publishing its dataset before if S3 lacks it, and returns its name.
+        """Publishes a job's dataset if it is not on S3, starts the job, and returns its name.
 
         Raises:
             InputError: if the `sagemaker` package is not installed.
-            CloudError: if AWS refuses it: a name that was ever used, for example.
+            CloudError: if AWS refuses the job, for example because its name was used before.
         """
         if not isinstance(plan, SageMakerPlan):
             raise InputError(f"Expected a plan for SageMaker, got one of {plan.job_id}.")
@@ -68,16 +68,16 @@ class SageMakerTarget:
         return plan.job_id
 
     def status(self, job_id: str) -> JobStatus:
-        """Returns what a job is doing, with SageMaker's own word for the phase, and what it has cost."""
+        """Returns a job's state, with SageMaker's own word for the phase, and its cost until now."""
         training = describe_training(job_id, self._region)
         if training is not None:
             return read_training(training, find_region(self._region))
         return read_tuning(self._find_tuning(job_id))
 
     def logs(self, job_id: str, follow: bool) -> Iterator[str]:
-        """Yields the lines a job printed; with `follow`, those to come until it is over. They arrive seconds late.
+        """Yields the lines a job printed; with `follow`, until it is over. They arrive some seconds late.
 
-        The log of a search is a line for each of its trials, the best first.
+        The log of a search has one line for each trial, the best first.
         """
         if describe_training(job_id, self._region) is None:
             self._find_tuning(job_id)
@@ -87,7 +87,7 @@ class SageMakerTarget:
         yield from read_lines(make_client("logs", self._region), job_id, is_over)
 
     def stop(self, job_id: str) -> None:
-        """Asks a job to stop: a training has two minutes to keep a checkpoint and its results."""
+        """Asks a job to stop: a training has two minutes to save a checkpoint and its results."""
         if self.status(job_id).state.is_over:
             return
         is_training = describe_training(job_id, self._region) is not None
@@ -99,14 +99,14 @@ class SageMakerTarget:
                 client.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=job_id)
 
     def fetch(self, job_id: str, folder: Path) -> Path:
-        """Downloads a job's results into a new folder, checked; those of a stopped training are what there is.
+        """Downloads and checks a job's results in a new folder; a stopped training gives its results so far.
 
-        The results of a search are those of its best trial.
+        A search gives the results of its best trial.
 
         Raises:
-            InputError: if the folder is there.
+            InputError: if the folder exists.
             JobError: if the job has no results yet.
-            TransferError: if what arrived is not what the job left.
+            TransferError: if a file is missing or damaged.
         """
         training = describe_training(job_id, self._region)
         if training is None:
@@ -115,7 +115,7 @@ class SageMakerTarget:
         return fetch_results(training or {}, folder, self._region)
 
     def list_jobs(self, everyone: bool) -> list[JobStatus]:
-        """Returns one's own jobs, the newest first; with `everyone` all that cost, in any region, of anybody."""
+        """Returns your own jobs, the newest first; with `everyone`, all that cost money, of all users and regions."""
         if everyone:
             return list_everywhere(find_region(self._region), lambda region: _search(region, running=True))
         region = find_region(self._region)
@@ -133,7 +133,7 @@ class SageMakerTarget:
 
 
 def read_training(job: Mapping[str, Any], region: str) -> JobStatus:
-    """Returns the status of a training job as SageMaker describes it."""
+    """Returns a training's status from SageMaker's description."""
     phase = job.get("SecondaryStatus", "")
     state = STATES[job["TrainingJobStatus"]]
     if state is JobState.RUNNING and phase in WAITING_PHASES:
@@ -155,7 +155,7 @@ def read_training(job: Mapping[str, Any], region: str) -> JobStatus:
 
 
 def read_tuning(job: Mapping[str, Any]) -> JobStatus:
-    """Returns the status of a search as SageMaker describes or lists it; its trials' costs are those of the trials."""
+    """Returns a search's status from SageMaker's description or list; its trials report their own costs."""
     counts = job.get("TrainingJobStatusCounters", {})
     n_over = sum(counts.get(name, 0) for name in ("Completed", "Stopped", "NonRetryableError"))
     return JobStatus(
@@ -171,7 +171,7 @@ def read_tuning(job: Mapping[str, Any]) -> JobStatus:
 
 
 def _search(region: str, running: bool) -> list[JobStatus]:
-    """Returns trainings and searches of a region: everybody's that run, or all of one's own."""
+    """Returns trainings and searches in a region: the running ones of all users, or all your own."""
     client = make_client("sagemaker", region)
     wanted = [{"Name": "Tags.project", "Operator": "Equals", "Value": "roadsense"}]
     if running:
@@ -192,7 +192,7 @@ def _search(region: str, running: bool) -> list[JobStatus]:
 
 
 def _read_cost(job: Mapping[str, Any], region: str) -> float | None:
-    """Returns what a job has cost: AWS says the seconds it charges once a job is over, spot's saving taken off."""
+    """Returns a job's cost until now; for a job that is over, AWS gives the charged seconds, less spot's saving."""
     price = list_price(job["ResourceConfig"]["InstanceType"], region)
     start = job.get("TrainingStartTime")
     if price is None or start is None:

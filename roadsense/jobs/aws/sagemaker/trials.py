@@ -1,4 +1,4 @@
-"""The trials of a search: what each tried and reached, the best one, and all of them as a study of Optuna."""
+"""The trials of a search: settings and score of each, the best one, and all trials as an Optuna study."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COMPLETED = "Completed"
 """SageMaker's word for a trial that ran to its end."""
 MISSING_WORDS = ("not found", "could not find", "does not exist")
-"""How SageMaker says that there is no such job: by its text alone, behind a code of many meanings."""
+"""Words in SageMaker's message if there is no such job; its error code has many meanings."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Trial:
     """One training of a search.
 
     Attributes:
-        number: in the order they started, from 1.
+        number: number in the order of the starts, from 1.
         job: name of its training job.
-        status: SageMaker's word for it.
+        status: SageMaker's word for its state.
         score: value of the objective; None before there is one.
-        settings: the parameters that were searched, as text.
-        hours: how long it has run; None before it started.
+        settings: values of the searched parameters, as text.
+        hours: running time until now, hours; None before it started.
         reason: why it failed; empty otherwise.
     """
 
@@ -42,19 +42,19 @@ class Trial:
     reason: str = ""
 
     def as_row(self) -> dict[str, Any]:
-        """Returns it as one row of a table."""
+        """Returns the trial as one row of a table."""
         own = {"number": self.number, "job": self.job, "status": self.status, "score": self.score, "hours": self.hours}
         return {**own, **self.settings, "reason": self.reason}
 
 
 def describe_training(name: str, region: str | None = None) -> dict[str, Any] | None:
-    """Returns a training job as SageMaker describes it, or None if there is none of this name."""
+    """Returns SageMaker's description of a training job, or None if there is none of this name."""
     client = make_client("sagemaker", region)
     return _ask_for(lambda: client.describe_training_job(TrainingJobName=name))
 
 
 def describe_tuning(name: str, region: str | None = None) -> dict[str, Any] | None:
-    """Returns a search as SageMaker describes it, or None if there is none of this name."""
+    """Returns SageMaker's description of a search, or None if there is none of this name."""
     client = make_client("sagemaker", region)
     return _ask_for(lambda: client.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name))
 
@@ -86,11 +86,11 @@ def find_best(name: str, region: str | None = None) -> Trial:
 
 
 def make_study(trials: Sequence[Trial], space: SearchSpace | None = None) -> "optuna.Study":
-    """Returns the trials as a study of Optuna, for its tables and figures (`optuna.visualization.matplotlib`).
+    """Returns the trials as an Optuna study, for its tables and figures (`optuna.visualization.matplotlib`).
 
     Args:
-        trials: as `read_trials` returns them.
-        space: what was searched; by default what `roadsense search` searches.
+        trials: trials from `read_trials`.
+        space: search space; by default that of `roadsense search`.
     """
     import optuna
 
