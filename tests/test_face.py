@@ -15,7 +15,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 import roadsense as rs
-from roadsense import widgets
+from roadsense import jobs, widgets
 
 HEAVY = ("gymnasium", "libsumo", "matplotlib", "numpy", "pandas", "scipy", "stable_baselines3", "torch", "tyro")
 SLOW = ("export_policy",)
@@ -37,7 +37,7 @@ def test_every_name_is_there_and_no_other():
         rs.train  # noqa: B018
 
 
-@pytest.mark.parametrize("package", [rs, widgets], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", [rs, jobs, widgets], ids=lambda package: package.__name__)
 def test_type_checkers_see_the_same_names(package):
     stub = Path(package.__file__).with_suffix(".pyi").read_text()
     assert sorted(line.split()[-1] for line in stub.splitlines() if " as " in line) == package.__all__
