@@ -40,7 +40,7 @@ def record_trajectory(
     """
     config = replace(env_config or EnvConfig(), step_info=True, watch_behind=True)
     with ConvoyEnv([plan.config_path], config=config) as env:
-        return record_episode(env, policy, plan, description)
+        return _record_plan(env, policy, plan, description)
 
 
 def take_trajectory(future: "Future[Trajectory]") -> Trajectory:
@@ -55,7 +55,7 @@ def take_trajectory(future: "Future[Trajectory]") -> Trajectory:
         raise SimulationError("The simulation's process died; notebook and kernel are unharmed. Try again.") from error
 
 
-def record_episode(env: ConvoyEnv, policy: Policy, plan: Plan, description: str = "") -> Trajectory:
+def _record_plan(env: ConvoyEnv, policy: Policy, plan: Plan, description: str) -> Trajectory:
     """Drives a planned episode in an open environment with `step_info` and returns its trajectory."""
     observation, drawn = env.reset(seed=plan.seed, options=reset_options(plan))
     recorder = _Recorder(env)
