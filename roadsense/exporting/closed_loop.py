@@ -16,7 +16,7 @@ from roadsense.episodes.journal import name_journal
 from roadsense.episodes.plan import Plan
 from roadsense.episodes.run import Worker, run_plans
 from roadsense.errors import SimulationError
-from roadsense.evaluation.summary import ANSWER_WITHIN_S, TTC_CAP_S
+from roadsense.evaluation.summary import TTC_CAP_S, answer_times_s
 from roadsense.exporting.parity import TRAINED
 from roadsense.policies.trained import load_policy
 from roadsense.utils.files import hash_file
@@ -169,12 +169,10 @@ def _judge(found: Comparison) -> str:
 
 
 def _pair(episodes: pd.DataFrame, variant: str) -> pd.DataFrame:
-    reaction_s = episodes["assist_reaction_time_s"].astype(float)
+    reaction_s = episodes["assist_reaction_time_s"]
     prepared = episodes.assign(
         # No reaction to a hazard counts as a reaction at the limit; else a policy that never reacts would win.
-        assist_reaction_s=reaction_s.where(reaction_s <= ANSWER_WITHIN_S, ANSWER_WITHIN_S).where(
-            episodes["hazard"].eq(True)
-        ),
+        assist_reaction_s=answer_times_s(reaction_s).where(episodes["hazard"].eq(True)),
         danger_s=TTC_CAP_S - episodes["min_ttc_s"].clip(upper=TTC_CAP_S),
         braked=reaction_s.notna() | (episodes["false_braking_s"] > 0),
     )
