@@ -7,7 +7,6 @@ The best policy is the one with the best score of `roadsense.episodes.score`, as
 """
 
 import os
-import signal
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
@@ -28,7 +27,7 @@ from roadsense.training.algorithms import save_policy
 from roadsense.training.train_config import TrainConfig
 from roadsense.utils.files import record_sum, write_atomically
 from roadsense.utils.statistics import binomial_interval
-from roadsense.utils.worker_processes import start_pool
+from roadsense.utils.worker_processes import ignore_interrupts, start_pool
 
 CALM_EVERY = 5
 """Every fifth episode has no hazard, to measure false braking."""
@@ -186,7 +185,7 @@ def _row_of(future: Future[Row]) -> Row:
 def _settle() -> None:
     """Gives the training priority, and lets only the training handle Ctrl-C."""
     os.nice(NICENESS)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupts()
 
 
 _current: tuple[Path, Worker] | None = None
