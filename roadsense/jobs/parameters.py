@@ -70,6 +70,7 @@ class Parameter:
         """Returns the value that a string holds, in JSON or Python; a parameter for texts keeps the string."""
         if "str" in self.kinds:
             return None if "None" in self.kinds and text in ("None", "null") else _unquote(text)
+        text = _unquote(text) if self.kinds else text  # a tuner may quote its choices, numbers too
         if text in WORDS:
             return WORDS[text]
         try:

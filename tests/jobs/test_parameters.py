@@ -74,6 +74,8 @@ SPELLINGS = [
     ({"rate": "0.0003"}, 0.0003),
     ({"n_steps": "12"}, 12),
     ({"n_steps": "1_000"}, 1000),
+    ({"n_steps": '"512"'}, 512),
+    ({"quick": '"true"'}, True),
     ({"lengths": "[1, 2]"}, [1, 2]),
     ({"lengths": "['a', True]"}, ["a", True]),
     ({"words": '{"b": null}'}, {"b": None}),
