@@ -321,6 +321,7 @@ class _Shown:
 
 def plot_trials(trials: Sequence["Trial"], figure: str) -> Any:
     """Draws the scores of a search's trials so far with Optuna; returns the figure, or None without a score."""
+    from matplotlib import pyplot
     from optuna.visualization import matplotlib as drawn
 
     from roadsense.jobs.aws.sagemaker.trials import make_study
@@ -328,7 +329,9 @@ def plot_trials(trials: Sequence["Trial"], figure: str) -> Any:
     study = make_study(trials)
     if not any(trial.value is not None for trial in study.get_trials()):
         return None
-    return drawn.plot_optimization_history(study, target_name=figure.replace("_", " ")).figure
+    picture = drawn.plot_optimization_history(study, target_name=figure.replace("_", " ")).figure
+    pyplot.close(picture)  # or a notebook shows it a second time
+    return picture
 
 
 def tabulate_trials(trials: Sequence["Trial"]) -> "pd.DataFrame":
