@@ -40,7 +40,7 @@ def test_the_version_is_the_packages(capsys):
     assert capsys.readouterr().out == f"roadsense {version('roadsense')}\n"
 
 
-@pytest.mark.parametrize("module", ["gen_scenarios", "train_convoy", "evaluate", "export", "episodes.replay"])
+@pytest.mark.parametrize("module", ["gen_scenarios", "train_convoy", "evaluate", "export", "replay"])
 def test_modules_are_programs_too(module):
     command = [sys.executable, "-m", f"roadsense.{module}", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

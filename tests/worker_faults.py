@@ -14,7 +14,7 @@ class ExitAfter:
         self.n_calls -= 1
         if not self.n_calls:
             os._exit(3)
-        return 0.0, {}
+        return 0.0, False, False, {}
 
 
 class DivideByZero:

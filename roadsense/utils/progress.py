@@ -40,7 +40,7 @@ class _Stream:
 
     @property
     def _now(self) -> TextIO:
-        return sys.stdout if "ipykernel" in sys.modules else sys.stderr
+        return sys.stdout if _is_kernel() else sys.stderr
 
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError):
@@ -61,7 +61,12 @@ def is_headless() -> bool:
 
 
 def _is_watched_notebook() -> bool:
-    return "ipykernel" in sys.modules and not is_headless()
+    return _is_kernel() and not is_headless()
+
+
+def _is_kernel() -> bool:
+    application = sys.modules.get("ipykernel.kernelapp")
+    return application is not None and application.IPKernelApp.initialized()
 
 
 class PlainProgress(tqdm):

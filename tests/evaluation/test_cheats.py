@@ -57,7 +57,7 @@ LOSES, TAKES_OFF = "s an episode against the driver alone", "in each minute of c
     [
         ("gentle_when_it_hears", (LOSES, TAKES_OFF, "It loses more time than rule: heard braking")),
         ("gentle_and_a_rule", (LOSES, TAKES_OFF, "It takes off more speed in calm time than rule: heard braking")),
-        ("to_standstill", (LOSES, "It loses more time than rule: prediction", "It jerks harder than rule: heard")),
+        ("to_standstill", (LOSES, "It loses more time than rule: prediction", "It jerks harder than rule: prediction")),
         ("keyed_on_age", (TAKES_OFF, "It takes off more speed in calm time than rule: heard braking")),
         ("constant_0_3", (LOSES, TAKES_OFF, "It takes off more speed in calm time than rule: heard braking")),
         ("does_nothing", ("It misses more hazards than rule: heard braking",)),

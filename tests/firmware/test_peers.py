@@ -2,13 +2,15 @@
 
 import shutil
 import subprocess
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from roadsense.envs.assist import assist_deceleration_mps2
 from roadsense.envs.observation import N_VALUES, observe, split_observation
+from roadsense.envs.radio.channel import V2vChannel
+from roadsense.envs.radio.presets import ESP_NOW
 from tests.firmware.host import VERSION, Step, build_firmware, play
 
 OWN = (1000.0, 2000.0, 20.0, 0.5, 0.3, -1.0)
@@ -36,7 +38,8 @@ def decide(firmware, policy, steps, heard):
     found = play(firmware, N_CONVOY, steps)
     step = steps[-1].now_ms // 100
     known = [one and (one[2] // 100, *one[:2], *one[4:7]) for one in heard]
-    channel = SimpleNamespace(messages=known, stale_steps=20, step_length_s=0.1)
+    channel = V2vChannel(replace(ESP_NOW, stale_after_s=2.0), len(known), 1, 0.1, np.random.default_rng(0))
+    channel.messages = known
     assist_mps2 = assist_deceleration_mps2(found[-2, 0]) if len(found) > 1 else 0.0
     row = np.empty((1, N_VALUES), np.float32)
     observe(row[0], OWN[:5], (OWN[5], assist_mps2), channel, step)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from roadsense.jobs.results import gather_products
+from roadsense.jobs.inside.results import gather_products
 from roadsense.runs.products import PRODUCTS_VARIABLE, read_products, record_product
 
 

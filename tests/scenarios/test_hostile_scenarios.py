@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from roadsense.augment.validation import gate
 from roadsense.augment.validation.gate import GateReport, run_gate
 from roadsense.errors import RoadSenseError, ScenarioError
 from roadsense.scenarios.scenario import open_scenario
+from roadsense.scenarios.sumo_program import run_sumo
 from roadsense.utils.safe_xml import MAX_ATTRIBUTE_CHARS, MAX_ATTRIBUTES, MAX_DEPTH, read_xml
 from tests.conftest import CONFIG, write_base
 
@@ -456,7 +458,7 @@ def mutate(text: str, draw: random.Random) -> str:
 def test_a_mutated_scenario_ends_in_a_report_or_a_named_error(
     network: Path, monkeypatch: pytest.MonkeyPatch, draw: random.Random, n_changes: int
 ) -> None:
-    monkeypatch.setattr(gate, "TIMEOUT_S", 10.0)
+    monkeypatch.setattr(gate, "run_sumo", partial(run_sumo, timeout_s=10.0))
     with tempfile.TemporaryDirectory() as outer:
         folder = write_base(Path(outer) / "scenario", network, config=CONFIG).parent
         (folder / NETWORK).write_text(re.sub("(?s)<!--.*?-->", "", (folder / NETWORK).read_text()))

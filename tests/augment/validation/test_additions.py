@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.variations import nearest_distance, restore_variation
 from roadsense.augment.rebuild import rebuild_differences
 from roadsense.augment.validation.additions import Addition, add_scenario
+from roadsense.augment.validation.gate import GateRules
 from roadsense.errors import DatasetError, GateError, InputError
 from roadsense.scenarios.dataset import Dataset
 from roadsense.scenarios.scenario import open_scenario
@@ -128,7 +130,10 @@ def test_a_draw_that_is_too_near_to_a_held_out_one_is_not_added(dataset_copy, ti
 
 
 def test_a_draw_that_fails_its_proof_is_not_added(dataset_copy, tiny_bases, base, monkeypatch):
-    monkeypatch.setattr("roadsense.augment.validation.gate.HORIZON_S", 4000.0)  # no road here is that long
+    too_long = partial(GateRules, 4000.0)  # no road here is that long
+    monkeypatch.setattr(
+        "roadsense.augment.validation.generation.GateRules", lambda horizon_s, *others: too_long(*others)
+    )
     chosen = far_draw(Dataset.open(dataset_copy), base, "train")
     with pytest.raises(GateError, match="the ego left the road"):
         add_scenario(dataset_copy, tiny_bases, Addition(base.name, chosen, "train"))
