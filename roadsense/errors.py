@@ -14,7 +14,7 @@ class RoadSenseError(Exception):
         >>> import roadsense as rs
         >>> rs.EnvConfig(penetration=2)
         Traceback (most recent call last):
-        roadsense.errors.InputError: Expected penetration from 0 to 1, got 2.
+        roadsense.errors.InputError: Expected penetration to be a number from 0 to 1, got 2.
     """
 
     exit_code = 1
