@@ -9,7 +9,7 @@ import pytest
 from roadsense.cli import main
 from roadsense.errors import InputError
 from roadsense.jobs.aws.sagemaker.target import SageMakerTarget
-from roadsense.jobs.aws.sagemaker.trials import find_best, make_study, read_trials
+from roadsense.jobs.aws.sagemaker.trials import Trial, find_best, make_study, read_trials
 from roadsense.jobs.job import plot_trials
 from roadsense.jobs.spec import MAX_SEARCH_NAME, name_job, spec_to_json
 from roadsense.jobs.target import JobError
@@ -74,6 +74,11 @@ def test_the_trials_are_a_study_of_optuna(story):
     assert [trial.user_attrs["job"] for trial in study.trials] == [f"{NAME}-{number:03d}" for number in range(3)]
     assert plot_trials(read_trials(NAME), "eval_score").axes
     assert plot_trials([], "eval_score") is None
+
+
+def test_a_value_beyond_the_usual_search_is_part_of_the_study():
+    trials = [Trial(1, "a", "Completed", 0.5, {"rollout_steps": "32"}), Trial(2, "b", "Completed", 0.4, {})]
+    assert make_study(trials).best_params == {"rollout_steps": "32"}
 
 
 def test_a_spec_with_several_trials_is_submitted_as_a_search(aws, tmp_path, capsys, small_dataset):

@@ -96,9 +96,12 @@ def make_study(trials: Sequence[Trial], space: SearchSpace | None = None) -> "op
 
     study = optuna.create_study(direction="maximize")
     ranges = (space or SearchSpace()).ranges()
+    found = {
+        trial.number: {name: _decode(ranges[name], text) for name, text in trial.settings.items() if name in ranges}
+        for trial in trials
+    }
     for trial in sorted(trials, key=lambda each: each.number):
-        known = {name: text for name, text in trial.settings.items() if name in ranges}
-        values = {name: _decode(ranges[name], text) for name, text in known.items()}
+        values = found[trial.number]
         is_done = trial.status == COMPLETED and trial.score is not None
         state = optuna.trial.TrialState.COMPLETE if is_done else optuna.trial.TrialState.FAIL
         study.add_trial(
@@ -106,7 +109,10 @@ def make_study(trials: Sequence[Trial], space: SearchSpace | None = None) -> "op
                 state=state,
                 value=trial.score if is_done else None,
                 params=values,
-                distributions={name: _distribution(ranges[name], values[name]) for name in values},
+                distributions={
+                    name: _distribution(ranges[name], [each[name] for each in found.values() if name in each])
+                    for name in values
+                },
                 user_attrs={"job": trial.job, "status": trial.status, "reason": trial.reason},
             )
         )
@@ -119,16 +125,17 @@ def _decode(searched: Range | Choice, text: str) -> Any:
     return round(float(text)) if searched.whole else float(text)
 
 
-def _distribution(searched: Range | Choice, value: Any) -> "optuna.distributions.BaseDistribution":
+def _distribution(searched: Range | Choice, values: Sequence[Any]) -> "optuna.distributions.BaseDistribution":
+    """Returns the range of a setting, wide enough for all values of a search that may have had another range."""
     from optuna import distributions
 
     if isinstance(searched, Choice):
-        return distributions.CategoricalDistribution(list(searched.values))
+        return distributions.CategoricalDistribution(list(dict.fromkeys([*searched.values, *values])))
     if searched.whole:
         return distributions.IntDistribution(
-            min(int(searched.low), value), max(int(searched.high), value), log=searched.log
+            min(int(searched.low), *values), max(int(searched.high), *values), log=searched.log
         )
-    return distributions.FloatDistribution(min(searched.low, value), max(searched.high, value), log=searched.log)
+    return distributions.FloatDistribution(min(searched.low, *values), max(searched.high, *values), log=searched.log)
 
 
 def _ask_for(describe: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
