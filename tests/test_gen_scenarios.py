@@ -13,6 +13,7 @@ import pytest
 
 from roadsense.augment.config import GenConfig
 from roadsense.augment.draws.ranges import VariationRanges
+from roadsense.augment.edits.network_files import write_wet_network
 from roadsense.augment.generate import generate_dataset
 from roadsense.augment.rebuild import rebuild_differences
 from roadsense.cli import main
@@ -260,6 +261,21 @@ def test_a_base_held_out_gives_all_held_out_scenarios_and_no_other(
     for name in ("medium_road", "fast"):
         with pytest.raises(InputError, match=f"hold_out_base: expected one of .*slow_road.* got '{name}'"):
             generate_dataset(replace(config, output_dir=tmp_path / "other", hold_out_base=name))
+
+
+def test_bases_on_one_road_are_held_out_together(small_config: GenConfig, tmp_path: Path, tiny_bases: Path) -> None:
+    """A wet copy of the slow road, with other traffic, is no road that a policy has not seen."""
+    bases = shutil.copytree(tiny_bases, tmp_path / "bases")
+    write_base(bases / "wet_road", bases / "slow_road" / "network.net.xml", FLOWS + convoy(30.0, 3, speed="10"))
+    write_wet_network(bases / "slow_road" / "network.net.xml", bases / "wet_road" / "network.net.xml", 0.7)
+    config = replace(small_config, base_dir=bases, output_dir=tmp_path / "out", hold_out_base="slow_road", n_train=1)
+    dataset = generate_dataset(config)
+    assert {(r.split, r.base) for r in dataset.scenarios} == {
+        ("train", "fast_road"), ("eval", "slow_road"), ("eval", "wet_road"),
+    }  # fmt: skip
+    shutil.rmtree(bases / "fast_road")
+    with pytest.raises(InputError, match="hold_out_base: expected one of several bases, on two roads or more"):
+        generate_dataset(replace(config, output_dir=tmp_path / "other"))
 
 
 def test_a_file_of_ranges_is_kept_with_the_dataset_and_rebuilds_without_it(

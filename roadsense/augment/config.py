@@ -13,6 +13,7 @@ from roadsense.augment.bases.added_traffic import MAX_ADDED_VPH
 from roadsense.augment.bases.base import Base, read_bases
 from roadsense.augment.bases.convoy_naming import ConvoyNaming
 from roadsense.augment.draws.ranges import VariationRanges, read_ranges
+from roadsense.augment.edits.network_files import hash_road
 from roadsense.errors import DatasetError, InputError
 from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
 from roadsense.utils.files import refuse_existing
@@ -56,7 +57,8 @@ class GenConfig:
     n_eval_wide: int = 0
     """Number of additional held-out scenarios in eval_wide, drawn from ranges 1.5 times as wide."""
     hold_out_base: str | None = None
-    """Name of the base of all held-out scenarios; it gives no train scenarios."""
+    """Name of the base of all held-out scenarios; it gives no train scenarios. Bases on the same road, whose networks have
+    the same lanes, are held out with it."""
     ego: str | None = None
     """Id of the ego in the bases if it isn't V001; needs `convoy`."""
     convoy: tuple[str, ...] = ()
@@ -161,12 +163,21 @@ class GenConfig:
         """
         bases = read_bases(Path(self.base_dir), self.ranges, self.naming, self.hold_lane, self.add_traffic)
         names = [base.name for base in bases]
-        if self.hold_out_base is not None and (self.hold_out_base not in names or len(names) < 2):
-            raise InputError(f"hold_out_base: expected one of several bases, {names}; got {self.hold_out_base!r}.")
+        if self.hold_out_base is not None and len(self.held_out(bases)) not in range(1, len(bases)):
+            raise InputError(
+                f"hold_out_base: expected one of several bases, on two roads or more, {names}; "
+                f"got {self.hold_out_base!r}."
+            )
         unknown = sorted(self.base_ranges.keys() - set(names))
         if unknown:
             raise InputError(f"ranges_file: expected tables of bases, {names}; got {unknown}. Correct the names.")
         return bases
+
+    def held_out(self, bases: Sequence[Base]) -> frozenset[str]:
+        """Returns the names of the bases that give only held-out scenarios: `hold_out_base` and those on its road."""
+        roads = {base.name: hash_road(base.scenario.network_path) for base in bases} if self.hold_out_base else {}
+        road = roads.get(self.hold_out_base or "")
+        return frozenset(name for name in roads if roads[name] == road)
 
     def ranges_of(self, base: Base, split: str = "train") -> VariationRanges:
         """Returns the ranges of a base's draws for a split, within the base's limits."""

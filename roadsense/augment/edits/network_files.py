@@ -6,6 +6,7 @@ the highest speed on the lane, by 10 % at a friction of 0.7, and does not change
 """
 
 import gzip
+import hashlib
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Collection
@@ -16,6 +17,7 @@ from roadsense.utils.safe_xml import is_gzip, open_unpacked
 
 DECIMALS = 4
 _LANE = re.compile(rb"<lane\b[^>]*>")
+_SHAPE = re.compile(rb"""\bshape\s*=\s*["']([^"']*)["']""")
 _FRICTION = re.compile(rb"""\bfriction\s*=\s*["']([^"']*)["']""")
 _CURVE = (-0.3491, 0.8922, 0.4493)
 """Speed factor as a parabola of friction, from SUMO's documentation; at 1 SUMO leaves the speed unchanged."""
@@ -40,6 +42,13 @@ def read_edges(network_path: Path, names: Collection[str]) -> dict[str, Edge]:
                     found[element.get("id", "")] = Edge(min(lengths), max(limits))
                 element.clear()
     return found
+
+
+def hash_road(network_path: Path) -> str:
+    """Returns the SHA-256 of where the lanes of a network lie: the same for copies with another friction or limit."""
+    with open_unpacked(network_path) as file:
+        shapes = [_SHAPE.search(lane) for lane in _LANE.findall(file.read())]
+    return hashlib.sha256(b";".join(sorted(shape[1] for shape in shapes if shape))).hexdigest()
 
 
 def write_wet_network(network_path: Path, target: Path, friction: float) -> None:

@@ -192,10 +192,9 @@ def _train_places(entries: Sequence[Entry], config: GenConfig) -> dict[str, np.n
 def _deal(bases: Sequence[Base], config: GenConfig) -> dict[str, list[Entry]]:
     counts = {"train": config.n_train, "eval": config.n_eval, "eval_wide": config.n_eval_wide}
     streams = np.random.SeedSequence(config.seed).spawn(len(SPLITS))
-    entries, first = {}, 1
+    entries, first, held_out = {}, 1, config.held_out(bases)
     for split, stream in zip(SPLITS, streams, strict=True):
-        held_out = config.hold_out_base
-        own = [one for one in bases if held_out is None or (one.name == held_out) == (split != "train")]
+        own = [one for one in bases if not held_out or (one.name in held_out) == (split != "train")]
         numbers = range(first, first + counts[split])
         ranges = {base.name: config.ranges_of(base, split) for base in own}
         entries[split] = deal_entries(split, numbers, own, stream, ranges)
