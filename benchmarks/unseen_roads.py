@@ -2,8 +2,9 @@
 
 SUMO's netgenerate and netconvert build seven kinds of road from the seed: random, a town (random with two lanes and
 lights), spider, grid, hairpins, a ring, and an old town imported from an OpenStreetMap file that is drawn, too. On each
-a convoy of four drives a long route without a U-turn, in random traffic. Seed 1 made the set in `scenarios/unseen`, which
-`roadsense evaluate` drives beside the held-out scenarios. The networks are gzip'd, which SUMO reads: 0.2 MB, not 1.3.
+a convoy of four drives a long route without a U-turn, in random traffic. Seed 1 made the set in `scenarios/unseen`,
+which `roadsense evaluate` drives beside the held-out scenarios. The networks are gzip'd, which SUMO reads: 0.2 MB, not
+1.3.
 """
 
 import gzip

@@ -57,8 +57,8 @@ class GenConfig:
     n_eval_wide: int = 0
     """Number of additional held-out scenarios in eval_wide, drawn from ranges 1.5 times as wide."""
     hold_out_base: str | None = None
-    """Name of the base of all held-out scenarios; it gives no train scenarios. Bases on the same road, whose networks have
-    the same lanes, are held out with it."""
+    """Name of the base of all held-out scenarios; it gives no train scenarios. Bases whose networks have the same lanes
+    are held out with it."""
     ego: str | None = None
     """Id of the ego in the bases if it isn't V001; needs `convoy`."""
     convoy: tuple[str, ...] = ()
