@@ -66,7 +66,8 @@ class TuningConfig:
             and cost of a trial grow with their number.
         early_stopping: whether SageMaker stops trials that fall behind; `Hyperband` has its own rule.
         warm_start_from: name of an earlier search whose trials this search uses.
-        search_seed: seed of the search's random draws; None lets SageMaker choose.
+        search_seed: seed of the search's random draws, at least 1: the `sagemaker` package drops a 0. None lets
+            SageMaker choose.
     """
 
     n_trials: int = 1
@@ -85,6 +86,8 @@ class TuningConfig:
             raise InputError(f"Expected n_parallel of 1 to n_trials ({self.n_trials}), got {self.n_parallel}.")
         if self.strategy not in STRATEGIES:
             raise InputError(f"Expected strategy of {', '.join(STRATEGIES)}, got {self.strategy!r}.")
+        if self.search_seed is not None and self.search_seed < 1:
+            raise InputError(f"Expected search_seed of at least 1, got {self.search_seed}.")
         object.__setattr__(self, "seeds", tuple(self.seeds))  # a list, from a notebook or a file
         if len(set(self.seeds)) < len(self.seeds) or any(seed < 0 for seed in self.seeds):
             raise InputError(f"Expected seeds that differ, each of at least 0, got {self.seeds}.")

@@ -51,7 +51,7 @@ def test_a_model_trainer_sends_our_request(sent, spot):
     spec = replace(SPEC, spot=spot)
     as_model_trainer(spec).train(wait=False, logs=False)
     check_request("CreateTrainingJob", sent["CreateTrainingJob"])
-    ours = plan_job(spec).request
+    ours = plan_job(spec).request.content
     assert differences(without_times(ours), without_times(sent["CreateTrainingJob"]), NOT_CARRIED["ModelTrainer"]) == {}
 
 
@@ -60,7 +60,7 @@ def test_a_tuner_sends_our_request_but_for_what_the_sdk_drops(sent):
     tuner = as_tuner(spec)
     tuner.tune(inputs=tuner.model_trainer.input_data_config, job_name=spec.name, wait=False)
     theirs = without_times(sent["CreateHyperParameterTuningJob"])
-    ours = without_times(plan_job(spec).request)
+    ours = without_times(plan_job(spec).request.content)
     for each in (
         ours["HyperParameterTuningJobConfig"]["ParameterRanges"],
         theirs["HyperParameterTuningJobConfig"]["ParameterRanges"],

@@ -218,7 +218,10 @@ def test_the_list_of_all_has_trainings_and_searches_of_every_region(story):
     away = replace(SPEC, name="roadsense-away", region="us-east-1", output="s3://elsewhere")
     SageMakerTarget("us-east-1").submit(SageMakerTarget("us-east-1").plan(away))
     boto3.client("sagemaker").create_training_job(
-        **{**plan_job(replace(SPEC, name="roadsense-other")).request, "Tags": [{"Key": "project", "Value": "trucks"}]}
+        **{
+            **plan_job(replace(SPEC, name="roadsense-other")).request.content,
+            "Tags": [{"Key": "project", "Value": "trucks"}],
+        }
     )
     backend = sagemaker_backends["123456789012"]
     backend[REGION].hyper_parameter_tuning_jobs[TUNING_SPEC.name].hyper_parameter_tuning_job_status = "InProgress"
@@ -230,7 +233,7 @@ def test_the_list_of_all_has_trainings_and_searches_of_every_region(story):
 
 def test_a_budget_limits_every_trial(story):
     plan = plan_job(replace(TUNING_SPEC, max_usd=30.0, max_hours=24.0))
-    limit_s = plan.request["TrainingJobDefinition"]["StoppingCondition"]["MaxRuntimeInSeconds"]
+    limit_s = plan.request.content["TrainingJobDefinition"]["StoppingCondition"]["MaxRuntimeInSeconds"]
     usd, usd_per_hour = (float(text) for text in re.findall(r"([\d.]+) USD", plan.price)[:2])
     assert 29.9 < usd <= 30.0
     assert 20 * limit_s / 3600 * usd_per_hour <= 30.0 + 0.01
@@ -241,7 +244,8 @@ def test_the_budget_shown_before_counts_the_seeds(story):
     usd = [float(re.search(r"at most ([\d.]+) USD", plan.price)[1]) for plan in (one, three)]
     assert usd[1] == pytest.approx(3 * usd[0], abs=0.02)
     limits = [
-        plan.request["TrainingJobDefinition"]["StoppingCondition"]["MaxRuntimeInSeconds"] for plan in (one, three)
+        plan.request.content["TrainingJobDefinition"]["StoppingCondition"]["MaxRuntimeInSeconds"]
+        for plan in (one, three)
     ]
     assert limits == [7200, 3 * 7200]
     assert "20 trials of 3 seeds each are 60 trainings, at most 6 h a trial" in three.price

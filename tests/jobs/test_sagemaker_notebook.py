@@ -78,7 +78,7 @@ def test_the_best_of_many_trials_is_downloaded(story):
     assert job.follow(picture=True).state is JobState.DONE
     assert [trial.score for trial in job.trials()] == [0.7, 0.3, 0.1]
     best = job.trials()[0].job
-    boto3.client("sagemaker").create_training_job(**plan_job(replace(SPEC, name=best)).request)
+    boto3.client("sagemaker").create_training_job(**plan_job(replace(SPEC, name=best)).request.content)
     leave(best, model__zip=b"best")
     assert (job.fetch_run() / "model.zip").read_bytes() == b"best"
 

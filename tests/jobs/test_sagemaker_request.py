@@ -2,19 +2,19 @@
 
 import json
 import re
+import sys
 from dataclasses import replace
 
 import pytest
+from sagemaker.core.utils.utils import serialize
 
 from roadsense.cloud.session import RequestError
 from roadsense.errors import InputError
-from roadsense.jobs.aws.sagemaker.request import (
-    Placement,
-    build_ranges,
-    build_training_request,
-    build_tuning_request,
-    check_request,
-)
+from roadsense.jobs.aws.sagemaker.plan import plan_job
+from roadsense.jobs.aws.sagemaker.request import Placement, check_request
+from roadsense.jobs.aws.sagemaker.request import build_training_request as build_training
+from roadsense.jobs.aws.sagemaker.search import build_ranges
+from roadsense.jobs.aws.sagemaker.search import build_tuning_request as build_tuning
 from roadsense.jobs.metric_series import METRICS
 from roadsense.jobs.spec import JobSpec, TuningConfig, check_spec, continue_spec
 from roadsense.runs.metric_lines import METRIC_VARIABLE, print_metrics
@@ -40,6 +40,21 @@ PLACE = Placement(ROLE, {"project": "roadsense", "roadsense:job": "roadsense-01-
 TUNING_SPEC = replace(
     SPEC, name="roadsense-tune-1", parameters={"total_timesteps": 5000}, search=TuningConfig(n_trials=20, n_parallel=4)
 )
+
+
+def build_training_request(spec, placement):
+    """The request of a training as it is sent."""
+    return build_training(spec, placement).content
+
+
+def build_tuning_request(spec, placement):
+    """The request of a search as it is sent."""
+    return build_tuning(spec, placement).content
+
+
+def list_ranges(ranges):
+    """A search space as it is sent."""
+    return serialize(build_ranges(ranges))
 
 
 def search(**settings):
@@ -123,12 +138,12 @@ def test_tuning_request_is_one_sagemaker_takes():
 
 def test_tuning_and_local_search_have_one_space():
     space = SearchSpace()
-    ranges = build_ranges(space.ranges())
+    ranges = list_ranges(space.ranges())
     assert {each["Name"] for kind in ranges.values() for each in kind} == set(space.ranges())
 
 
 def test_ranges_of_each_kind():
-    found = build_ranges({"a": Range(1, 10, whole=True), "b": Choice((256, "linear")), "c": Range(0.1, 0.3)})
+    found = list_ranges({"a": Range(1, 10, whole=True), "b": Choice((256, "linear")), "c": Range(0.1, 0.3)})
     assert found["IntegerParameterRanges"] == [
         {"Name": "a", "MinValue": "1", "MaxValue": "10", "ScalingType": "Linear"}
     ]
@@ -150,6 +165,13 @@ def test_a_searched_parameter_cannot_be_given_too():
 def test_a_tuning_jobs_name_is_short():
     with pytest.raises(InputError, match="32"):
         replace(TUNING_SPEC, name="roadsense-" + "a" * 23)
+
+
+def test_without_the_package_the_hint_names_its_extra(monkeypatch, no_aws):
+    monkeypatch.setitem(sys.modules, "sagemaker.core", None)
+    for spec in (SPEC, search(seeds=(0, 1))):
+        with pytest.raises(InputError, match=r"pip install 'roadsense\[sagemaker\]'"):
+            plan_job(replace(spec, dataset=None))
 
 
 def test_a_trial_of_several_seeds_is_judged_by_one_figure_over_them():
@@ -186,6 +208,7 @@ def test_an_objective_fits_the_number_of_seeds(settings, said):
         {"n_trials": 0},
         {"n_parallel": 2},
         {"strategy": "Grid"},
+        {"search_seed": 0},
     ],
 )
 def test_tuning_settings_are_checked(settings):

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from roadsense.jobs.aws.sagemaker.request import build_tuning_request
+from roadsense.jobs.aws.sagemaker.search import build_tuning_request
 from roadsense.runs.experiment import (
     MEAN_SCORE,
     WORST_SCORE,
@@ -44,7 +44,7 @@ def trained(small_dataset, tmp_path_factory):
 
 
 def find_regexes(objective):
-    request = build_tuning_request(search(objective=objective, seeds=SEEDS), PLACE)
+    request = build_tuning_request(search(objective=objective, seeds=SEEDS), PLACE).content
     wanted = request["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]["MetricName"]
     defined = request["TrainingJobDefinition"]["AlgorithmSpecification"]["MetricDefinitions"]
     return {each["Name"]: each["Regex"] for each in defined}, wanted

@@ -8,9 +8,11 @@ that the SDK's objects do not support. Their constructors check the role with IA
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from roadsense.cloud.s3_transfer import S3Place
 from roadsense.cloud.session import find_region
 from roadsense.errors import InputError
 from roadsense.jobs.aws.sagemaker.plan import plan_job
+from roadsense.jobs.aws.sagemaker.search import make_parameters
 from roadsense.jobs.spec import JobSpec
 from roadsense.training.search_space import SearchSpace
 
@@ -23,6 +25,7 @@ NOT_CARRIED = {
     "HyperparameterTuner": ("HyperParameterTuningJobName", "EnableNetworkIsolation", "WarmStartConfig"),
 }
 """Request fields that the SDK's objects leave out: the SDK names trainings itself, and its tuner drops isolation."""
+NO_TELEMETRY = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
 
 
 def as_model_trainer(spec: JobSpec) -> "ModelTrainer":
@@ -33,8 +36,8 @@ def as_model_trainer(spec: JobSpec) -> "ModelTrainer":
     """
     if spec.search.is_search:
         raise InputError(f"Expected a single training, got a search of {spec.search.n_trials} trials: use as_tuner.")
-    request = plan_job(spec).request
-    return _make_trainer(spec, request, request["HyperParameters"], request["CheckpointConfig"])
+    job = plan_job(spec).request.arguments
+    return _make_trainer(spec, job, job["hyper_parameters"], job["tags"], checkpoint_config=job["checkpoint_config"])
 
 
 def as_tuner(spec: JobSpec, space: SearchSpace | None = None) -> "HyperparameterTuner":
@@ -45,90 +48,56 @@ def as_tuner(spec: JobSpec, space: SearchSpace | None = None) -> "Hyperparameter
     """
     if not spec.search.is_search:
         raise InputError("Expected a search of several trials, got n_trials 1: use as_model_trainer.")
-    request = plan_job(spec, space=space).request
-    definition, config = request["TrainingJobDefinition"], request["HyperParameterTuningJobConfig"]
-    trainer = _make_trainer(spec, {**request, **definition}, definition["StaticHyperParameters"], None)
+    search = plan_job(spec, space=space).request.arguments
+    trial, config = search["training_job_definition"], search["hyper_parameter_tuning_job_config"]
     from sagemaker.train.tuner import HyperparameterTuner
 
-    objective, limits = config["HyperParameterTuningJobObjective"], config["ResourceLimits"]
     return HyperparameterTuner(
-        model_trainer=trainer,
-        objective_metric_name=objective["MetricName"],
-        objective_type=objective["Type"],
-        hyperparameter_ranges=_make_ranges(config["ParameterRanges"]),
-        metric_definitions=definition["AlgorithmSpecification"]["MetricDefinitions"],
-        strategy=config["Strategy"],
-        max_jobs=limits["MaxNumberOfTrainingJobs"],
-        max_parallel_jobs=limits["MaxParallelTrainingJobs"],
-        early_stopping_type=config["TrainingJobEarlyStoppingType"],
+        model_trainer=_make_trainer(spec, dict(trial), trial.static_hyper_parameters, search["tags"]),
+        objective_metric_name=config.hyper_parameter_tuning_job_objective.metric_name,
+        objective_type=config.hyper_parameter_tuning_job_objective.type,
+        hyperparameter_ranges=make_parameters((space or SearchSpace()).ranges()),
+        metric_definitions=[
+            {"Name": each.name, "Regex": each.regex} for each in trial.algorithm_specification.metric_definitions
+        ],
+        strategy=config.strategy,
+        max_jobs=config.resource_limits.max_number_of_training_jobs,
+        max_parallel_jobs=config.resource_limits.max_parallel_training_jobs,
+        early_stopping_type=config.training_job_early_stopping_type,
         base_tuning_job_name="roadsense",
-        random_seed=config.get("RandomSeed"),
-        tags=request["Tags"],
+        random_seed=spec.search.search_seed,
+        tags=search["tags"],
     )
 
 
 def _make_trainer(
-    spec: JobSpec, request: Mapping[str, Any], parameters: Mapping[str, str], checkpoints: Mapping[str, str] | None
+    spec: JobSpec, job: Mapping[str, Any], parameters: Mapping[str, str], tags: list[Any], **further: Any
 ) -> "ModelTrainer":
-    try:
-        from sagemaker.core.helper.session_helper import Session
-        from sagemaker.core.training import configs
-        from sagemaker.train import ModelTrainer
-    except ImportError as error:
-        raise InputError("Expected the package sagemaker, found none. pip install 'roadsense[sagemaker]'.") from error
     import boto3
+    from sagemaker.core.helper.session_helper import Session
+    from sagemaker.core.training.configs import Compute, Networking, OutputDataConfig
+    from sagemaker.train import ModelTrainer
 
-    resources, stopping = request["ResourceConfig"], request["StoppingCondition"]
-    bucket = spec.output.removeprefix("s3://").partition("/")[0]
+    algorithm, resources = job["algorithm_specification"], job["resource_config"].model_dump(exclude_unset=True)
+    channels = job.get("input_data_config")
     session = Session(
         boto_session=boto3.Session(region_name=find_region(spec.region)),
-        default_bucket=bucket,
-        sagemaker_config={"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}},
+        default_bucket=S3Place.parse(spec.output).bucket,
+        sagemaker_config=NO_TELEMETRY,
     )
     trainer = ModelTrainer(
         sagemaker_session=session,
-        role=request["RoleArn"],
+        role=job["role_arn"],
         base_job_name=f"roadsense-{spec.notebook_name}".replace("_", "-"),
-        training_image=request["AlgorithmSpecification"]["TrainingImage"],
+        training_image=algorithm.training_image,
         hyperparameters=dict(parameters),
-        compute=configs.Compute(
-            instance_type=resources["InstanceType"],
-            instance_count=resources["InstanceCount"],
-            volume_size_in_gb=resources["VolumeSizeInGB"],
-            enable_managed_spot_training=request["EnableManagedSpotTraining"],
-        ),
-        stopping_condition=configs.StoppingCondition(
-            max_runtime_in_seconds=stopping["MaxRuntimeInSeconds"],
-            max_wait_time_in_seconds=stopping.get("MaxWaitTimeInSeconds"),
-        ),
-        input_data_config=[
-            configs.InputData(channel_name=each["ChannelName"], data_source=each["DataSource"]["S3DataSource"]["S3Uri"])
-            for each in request.get("InputDataConfig", [])
-        ],
-        output_data_config=configs.OutputDataConfig(s3_output_path=request["OutputDataConfig"]["S3OutputPath"]),
-        checkpoint_config=checkpoints
-        and configs.CheckpointConfig(s3_uri=checkpoints["S3Uri"], local_path=checkpoints["LocalPath"]),
-        networking=configs.Networking(enable_network_isolation=request["EnableNetworkIsolation"]),
-        environment=dict(request["Environment"]),
-        tags=[configs.Tag(key=tag["Key"], value=tag["Value"]) for tag in request["Tags"]],
+        compute=Compute(**resources, enable_managed_spot_training=job["enable_managed_spot_training"]),
+        stopping_condition=job["stopping_condition"],
+        input_data_config=channels if isinstance(channels, list) else [],
+        output_data_config=OutputDataConfig(**job["output_data_config"].model_dump(exclude_unset=True)),
+        networking=Networking(enable_network_isolation=job["enable_network_isolation"]),
+        environment=job["environment"],
+        tags=tags,
+        **further,
     )
-    metrics = request["AlgorithmSpecification"]["MetricDefinitions"]
-    return trainer.with_metric_definitions(
-        [configs.MetricDefinition(name=each["Name"], regex=each["Regex"]) for each in metrics]
-    )
-
-
-def _make_ranges(ranges: Mapping[str, Any]) -> dict[str, Any]:
-    from sagemaker.core.parameter import CategoricalParameter, ContinuousParameter, IntegerParameter
-
-    found: dict[str, Any] = {
-        each["Name"]: CategoricalParameter(each["Values"]) for each in ranges.get("CategoricalParameterRanges", [])
-    }
-    for kind, parameter, number in (
-        ("IntegerParameterRanges", IntegerParameter, int),
-        ("ContinuousParameterRanges", ContinuousParameter, float),
-    ):
-        for each in ranges.get(kind, []):
-            edges = number(each["MinValue"]), number(each["MaxValue"])
-            found[each["Name"]] = parameter(*edges, scaling_type=each["ScalingType"])
-    return found
+    return trainer.with_metric_definitions(algorithm.metric_definitions)

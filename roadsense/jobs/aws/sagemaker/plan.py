@@ -1,15 +1,15 @@
 """Plans a job on SageMaker: its request, its role and its price."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from roadsense.cloud.storage import find_dataset_url
 from roadsense.jobs.aws.prices import Estimate, estimate_cost, limit_to_money
-from roadsense.jobs.aws.sagemaker.request import DISK_GB, Placement, build_request
+from roadsense.jobs.aws.sagemaker.request import DISK_GB, Placement, Request, build_training_request, check_request
 from roadsense.jobs.aws.sagemaker.role import find_execution_role
+from roadsense.jobs.aws.sagemaker.search import build_tuning_request
 from roadsense.jobs.spec import S3, JobSpec, check_spec, make_tags
 from roadsense.jobs.target import Plan
 from roadsense.training.search_space import SearchSpace
@@ -21,13 +21,11 @@ class SageMakerPlan(Plan):
     """A job that is ready to be sent.
 
     Attributes:
-        operation: name of the API operation.
         request: request to send.
         local_dataset: folder of a dataset to publish first; empty if there is none.
     """
 
-    operation: str
-    request: Mapping[str, Any]
+    request: Request
     local_dataset: str = ""
 
 
@@ -50,9 +48,11 @@ def plan_job(spec: JobSpec, ask: bool = False, space: SearchSpace | None = None)
     )
     estimate = estimate_cost(one, DISK_GB, ask)
     one = replace(limit_to_money(one, estimate), dataset=find_dataset_url(spec.dataset, spec.output) or None)
-    operation, request = build_request(one, _place(one), space)
+    place = _place(one)
+    request = build_tuning_request(one, place, space) if search.is_search else build_training_request(one, place)
+    check_request(request.operation, request.content)
     local = spec.dataset if spec.dataset and not spec.dataset.startswith(S3) else ""
-    calls: list[dict[str, Any]] = [{"service": "sagemaker", "operation": operation, "request": request}]
+    calls: list[dict[str, Any]] = [{"service": "sagemaker", "operation": request.operation, "request": request.content}]
     if local:
         calls.insert(0, {"service": "s3", "operation": "PutObject", "what": f"{one.dataset}/, the files it lacks"})
     return SageMakerPlan(
@@ -60,7 +60,6 @@ def plan_job(spec: JobSpec, ask: bool = False, space: SearchSpace | None = None)
         job_id=spec.name or "",
         calls=calls,
         price=_describe_price(one, estimate),
-        operation=operation,
         request=request,
         local_dataset=local,
     )

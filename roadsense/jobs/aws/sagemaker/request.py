@@ -1,10 +1,8 @@
-"""Builds the requests that start a job on SageMaker; they are shown, checked and sent exactly as returned.
+"""Builds the requests that start a job on SageMaker, with the shapes of AWS's own `sagemaker` package.
 
-Building them needs no AWS package. `send` passes them to the typed layer of the `sagemaker` package, whose codec
-converts the names.
+They are shown, checked and sent exactly as built. The package takes seconds to import, so it is imported at first use.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,12 +11,10 @@ from typing import Any
 from roadsense.cloud.request_checks import find_violations
 from roadsense.cloud.session import RequestError, find_region, translate_errors
 from roadsense.errors import InputError
-from roadsense.jobs.inside.layout import CHANNEL, NAME_VARIABLE, RUN_CHANNEL, RUN_VARIABLE, job_environment
-from roadsense.jobs.metric_series import METRICS
+from roadsense.jobs.inside.layout import CHANNEL, RUN_CHANNEL, job_environment
+from roadsense.jobs.metric_series import REGEXES
 from roadsense.jobs.parameters import encode_value
-from roadsense.jobs.spec import S3, JobSpec, TuningConfig
-from roadsense.runs.metric_lines import PATTERN
-from roadsense.training.search_space import Choice, Range, SearchSpace
+from roadsense.jobs.spec import S3, JobSpec
 
 CHECKPOINT_DIR = "/opt/ml/checkpoints"
 DISK_GB = 30
@@ -26,9 +22,6 @@ WAIT_FACTOR = 2
 """Longest time of a spot job, as a multiple of its limit: it may wait for capacity as long as it may run."""
 IMAGE = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+(:[\w.-]+|@sha256:[0-9a-f]{64})")
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
-OF_A_JOB = (NAME_VARIABLE, RUN_VARIABLE)
-"""Variables that a trial does not get, because SageMaker names each trial itself."""
-RESOURCES = {"CreateTrainingJob": "TrainingJob", "CreateHyperParameterTuningJob": "HyperParameterTuningJob"}
 
 
 @dataclass(frozen=True)
@@ -50,98 +43,82 @@ class Placement:
             raise InputError(f"Expected role as the ARN of an execution role, arn:aws:iam::..., got {self.role!r}.")
 
 
+@dataclass(frozen=True)
+class Request:
+    """A request that starts a job.
+
+    Attributes:
+        resource: class of `sagemaker.core.resources` that the job becomes.
+        arguments: arguments of its `create`, by name, as text, numbers and shapes of `sagemaker.core.shapes`.
+    """
+
+    resource: str
+    arguments: Mapping[str, Any]
+
+    @property
+    def operation(self) -> str:
+        """Name of the API operation."""
+        return f"Create{self.resource}"
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The request as it is sent, JSON-like; the package leaves out false and empty values in its shapes."""
+        from sagemaker.core.utils.utils import serialize, snake_to_pascal
+
+        return serialize({snake_to_pascal(name): value for name, value in self.arguments.items()})
+
+    def send(self, region: str | None) -> None:
+        """Sends it through the resource of the `sagemaker` package, which adds nothing.
+
+        Raises:
+            CloudError: if AWS refuses it.
+        """
+        import boto3
+        from sagemaker.core import resources
+
+        region = find_region(region)
+        session = boto3.Session(region_name=region)
+        # `resources` has another class `Tag`, with the same fields, than `shapes`.
+        arguments = {**self.arguments, "tags": [tag.model_dump() for tag in self.arguments["tags"]]}
+        with translate_errors():
+            getattr(resources, self.resource).create(**arguments, session=session, region=region)
+
+
+def load_shapes() -> Any:
+    """Returns the module `sagemaker.core.shapes`.
+
+    Raises:
+        InputError: if the package `sagemaker` is not installed.
+    """
+    try:
+        from sagemaker.core import shapes
+    except ImportError as error:
+        raise InputError("Expected the package sagemaker, found none. pip install 'roadsense[sagemaker]'.") from error
+    return shapes
+
+
 def job_url(spec: JobSpec, name: str | None = None) -> str:
     """Returns the S3 URL of a job's folder."""
     return f"{spec.output.rstrip('/')}/jobs/{name or spec.name}"
 
 
-def build_request(spec: JobSpec, placement: Placement, space: SearchSpace | None = None) -> tuple[str, dict[str, Any]]:
-    """Returns the operation that starts a job, a training or a search, and its checked request.
-
-    Args:
-        spec: checked spec with its dataset on S3.
-        placement: role, tags and facts.
-        space: search space; by default that of `roadsense search`.
-
-    Raises:
-        InputError: if a part of the job cannot be sent.
-    """
-    if spec.search.is_search:
-        operation, request = "CreateHyperParameterTuningJob", build_tuning_request(spec, placement, space)
-    else:
-        operation, request = "CreateTrainingJob", build_training_request(spec, placement)
-    check_request(operation, request)
-    return operation, request
-
-
-def build_training_request(spec: JobSpec, placement: Placement) -> dict[str, Any]:
+def build_training_request(spec: JobSpec, placement: Placement) -> Request:
     """Returns the request `CreateTrainingJob`.
 
     Results are uploaded below `<output>/jobs/<name>`: `output/model.tar.gz`, `output/output.tar.gz`, `checkpoints`. A
     job that resumes an earlier one has a new name, because SageMaker takes a name only once, and the old checkpoints.
     """
-    return {
-        "TrainingJobName": spec.name or "",
-        "HyperParameters": {name: encode_value(value) for name, value in spec.parameters.items()},
-        "Environment": {**job_environment(spec), **_name_facts(placement.facts)},
-        "CheckpointConfig": {"S3Uri": f"{job_url(spec, spec.run_name)}/checkpoints", "LocalPath": CHECKPOINT_DIR},
-        "Tags": list_tags(placement.tags),
-        **_build_definition(spec, placement),
+    shapes, checkpoints = load_shapes(), f"{job_url(spec, spec.run_name)}/checkpoints"
+    arguments = {
+        "training_job_name": spec.name or "",
+        "hyper_parameters": encode(spec.parameters),
+        "environment": {**job_environment(spec), **name_facts(placement.facts)},
+        "algorithm_specification": shapes.AlgorithmSpecification(**build_algorithm(spec)),
+        "checkpoint_config": shapes.CheckpointConfig(s3_uri=checkpoints, local_path=CHECKPOINT_DIR),
+        "tags": list_tags(placement.tags),
+        **build_definition(spec, placement),
     }
-
-
-def build_tuning_request(spec: JobSpec, placement: Placement, space: SearchSpace | None = None) -> dict[str, Any]:
-    """Returns the request `CreateHyperParameterTuningJob`; the limits of the spec are those of one trial.
-
-    Trials have no checkpoints on S3: the request has one URL for all, so each trial would download those of all
-    others. A trial whose spot machine is taken away starts again from the beginning.
-
-    Raises:
-        InputError: if a parameter is both given and searched.
-    """
-    ranges = (space or SearchSpace()).ranges()
-    both = sorted(ranges.keys() & spec.parameters.keys())
-    if both:
-        raise InputError(f"Expected parameters that are not searched, got {both}. Leave them out of one of the two.")
-    variables = {name: text for name, text in job_environment(spec).items() if name not in OF_A_JOB}
-    request = {
-        "HyperParameterTuningJobName": spec.name or "",
-        "HyperParameterTuningJobConfig": _build_search(spec.search, ranges),
-        "TrainingJobDefinition": {
-            "StaticHyperParameters": {key: encode_value(value) for key, value in spec.parameters.items()},
-            "Environment": {**variables, **_name_facts(placement.facts)},
-            **_build_definition(spec, placement),
-        },
-        "Tags": list_tags(placement.tags),
-    }
-    if spec.search.warm_start_from:
-        request["WarmStartConfig"] = {
-            "ParentHyperParameterTuningJobs": [{"HyperParameterTuningJobName": spec.search.warm_start_from}],
-            "WarmStartType": "IdenticalDataAndAlgorithm",
-        }
-    return request
-
-
-def build_ranges(ranges: Mapping[str, Range | Choice]) -> dict[str, list[dict[str, Any]]]:
-    """Returns a search space as SageMaker's `ParameterRanges`; kinds without a range are left out."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for name, searched in ranges.items():
-        if isinstance(searched, Choice):
-            values = [encode_value(value) for value in searched.values]
-            found.setdefault("CategoricalParameterRanges", []).append({"Name": name, "Values": values})
-            continue
-        kind = "IntegerParameterRanges" if searched.whole else "ContinuousParameterRanges"
-        low, high = (
-            str(math.floor(edge)) if searched.whole else repr(float(edge)) for edge in (searched.low, searched.high)
-        )
-        scale = "Logarithmic" if searched.log else "Linear"
-        found.setdefault(kind, []).append({"Name": name, "MinValue": low, "MaxValue": high, "ScalingType": scale})
-    return found
-
-
-def list_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Returns tags in AWS's list format."""
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
+    return Request("TrainingJob", arguments)
 
 
 def check_request(operation: str, request: Mapping[str, Any]) -> None:
@@ -163,98 +140,74 @@ def check_request(operation: str, request: Mapping[str, Any]) -> None:
         raise RequestError("SageMaker would refuse this request, nothing was sent.\n" + "\n".join(lines))
 
 
-def send(operation: str, request: Mapping[str, Any], region: str | None) -> None:
-    """Sends a request that starts a job, through the resource of the `sagemaker` package.
-
-    That package takes seconds to import, so it is imported here only. It adds nothing to the request.
+def build_algorithm(spec: JobSpec) -> dict[str, Any]:
+    """Returns the fields of a job's algorithm: its image, and the expressions that find its figures in its log.
 
     Raises:
-        InputError: if the `sagemaker` package isn't installed.
-        CloudError: if AWS refuses the request.
+        InputError: if the image is not one in ECR.
     """
-    check_request(operation, request)
-    try:
-        from sagemaker.core import resources
-        from sagemaker.core.utils.code_injection.codec import transform
-    except ImportError as error:
-        raise InputError("Expected the package sagemaker, found none. pip install 'roadsense[sagemaker]'.") from error
-    import boto3
-
-    region = find_region(region)
-    typed = transform(dict(request), f"{operation}Request")
-    with translate_errors():
-        getattr(resources, RESOURCES[operation]).create(
-            **typed, session=boto3.Session(region_name=region), region=region
-        )
-
-
-def _build_definition(spec: JobSpec, placement: Placement) -> dict[str, Any]:
-    """Returns what a training job and each trial of a search have in common."""
     if not spec.image or not IMAGE.fullmatch(spec.image):
         raise InputError(
             f"Expected image as the URI of one in ECR, with its tag or digest, got {spec.image!r}. "
             "`roadsense job image --push` builds and pushes one."
         )
-    stopping = {"MaxRuntimeInSeconds": spec.limit_s}
-    if spec.spot:
-        stopping["MaxWaitTimeInSeconds"] = WAIT_FACTOR * spec.limit_s
-    request = {
-        "AlgorithmSpecification": {
-            "TrainingImage": spec.image,
-            "TrainingInputMode": "File",
-            "MetricDefinitions": [{"Name": name, "Regex": PATTERN.format(name=name)} for name in METRICS],
-        },
-        "RoleArn": placement.role,
-        "OutputDataConfig": {"S3OutputPath": f"{spec.output.rstrip('/')}/jobs", "CompressionType": "GZIP"},
-        "ResourceConfig": {"InstanceType": spec.instance_type or "", "InstanceCount": 1, "VolumeSizeInGB": DISK_GB},
-        "StoppingCondition": stopping,
-        "EnableManagedSpotTraining": spec.spot,
-        "EnableNetworkIsolation": True,  # SageMaker itself copies data and results
+    definition = load_shapes().MetricDefinition
+    metrics = [definition(name=name, regex=regex) for name, regex in REGEXES.items()]
+    return {"training_image": spec.image, "training_input_mode": "File", "metric_definitions": metrics}
+
+
+def build_definition(spec: JobSpec, placement: Placement) -> dict[str, Any]:
+    """Returns what a training job and each trial of a search have in common."""
+    shapes = load_shapes()
+    wait = {"max_wait_time_in_seconds": WAIT_FACTOR * spec.limit_s} if spec.spot else {}
+    definition = {
+        "role_arn": placement.role,
+        "output_data_config": shapes.OutputDataConfig(
+            s3_output_path=f"{spec.output.rstrip('/')}/jobs", compression_type="GZIP"
+        ),
+        "resource_config": shapes.ResourceConfig(
+            instance_type=spec.instance_type or "", instance_count=1, volume_size_in_gb=DISK_GB
+        ),
+        "stopping_condition": shapes.StoppingCondition(max_runtime_in_seconds=spec.limit_s, **wait),
+        "enable_managed_spot_training": spec.spot,
+        "enable_network_isolation": True,  # SageMaker itself copies data and results
     }
     channels = _build_channels(spec)
-    return {**request, "InputDataConfig": channels} if channels else request
+    return {**definition, "input_data_config": channels} if channels else definition
 
 
-def _build_channels(spec: JobSpec) -> list[dict[str, Any]]:
+def _build_channels(spec: JobSpec) -> list[Any]:
     """Returns the inputs: the dataset, and the run that a notebook works on, as a folder or a job's archive."""
     if spec.dataset and not spec.dataset.startswith(S3):
         raise InputError(f"Expected dataset as s3://..., got {spec.dataset!r}. Publish it first.")
-    run = str(spec.parameters.get("run_dir") or "")
+    shapes, run = load_shapes(), str(spec.parameters.get("run_dir") or "")
     urls = {CHANNEL: spec.dataset or "", RUN_CHANNEL: run if run.startswith(S3) else ""}
-    return [
-        {
-            "ChannelName": name,
-            "InputMode": "File",
-            "DataSource": {
-                "S3DataSource": {
-                    "S3DataType": "S3Prefix",
-                    "S3Uri": url if url.endswith(".tar.gz") else url.rstrip("/") + "/",
-                    "S3DataDistributionType": "FullyReplicated",
-                }
-            },
-        }
+    sources = {
+        name: shapes.S3DataSource(
+            s3_data_type="S3Prefix",
+            s3_uri=url if url.endswith(".tar.gz") else url.rstrip("/") + "/",
+            s3_data_distribution_type="FullyReplicated",
+        )
         for name, url in urls.items()
         if url
+    }
+    return [
+        shapes.Channel(channel_name=name, input_mode="File", data_source=shapes.DataSource(s3_data_source=source))
+        for name, source in sources.items()
     ]
 
 
-def _build_search(search: TuningConfig, ranges: Mapping[str, Range | Choice]) -> dict[str, Any]:
-    if search.figure not in METRICS:
-        raise InputError(f"Expected objective of {', '.join(METRICS)}, got {search.figure!r}.")
-    stops = search.early_stopping and search.strategy != "Hyperband"
-    content: dict[str, Any] = {
-        "Strategy": search.strategy,
-        "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": search.figure},
-        "ResourceLimits": {
-            "MaxNumberOfTrainingJobs": search.n_trials,
-            "MaxParallelTrainingJobs": search.n_parallel,
-        },
-        "ParameterRanges": build_ranges(ranges),
-        "TrainingJobEarlyStoppingType": "Auto" if stops else "Off",
-    }
-    return content if search.search_seed is None else {**content, "RandomSeed": search.search_seed}
+def encode(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Returns a notebook's parameters as SageMaker's hyperparameters, which are texts."""
+    return {name: encode_value(value) for name, value in parameters.items()}
 
 
-def _name_facts(facts: Mapping[str, str]) -> dict[str, str]:
+def list_tags(tags: Mapping[str, str]) -> list[Any]:
+    """Returns tags as shapes."""
+    tag = load_shapes().Tag
+    return [tag(key=key, value=value) for key, value in tags.items()]
+
+
+def name_facts(facts: Mapping[str, str]) -> dict[str, str]:
     """Returns the environment variables that a run's manifest records."""
     return {f"ROADSENSE_JOB_{name.upper()}": value for name, value in facts.items() if value}

@@ -18,7 +18,6 @@ from roadsense.jobs.aws.prices import list_price
 from roadsense.jobs.aws.regions import list_everywhere
 from roadsense.jobs.aws.sagemaker.logs import read_lines
 from roadsense.jobs.aws.sagemaker.plan import SageMakerPlan, plan_job
-from roadsense.jobs.aws.sagemaker.request import send
 from roadsense.jobs.aws.sagemaker.results import fetch_results
 from roadsense.jobs.aws.sagemaker.trials import describe_training, describe_tuning, find_best, read_trials
 from roadsense.jobs.records import read_records
@@ -63,7 +62,7 @@ class SageMakerTarget:
         region = plan.spec.region or self._region
         if plan.local_dataset:
             publish_dataset(plan.local_dataset, plan.spec.output, region)
-        send(plan.operation, plan.request, region)
+        plan.request.send(region)
         sys.stderr.write(f"{plan.spec.name}: {plan.price}\n")
         return plan.job_id
 
