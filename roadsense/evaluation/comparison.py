@@ -5,6 +5,7 @@ Decision rule: a difference is shown if the two-sided 95 % interval excludes 0 a
 rejective multiple test procedure", 1979).
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from roadsense.utils.statistics import (
     paired_rate_difference,
     plain_mean,
     probability_of_improvement,
+    ratio_difference_over_groups,
 )
 
 SAME_EPISODE = ("part", "curve_value", "scenario", "seed", "sumo_seed", "hazard_forced", "sumo_checks")
@@ -46,6 +48,7 @@ class Figure:
         better: words for a policy that is better in it.
         sign: 1 if less is better, -1 if more is better.
         is_rate: whether its value is yes or no in each episode.
+        weight: name of the column whose values weigh the episodes, so that a mean is a ratio of sums; None: all alike.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Figure:
     better: str
     sign: int = 1
     is_rate: bool = False
+    weight: str | None = None
 
 
 FIGURES = (
@@ -67,12 +71,14 @@ FIGURES = (
         "speed taken off in calm time [m/s per minute]",
         "takes off more speed in calm time",
         "takes off less speed in calm time",
+        weight="calm_s",
     ),
     Figure(
         "false_braking_share",
         "share of calm time braked with 1 m/s2",
         "brakes needlessly for a larger share of calm time",
         "brakes needlessly for a smaller share of calm time",
+        weight="calm_s",
     ),
     Figure(
         "excess_braking_mps",
@@ -93,10 +99,11 @@ FIGURES = (
 
 
 def figures_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns the values of each of `FIGURES`, a row for each episode; NaN where an episode has no value."""
+    """Returns the values and weights of `FIGURES`, a row for each episode; NaN where an episode has no value."""
     hazard, calm_s = rows["hazard"].astype(bool), rows["calm_s"].where(rows["calm_s"] > 0)
     return pd.DataFrame(
         {
+            "calm_s": rows["calm_s"],
             "collision": rows["collision"].astype(float),
             "unsafe": unsafe(rows).astype(float),
             "missed_hazard": rows["assist_reaction_time_s"].isna().astype(float).where(hazard),
@@ -187,27 +194,36 @@ def compare_figure(
         rng: random generator of the bootstrap.
 
     Returns:
-        `difference` is first less second, with `low` and `high` (Tango's score interval for rates, else a bootstrap
-        over scenarios); `better`, `worse` and `equal` count pairs; `p_value` is the exact sign test's (McNemar's for
-        rates); `more_pairs` is how many more pairs would show the difference if it stays (missing if none would).
+        The means are over the pairs, weighted by the figure's weight. `difference` is first less second, with `low` and
+        `high` (Tango's score interval for rates, else a bootstrap over scenarios); `better`, `worse` and `equal` count
+        pairs; `p_value` is the exact sign test's (McNemar's for rates); `more_pairs` is how many more pairs would show
+        the difference if it stays (missing if none would).
     """
     first, second = one[figure.name], two[figure.name]
     known = first.notna() & second.notna()
     first, second, groups = first[known], second[known], groups[known]
     found = compare_pairs(figure.sign * first, figure.sign * second)
+    weights = [one.loc[known, figure.weight], two.loc[known, figure.weight]] if figure.weight else None
     if figure.is_rate:
         interval = paired_rate_difference(int((first > second).sum()), int((first < second).sum()), len(first))
+    elif weights:
+        ratios = [(values * weight, weight) for values, weight in zip((first, second), weights, strict=True)]
+        interval = ratio_difference_over_groups(ratios[0], ratios[1], groups, rng)
     else:
         interval = bootstrap_over_groups(first - second, groups, rng, plain_mean)
     chance = probability_of_improvement(figure.sign * first, figure.sign * second, groups, rng)
     return {
         "figure": figure.name, "label": figure.label, "sign": figure.sign, "pairs": len(first),
-        "first_mean": first.mean(), "second_mean": second.mean(),
+        "first_mean": _mean(first, weights and weights[0]), "second_mean": _mean(second, weights and weights[1]),
         "difference": interval.value, "low": interval.low, "high": interval.high,
         "better": found.n_better, "worse": found.n_worse, "equal": found.n_equal, "p_value": found.p_value,
         "improvement": chance.value, "improvement_low": chance.low, "improvement_high": chance.high,
         "more_pairs": pairs_for_difference(found.n_better, found.n_worse, len(first)),
     }  # fmt: skip
+
+
+def _mean(values: pd.Series, weights: pd.Series | None) -> float:
+    return float(np.average(values, weights=weights)) if len(values) else math.nan
 
 
 def decide(comparisons: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ at the edge of the statistical precipice", 2021). Two policies are compared on t
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,21 +145,47 @@ def ratio_over_groups(
         groups: scenario of each episode.
         rng: random generator for the resampling.
     """
-    above, below, labels = _as_floats(numerators), _as_floats(denominators), np.asarray(groups)
+    return _interval_of_sums([numerators, denominators], groups, rng, _ratio)
+
+
+def ratio_difference_over_groups(
+    first: tuple[ArrayLike, ArrayLike], second: tuple[ArrayLike, ArrayLike], groups: ArrayLike, rng: np.random.Generator
+) -> Interval:
+    """Returns the difference of two ratios of sums, first less second, on the same episodes; see `ratio_over_groups`.
+
+    Args:
+        first: numerators and denominators, one value per episode each.
+        second: the same of the other.
+        groups: scenario of each episode.
+        rng: random generator for the resampling.
+    """
+
+    def difference(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        return _ratio(sums[..., :2]) - _ratio(sums[..., 2:])
+
+    return _interval_of_sums([*first, *second], groups, rng, difference)
+
+
+def _ratio(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    above, below = sums[..., 0], sums[..., 1]
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
+
+
+def _interval_of_sums(
+    columns: Sequence[ArrayLike],
+    groups: ArrayLike,
+    rng: np.random.Generator,
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> Interval:
+    """Returns a statistic of the columns' sums, shape (..., n_columns) to (...), with its bootstrap over groups."""
+    table, labels = np.stack([_as_floats(column) for column in columns], axis=-1), np.asarray(groups)
     names = list(dict.fromkeys(labels.tolist()))
-    sums = np.array([[above[labels == name].sum(), below[labels == name].sum()] for name in names]).reshape(-1, 2)
-
-    def ratio(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        total = rows.sum(axis=-2)
-        return np.divide(total[..., 0], total[..., 1], out=np.full(total.shape[:-1], np.nan), where=total[..., 1] > 0)
-
-    value = float(ratio(sums))
-    if len(sums) < 2:
+    sums = np.array([table[labels == name].sum(axis=0) for name in names]).reshape(-1, len(columns))
+    value = float(statistic(sums.sum(axis=0)))
+    if len(sums) < 2 or math.isnan(value):
         return Interval(value, math.nan, math.nan)
-    ratios = ratio(sums[rng.integers(len(sums), size=(N_RESAMPLES, len(sums)))])
-    low, high = (
-        np.nanquantile(ratios, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]) if value == value else (math.nan,) * 2
-    )
+    drawn = statistic(sums[rng.integers(len(sums), size=(N_RESAMPLES, len(sums)))].sum(axis=-2))
+    low, high = np.nanquantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(value, float(low), float(high))
 
 

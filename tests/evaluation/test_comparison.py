@@ -6,6 +6,7 @@ import pytest
 
 from roadsense.errors import InputError
 from roadsense.evaluation.comparison import BETTER, FIGURES, NOTHING_SHOWN, WORSE, compare_all, compare_policies, holm
+from roadsense.evaluation.summary import summarise
 from tests.evaluation.made_up import crashes, made_up
 
 
@@ -42,6 +43,18 @@ def test_no_answer_is_the_slowest_answer_and_calm_episodes_have_none() -> None:
     row = compared(first, made_up("other", 10, reaction_time_s=np.nan, hazard=[True, False])).loc["reaction_time_s"]
     assert row["pairs"] == 5
     assert row["difference"] == pytest.approx(1.0 - 5.0)
+
+
+def test_speed_taken_off_is_the_same_figure_in_table_and_comparison() -> None:
+    """A ratio of sums: short calm times don't count as much as long ones."""
+    own = made_up("policy", 20, 4, calm_s=[1.0, 39.0], calm_speed_loss_mps=[1.0, 0.0], false_braking_s=[1.0, 0.0])
+    row = compared(own, made_up("other", 20, 4)).loc["calm_braking"]
+    summary = summarise(own, np.random.default_rng(0)).iloc[0]
+    assert row["first_mean"] == pytest.approx(summary["calm_braking"]) == pytest.approx(1.5)
+    assert row["difference"] == pytest.approx(1.5)
+    assert row["low"] < 1.5 < row["high"]
+    share = compared(own, made_up("other", 20, 4)).loc["false_braking_share"]
+    assert share["first_mean"] == pytest.approx(summary["false_braking_share"]) == pytest.approx(1 / 40)
 
 
 def test_only_episodes_that_are_the_same_are_pairs() -> None:

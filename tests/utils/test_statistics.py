@@ -16,6 +16,7 @@ from roadsense.utils.statistics import (
     paired_rate_difference,
     plain_mean,
     probability_of_improvement,
+    ratio_difference_over_groups,
     ratio_over_groups,
 )
 
@@ -171,6 +172,13 @@ def test_ratio_over_scenarios_is_that_of_the_sums() -> None:
     assert (found.low, found.high) == (1 / 20, 5 / 40)
     assert math.isnan(ratio_over_groups([1], [2], ["a"], np.random.default_rng(0)).low)  # one scenario tells no spread
     assert math.isnan(ratio_over_groups([0, 0], [0, 0], ["a", "b"], np.random.default_rng(0)).value)
+
+
+def test_difference_of_ratios_pairs_the_scenarios() -> None:
+    groups, rng = ["a", "a", "b", "b"], np.random.default_rng(0)
+    found = ratio_difference_over_groups(([2, 0, 6, 0], [10] * 4), ([1, 0, 5, 0], [10] * 4), groups, rng)
+    assert found.value == pytest.approx(8 / 40 - 6 / 40)
+    assert (found.low, found.high) == pytest.approx((1 / 20, 1 / 20))  # the same in each: what varies is shared
 
 
 def test_bootstrap_is_the_same_whether_scenarios_have_as_many_episodes_or_not() -> None:
