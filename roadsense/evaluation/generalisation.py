@@ -11,6 +11,8 @@ from roadsense.evaluation.plans import HELD_OUT, LATENCY, LOSS, SPLITS
 from roadsense.evaluation.summary import complete, unsafe, with_ends
 from roadsense.utils.statistics import Interval, binomial_interval
 
+LEADER_BRAKING = "leader_braking_mps2"
+"""Deceleration of the ego's leader, in hazards that it causes by braking."""
 FACTORS = {
     "base": "base road",
     "factor_density": "traffic density",
@@ -20,11 +22,14 @@ FACTORS = {
     "factor_friction": "friction of the road",
     "factor_radio": "radio of the scenario",
     "hazard_kind": "kind of hazard",
+    LEADER_BRAKING: "leader's deceleration [m/s2]",
     "driver": "the ego's driver",
 }
 N_BANDS = 3
 MOST_VALUES = 5
 """A factor with at most this many values is not divided into bands."""
+WHOLE_BANDS = (LEADER_BRAKING,)
+"""Factors whose bands have whole numbers as ends."""
 
 
 def count_by(episodes: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -61,9 +66,13 @@ def by_factor(episodes: pd.DataFrame, policies: Sequence[str]) -> pd.DataFrame:
     tables = []
     chosen = episodes[episodes["policy"].isin(policies)]
     follows_closer = chosen["driver_time_headway_s"] < chosen["driver_reaction_time_s"]
-    chosen = chosen.assign(driver=np.where(follows_closer, "tailgater", "attentive"))
+    leader_brakes = chosen["hazard"] & (chosen["hazard_kind"] == "brake") & (chosen["hazard_car"] == 0)
+    chosen = chosen.assign(
+        driver=np.where(follows_closer, "tailgater", "attentive"),
+        leader_braking_mps2=chosen["hazard_deceleration_mps2"].where(leader_brakes),
+    )
     for name, label in FACTORS.items():
-        values = band(chosen[name])
+        values = band(chosen[name], whole=name in WHOLE_BANDS)
         if values.nunique() > 1:
             table = count_by(chosen.assign(value=values)[values != ""], ["policy", "value"])
             tables.append(table.assign(factor=name, label=label))
@@ -72,14 +81,21 @@ def by_factor(episodes: pd.DataFrame, policies: Sequence[str]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def band(values: pd.Series) -> pd.Series:
-    """Returns each value as text: itself if there are few values, else its band; bands hold equal numbers of values."""
+def band(values: pd.Series, whole: bool = False) -> pd.Series:
+    """Returns each value as text: itself if there are few values, else its band.
+
+    Args:
+        values: values of a factor, one an episode; a missing one becomes "".
+        whole: whether the bands end at all whole numbers; if False, they hold equal numbers of values.
+    """
     if not pd.api.types.is_numeric_dtype(values):
         return values.astype(str)
     known = values.dropna()
-    if known.nunique() <= MOST_VALUES:
+    if known.nunique() <= MOST_VALUES and not (whole and len(known)):
         return values.map(lambda value: "" if np.isnan(value) else f"{value:g}")
-    edges: list[float] = np.unique(np.quantile(known.unique(), np.linspace(0, 1, N_BANDS + 1))).tolist()
+    shares = np.linspace(0, 1, N_BANDS + 1)
+    ends = np.arange(np.floor(known.min()), np.ceil(known.max()) + 1) if whole else np.quantile(known.unique(), shares)
+    edges: list[float] = np.unique(ends).tolist()
     names = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
     return pd.cut(values, edges, labels=names, include_lowest=True).astype(object).fillna("").astype(str)
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from roadsense.episodes.plan import POLICY
 from roadsense.evaluation.gallery import Exhibit
+from roadsense.evaluation.generalisation import LEADER_BRAKING
 from roadsense.evaluation.policies import label_policy
 from roadsense.evaluation.results import Evaluation
 from roadsense.evaluation.styled import tabulate_policies, tabulate_rates
@@ -53,6 +54,7 @@ def write_report(
     shown = [(name, *FIGURES[name], _encode(figures[name])) for name in FIGURES if name in figures]
     sections = {
         "unseen": format_rows(_named(evaluation.unseen)) if len(evaluation.unseen) else None,
+        "leader": _leader_table(evaluation.factors),
         "comparisons": _table(evaluation.comparisons, COMPARED),
         "checks_on": format_rows(_named(evaluation.checks_on)) if len(evaluation.checks_on) else None,
         "splits": _split_table(evaluation),
@@ -101,6 +103,7 @@ def _list_contents(sections: Mapping[str, Any], figures: Sequence[tuple[str, str
     """Returns the anchor and the heading of each part of the page, in its order."""
     found = [("verdicts", "What the episodes show"), ("policies", "All policies")]
     found += [("unseen", "On roads that no training has seen")] if sections["unseen"] else []
+    found += [("leader", "By the leader's deceleration")] if sections["leader"] else []
     found += [("pairs", "Compared in pairs")] if sections["comparisons"] else []
     found += [(name, heading) for name, heading, *_ in figures]
     optional = (("checks_on", "checks", "With SUMO's checks on"), ("splits", "splits", "Other splits"),
@@ -113,6 +116,14 @@ def _split_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]] | 
     if evaluation.splits.empty:
         return None
     table = tabulate_rates(evaluation.splits, {"part": "scenarios"})
+    return [str(name) for name in table.columns], table.to_numpy().tolist()
+
+
+def _leader_table(factors: pd.DataFrame) -> tuple[list[str], list[list[str]]] | None:
+    rows = factors[(factors["factor"] == LEADER_BRAKING) & factors["policy"].isin([POLICY, "unassisted"])]
+    if rows.empty:
+        return None
+    table = tabulate_rates(rows.sort_values(["policy", "value"]), {"value": "leader's deceleration [m/s2]"})
     return [str(name) for name in table.columns], table.to_numpy().tolist()
 
 

@@ -158,8 +158,8 @@ def _need(evidence: Evidence) -> Said:
         yield (
             OPEN,
             (
-                f"In {alone['hazards_safe']:.0f} of {alone['hazards']:.0f} hazards the driver alone stays safe: nobody "
-                "needs help there."
+                f"In {alone['hazards_safe']:.0f} of {alone['hazards']:.0f} hazards the driver alone stays safe: no "
+                "assist is needed there."
             ),
         )
 

@@ -18,7 +18,8 @@ PNG = b"\x89PNG"
 @pytest.fixture(scope="module")
 def evaluation() -> Evaluation:
     """A policy without a collision in 300 episodes, and the driver alone with 30; the same on train scenarios."""
-    own, alone = made_up("policy", 300), crashes("unassisted", 300, 30)
+    brakes = {"hazard_car": 0, "hazard_deceleration_mps2": [3.5, 7.5]}
+    own, alone = made_up("policy", 300, **brakes), crashes("unassisted", 300, 30, **brakes)
     train = [table.assign(part="train") for table in (own, alone)]
     return conclude(Path("runs/first/evaluation"), EvalConfig("runs/first"), {}, pd.concat([own, alone, *train]))
 
@@ -41,8 +42,17 @@ def test_the_first_screen_has_the_answer_and_the_key_figures(page: str, evaluati
 
 def test_every_entry_of_the_contents_leads_to_a_heading(page: str) -> None:
     targets = re.findall(r'href="#([^"]+)"', page)
-    assert {"policies", "collision_rate", "factors", "splits", "origin"} <= set(targets)
+    assert {"policies", "leader", "collision_rate", "factors", "splits", "origin"} <= set(targets)
     assert all(f'<h2 id="{target}"' in page for target in targets)
+
+
+def test_the_leaders_braking_has_its_table(page: str) -> None:
+    table = page.partition('<h2 id="leader">')[2].partition("<h2")[0]
+    cells = [re.findall(r"<td>(.*?)</td>", line)[:3] for line in table.split("<tr>")[2:]]
+    assert cells == [
+        ["3 to 4", "policy", "150"], ["7 to 8", "policy", "150"],
+        ["3 to 4", "driver alone", "150"], ["7 to 8", "driver alone", "150"],
+    ]  # fmt: skip
 
 
 def test_tables_on_the_page_are_narrow_and_all_columns_are_a_click_away(page: str) -> None:

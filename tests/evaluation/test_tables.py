@@ -117,6 +117,18 @@ def test_only_what_varies_is_a_factor() -> None:
     assert by_factor(made_up("policy", 5), ["policy"]).empty
 
 
+def test_collisions_are_counted_by_how_hard_the_leader_brakes() -> None:
+    harder = {"hazard_deceleration_mps2": [3.2, 7.7], "hazard_car": 0, "collision": [False, True]}
+    table = pd.concat([
+        made_up("unassisted", 20, **harder),
+        made_up("unassisted", 6, hazard_deceleration_mps2=7.5, hazard_car=1),  # a car farther ahead
+        made_up("unassisted", 6, hazard_deceleration_mps2=7.5, hazard_car=0, hazard=False),  # it did not come to it
+        made_up("unassisted", 6, hazard_deceleration_mps2=7.5, hazard_car=0, hazard_kind="stopped"),
+    ])  # fmt: skip
+    rows = by_factor(table, ["unassisted"]).query("factor == 'leader_braking_mps2'")
+    assert rows[["value", "episodes", "collisions"]].to_numpy().tolist() == [["3 to 4", 10, 0], ["7 to 8", 10, 10]]
+
+
 def test_splits_and_their_gap() -> None:
     table = pd.concat(
         [crashes("policy", 100, 10), crashes("policy", 100, 2, part="train"), made_up("always_brake", 100)]
