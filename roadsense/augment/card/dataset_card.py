@@ -112,7 +112,7 @@ def _origin(dataset: Dataset) -> str:
 
 `BASES` is the folder of base scenarios whose hashes `{MANIFEST_NAME}` lists under `bases`. The same versions, bases \
 and settings give the same files, byte for byte. `{MANIFEST_NAME}` holds every drawn value, every edited attribute \
-with its original, what the proof measured, and the hash of every file.{by_hand}"""
+with its original, what the gate measured in its simulation, and the hash of every file.{by_hand}"""
 
 
 def _command(settings: Mapping[str, Any]) -> str:

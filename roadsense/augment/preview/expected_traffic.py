@@ -1,4 +1,4 @@
-"""Positions of a draw's vehicles if no vehicle hindered another: for a picture at once, without a simulation.
+"""Positions of a draw's vehicles in free flow, without interaction: for a picture at once, without a simulation.
 
 Every vehicle departs as its route file says and drives at its desired speed: the lane's limit times its speedFactor, at
 most its type's maxSpeed. Lights, gaps and lane changes are left to the simulation.

@@ -133,7 +133,7 @@ class PreviewPicture:
         self._road.draw(axes, near)
         cars = _colour_by_name(draw.traffic, self._colours)
         draw_vehicles(axes, vehicles, scale=ZOOM_CAR_SCALE, colours=cars)
-        note = "as if nobody hindered anybody; 1 is the ego"
+        note = "free flow, without interaction; 1 is the ego"
         axes.text(0.99, 0.93, note, transform=axes.transAxes, ha="right", va="top", fontsize=7.5, color=INK)
         return near
 
