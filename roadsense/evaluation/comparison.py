@@ -203,18 +203,18 @@ def compare_figure(
     known = first.notna() & second.notna()
     first, second, groups = first[known], second[known], groups[known]
     found = compare_pairs(figure.sign * first, figure.sign * second)
-    weights = [one.loc[known, figure.weight], two.loc[known, figure.weight]] if figure.weight else None
+    weights = [table.loc[known, figure.weight] if figure.weight else None for table in (one, two)]
     if figure.is_rate:
         interval = paired_rate_difference(int((first > second).sum()), int((first < second).sum()), len(first))
-    elif weights:
-        ratios = [(values * weight, weight) for values, weight in zip((first, second), weights, strict=True)]
-        interval = ratio_difference_over_groups(ratios[0], ratios[1], groups, rng)
+    elif weights[0] is not None and weights[1] is not None:
+        ratios = (first * weights[0], weights[0]), (second * weights[1], weights[1])
+        interval = ratio_difference_over_groups(*ratios, groups, rng)
     else:
         interval = bootstrap_over_groups(first - second, groups, rng, plain_mean)
     chance = probability_of_improvement(figure.sign * first, figure.sign * second, groups, rng)
     return {
         "figure": figure.name, "label": figure.label, "sign": figure.sign, "pairs": len(first),
-        "first_mean": _mean(first, weights and weights[0]), "second_mean": _mean(second, weights and weights[1]),
+        "first_mean": _mean(first, weights[0]), "second_mean": _mean(second, weights[1]),
         "difference": interval.value, "low": interval.low, "high": interval.high,
         "better": found.n_better, "worse": found.n_worse, "equal": found.n_equal, "p_value": found.p_value,
         "improvement": chance.value, "improvement_low": chance.low, "improvement_high": chance.high,
