@@ -42,6 +42,10 @@ class RunError(InputError):
     """Raised when a run folder is missing, incomplete or would be overwritten."""
 
 
+class DriveError(InputError):
+    """Raised when a recorded drive cannot be read, or its units cannot be right."""
+
+
 class MachineError(RoadSenseError):
     """Raised when the machine causes a failure: disk full, no permission, out of memory, too slow.
 

@@ -61,7 +61,7 @@ FLOORS = (
     "augment",
     "training",
     "evaluation",
-    "exporting",
+    "drives exporting",
     "widgets",
     "jobs",
     "gen_scenarios train_convoy evaluate export replay",

@@ -1,0 +1,62 @@
+"""Simulated drives, made once: a dirty one, and a perfect one with what the environment let the policy see."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roadsense.drives.recording import ConvoyRecord, record_convoy
+from roadsense.drives.simulate import PERFECT, REAL, write_drive
+from roadsense.envs.config import EnvConfig
+from roadsense.envs.radio.presets import get_preset
+from roadsense.policies.baselines import BASELINES
+
+SCENARIO = Path(__file__).parents[2] / "scenarios" / "base" / "highway_fast" / "scenario.sumocfg"
+ESP32_TX = (
+    "timestamp_local_ms,msg_timestamp,vehicle_id,lat,lon,speed,heading,accel_x,accel_y,accel_z,"
+    "gyro_x,gyro_y,gyro_z,mag_x,mag_y,mag_z"
+)
+ESP32_RX = ESP32_TX.replace("vehicle_id", "from_vehicle_id,hop_count")
+
+
+@pytest.fixture(scope="session")
+def record() -> ConvoyRecord:
+    """A convoy that brakes hard, its ego driven by the cautious rule."""
+    config = EnvConfig(n_steps=700, v2v="ideal", v2v_randomised=False)
+    return record_convoy(SCENARIO, BASELINES["cautious_rule"], 3, config, {"hazard": True}, n_cars=3)
+
+
+@pytest.fixture(scope="session")
+def perfect(record, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("drives") / "perfect"
+    write_drive(folder, record, get_preset("ideal"), PERFECT, np.random.default_rng(0), dirty=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dirty(record, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("drives") / "dirty"
+    write_drive(folder, record, get_preset("esp_now"), REAL, np.random.default_rng(1))
+    return folder
+
+
+def to_esp32(source: Path, folder: Path, turn=(0, 1, 2), signs=(1, 1, 1)) -> Path:
+    """Writes a drive again with the columns of ESP32 boxes, the boards turned; returns the folder."""
+    folder.mkdir(parents=True)
+    for path in source.glob("*.csv"):
+        head, *lines = path.read_text(encoding="utf-8-sig").splitlines()
+        names = head.split(",")
+        rows = [ESP32_TX if path.stem.endswith("tx") else ESP32_RX]
+        for line in lines:
+            if line.count(",") < len(names) - 1:
+                continue
+            cell = dict(zip(names, line.split(","), strict=True))
+            axes = [float(cell[f"acceleration_{axis}_mps2"]) for axis in "xyz"]
+            turned = ",".join(f"{sign * axes[axis]:.4f}" for axis, sign in zip(turn, signs, strict=True))
+            local_ms = round(1000 * float(cell["time_s"]))
+            sent_ms = round(1000 * float(cell["sent_s"])) if "sent_s" in cell else local_ms
+            who = f"{cell['sender']},{cell['hops']}" if "sender" in cell else path.stem.split("_")[0]
+            place = ",".join(cell[name] for name in ("latitude_deg", "longitude_deg", "speed_mps", "heading_deg"))
+            rows.append(f"{local_ms},{sent_ms},{who},{place},{turned},0,0,0,20,0,-40")
+        (folder / path.name).write_text("\n".join(rows) + "\n")
+    return folder
