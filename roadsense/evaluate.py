@@ -34,6 +34,7 @@ from roadsense.evaluation.results import Evaluation, conclude, open_evaluation
 from roadsense.evaluation.styled import tabulate_policies
 from roadsense.evaluation.tables import make_table
 from roadsense.evaluation.writing import REPORT_NAME, write_evaluation
+from roadsense.policies.source import MODEL_NAME
 from roadsense.runs.run import describe_origin
 from roadsense.scenarios.dataset import check_scenarios
 from roadsense.scenarios.scenario import find_scenarios
@@ -45,15 +46,18 @@ from roadsense.utils.terminal import print_table
 __all__ = ["EvalConfig", "Evaluation", "evaluate_and_print", "evaluate_policy", "open_evaluation", "plan_episodes"]
 
 
-def evaluate_policy(config: EvalConfig) -> Evaluation:
+def evaluate_policy(config: EvalConfig, policy: Any = None) -> Evaluation:
     """Drives every scenario with every policy on the same seeds and writes what came of it.
 
     Rows are noted as episodes end: the same call continues an evaluation that was broken off.
     It is written into the run's `evaluation` folder, all at once at the end. If that holds something already, it is
-    kept, and the next free one of `evaluation_2`, `evaluation_3`, ... is made.
+    kept, and the next free one of `evaluation_2`, `evaluation_3`, ... is made. A policy without a run has a folder of
+    its own below `runs/policies`.
 
     Args:
         config: settings.
+        policy: policy to judge instead of what the settings name, such as a model of Stable-Baselines3 or an object
+            with `predict(observation)`; see `load_policy`.
 
     Raises:
         RunError: if the run or its policy cannot be opened.
@@ -71,18 +75,19 @@ def evaluate_policy(config: EvalConfig) -> Evaluation:
         2
     """
     config = replace(config, dataset_dir=str(find_dataset(config.dataset_dir)))
-    candidates = find_candidates(config)
+    candidates = find_candidates(config, policy)
+    config = replace(config, run_dir=str(candidates.folder), policy=_name_judged(config, candidates))
     planned = plan_episodes(find_scenarios(config.dataset_dir), config, candidates)
     plans = [one.plan for one in planned]
     digest = check_scenarios({plan.config_path for plan in plans})
     worker = candidates.make_worker(config)
     n_workers = config.workers or os.cpu_count() or 1
     facts = plans, config.env_config(), candidates.hashes(), digest, version("roadsense")
-    journal_path = name_journal(Path(config.run_dir), facts)
-    check_writable(Path(config.run_dir))
+    journal_path = name_journal(candidates.folder, facts)
+    check_writable(candidates.folder)
     rows = run_plans(plans, worker, n_workers, journal_path)
     episodes = make_table(planned, rows, config.sumo_checks)
-    found = conclude(Path(config.run_dir), config, _describe_origin(candidates, episodes, digest), episodes)
+    found = conclude(candidates.folder, config, _describe_origin(candidates, episodes, digest), episodes)
     gallery = record_gallery(found, worker, n_workers)
     written = write_evaluation(found, gallery)
     journal_path.unlink()
@@ -123,16 +128,22 @@ def plan_episodes(
     return [*held_out, *unseen, *splits, *curves, *(with_checks(held_out) if column else [])]
 
 
+def _name_judged(config: EvalConfig, candidates: Candidates) -> str | None:
+    """Returns the judged policy for the record; None if it is the model of the run in whose folder it is written."""
+    source = candidates.policy
+    is_the_runs = config.policy is None and source.path == candidates.folder / MODEL_NAME
+    return None if is_the_runs or source.kind == "object" else source.text
+
+
 def _describe_origin(candidates: Candidates, episodes: pd.DataFrame, dataset_digest: str | None) -> dict[str, Any]:
     return {
         **describe_origin(),
-        "policy_files": {
-            "policy": str(candidates.policy), **{name: str(path) for name, path in candidates.beside.items()}
-        },
+        "policy_files": {name: source.text for name, source in candidates.sources.items()},
         "policy_sha256": candidates.hashes(),
+        "policy_trainings": candidates.describe_trainings(),
         "dataset_digest": dataset_digest,
         "n_scenarios": int(episodes["config_path"].nunique()),
-    }  # fmt: skip
+    }
 
 
 def evaluate_and_print(config: EvalConfig) -> None:

@@ -40,7 +40,9 @@ from roadsense.exporting.write import (
 )
 from roadsense.policies.actor import Actor, read_actor
 from roadsense.policies.models import load_model
+from roadsense.policies.source import find_policy
 from roadsense.policies.tflite_file import count_operators
+from roadsense.runs.policy_folder import choose_folder
 from roadsense.runs.products import record_product
 from roadsense.runs.run import Run, open_run, refuse_other_observation
 from roadsense.utils.command import run_with_options
@@ -61,7 +63,7 @@ STEPS = ("recording to calibrate", "converting", "recording to compare", "compar
 
 
 def export_policy(config: ExportConfig) -> Export:
-    """Exports a run's policy to TFLite, with all a firmware needs and a card, into the run's folder `export`.
+    """Exports a policy to TFLite, with all a firmware needs and a card, into the folder `export` of its run.
 
     The folder appears when every check has passed; a folder that holds something is not touched.
 
@@ -80,10 +82,11 @@ def export_policy(config: ExportConfig) -> Export:
         >>> export.path.name
         'policy.tflite'
     """
-    run = open_run(config.run_dir)
+    run, model_path = _find_model(config)
     _refuse(run, config.formats)
     roads = choose_roads(run, config.dataset_dir, config.eval_dir)
-    trained = _open_trained(run, config.model)
+    model = load_model(model_path, config.trust)
+    trained = _Trained(model_path, model, read_actor(model))
     given = _read_given(config)
     check_writable(run.folder)
     busy = f"Another process exports {run.folder}. Wait for it, or stop it."
@@ -131,14 +134,14 @@ class _Exporter:
         model_path, actor = self._trained.path, self._trained.actor
         with side_processes("conversion", "recording") as (converter, recorder):
             plain = converter.start(convert_float32, actor)
-            chosen = given
+            chosen, trust = given, config.trust
             if config.int8 and given is None:
                 record = record_observations, model_path, roads.calibration_paths
-                chosen = recorder.take(recorder.start(*record, config.n_calibration, config.seed + 1))
+                chosen = recorder.take(recorder.start(*record, config.n_calibration, config.seed + 1, trust))
             calibration = None if chosen is None else _describe_calibration(chosen, config, roads)
             self._say(1)
             record = record_observations, model_path, roads.driven_paths
-            shown = recorder.start(*record, config.n_observations, config.seed)
+            shown = recorder.start(*record, config.n_observations, config.seed, trust)
             contents = {FLOAT32: converter.take(plain)}
             if chosen is not None:
                 contents[INT8] = converter.take(converter.start(convert_int8, actor, chosen))
@@ -154,7 +157,8 @@ class _Exporter:
         self._say(5)
         with side_processes("timing") as (timer,):
             some = take_rows(observations, slice(N_TIMED_CALLS))
-            latency = timer.take(timer.start(measure_latencies, self._trained.path, paths, some, N_TIMED_CALLS))
+            asked = measure_latencies, self._trained.path, paths, some, N_TIMED_CALLS, config.trust
+            latency = timer.take(timer.start(*asked))
         self._say(6)
         card = clean(
             describe_policy(self._run, self._trained.path)
@@ -187,13 +191,14 @@ class _Exporter:
         config = self._config
         if not config.episodes_per_scenario:
             return pd.DataFrame(), []
-        protocol = EvalConfig(config.run_dir, episodes_per_scenario=config.episodes_per_scenario, seed=config.seed)
+        protocol = EvalConfig(
+            str(self._run.folder), episodes_per_scenario=config.episodes_per_scenario, seed=config.seed
+        )
         own = (protocol.episodes_per_scenario, protocol.calm_share, protocol.seed)
         plans = [one.plan for one in plan_held_out(self._roads.driven_paths, *own, (POLICY,))]
         drivers = {TRAINED: self._trained.path, **paths}
-        episodes = drive_all(
-            plans, drivers, protocol.env_config(), config.workers or os.cpu_count() or 1, self._run.folder
-        )
+        n_workers = config.workers or os.cpu_count() or 1
+        episodes = drive_all(plans, drivers, protocol.env_config(), n_workers, self._run.folder, config.trust)
         rng = np.random.default_rng(config.seed)
         return episodes, [compare_driving(episodes, variant, rng) for variant in paths]
 
@@ -210,12 +215,21 @@ def _refuse(run: Run, formats: tuple[str, ...]) -> None:
     refuse_other_observation(run)
 
 
-def _open_trained(run: Run, which: str) -> _Trained:
-    path = {LAST: run.model_path, BEST: run.best_model_path}.get(which) or resolve(which)
-    if not path.is_file():
-        raise RunError(f"model: expected {LAST}, {BEST} or the file of a policy, got {which!r}: there is no {path}.")
-    model = load_model(path)
-    return _Trained(path, model, read_actor(model))
+def _find_model(config: ExportConfig) -> tuple[Run, Path]:
+    """Returns the run, or the folder that stands for it, and the file of the policy."""
+    given = config.run_dir
+    if not given or resolve(given).is_dir():
+        run = open_run(given or None)
+        path = {LAST: run.model_path, BEST: run.best_model_path}.get(config.model) or resolve(config.model)
+        if not path.is_file():
+            raise RunError(
+                f"model: expected {LAST}, {BEST} or the file of a policy, got {config.model!r}: there is no {path}."
+            )
+        return run, path
+    source = find_policy(given)
+    if source.path is None or source.path.suffix != ".zip":
+        raise InputError(f"Expected a run or the .zip of a policy to export, got {given!r}: it is no trained network.")
+    return Run(choose_folder(source)), source.path
 
 
 def _read_given(config: ExportConfig) -> Observation | None:

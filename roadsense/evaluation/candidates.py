@@ -1,79 +1,103 @@
-"""The policies of an evaluation that come from files: the judged policy and others beside it."""
+"""The policies that an evaluation is about: the judged one and others beside it, of any kind."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from roadsense.episodes.plan import POLICY
 from roadsense.episodes.run import Worker
 from roadsense.errors import InputError, RunError
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.policies import POLICIES
-from roadsense.policies.trained import TFLITE_SUFFIX, load_policy
-from roadsense.runs.run import open_run, refuse_other_observation
-from roadsense.utils.files import hash_file
+from roadsense.policies.source import UNKNOWN, PolicySource, find_policy
+from roadsense.policies.trained import load_policy
+from roadsense.runs.policy_folder import choose_folder
+from roadsense.runs.run import Run, open_run
+from roadsense.utils.workspace import resolve
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The files of the policies that were trained or exported.
+    """The policies that were trained, exported or written by the user.
 
     Attributes:
-        policy: file of the judged policy.
-        beside: files of the other policies, by name.
+        policy: the judged policy.
+        beside: the other policies, by name.
+        folder: folder into which the evaluation is written.
     """
 
-    policy: Path
-    beside: dict[str, Path]
+    policy: PolicySource
+    beside: dict[str, PolicySource]
+    folder: Path
 
     @property
     def names(self) -> tuple[str, ...]:
         """All policies of the evaluation: the judged one, null policies and baselines, the bound, the others."""
         return (*POLICIES, *self.beside)
 
+    @property
+    def sources(self) -> dict[str, PolicySource]:
+        """All of these policies by name; the judged one first."""
+        return {POLICY: self.policy, **self.beside}
+
     def hashes(self) -> dict[str, str]:
-        """Returns the SHA-256 of each file, by the policy's name."""
-        return {name: hash_file(path) for name, path in {POLICY: self.policy, **self.beside}.items()}
+        """Returns the digest of each, by the policy's name."""
+        return {name: source.digest() for name, source in self.sources.items()}
+
+    def describe_trainings(self) -> dict[str, dict[str, Any]]:
+        """Returns run, data and seed of each policy's training, by the policy's name; `unknown` without a run."""
+        return {name: _describe_training(source) for name, source in self.sources.items()}
 
     def make_worker(self, config: EvalConfig) -> Worker:
         """Returns the worker that runs them; policies are loaded here once, so worker processes need no torch."""
-        others = {name: load_policy(path, config.trust) for name, path in self.beside.items()}
+        others = {name: load_policy(source, config.trust) for name, source in self.beside.items()}
         return Worker(config.env_config(), load_policy(self.policy, config.trust), others)
 
 
-def find_candidates(config: EvalConfig) -> Candidates:
+def find_candidates(config: EvalConfig, policy: Any = None) -> Candidates:
     """Returns the policies an evaluation is about.
+
+    Args:
+        config: settings of the evaluation.
+        policy: object that is judged instead of what the settings name.
 
     Raises:
         RunError: if a run does not exist, holds no policy, or its policy has another observation version.
-        InputError: if a `.tflite` does not exist, or two policies have the same name.
+        InputError: if another policy does not exist, or two have the same name.
     """
-    beside: dict[str, Path] = {}
+    beside: dict[str, PolicySource] = {}
     for text in config.beside:
         given, _, place = text.rpartition("=")
-        path = Path(place)
-        is_file = path.suffix == TFLITE_SUFFIX
-        name = given or (path.stem if is_file else path.name)
+        source = find_policy(place)
+        name = given or source.name
         if name in beside or name in POLICIES:
             raise InputError(f"beside: expected names that differ, got {name!r} twice. Rename {text}.")
-        beside[name] = _existing(path) if is_file else _model_of(path)
-    return Candidates(_find_policy(config), beside)
+        beside[name] = source
+    judged = _find_judged(config, policy)
+    folder = resolve(config.run_dir) if config.run_dir else None
+    if folder is None or not folder.is_dir():
+        if folder is not None and config.policy is not None:
+            raise RunError(f"Expected the folder of a run, but {config.run_dir} is not there. Check the path.")
+        folder = choose_folder(judged)
+    return Candidates(judged, beside, folder)
 
 
-def _find_policy(config: EvalConfig) -> Path:
-    if config.policy is None:
-        return _model_of(config.run_dir)
-    if not Path(config.run_dir).is_dir():
-        raise RunError(f"Expected the folder of a run, but {config.run_dir} is not there. Check the path.")
-    return _existing(Path(config.policy))
+def _find_judged(config: EvalConfig, policy: Any) -> PolicySource:
+    if policy is not None:
+        # An object is wrapped, so that worker processes can be sent it.
+        return find_policy(policy if isinstance(policy, str | Path | PolicySource) else load_policy(policy))
+    return find_policy(config.policy or config.run_dir or open_run().folder)
 
 
-def _model_of(run_dir: str | Path) -> Path:
-    run = open_run(run_dir)
-    refuse_other_observation(run)
-    return run.model_path
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise InputError(f"policy: expected a file, but {path} is not there. Check the path.")
-    return path
+def _describe_training(source: PolicySource) -> dict[str, Any]:
+    run = Run(source.run_dir) if source.run_dir else None
+    manifest = run.read_manifest() if run else {}
+    config = run.read_config() if run and run.config_path.is_file() else {}
+    return {
+        "policy": source.text,
+        "run": str(run.folder) if run else UNKNOWN,
+        "algorithm": config.get("algorithm", UNKNOWN),
+        "seed": config.get("seed", UNKNOWN),
+        "dataset_digest": manifest.get("dataset_digest") or UNKNOWN,
+        "train_digest": manifest.get("train_digest") or UNKNOWN,
+    }

@@ -1,12 +1,12 @@
 """Settings of an evaluation."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import ClassVar
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.driver_profile import POPULATIONS
 from roadsense.errors import InputError
-from roadsense.policies.trained import TFLITE_SUFFIX
+from roadsense.policies.source import refuse_other_forms
 from roadsense.utils.bounds import MAX_SEED, MAX_WORKERS, bounded, check_bounds
 from roadsense.utils.workspace import resolve
 
@@ -16,7 +16,8 @@ class EvalConfig:
     """Settings of an evaluation; the command line and a notebook's parameters are these fields.
 
     Attributes:
-        run_dir: folder of the run whose policy is judged; the evaluation is written into it.
+        run_dir: folder of the run whose policy is judged; the evaluation is written into it. Also any other policy,
+            see `policy`; empty for the newest trained run.
         dataset_dir: folder of scenarios; every `.sumocfg` below it is driven.
         episodes_per_scenario: number of episodes of each scenario, each with its own seed.
         calm_share: share of episodes without a hazard, rounded, 0 to 1; they measure false braking.
@@ -27,9 +28,11 @@ class EvalConfig:
         seed: seed of all random draws, 0 or more.
         workers: number of worker processes, one SUMO each; 0: one for each core. It does not change the results.
         sumo_checks: whether SUMO's safe-speed check protects the ego; if so, the figures say little about the policy.
-        policy: path of a `.tflite` file to judge instead of the run's model.
-        beside: other runs or `.tflite` files to compare with on the same episodes, for example the same training
-            without augmentation. Each is called by its file name; `NAME=PATH` gives it another name.
+        policy: policy to judge instead of the run's: a run folder, a `.zip` of Stable-Baselines3, a `.tflite`,
+            `module:name`, `default` or a rule's name, see `load_policy`. Without a run the evaluation is written into
+            `runs/policies`.
+        beside: other policies, named as `policy` is, to compare with on the same episodes, for example the same
+            training without augmentation. Each is called by its file or run; `NAME=POLICY` gives it another name.
         checks_column: whether to drive every episode again with SUMO's checks on, for a second column.
         split_episodes: number of episodes on each other split of the dataset, and on the roads of `scenarios/unseen`,
             which no training has seen; 0: none.
@@ -45,7 +48,9 @@ class EvalConfig:
         15
     """
 
-    run_dir: str
+    FIRST: ClassVar[str] = "run_dir"
+
+    run_dir: str = ""
     dataset_dir: str = "scenarios/dataset_v1/eval"
     episodes_per_scenario: int = bounded(15, 1, 1_000_000)
     calm_share: float = bounded(0.2, 0.0, 1.0)
@@ -69,11 +74,10 @@ class EvalConfig:
         check_bounds(self)
         if self.drivers not in POPULATIONS:
             raise InputError(f"drivers: expected one of {sorted(POPULATIONS)}, got {self.drivers!r}.")
-        if self.policy is not None and Path(self.policy).suffix != TFLITE_SUFFIX:
-            raise InputError(f"policy: expected a {TFLITE_SUFFIX} file, got {self.policy!r}.")
-        for name in ("run_dir", "policy"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, str(resolve(getattr(self, name))))
+        if self.policy is not None:
+            refuse_other_forms(self.policy)
+        if self.run_dir and resolve(self.run_dir).exists():
+            object.__setattr__(self, "run_dir", str(resolve(self.run_dir)))
         object.__setattr__(self, "beside", tuple(self.beside))  # a list, from a notebook or a file
         self.env_config()
 

@@ -18,8 +18,8 @@ from roadsense.errors import InputError, RunError
 from roadsense.evaluation.plans import CURVE_RADIO, LATENCY, LOSS, degraded_radios
 from roadsense.evaluation.results import Evaluation, open_evaluation
 from roadsense.evaluation.schema import DRAW_COLUMNS, OUTCOME_COLUMNS
+from roadsense.policies.source import SUFFIXES, find_policy
 from roadsense.policies.trained import load_policy
-from roadsense.utils.files import hash_file
 
 NOT_OF_ONE_EPISODE = ("time_lost_s", "excess_braking_mps")
 """Columns that also depend on another policy's episode."""
@@ -33,14 +33,16 @@ class ReplayConfig:
         evaluation: folder of the evaluation.
         number: the episode's row in `episodes.parquet`, from 0.
         save: path of an `.npz` file for the episode's trajectory, for the player; empty: not saved.
+        trust: whether code of the policy may run, if it cannot be opened without, or is `module:name`.
     """
 
     evaluation: tyro.conf.Positional[Path]
     number: tyro.conf.Positional[int]
     save: Path | None = None
+    trust: bool = False
 
 
-def replay_episode(evaluation: Evaluation, number: int) -> tuple[dict[str, Any], list[str]]:
+def replay_episode(evaluation: Evaluation, number: int, trust: bool = False) -> tuple[dict[str, Any], list[str]]:
     """Drives an episode again; returns its row and the columns that differ from the table, normally none.
 
     It opens its own simulation: call it in a process without one.
@@ -48,13 +50,14 @@ def replay_episode(evaluation: Evaluation, number: int) -> tuple[dict[str, Any],
     Args:
         evaluation: evaluation that holds the episode.
         number: the episode's row in its table, from 0.
+        trust: whether code of the policy may run.
 
     Raises:
         InputError: if there is no such row, or a file is missing.
         RunError: if the policy's file has changed since the evaluation.
     """
     row = _find_row(evaluation, number)
-    worker = _make_worker(evaluation, row)
+    worker = _make_worker(evaluation, row, trust)
     try:
         again = worker.run(plan_row(evaluation, row))
     finally:
@@ -63,10 +66,10 @@ def replay_episode(evaluation: Evaluation, number: int) -> tuple[dict[str, Any],
     return again, [name for name in columns if name in again and not _same(again[name], row[name])]
 
 
-def record_replay(evaluation: Evaluation, number: int) -> Trajectory:
+def record_replay(evaluation: Evaluation, number: int, trust: bool = False) -> Trajectory:
     """Drives an episode again and returns its trajectory; raises as `replay_episode` does."""
     row = _find_row(evaluation, number)
-    worker, plan = _make_worker(evaluation, row), plan_row(evaluation, row)
+    worker, plan = _make_worker(evaluation, row, trust), plan_row(evaluation, row)
     if plan.policy == OTHER_MESSAGES:
         raise InputError(f"Expected an episode with its own messages to record, got one of {OTHER_MESSAGES!r}.")
     return record_trajectory(plan, worker.policy(plan.policy), worker.env_config(plan))
@@ -94,18 +97,20 @@ def _find_row(evaluation: Evaluation, number: int) -> dict[str, Any]:
     return row
 
 
-def _make_worker(evaluation: Evaluation, row: dict[str, Any]) -> Worker:
+def _make_worker(evaluation: Evaluation, row: dict[str, Any], trust: bool) -> Worker:
     """Returns a worker with the row's policy; only the file of that policy has to exist."""
-    files, name = evaluation.origin["policy_files"], str(row["policy"])
+    given, name = evaluation.origin["policy_files"], str(row["policy"])
     name = POLICY if name.startswith(POLICY) else name
-    if name not in files:
+    if name not in given:
         return Worker(evaluation.config.env_config())
-    path = Path(files[name])
-    if not path.is_file():
-        raise InputError(f"Expected the policy {path}, but it is not there. Run this where it is.")
-    if hash_file(path) != evaluation.origin["policy_sha256"][name]:
-        raise RunError(f"{path}: expected the policy that drove the episode, but its file has changed since.")
-    policy = load_policy(path)
+    if Path(given[name]).suffix in SUFFIXES and not Path(given[name]).is_file():
+        raise InputError(f"Expected the policy {given[name]}, but it is not there. Run this where it is.")
+    source = find_policy(given[name])
+    if source.kind == "code" and not trust:
+        raise InputError(f"The policy {source.text} is code, named by a file. If you trust it, replay with --trust.")
+    if source.digest() != evaluation.origin["policy_sha256"][name]:
+        raise RunError(f"{source.text}: expected the policy that drove the episode, but it has changed since.")
+    policy = load_policy(source, trust)
     return Worker(evaluation.config.env_config(), policy, {} if name == POLICY else {name: policy})
 
 
@@ -122,10 +127,10 @@ def replay_and_print(config: ReplayConfig) -> int:
         0 if the figures are the same, else 1.
     """
     evaluation = open_evaluation(config.evaluation)
-    row, differs = replay_episode(evaluation, config.number)
+    row, differs = replay_episode(evaluation, config.number, config.trust)
     shown = ("policy", "scenario", "seed", "collision", "impact_speed_mps", "min_ttc_s", "min_gap_m", "duration_s")
     sys.stdout.write("".join(f"{name:18}{row[name]}\n" for name in shown if name in row))
     if config.save is not None:
-        sys.stdout.write(f"{record_replay(evaluation, config.number).save(config.save)}\n")
+        sys.stdout.write(f"{record_replay(evaluation, config.number, config.trust).save(config.save)}\n")
     sys.stdout.write(f"differs in {', '.join(differs)}\n" if differs else "the same as before in every figure\n")
     return 1 if differs else 0

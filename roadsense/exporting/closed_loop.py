@@ -101,7 +101,12 @@ class Comparison:
 
 
 def drive_all(
-    plans: Sequence[Plan], paths: Mapping[str, Path], env_config: EnvConfig, n_workers: int, run_dir: Path
+    plans: Sequence[Plan],
+    paths: Mapping[str, Path],
+    env_config: EnvConfig,
+    n_workers: int,
+    run_dir: Path,
+    trust: bool = False,
 ) -> pd.DataFrame:
     """Drives the same episodes with each policy; returns a row for each, with the name in `policy`.
 
@@ -111,6 +116,7 @@ def drive_all(
         env_config: settings of the environment.
         n_workers: number of processes, from 1.
         run_dir: folder for the journals, from which an interrupted drive resumes.
+        trust: whether code in the policies' files may run.
 
     Raises:
         SimulationError: if SUMO fails in every episode.
@@ -121,7 +127,7 @@ def drive_all(
     for name, path in paths.items():
         # Loaded here, once: worker processes need no torch.
         journal_path = name_journal(run_dir, (plans, env_config, hash_file(path)))
-        rows = run_plans(plans, Worker(env_config, load_policy(path)), n_workers, journal_path)
+        rows = run_plans(plans, Worker(env_config, load_policy(path, trust)), n_workers, journal_path)
         journals.append(journal_path)
         tables.append(pd.DataFrame(rows).assign(policy=name))
     for journal_path in journals:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pandas as pd
 
@@ -24,7 +24,8 @@ class ExportConfig:
     """Settings of an export; the command line and a notebook's parameters are these fields.
 
     Attributes:
-        run_dir: folder of the run whose policy is exported, into its folder `export`.
+        run_dir: folder of the run whose policy is exported, into its folder `export`; empty for the newest trained
+            run. Also the `.zip` of a policy of Stable-Baselines3, which is exported into a folder of `runs/policies`.
         dataset_dir: folder of scenarios, or a dataset with `train` and `eval`; int8 is calibrated on them. By default
             the scenarios that the run was trained on.
         eval_dir: folder of held-out scenarios for the parity check and the drive of the exported policy; by default
@@ -44,6 +45,7 @@ class ExportConfig:
             for none, and the card says so. The episodes are those of `roadsense evaluate`.
         workers: number of worker processes that drive; 0 for one a core. The results do not depend on it.
         seed: seed of all random draws.
+        trust: whether code inside the policy's file may run, if it cannot be opened without; prints its SHA-256.
 
     Example:
         >>> import roadsense as rs
@@ -51,7 +53,9 @@ class ExportConfig:
         1e-05
     """
 
-    run_dir: str
+    FIRST: ClassVar[str] = "run_dir"
+
+    run_dir: str = ""
     dataset_dir: str | None = None
     eval_dir: str | None = None
     n_observations: int = bounded(10_000, 1, 10_000_000)
@@ -67,6 +71,7 @@ class ExportConfig:
     episodes_per_scenario: int = bounded(15, 0, 1_000_000)
     workers: int = bounded(0, 0, MAX_WORKERS)
     seed: int = bounded(0, 0, MAX_SEED)
+    trust: bool = False
 
     def __post_init__(self) -> None:
         if "tflite" not in self.formats or not set(self.formats) <= {"tflite", C, ONNX}:

@@ -31,7 +31,7 @@ class Latency:
 
 
 def measure_latencies(
-    model_path: Path, paths: Mapping[str, Path], observations: Observation, n_calls: int
+    model_path: Path, paths: Mapping[str, Path], observations: Observation, n_calls: int, trust: bool = False
 ) -> dict[str, Latency]:
     """Returns the latency of every way to run the policy, by name.
 
@@ -45,11 +45,12 @@ def measure_latencies(
         paths: paths of the exported files, by variant.
         observations: observations to act on, in turn.
         n_calls: number of timed calls of each policy.
+        trust: whether code in the trained policy's file may run.
     """
     import torch
 
     torch.set_num_threads(1)
-    model = load_model(model_path)
+    model = load_model(model_path, trust)
     inputs = as_model_input(model, take_rows(observations, slice(1)))
     found = {SB3: _measure(lambda _: model.predict(inputs, deterministic=True), observations, n_calls)}
     for variant, path in paths.items():

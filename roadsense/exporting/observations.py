@@ -23,7 +23,7 @@ MAX_SEED = 2**31 - 1
 
 
 def record_observations(
-    policy_path: Path, scenario_paths: Sequence[Path], n_observations: int, seed: int
+    policy_path: Path, scenario_paths: Sequence[Path], n_observations: int, seed: int, trust: bool = False
 ) -> Observation:
     """Drives episodes with hazards over the scenarios, and returns a selection of the ego's observations.
 
@@ -35,6 +35,7 @@ def record_observations(
         scenario_paths: paths of `.sumocfg` files.
         n_observations: number of observations to return, from 1.
         seed: seed of all random draws; the same seed gives the same observations.
+        trust: whether code in the policy's file may run.
 
     Raises:
         InputError: if the policy cannot be loaded.
@@ -42,7 +43,7 @@ def record_observations(
         SimulationError: if SUMO refuses one.
     """
     rng = np.random.default_rng(seed)
-    drivers: tuple[Policy, ...] = (load_policy(policy_path), HeardBrakingRule())
+    drivers: tuple[Policy, ...] = (load_policy(policy_path, trust), HeardBrakingRule())
     paths = [scenario_paths[index] for index in rng.permutation(len(scenario_paths))]
     met: list[Observation] = []
     episode = 0

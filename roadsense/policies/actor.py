@@ -46,8 +46,8 @@ class Actor:
         policy_layers: layers that run on the result.
         low: lower bounds of the action.
         high: upper bounds of the action.
-        is_squashed: whether the last layer's output is squashed by tanh and spread over `low`..`high`, as SAC and TQC
-            do; else it is cut to them, as PPO does.
+        is_squashed: whether the last layer's output is squashed by tanh and spread over `low`..`high`, as SAC, TQC
+            and TD3 do; else it is cut to them, as PPO does.
     """
 
     shapes: dict[str, tuple[int, ...]]
@@ -75,7 +75,9 @@ class Actor:
 
 
 def read_actor(model: Any) -> Actor:
-    """Returns the acting network of a PPO, SAC or TQC model, with any number and width of layers.
+    """Returns the acting network of a model, with any number and width of layers.
+
+    Known are those of PPO, A2C and TRPO, of SAC and TQC, and of TD3 and DDPG.
 
     Raises:
         UnknownNetworkError: if it has a part that an `Actor` cannot hold; the message names the part.
@@ -85,7 +87,9 @@ def read_actor(model: Any) -> Actor:
 
     policy = model.policy
     extractor, layers, is_squashed = (
-        _read_on_policy(policy) if isinstance(policy, ActorCriticPolicy) else _read_off_policy(policy.actor)
+        _read_on_policy(policy)
+        if isinstance(policy, ActorCriticPolicy)
+        else _read_off_policy(getattr(policy, "actor", policy))
     )
     space = model.observation_space if isinstance(model.observation_space, spaces.Dict) else observation_space()
     return Actor(
@@ -110,7 +114,15 @@ def _read_on_policy(policy: Any) -> tuple[Any, tuple[Layer, ...], bool]:
 
 def _read_off_policy(actor: Any) -> tuple[Any, tuple[Layer, ...], bool]:
     from stable_baselines3.common.distributions import SquashedDiagGaussianDistribution
+    from stable_baselines3.td3.policies import Actor as DeterministicActor
+    from torch import nn
 
+    if type(actor) is DeterministicActor:
+        *layers, last = actor.mu
+        _expect(last, "the last part of the actor's network", nn.Tanh)
+        return actor.features_extractor, _read_layers(layers, "the actor's network"), True
+    if not hasattr(actor, "latent_pi"):
+        raise _refusal("an actor of SAC, TQC, TD3 or DDPG", type(actor).__name__)
     _expect(actor.action_dist, "the actor's `action_dist`", SquashedDiagGaussianDistribution)
     return actor.features_extractor, _read_layers([*actor.latent_pi, actor.mu], "the actor's network"), True
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from roadsense.envs.observation import Observation
 from roadsense.errors import InputError
 from roadsense.policies.actor import RELU, TANH, Actor, Layer, UnknownNetworkError
-from roadsense.policies.guard import guard
+from roadsense.policies.guard import Predicts, guard
 
 _STAYS_ONE = {TANH: 20.0, RELU: 1.0}
 """Weight of the unit that is always 1, so that it is still 1 after the activation."""
@@ -64,7 +64,7 @@ class ActorPolicy:
         return float(_run(self._policy_layers, self._features).item())
 
 
-class NumpyActor:
+class NumpyActor(Predicts):
     """A trained policy without torch; it equals the network up to the rounding of float32. It pickles as its weights.
 
     Args:
@@ -83,7 +83,7 @@ class NumpyActor:
 
     @guard
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
-        """Returns an action for each observation of a batch, shape (n, 1)."""
+        """Returns an action for each observation of a batch, shape (n, 1), or for one, shape (1,)."""
         seen = zip(observation["ego"], observation["peers"], observation["peer_mask"], strict=True)
         means = [self._policy({"ego": ego, "peers": peers, "peer_mask": mask}) for ego, peers, mask in seen]
         return np.clip(np.array(means, np.float32)[:, None], self._actor.low, self._actor.high)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs.observation import EGO_FIELDS, EGO_SCALE, PEER_FIELDS, PEER_SCALE, SPEED_MPS, Observation
-from roadsense.policies.guard import guard
+from roadsense.policies.guard import Predicts, guard
 from roadsense.policies.rules import action_for
 
 _EGO = {name: column for column, name in enumerate(EGO_FIELDS)}
@@ -15,7 +15,7 @@ Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class CautiousRule:
+class CautiousRule(Predicts):
     """Brakes with a heard car, falls back while messages are missing, helps a driver who brakes, never jerks.
 
     Attributes:

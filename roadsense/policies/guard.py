@@ -1,11 +1,11 @@
-"""The reaction of every policy to an impossible observation: no braking, and a count.
+"""How every policy takes observations: one or a batch, and no braking where one is impossible, which is counted.
 
 NaN, infinity and values beyond the bounds of the observation come from a defect in a sensor or in a program, never from
 the road. A policy cannot know what to do then, so the car is left to its driver.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -19,10 +19,15 @@ refused: Counter[str] = Counter()
 
 
 def guard(act: Callable[[Any, Observation], NDArray[np.float32]]) -> Callable[[Any, Observation], NDArray[np.float32]]:
-    """Makes the `__call__` of a policy return 0 for each impossible observation, and count it in `refused`."""
+    """Makes the `__call__` of a policy return 0 for each impossible observation, and count it in `refused`.
+
+    It also takes one observation without the batch axis, and then returns one action, shape (1,).
+    """
 
     @wraps(act)
     def _act(policy: Any, observation: Observation) -> NDArray[np.float32]:
+        if np.ndim(observation["ego"]) == 1:
+            return _act(policy, take_alone(observation))[0]
         is_right = find_right(observation)
         if is_right.all():
             return act(policy, observation)
@@ -34,6 +39,24 @@ def guard(act: Callable[[Any, Observation], NDArray[np.float32]]) -> Callable[[A
         return actions
 
     return _act
+
+
+class Predicts:
+    """Gives a policy the method by which Stable-Baselines3 and most other libraries ask for actions."""
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[NDArray[np.float32], None]:
+        """Returns the action for one observation, or one for each of a batch, and no state: no policy has a memory.
+
+        The other arguments have no effect; they are those of Stable-Baselines3.
+        """
+        return self(observation), None  # type: ignore[operator]
+
+
+def take_alone(observation: Mapping[str, Any]) -> Observation:
+    """Returns a batch of one observation."""
+    return Observation(**{name: np.asarray(values)[None] for name, values in observation.items()})  # type: ignore[typeddict-item]
 
 
 def find_right(observation: Observation) -> NDArray[np.bool_]:

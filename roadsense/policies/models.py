@@ -1,4 +1,4 @@
-"""Opens Stable-Baselines3 models: PPO, SAC or TQC over the environment's spaces, without running code in the file.
+"""Opens models of Stable-Baselines3 and sb3-contrib over the environment's spaces, without running code in the file.
 
 A zip of Stable-Baselines3 holds pickles, and opening a pickle runs the code in it. So only two parts are read: settings
 in plain JSON, which are checked, and weights, from which torch reads only tensors. The network is then built again from
@@ -6,6 +6,7 @@ them.
 """
 
 import hashlib
+import importlib.util
 import io
 import json
 import sys
@@ -18,8 +19,9 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from roadsense.envs.observation import Observation, observation_space
-from roadsense.errors import RunError
+from roadsense.envs.observation import OBSERVATION_VERSION, Observation, observation_space
+from roadsense.errors import InputError, RunError
+from roadsense.policies.sb3_classes import NO_MEMORY, SIZES, find_model_class
 from roadsense.utils.files import read_checked
 
 ACTION_SPACE = spaces.Box(0.0, 1.0, (1,), np.float32)
@@ -47,67 +49,68 @@ MAX_PART_BYTES = 200 * 2**20
 MAX_WIDTH, MAX_LAYERS = 4096, 16
 DEEP_SETS = "<class 'roadsense.policies.deep_sets.DeepSetsExtractor'>"
 ACTIVATIONS = {f"<class 'torch.nn.modules.activation.{name}'>": name for name in ("ReLU", "Tanh")}
-LIBRARIES = ("stable_baselines3.", "sb3_contrib.")
-PPO_MODULES = ("stable_baselines3.common.policies", "stable_baselines3.ppo.")
 NOT_FOR_ACTING = {"optimizer_class", "optimizer_kwargs", ":type:", ":serialized:"}
 """Settings of a policy that have no effect when it acts."""
 
 
 def load_model(path: Path, trust: bool = False) -> Any:
-    """Returns the PPO, SAC or TQC model in a Stable-Baselines3 zip, on the CPU, for acting but not for learning.
+    """Returns the model in a zip of Stable-Baselines3, on the CPU, for acting but not for learning.
 
-    It may take the environment's observation, or the same flattened by Gymnasium's `FlattenObservation`.
+    It may be of PPO, A2C, SAC, TD3, DDPG, or of TRPO, TQC, CrossQ, ARS. It may take the environment's observation, or
+    the same flattened by Gymnasium's `FlattenObservation`.
 
     Args:
         path: path of the zip, which must match its SHA-256 if that was noted beside it.
         trust: whether Stable-Baselines3 may open it, which runs the code in it; its SHA-256 is printed.
 
     Raises:
-        RunError: if it cannot be read as a model, or is not made for the spaces of the environment.
-        InputError: if it was changed since it was made.
+        RunError: if it cannot be read as a model, is not made for the spaces of the environment, or has a memory.
+        InputError: if Stable-Baselines3 is not installed, or if the file was changed since it was made.
     """
     if not path.is_file():
         raise RunError(f"Expected a policy in {path}, found none. Train one with `roadsense train`.")
+    if importlib.util.find_spec("stable_baselines3") is None:
+        raise InputError(f"Opening {path} needs Stable-Baselines3. Install `roadsense[train]`.")
     content = read_checked(path)
-    kind = find_model_class(content)
+    kind = find_model_class(_try_settings(content))
     try:
         model = _load_trusted(kind, path, content) if trust else _rebuild(kind, content)
     except UNREADABLE as error:
-        advice = "" if trust else " If you trust whoever made it, evaluate it with --trust, which runs the code in it."
+        advice = "" if trust else " If you trust whoever made it, open it with --trust, which runs the code in it."
         raise RunError(
             f"{path}: expected a {kind.__name__} policy of Stable-Baselines3 ({error}). Train it again.{advice}"
         ) from error
-    got = model.observation_space, model.action_space
-    known = observation_space()
-    if got[0] not in (known, spaces.flatten_space(known)) or got[1] != ACTION_SPACE:
-        raise RunError(f"{path}: expected a policy over {known} and {ACTION_SPACE}, got {got}. Train it again.")
+    check_spaces(model, str(path))
     model.policy.set_training_mode(False)
     return model
 
 
-def find_model_class(content: bytes) -> Any:
-    """Returns SAC or TQC if a zip's content belongs to one of them, else PPO.
+def check_spaces(model: Any, what: str) -> None:
+    """Checks that a model takes the environment's observation, which tells its version, and gives its action.
+
+    Args:
+        model: a model of Stable-Baselines3.
+        what: its name for the message.
 
     Raises:
-        RunError: if it belongs to another algorithm of Stable-Baselines3.
+        RunError: if it does not, or if it has a memory.
     """
+    got = model.observation_space, model.action_space
+    known = observation_space()
+    if got[0] not in (known, spaces.flatten_space(known)) or got[1] != ACTION_SPACE:
+        raise RunError(
+            f"{what}: expected a policy over {known} and {ACTION_SPACE}, which is observation version "
+            f"{OBSERVATION_VERSION}, got {got}. Train it again."
+        )
+    if hasattr(model.policy, "lstm_actor"):
+        raise RunError(f"{what}: {NO_MEMORY}")
+
+
+def _try_settings(content: bytes) -> dict[str, Any]:
     try:
-        module = str(_read_settings(content)["policy_class"]["__module__"])
+        return _read_settings(content)
     except UNREADABLE:
-        module = ""  # loading it raises the error
-    if module.startswith("sb3_contrib.tqc."):
-        from sb3_contrib import TQC
-
-        return TQC
-    if module.startswith("stable_baselines3.sac."):
-        from stable_baselines3 import SAC
-
-        return SAC
-    if module.startswith(LIBRARIES) and not module.startswith(PPO_MODULES):
-        raise RunError(f"Expected a policy of PPO, SAC or TQC, got one of {module}. Train it with one of these.")
-    from stable_baselines3 import PPO
-
-    return PPO
+        return {}  # loading it raises the error
 
 
 def _load_trusted(kind: Any, path: Path, content: bytes) -> Any:
@@ -123,8 +126,8 @@ def _rebuild(kind: Any, content: bytes) -> Any:
     weights = torch.load(io.BytesIO(_read_part(content, "policy.pth")), map_location="cpu", weights_only=True)
     space = _find_space(settings)
     name = "MultiInputPolicy" if isinstance(space, spaces.Dict) else "MlpPolicy"
-    sizes = {"n_steps": 2, "batch_size": 2} if kind.__name__ == "PPO" else {"buffer_size": 1, "target_entropy": -1.0}
-    model = kind(name, None, device="cpu", policy_kwargs=_read_network(settings), _init_setup_model=False, **sizes)
+    network, sizes = _read_network(settings), SIZES[kind.__name__]
+    model = kind(name, None, device="cpu", policy_kwargs=network, _init_setup_model=False, **sizes)
     model.observation_space, model.action_space, model.n_envs = space, ACTION_SPACE, 1
     model._setup_model()
     model.policy.load_state_dict(weights)

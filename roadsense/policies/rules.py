@@ -1,6 +1,6 @@
 """Policies that need no training: null policies and baselines, on the same observation as the learned one.
 
-Each is called with a batch of observations and returns a batch of actions.
+Each is called with a batch of observations and returns a batch of actions, or with one and returns one.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from roadsense.envs.assist import DEAD_ZONE, FULL_BRAKING_MPS2
 from roadsense.envs.observation import PEER_FIELDS, PEER_SCALE, SPEED_MPS, Observation
-from roadsense.policies.guard import guard
+from roadsense.policies.guard import Predicts, guard
 
 Policy = Callable[[Observation], NDArray[np.float32]]
-"""Function from observations with a leading batch axis to actions of shape (n, 1), 0 to 1."""
+"""Function from observations with a leading batch axis to actions of shape (n, 1), 0 to 1; see also `Predicts`."""
 
 _FORWARD, _LEFT, _RELATIVE_SPEED, _ACCELERATION, _AGE = (
     PEER_FIELDS.index(name) for name in ("forward_m", "left_m", "relative_speed_mps", "acceleration_mps2", "age_s")
@@ -28,16 +28,16 @@ def action_for(deceleration_mps2: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class Unassisted:
+class Unassisted(Predicts):
     """Null policy: never brakes, so the driver is alone."""
 
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns actions of 0."""
-        return np.zeros((len(observation["ego"]), 1), np.float32)
+        return np.zeros((*np.shape(observation["ego"])[:-1], 1), np.float32)
 
 
 @dataclass(frozen=True)
-class AlwaysBrake:
+class AlwaysBrake(Predicts):
     """Null policy: brakes all the time.
 
     Attributes:
@@ -48,11 +48,11 @@ class AlwaysBrake:
 
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns actions that ask for `deceleration_mps2`."""
-        return np.full((len(observation["ego"]), 1), action_for(np.array(self.deceleration_mps2)))
+        return np.full((*np.shape(observation["ego"])[:-1], 1), action_for(np.array(self.deceleration_mps2)))
 
 
 @dataclass(frozen=True)
-class HeardBrakingRule:
+class HeardBrakingRule(Predicts):
     """Baseline: brakes like the hardest braking car it hears ahead, if that brakes hard.
 
     Attributes:
@@ -75,7 +75,7 @@ class HeardBrakingRule:
 
 
 @dataclass(frozen=True)
-class HeardDracRule:
+class HeardDracRule(Predicts):
     """Baseline: brakes by the deceleration rate to avoid the crash with the nearest heard car ahead.
 
     Attributes:
@@ -99,7 +99,7 @@ class HeardDracRule:
 
 
 @dataclass(frozen=True)
-class HeardPredictionRule:
+class HeardPredictionRule(Predicts):
     """Baseline: brakes as much as is required if every heard car ahead keeps its deceleration until it stands.
 
     Each car's position is extrapolated by its speed over the message's age. The cars drive in a queue: the lengths of

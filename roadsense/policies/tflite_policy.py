@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from roadsense.envs.observation import OBSERVATION_VERSION, Observation, observation_space
 from roadsense.errors import InputError
-from roadsense.policies.guard import guard
+from roadsense.policies.guard import Predicts, guard
 from roadsense.policies.tflite_file import read_card
 from roadsense.utils.files import read_checked
 
@@ -17,7 +17,7 @@ ACTION_SHAPE = (1, 1)
 """Shape of the one output: one observation in, one action out."""
 
 
-class TflitePolicy:
+class TflitePolicy(Predicts):
     """Runs a `.tflite` policy, one observation after the other.
 
     It runs on LiteRT's reference kernels: in float32 they give what the runtime of the microcontroller gives, bit for
@@ -49,7 +49,7 @@ class TflitePolicy:
 
     @guard
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
-        """Returns an action for each observation of a batch, shape (n, 1)."""
+        """Returns an action for each observation of a batch, shape (n, 1), or for one, shape (1,)."""
         interpreter = self._interpreter
         arrays = {self._inputs[name]: np.asarray(values, np.float32) for name, values in observation.items()}
         actions = np.empty((len(observation["ego"]), 1), np.float32)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from roadsense.envs.observation import OBSERVATION_VERSION
 from roadsense.errors import RunError
+from roadsense.policies.source import refuse_other_version
 from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.state import RunState, read_state
 from roadsense.utils.files import read_json, refuse_existing, write_atomically
@@ -101,9 +102,9 @@ class Run:
         """Returns the origin of the run."""
         return read_json(self.manifest_path, "the manifest of a run", RunError)
 
-    def read_observation_version(self) -> int:
-        """Returns the version of the observation it was trained on; 1 for runs older than this entry."""
-        return int(self.read_manifest().get("observation_version", 1)) if self.manifest_path.is_file() else 1
+    def read_observation_version(self) -> int | None:
+        """Returns the version of the observation it was trained on: 1 in old manifests, None without a manifest."""
+        return int(self.read_manifest().get("observation_version", 1)) if self.manifest_path.is_file() else None
 
     def read_metrics(self) -> pd.DataFrame:
         """Returns the training's progress, one row per logged line; empty if there is none yet."""
@@ -177,17 +178,12 @@ def open_run(folder: str | Path | None = None, trained: bool = True) -> Run:
 
 
 def refuse_other_observation(run: Run) -> None:
-    """Checks that a run's policy was trained on the current version of the observation.
+    """Checks that a run's policy was trained on the current version of the observation, if its manifest says on which.
 
     Raises:
         RunError: if it was trained on another version, even if the shapes are the same.
     """
-    version = run.read_observation_version()
-    if version != OBSERVATION_VERSION:
-        raise RunError(
-            f"{run.folder}: expected a policy of observation version {OBSERVATION_VERSION}, got {version}. Train it "
-            "again, or use it with the roadsense that trained it."
-        )
+    refuse_other_version(run.folder)
 
 
 def find_runs(folder: str | Path = "runs") -> list[Run]:

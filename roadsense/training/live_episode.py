@@ -8,8 +8,6 @@ from roadsense.envs.config import EnvConfig
 from roadsense.episodes.plan import MUTED, POLICY, Plan
 from roadsense.episodes.record import record_trajectory, take_trajectory
 from roadsense.episodes.trajectory import Trajectory
-from roadsense.errors import InputError
-from roadsense.policies.baselines import BASELINES
 from roadsense.policies.trained import load_policy
 from roadsense.runs.run import Run
 from roadsense.scenarios.scenario import find_scenarios
@@ -27,7 +25,7 @@ def record_episode(
         scenario: path of a `.sumocfg`, or a folder of scenarios of which the first is driven; None for the folder that
             the run was trained on.
         seed: seed of the episode.
-        policy: `policy` for the run's policy, or the name of a baseline.
+        policy: `policy` for the run's policy, the name of a baseline, or any other policy, see `load_policy`.
         hazard: whether a car ahead is made to brake hard.
 
     Raises:
@@ -52,8 +50,5 @@ def record_episode(
 
 
 def _record(plan: Plan, policy_path: Path, config: EnvConfig) -> Trajectory:
-    if plan.policy in (POLICY, MUTED):
-        return record_trajectory(plan, load_policy(policy_path), config)
-    if plan.policy not in BASELINES:
-        raise InputError(f"Expected a policy of {POLICY}, {', '.join(BASELINES)}, got {plan.policy!r}.")
-    return record_trajectory(plan, BASELINES[plan.policy], config)
+    own = plan.policy in (POLICY, MUTED)
+    return record_trajectory(plan, load_policy(policy_path if own else plan.policy), config)

@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from roadsense.errors import MachineError, RoadSenseError
 from roadsense.utils.files import describe_os_error
@@ -72,17 +72,23 @@ def run_with_options(
     return run_command(lambda: action(parse_options(kind, prog, arguments, description)))
 
 
+def _name_first_word(kind: type[Any], words: list[str]) -> list[str]:
+    """Returns words in which the first, if it is no option, is the value of the setting `kind.FIRST`."""
+    first = getattr(kind, "FIRST", "")
+    return [f"--{first}={words[0]}", *words[1:]] if first and words and not words[0].startswith("-") else words
+
+
 def parse_options(
     kind: type[Settings], prog: str, arguments: Sequence[str] | None = None, description: str = ""
 ) -> Settings:
     """Returns the settings that the command line gives.
 
-    A class with a property `given`, as the settings of a training with a preset, gets only the settings on the command
-    line. See `run_with_options` for the arguments.
+    A class with `FIRST` takes the setting of that name as the first word too. A class with a property `given`, as the
+    settings of a training with a preset, gets only the settings on the command line. See `run_with_options` for the arguments.
     """
     import tyro
 
-    words = sys.argv[1:] if arguments is None else list(arguments)
+    words = _name_first_word(kind, sys.argv[1:] if arguments is None else list(arguments))
     read_default = getattr(kind, "read_default", None)
     defaults = {"default": read_default(words)} if read_default else {}
     settings = tyro.cli(kind, args=words, prog=prog, description=description, **defaults)

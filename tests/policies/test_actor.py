@@ -82,7 +82,7 @@ def test_a_saved_model_is_loaded_and_drives_as_it_predicts(tmp_path, name):
     expected, _ = model.predict(as_model_input(model, observations), deterministic=True)
     got, _ = loaded.predict(as_model_input(loaded, observations), deterministic=True)
     np.testing.assert_array_equal(got, expected)
-    np.testing.assert_allclose(load_policy(tmp_path / "model.zip")(observations), expected, atol=1e-6)
+    np.testing.assert_allclose(load_policy(tmp_path / "model.zip")(observations), expected, atol=5e-6)
 
 
 def test_a_model_over_other_spaces_is_refused(tmp_path):

@@ -172,4 +172,4 @@ def test_a_run_from_before_versions_were_noted_has_the_first(tmp_path):
     run.manifest_path.write_text(json.dumps(manifest))
     assert run.read_observation_version() == 1
     run.manifest_path.unlink()
-    assert run.read_observation_version() == 1
+    assert run.read_observation_version() is None

@@ -1,0 +1,168 @@
+"""Finds a policy by what a user names, in one way for every command, notebook and function. Imports nothing heavy."""
+
+import hashlib
+import json
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from roadsense.envs.observation import OBSERVATION_VERSION
+from roadsense.errors import InputError, RunError
+from roadsense.policies.baselines import BASELINES
+from roadsense.policies.own_code import hash_own
+from roadsense.utils.files import hash_file, read_json
+from roadsense.utils.project_files import find_file
+from roadsense.utils.workspace import resolve
+
+MODEL_NAME, MANIFEST_NAME = "model.zip", "manifest.json"
+DEFAULT, DEFAULT_DIR = "default", Path("models/default")
+UNKNOWN = "unknown"
+SUFFIXES = (".zip", ".tflite")
+FORMS = f"a run folder, a .zip or .tflite file, module:name, {DEFAULT!r}, or a rule ({', '.join(BASELINES)})"
+_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+@dataclass(frozen=True)
+class PolicySource:
+    """Where a policy comes from.
+
+    Attributes:
+        kind: `file`, a `.zip` or `.tflite`; `rule`, a baseline's name; `code`, `module:name`; or `object`.
+        text: the path, name or reference; for an object, its class.
+        given: the object, else None.
+    """
+
+    kind: Literal["file", "rule", "code", "object"]
+    text: str
+    given: Any = None
+
+    @property
+    def path(self) -> Path | None:
+        """The file, if it is one."""
+        return Path(self.text) if self.kind == "file" else None
+
+    @property
+    def name(self) -> str:
+        """A short name: of the run whose `model.zip` it is, of the file, rule, function or class."""
+        path = self.path
+        if path is None:
+            return self.text.rpartition(":")[2] if self.kind == "code" else self.text
+        return path.parent.resolve().name if path.name == MODEL_NAME else path.stem
+
+    @property
+    def run_dir(self) -> Path | None:
+        """Folder of the run that the file belongs to, None if it belongs to none."""
+        folder = self.path.parent if self.path is not None else None
+        return folder if folder is not None and (folder / MANIFEST_NAME).is_file() else None
+
+    def digest(self) -> str:
+        """Returns the SHA-256 of the file, the source code, the rule's settings or the pickled object.
+
+        Raises:
+            InputError: if an object cannot be pickled, which worker processes need.
+        """
+        if self.path is not None:
+            return hash_file(self.path)
+        if self.kind == "code":
+            return hash_own(self.text)
+        if self.kind == "rule":
+            rule = BASELINES[self.text]
+            content = json.dumps([type(rule).__name__, asdict(rule) if is_dataclass(rule) else None]).encode()
+            return hashlib.sha256(content).hexdigest()
+        return hashlib.sha256(pickle_policy(self.given)).hexdigest()
+
+
+def pickle_policy(given: Any) -> bytes:
+    """Returns a policy as bytes.
+
+    Raises:
+        InputError: if it cannot be pickled.
+    """
+    try:
+        return pickle.dumps(given)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"Expected a policy that can be pickled for worker processes, got {type(given).__name__} ({error}). "
+            "Name it as module:name instead."
+        ) from error
+
+
+def find_policy(given: Any) -> PolicySource:
+    """Returns where a policy comes from; nothing is loaded, and no code runs.
+
+    Args:
+        given: a folder of a run, the path of a `.zip` or `.tflite`, `module:name`, a rule's name, `default`, a
+            `PolicySource`, or an object: a function of an observation, or one with `predict(observation)`.
+
+    Raises:
+        InputError: if there is no such file, or it is none of these.
+        RunError: if a folder holds no policy, or one of another version of the observation.
+    """
+    if isinstance(given, PolicySource):
+        return given
+    if not isinstance(given, str | Path):
+        if not (callable(given) or hasattr(given, "predict")):
+            raise InputError(f"policy: expected {FORMS}, or an object with predict(observation), got {given!r}.")
+        return PolicySource("object", type(given).__name__, given)
+    text, path = str(given), resolve(given)
+    if path.is_dir():
+        return _find_in_folder(path)
+    if text in BASELINES:
+        return PolicySource("rule", text)
+    if text == DEFAULT:
+        return _find_in_folder(find_file(DEFAULT_DIR))
+    if path.suffix in SUFFIXES:
+        return _find_file(path)
+    if _REFERENCE.fullmatch(text):
+        return PolicySource("code", text)
+    if len(path.parts) > 1 and not path.suffix:
+        raise RunError(f"Expected the folder of a run, but {path} is not there. Check the path.")
+    raise InputError(f"policy: expected {FORMS}, got {text!r}. Check the path.")
+
+
+def refuse_other_forms(text: str) -> None:
+    """Checks that a text may name a policy, without looking for it.
+
+    Raises:
+        InputError: if it is a file of another kind.
+    """
+    if Path(text).suffix not in ("", *SUFFIXES) and not _REFERENCE.fullmatch(text) and not resolve(text).is_dir():
+        raise InputError(f"policy: expected {FORMS}, got {text!r}.")
+
+
+def _find_in_folder(folder: Path) -> PolicySource:
+    path = folder / MODEL_NAME
+    if not path.is_file():
+        raise RunError(f"Expected a run with {path.name} in {folder}, found none. Train one with `roadsense train`.")
+    return _find_file(path)
+
+
+def _find_file(path: Path) -> PolicySource:
+    if not path.is_file():
+        raise InputError(f"policy: expected a file, but {path} is not there. Check the path.")
+    found = PolicySource("file", str(path))
+    if found.run_dir is not None and path.suffix == ".zip":
+        refuse_other_version(found.run_dir)
+    return found
+
+
+def refuse_other_version(run_dir: Path) -> None:
+    """Checks the version of the observation that a run's manifest states, also if the shapes are the same.
+
+    A folder without a manifest states none; then only the spaces of its policy tell, see `load_policy`.
+
+    Raises:
+        RunError: if it is another one.
+    """
+    path = run_dir / MANIFEST_NAME
+    stated = read_json(path, "the manifest of a run", RunError) if path.is_file() else {}
+    # Runs of the first version did not note it.
+    version = stated.get("observation_version", 1) if isinstance(stated, Mapping) and stated else OBSERVATION_VERSION
+    if version != OBSERVATION_VERSION:
+        raise RunError(
+            f"{run_dir}: expected a policy of observation version {OBSERVATION_VERSION}, got {version}. Train it "
+            "again, or use it with the roadsense that trained it."
+        )
