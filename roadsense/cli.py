@@ -114,6 +114,11 @@ COMMANDS: dict[str, Command] = {
         "roadsense.evaluate:evaluate_and_print",
         "evaluate a policy on held-out scenarios, beside baselines",
     ),
+    "enjoy": Command(
+        "roadsense.enjoy:EnjoyConfig",
+        "roadsense.enjoy:enjoy_and_print",
+        "watch a policy drive: SUMO's window, a video or the player",
+    ),
     "replay": Command(
         "roadsense.evaluation.replay:ReplayConfig",
         "roadsense.evaluation.replay:replay_and_print",

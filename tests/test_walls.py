@@ -64,7 +64,7 @@ FLOORS = (
     "drives exporting",
     "widgets",
     "jobs",
-    "gen_scenarios train_convoy evaluate export replay",
+    "enjoy evaluate export gen_scenarios replay train_convoy",
     "demo doctor new_project",
     "cli",
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
@@ -18,6 +18,10 @@ from roadsense.envs.step_info import Snapshot
 from roadsense.envs.sumo.connection import SumoConnection
 from roadsense.errors import InputError, SimulationError
 from roadsense.scenarios.scenario import find_scenarios, open_scenario
+
+if TYPE_CHECKING:
+    from roadsense.envs.frames.camera import Camera
+    from roadsense.envs.frames.canvas import Frame
 
 
 class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
@@ -73,7 +77,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         scenario_list: paths of `.sumocfg` files.
         scenario_dir: folder instead; every `.sumocfg` below it is used.
         config: settings of the environment; None for the defaults.
-        render_mode: `human` shows every step in SUMO's window, in real time, or None.
+        render_mode: `human` shows every step in SUMO's window, in real time; with `rgb_array`, `render` returns a
+            picture of 960 x 608 pixels; or None.
 
     Raises:
         InputError: if neither or both sources of scenarios are given, or for another render mode or backend.
@@ -93,7 +98,10 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     v0: first. Observation version 1 forgot messages after 0.5 s, the scale of their age; 2 after 2 s, scale 1 s.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["human"], "render_fps": 10}  # noqa: RUF012, as Gymnasium declares it
+    metadata: dict[str, Any] = {  # noqa: RUF012, as Gymnasium declares it
+        "render_modes": ["human", "rgb_array"],
+        "render_fps": 10,
+    }
 
     def __init__(
         self,
@@ -107,15 +115,17 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
                 "Expected one of scenario_list=[paths of .sumocfg] and scenario_dir=folder, "
                 f"got {scenario_list!r} and {scenario_dir!r}."
             )
-        if render_mode not in (None, "human"):
-            raise InputError(f"Expected render_mode 'human' or None, got {render_mode!r}.")
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise InputError(f"Expected render_mode 'human', 'rgb_array' or None, got {render_mode!r}.")
         paths = find_scenarios(scenario_dir) if scenario_dir else scenario_list or ()
         self.scenario_paths = tuple(Path(path) for path in paths)
         self.config = config or EnvConfig()
         self.render_mode = render_mode
+        self.metadata = {**self.metadata, "render_fps": max(round(1 / self.config.step_length_s), 1)}  # in real time
         self.observation_space = observation_space()
         self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)
         self._connection = self._make_connection()
+        self._camera = self._make_camera()
         self._episode: Episode | None = None
 
     def reset(
@@ -153,6 +163,9 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         draw = draw_episode(self.np_random, self.config, scenario, options)
         self._episode = None
         self._episode = Episode(self._connection, scenario, draw, self.config, row)
+        if self._camera is not None:
+            config = self.config
+            self._camera.start(scenario, config.n_steps, config.step_length_s, self._episode.take_snapshot())
         return {"scenario": scenario.name, **draw.describe(), "sumo_seed": self._episode.sumo_seed}
 
     def step_into(self, row: Row, action: NDArray[np.float32]) -> tuple[float, bool, bool, dict[str, Any]]:
@@ -162,14 +175,21 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
             raise SimulationError("No episode is running. Call reset() before step().")
         reward = episode.advance(assist_deceleration_mps2(_checked(action)), row)
         info = episode.describe_step() if self.config.step_info else {}
+        if self._camera is not None and (figures := episode.describe_step()):
+            self._camera.note(episode.take_snapshot(), {**figures, "action": _checked(action)})
         if episode.is_over:
             info["outcome"] = episode.work_out().as_row()
             if episode.error:
                 info["error"] = episode.error
         return reward, episode.terminated, episode.truncated, info
 
-    def render(self) -> None:
-        """Does nothing: SUMO's window shows every step by itself."""
+    def render(self) -> "Frame | None":
+        """Returns a picture of the last step, (height, width, 3), with `rgb_array`; SUMO's window needs no call.
+
+        Raises:
+            SimulationError: if no episode was started.
+        """
+        return self._camera.shoot() if self._camera is not None else None
 
     def snapshot(self) -> Snapshot:
         """Returns the whole road and this step's messages, for recordings; an episode without the call is not slower.
@@ -197,11 +217,19 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._connection.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_connection": None, "_episode": None}
+        return {**self.__dict__, "_connection": None, "_camera": None, "_episode": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._connection = self._make_connection()
+        self._camera = self._make_camera()
+
+    def _make_camera(self) -> "Camera | None":
+        if self.render_mode != "rgb_array":
+            return None
+        from roadsense.envs.frames.camera import Camera  # environments that show nothing need no Pillow
+
+        return Camera(self._connection.describe_vehicle)
 
     def _make_connection(self) -> SumoConnection:
         """Returns a connection with nothing loaded; a copy of the environment makes its own."""

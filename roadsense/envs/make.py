@@ -16,7 +16,7 @@ def make_env(
     Args:
         scenarios: a folder, below which every `.sumocfg` is used, or the paths of `.sumocfg` files.
         config: settings of the environment; None for the defaults.
-        render_mode: `human` shows every step in SUMO's window.
+        render_mode: `human` shows every step in SUMO's window; with `rgb_array`, `render` returns pictures.
 
     Raises:
         InputError: for another render mode.

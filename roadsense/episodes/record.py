@@ -1,14 +1,12 @@
 """Records an episode while a policy drives it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, is_dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sumolib
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
@@ -18,6 +16,7 @@ from roadsense.episodes.plan import Plan, reset_options
 from roadsense.episodes.trajectory import EGO_SERIES, Trajectory
 from roadsense.errors import SimulationError
 from roadsense.policies.rules import Policy
+from roadsense.scenarios.road_shape import read_road_shape
 from roadsense.scenarios.scenario import open_scenario
 
 
@@ -104,25 +103,8 @@ class _Recorder:
         return Trajectory(
             scenario.name, description, facts, self._env.config.step_length_s, tuple(self._ids), types,
             np.array(lengths, np.float32), np.array(widths, np.float32), table[0], table[1], table[2], table[3], ego,
-            sender, sent, heard, *_read_road(scenario.network_path),
+            sender, sent, heard, *read_road_shape(scenario.network_path),
         )  # fmt: skip
-
-
-def _read_road(network_path: Path) -> tuple[Any, Any, Any]:
-    """Returns the lanes' middles, their widths and the junctions' outlines."""
-    network = sumolib.net.readNet(str(network_path), withInternal=True)
-    lanes = [lane for edge in network.getEdges(withInternal=True) for lane in edge.getLanes()]
-    outlines = [node.getShape() for node in network.getNodes()]
-    widths = np.array([lane.getWidth() for lane in lanes], np.float32)
-    return (
-        tuple(_plane(lane.getShape()) for lane in lanes),
-        widths,
-        tuple(_plane(line) for line in outlines if len(line) > 2),
-    )
-
-
-def _plane(line: Iterable[Iterable[float]]) -> Any:
-    return np.array([tuple(point)[:2] for point in line], np.float32)
 
 
 def _as_json(value: Any) -> Any:

@@ -1,0 +1,80 @@
+"""A policy is seen at the wheel: in the player and in a video, whatever policy it is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from roadsense.cli import main
+from roadsense.enjoy import EnjoyConfig, enjoy
+from roadsense.envs.frames.film import HEIGHT, WIDTH_PX
+from roadsense.episodes.plan import Plan
+from roadsense.episodes.record import record_trajectory
+from roadsense.errors import InputError
+from roadsense.pictures.video import draw_frames, write_video
+from roadsense.policies.baselines import BASELINES
+
+
+@pytest.fixture(scope="module")
+def scenario(small_dataset):
+    return next((small_dataset.folder / "eval").rglob("*.sumocfg"))
+
+
+@pytest.fixture(scope="module")
+def episode(scenario):
+    from roadsense.envs.config import EnvConfig
+
+    return record_trajectory(Plan("rule", scenario, 1, True), BASELINES["cautious_rule"], EnvConfig(n_steps=12))
+
+
+def test_a_gif_plays_every_step_of_its_span(episode, tmp_path):
+    path = write_video(episode, tmp_path / "a.gif", 0.5, 1.0)
+    frames = list(draw_frames(episode, 0.5, 1.0))
+    with Image.open(path) as gif:
+        assert (gif.n_frames, gif.size, gif.info["duration"], gif.info["loop"]) == (6, (WIDTH_PX, HEIGHT), 100, 0)
+        for number, frame in enumerate(frames):
+            gif.seek(number)
+            assert np.abs(np.asarray(gif.convert("RGB")).astype(int) - frame).mean() < 4
+    assert [one.name for one in tmp_path.iterdir()] == ["a.gif"]
+
+
+def test_an_mp4_has_every_step(episode, tmp_path):
+    imageio = pytest.importorskip("imageio.v2")
+    pytest.importorskip("imageio_ffmpeg")
+    reader = imageio.get_reader(write_video(episode, tmp_path / "a.mp4"))
+    assert sum(1 for _ in reader) == episode.n_rows
+    assert reader.get_meta_data()["fps"] == 10
+
+
+def test_a_span_outside_the_episode_is_refused(episode, tmp_path):
+    with pytest.raises(InputError, match=r"within 0 and 1\.2 s"):
+        write_video(episode, tmp_path / "a.gif", 5.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_writes_player_and_video(scenario, tmp_path, capsys):
+    files = {"video": tmp_path / "a.gif", "html": tmp_path / "a.html"}
+    words = [f"--{name}={path}" for name, path in files.items()]
+    words += ["--scenario", str(scenario), "--episode_steps=10", "--end_s=0.3"]
+    assert main(["enjoy", "heard_drac_rule", *words]) == 0
+    printed = capsys.readouterr().out
+    assert "heard_drac_rule: drives 1.0 s" in printed
+    assert all(str(path) in printed for path in files.values())
+    assert "play(document" in files["html"].read_text()
+    assert main(["enjoy", "heard_drac_rule", *words]) == 2
+    assert "there already" in capsys.readouterr().err
+
+
+def test_without_a_choice_the_player_is_written_and_nothing_overwritten(scenario, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = EnjoyConfig("unassisted", str(scenario), episode_steps=5)
+    pages = [enjoy(config) for _ in range(2)]
+    stem = f"unassisted_{scenario.parent.name}_0"
+    assert pages == [[Path(f"runs/enjoy/{stem}.html")], [Path(f"runs/enjoy/{stem}_2.html")]]
+
+
+@pytest.mark.parametrize("wrong", [{"video": Path("a.avi")}, {"html": Path("a.txt")}, {"episode_steps": 0}])
+def test_wrong_settings_are_refused(wrong):
+    with pytest.raises(InputError, match="xpected"):
+        EnjoyConfig(**wrong)
