@@ -84,7 +84,8 @@ def parse_options(
     """Returns the settings that the command line gives.
 
     A class with `FIRST` takes the setting of that name as the first word too. A class with a property `given`, as the
-    settings of a training with a preset, gets only the settings on the command line. See `run_with_options` for the arguments.
+    settings of a training with a preset, gets only the settings on the command line. See `run_with_options` for the
+    arguments.
     """
     import tyro
 
