@@ -3,12 +3,15 @@
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 from tqdm import tqdm
 
 TERMINAL_INTERVAL_S = 0.2
+TICK_S = 1.0
+"""A live bar is drawn again this often, so that its time goes on while a step of the work is silent."""
 HEADLESS_INTERVAL_S = 30.0
 PLAIN_FORMAT = "{desc}: {percentage:.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 HEADLESS_VARIABLE = "ROADSENSE_HEADLESS"
@@ -24,12 +27,13 @@ def progress_bar(total: int, what: str, unit: str) -> tqdm:
         unit: name of the counted unit, singular.
     """
     if sys.stderr.isatty() or _is_watched_notebook():
-        return tqdm(
+        return LiveProgress(
             total=total, desc=what, unit=unit, mininterval=TERMINAL_INTERVAL_S, dynamic_ncols=True, file=_Stream()
         )
     return PlainProgress(
-        total=total, desc=what, unit=unit, mininterval=HEADLESS_INTERVAL_S, maxinterval=60, bar_format=PLAIN_FORMAT
-    )
+        total=total, desc=what, unit=unit, mininterval=HEADLESS_INTERVAL_S, maxinterval=60, bar_format=PLAIN_FORMAT,
+        position=0,
+    )  # fmt: skip
 
 
 class _Stream:
@@ -67,6 +71,39 @@ def _is_watched_notebook() -> bool:
 def _is_kernel() -> bool:
     application = sys.modules.get("ipykernel.kernelapp")
     return application is not None and application.IPKernelApp.initialized()
+
+
+class LiveProgress(tqdm):
+    """One line that is drawn again and again; of bars within bars only the inner one shows, and goes when it ends."""
+
+    _open: ClassVar[list["LiveProgress"]] = []
+
+    def __init__(self, **options: Any):
+        self._ended = threading.Event()
+        outer = self._open[-1] if self._open else None
+        if outer is not None:
+            outer.clear()
+        self._open.append(self)
+        super().__init__(position=0, leave=outer is None, **options)
+        threading.Thread(target=self._tick, name="progress bar", daemon=True).start()
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        """Draws the bar if it is the inner one; an empty message erases it."""
+        return bool(super().display(msg, pos)) if msg == "" or self._open[-1:] == [self] else True
+
+    def close(self) -> None:
+        """Ends the bar, and draws the one around it again."""
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        super().close()
+        self._open.remove(self)
+        if self._open:
+            self._open[-1].refresh()
+
+    def _tick(self) -> None:
+        while not self._ended.wait(TICK_S):
+            self.refresh()
 
 
 class PlainProgress(tqdm):

@@ -19,6 +19,12 @@ with progress_bar(2, "outer", "round") as outer:
             inner.update(10)
         outer.update()
 """
+SILENT = """
+import time
+from roadsense.utils.progress import progress_bar
+with progress_bar(7, "exporting", "step"):
+    time.sleep(2.6)
+"""
 FREQUENT = "import time, roadsense.utils.progress as p; p.HEADLESS_INTERVAL_S = 0.2\n" + QUICK.replace(
     "bar.update()", "bar.update(); time.sleep(0.002)"
 )
@@ -48,7 +54,9 @@ def test_a_line_comes_every_interval_and_says_how_long_it_will_take():
 
 
 def test_bars_within_bars_are_lines_too():
-    assert b"\r" not in run_headless(NESTED).stderr
+    told = run_headless(NESTED).stderr
+    assert b"\r" not in told
+    assert b"\x1b" not in told
 
 
 def read_screen(screen):
@@ -59,14 +67,34 @@ def read_screen(screen):
         return b""
 
 
-def test_a_terminal_gets_one_live_line():
+def run_in_terminal(code):
+    """Returns all that a program wrote to its terminal."""
     leader, follower = os.openpty()
     termios.tcsetwinsize(follower, (40, 100))
-    subprocess.run([sys.executable, "-c", QUICK], stderr=follower, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], stderr=follower, check=True, timeout=60)
     os.close(follower)
     told = b""
     with os.fdopen(leader, "rb", buffering=0) as screen:
         while chunk := read_screen(screen):
             told += chunk
+    return told
+
+
+def test_a_terminal_gets_one_live_line():
+    told = run_in_terminal(QUICK)
     assert b"\r" in told
     assert b"500/500" in told
+
+
+def test_the_time_goes_on_while_the_work_is_silent():
+    told = run_in_terminal(SILENT)
+    assert [second for second in (1, 2) if f"0/7 [00:0{second}<".encode() in told] == [1, 2]
+
+
+def test_of_bars_within_bars_one_line_is_seen_and_the_outer_one_stays():
+    told = run_in_terminal(NESTED)
+    assert told.count(b"\n") == 1  # no line piles up, and no cursor moves up
+    assert b"\x1b[A" not in told
+    assert b"inner" in told
+    last = told.decode().replace("\r\n", "\n").rstrip("\n").split("\r")[-1]
+    assert last.startswith("outer: 100%")
