@@ -4,6 +4,7 @@ TensorFlow runs in a process of its own, `roadsense.exporting.convert`, and nowh
 """
 
 import importlib.util
+import json
 import os
 import sys
 from dataclasses import asdict, dataclass, replace
@@ -29,9 +30,11 @@ from roadsense.exporting.latency import measure_latencies
 from roadsense.exporting.observations import record_observations, take_rows
 from roadsense.exporting.onnx_file import ONNX_NAME, write_proven_onnx
 from roadsense.exporting.parity import FLOAT32, INT8, Evidence, gather_evidence
+from roadsense.exporting.reopen import describe_settings, open_existing
 from roadsense.exporting.scenarios import Roads, choose_roads
 from roadsense.exporting.write import (
     FIRMWARE_NAME,
+    SETTINGS_NAME,
     describe_files,
     finish_policies,
     write_c_firmware,
@@ -65,11 +68,12 @@ STEPS = ("recording to calibrate", "converting", "recording to compare", "compar
 def export_policy(config: ExportConfig) -> Export:
     """Exports a policy to TFLite, with all a firmware needs and a card, into the folder `export` of its run.
 
-    The folder appears when every check has passed; a folder that holds something is not touched.
+    The folder appears when every check has passed. An export that was made of this policy with the same settings is
+    opened; a folder that holds anything else is not touched.
 
     Raises:
         RunError: if the run holds no policy, one that cannot be read or that was trained on another version of the
-            observation, or already an export.
+            observation, or already another export; then it names what differs.
         InputError: if the network has an unknown part, a package is missing, or the scenarios or the calibration
             cannot be used.
         ExportError: if the conversion fails, TFLite Micro lacks an operator, or actions differ beyond the bounds.
@@ -84,6 +88,9 @@ def export_policy(config: ExportConfig) -> Export:
     """
     run, model_path = _find_model(config)
     _refuse(run, config.formats)
+    existing = open_existing(run.export_dir, config, model_path)
+    if existing is not None:
+        return existing
     roads = choose_roads(run, config.dataset_dir, config.eval_dir)
     model = load_model(model_path, config.trust)
     trained = _Trained(model_path, model, read_actor(model))
@@ -91,8 +98,8 @@ def export_policy(config: ExportConfig) -> Export:
     check_writable(run.folder)
     busy = f"Another process exports {run.folder}. Wait for it, or stop it."
     with hold(run.folder / ".export.lock", busy), progress_bar(len(STEPS), "exporting", "step") as bar:
-        _refuse(run, config.formats)
-        return _Exporter(config, run, roads, trained, bar).export(given)
+        existing = open_existing(run.export_dir, config, trained.path)
+        return existing or _Exporter(config, run, roads, trained, bar).export(given)
 
 
 @dataclass(frozen=True)
@@ -172,6 +179,8 @@ class _Exporter:
         )
         self._write(folder, paths, card, evidence)
         write_results(folder, card, evidence, episodes)
+        settings = describe_settings(self._config, self._trained.path)
+        (folder / SETTINGS_NAME).write_text(json.dumps(settings, indent=2) + "\n")
         return Export(folder, card, evidence.table(), episodes, tuple(comparisons))
 
     def _write(self, folder: Path, paths: dict[str, Path], card: Card, evidence: Evidence) -> None:
@@ -209,9 +218,6 @@ def _refuse(run: Run, formats: tuple[str, ...]) -> None:
         for package, name in packages.items():
             if importlib.util.find_spec(package) is None:
                 raise InputError(f"An export needs {name}. Install `roadsense[{extra}]`.")
-    folder = run.export_dir
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"Expected no export yet, but {folder} holds something. Move it away to export again.")
     refuse_other_observation(run)
 
 

@@ -31,6 +31,7 @@ from roadsense.utils.files import hash_file, record_sum
 CARD_NAME, CARD_TEXT_NAME = "model_card.json", "model_card.md"
 OBSERVATIONS_NAME, EPISODES_NAME = "observations.npz", "episodes.csv"
 FIRMWARE_NAME, GOLDEN_NAME = "firmware", "golden.json"
+SETTINGS_NAME = "settings.json"
 
 
 def finish_policies(paths: Mapping[str, Path], card: Card, evidence: Evidence) -> list[PolicyFile]:

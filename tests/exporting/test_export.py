@@ -5,6 +5,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from roadsense.policies.rules import HeardBrakingRule
 from roadsense.policies.tflite_file import read_card
 from roadsense.policies.tflite_policy import TflitePolicy
 from roadsense.utils.files import hash_file
-from tests.exporting.conftest import N_OBSERVATIONS, ONNX
+from tests.exporting.conftest import N_OBSERVATIONS, ONNX, OPTIONS
 from tests.exporting.models import DEEP_SETS, Spaces, build_ppo
 
 RUN_OF_0_1_0 = Path(__file__).parents[1] / "data" / "run_of_0_1_0"
@@ -35,7 +36,7 @@ BASES = Path(__file__).parents[2] / "scenarios" / "base"
 SKELETON = Path(__file__).parents[2] / "roadsense" / "exporting" / "c" / "platformio"
 FILES = {
     "policy.tflite", "policy_int8.tflite", "checksums.json", "model_card.json", "model_card.md", "observations.npz",
-    "episodes.csv",
+    "episodes.csv", "settings.json",
     "firmware/observation.h", "firmware/policy_float32.h", "firmware/policy_int8.h", "firmware/golden.h",
     "firmware/golden.json", "firmware/policy.h", "firmware/policy.c",
     *(["policy.onnx"] if ONNX else []),
@@ -161,11 +162,39 @@ def test_a_policy_pickles_and_a_batch_gives_what_its_rows_give(exported):
     np.testing.assert_array_equal(np.concatenate(rows), actions[:20])
 
 
-def test_second_export_is_refused_and_the_first_untouched(exported):
+def same_settings(exported):
+    formats = ("tflite", "c", *(("onnx",) if ONNX else ()))
+    return ExportConfig(str(exported.run_dir), formats=formats, **OPTIONS)
+
+
+def test_other_settings_are_refused_by_name_and_the_export_is_untouched(exported):
     before = files_in(exported.folder)
-    with pytest.raises(RunError, match="Move it away"):
-        export_policy(ExportConfig(str(exported.run_dir)))
+    config = replace(same_settings(exported), n_observations=500, seed=4)
+    with pytest.raises(RunError, match=r"made with n_observations 600, not 500, seed 3, not 4\. Move it away"):
+        export_policy(config)
     assert files_in(exported.folder) == before
+
+
+def test_the_same_settings_open_the_export_with_all_it_found(exported):
+    before = files_in(exported.folder)
+    again = export_policy(replace(same_settings(exported), workers=1))
+    assert files_in(exported.folder) == before
+    assert [found.in_words() for found in again.comparisons] == [
+        found["in_words"] for found in exported.card["closed_loop"]["comparisons"].values()
+    ]
+    assert len(again.actions) == N_OBSERVATIONS
+    differences = (again.actions["int8"] - again.actions["trained"]).abs().max()
+    assert differences == pytest.approx(again.parity().query("policy == 'int8'")["max"].iloc[1], rel=1e-4)
+    assert again.sizes()["file"].tolist() == ["policy.tflite", "policy_int8.tflite"]
+
+
+def test_an_export_whose_file_was_changed_is_not_opened(exported, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(exported.run_dir, run_dir)
+    with (run_dir / "export" / "policy.tflite").open("ab") as file:
+        file.write(b"0")
+    with pytest.raises(RunError, match=r"policy\.tflite is not the file that was exported"):
+        export_policy(replace(same_settings(exported), run_dir=str(run_dir)))
 
 
 @pytest.mark.parametrize(
