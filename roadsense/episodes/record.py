@@ -121,7 +121,9 @@ def _as_json(value: Any) -> Any:
 
 def _describe(plan: Plan, outcome: Mapping[str, Any]) -> str:
     if outcome["collision"]:
-        end = f"collides after {outcome['duration_s']:.1f} s at {outcome['impact_speed_mps']:.1f} m/s"
+        partner = outcome["collision_partner"] or "another vehicle"
+        who = f"is struck by {partner}" if outcome["was_struck"] else f"runs into {partner}"
+        end = f"{who} after {outcome['duration_s']:.1f} s, {outcome['impact_speed_mps']:.1f} m/s faster"
     else:
         end = f"drives {outcome['duration_s']:.1f} s without a collision"
     hazard = f"hazard of kind {outcome['hazard_kind']}" if outcome["hazard"] else "no hazard"

@@ -1,4 +1,6 @@
 // The replay of one episode. `data` is what roadsense/pictures/player_data.py packs; no library, no server.
+const WORDS_S = 1;
+
 function say(data, time) {  // the moment in words, for those who can't see it
   const row = Math.min(Math.round(time / data.step_s), data.n_rows - 1), parts = [`${time.toFixed(1)} s`];
   for (const strip of data.strips) {
@@ -11,6 +13,10 @@ function say(data, time) {  // the moment in words, for those who can't see it
   }, [0, 0]);
   if (now[0]) parts.push(`${now[1]} of ${now[0]} messages heard`);
   if (data.hazard.some(([from, to]) => time >= from && time <= to)) parts.push("hazard");
+  if (data.collision && time >= data.collision.time_s - data.step_s / 2) {
+    const { partner } = data.collision, name = partner === null ? "" : ` (${data.vehicles[partner].name})`;
+    parts.push(`collision: ${tellCollision(data.collision)}${name}`);
+  }
   return parts.join(", ");
 }
 
@@ -19,7 +25,7 @@ function play(root, data) {
   const canvas = find("canvas"), ctx = canvas.getContext("2d"), bar = find("time"), clock = find("clock");
   const button = find("play"), rate = find("rate"), follow = find("follow"), words = find("words");
   const cars = decode(data), scene = new Scene(data, cars), strips = new Strips(data);
-  let time = data.start_s, isOn = false, last = 0, width = 0, sceneHeight = 0;
+  let time = data.start_s, isOn = false, last = 0, told = -Infinity, width = 0, sceneHeight = 0;
   bar.max = data.end_s;
   bar.step = data.step_s;
 
@@ -41,7 +47,8 @@ function play(root, data) {
     clock.textContent = `${time.toFixed(1)} of ${data.end_s.toFixed(1)} s, ${found.length} vehicles`;
     root.dataset.time = time.toFixed(2);
     root.dataset.frames = Number(root.dataset.frames || 0) + 1;
-    if (!isOn) words.textContent = say(data, time);
+    // While it plays, a new text every second is as much as can be read, or read out.
+    if (!isOn || Math.abs(time - told) >= WORDS_S) { words.textContent = say(data, time); told = time; }
   }
 
   function move(to) {
@@ -107,5 +114,6 @@ function play(root, data) {
   }, { passive: false });
   new ResizeObserver(fit).observe(canvas.parentElement);
   fit();
+  followTheme(draw);
   root.dataset.ready = "true";
 }

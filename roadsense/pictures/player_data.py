@@ -46,6 +46,7 @@ def pack_episode(trajectory: Trajectory) -> dict[str, Any]:
         **_pack_states(trajectory),
         "messages": _pack_messages(trajectory),
         "senders": [index for index in convoy if (trajectory.message_sender == index).any()],
+        "collision": _find_collision(trajectory),
         "hazard": [[round(first * step_s, 3), round(last * step_s, 3)] for first, last in hazards],
         "strips": list(_strips(trajectory, top_mps)),
         "lanes": [_flat(line) for line in trajectory.lanes],
@@ -93,11 +94,26 @@ def summarise_episode(trajectory: Trajectory) -> str:
     return " ".join(sentences)
 
 
+def _find_collision(trajectory: Trajectory) -> dict[str, Any] | None:
+    """Returns time, partner (its index; None if unknown) and direction of the ego's collision; None without one."""
+    rows = np.flatnonzero(np.nan_to_num(trajectory.ego["collision"]) > 0)
+    if not len(rows):
+        return None
+    outcome = trajectory.facts.get("outcome", {})
+    partner = outcome.get("collision_partner", "")
+    index = trajectory.vehicle_ids.index(partner) if partner in trajectory.vehicle_ids else None
+    return {
+        "time_s": round(float(trajectory.time_s[rows[0]]), 3),
+        "partner": index,
+        "was_struck": bool(outcome.get("was_struck", False)),
+    }
+
+
 def _describe_vehicle(trajectory: Trajectory, index: int) -> dict[str, Any]:
     name = trajectory.vehicle_ids[index]
     size = {"length_m": trajectory.vehicle_length_m[index], "width_m": trajectory.vehicle_width_m[index]}
     tag = {"tag": name.lstrip("V0")} if CONVOY_ID.fullmatch(name) else {}
-    return {name: round(float(value), 2) for name, value in size.items()} | tag
+    return {"name": name, **{key: round(float(value), 2) for key, value in size.items()}, **tag}
 
 
 def _pack_states(trajectory: Trajectory) -> dict[str, Any]:

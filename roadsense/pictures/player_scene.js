@@ -1,12 +1,36 @@
 // The road from above. Of the three parts of the player, this comes first.
 "use strict";
 
-const COLOURS = {
-  ground: "#e9ede4", asphalt: "#6b7177", line: "#c7cbc8", ink: "#2b3036", convoy: "#ff7f0e", tag: "#b34700",
-  heard: "#0072b2", lost: "#d55e00", leader: "#8c8c8c", grid: "#e4e4e4", driver: "#8c8c8c",
+const LIGHT = {
+  ground: "#e9ede4", asphalt: "#6b7177", line: "#c7cbc8", ink: "#2b3036", paper: "white", convoy: "#ff7f0e", tag: "#b34700",
+  heard: "#0072b2", lost: "#d55e00", leader: "#8c8c8c", grid: "#e4e4e4", struck: "#cc0000",
 };
+const DARK = {
+  ...LIGHT, ground: "#1d231c", asphalt: "#50565c", line: "#7b8187", ink: "#e3e6e8", paper: "#111", heard: "#56b4e9",
+  lost: "#ff8c42", leader: "#a9afb5", grid: "#3a3f44", struck: "#ff5a5a",
+};
+const NAMES = { "#0072b2": "heard", "#d55e00": "lost", "#8c8c8c": "leader" };  // lines have the light theme's colours
+let COLOURS = LIGHT;
+
+function followTheme(redraw) {
+  // JupyterLab says its theme on the body around this frame; elsewhere the browser's own is followed.
+  let lab = null;
+  try { lab = window.parent !== window && "jpThemeLight" in window.parent.document.body.dataset ? window.parent.document.body : null; } catch { lab = null; }
+  const wish = window.matchMedia("(prefers-color-scheme: dark)");
+  const apply = () => {
+    const isDark = lab ? lab.dataset.jpThemeLight === "false" : wish.matches;
+    document.documentElement.dataset.theme = isDark ? "dark" : "light";
+    COLOURS = isDark ? DARK : LIGHT;
+    redraw();
+  };
+  if (lab) new MutationObserver(apply).observe(lab, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
+  else wish.addEventListener("change", apply);
+  apply();
+}
+
 const VIRIDIS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
 const FLASH_S = 0.35;  // how long a message stays in the picture
+const MARKED_S = 1;  // the other car of a collision is marked from this long before it
 const LABEL_PX = 92, STRIP_PX = 46, RADIO_ROW_PX = 11, GAP_PX = 8;
 
 function unpack(text, Kind) {
@@ -104,6 +128,7 @@ class Scene {  // the road from above
     const place = ([x, y]) => [(x - this.centre[0]) * scale + width / 2, height / 2 - (y - this.centre[1]) * scale];
     const places = new Map(found.map(car => [car[0], place(this.middle(car))]));
     this.drawMessages(ctx, places, time);
+    this.drawCollision(ctx, places, time);
     this.drawTags(ctx, found, places, scale);
     this.drawScale(ctx, height, scale);
     return found;
@@ -184,6 +209,20 @@ class Scene {  // the road from above
     }
   }
 
+  drawCollision(ctx, places, time) {  // who struck whom, from a second before it on
+    const { collision, ego } = this.data;
+    if (!collision || time < collision.time_s - MARKED_S) return;
+    const at = places.get(collision.partner ?? ego);
+    if (!at) return;
+    ctx.strokeStyle = ctx.fillStyle = COLOURS.struck;
+    ctx.lineWidth = 2.5;
+    ctx.beginPath();
+    ctx.arc(...at, 17, 0, 7);
+    ctx.stroke();
+    ctx.font = "bold 12px sans-serif";
+    ctx.fillText(tellCollision(collision), at[0] + 22, at[1] + 30);
+  }
+
   drawTags(ctx, found, places, scale) {
     ctx.font = "bold 11px sans-serif";
     ctx.textAlign = "center";
@@ -216,6 +255,11 @@ class Scene {  // the road from above
     ctx.font = "11px sans-serif";
     ctx.fillText(`${metres} m`, 14, height - 19);
   }
+}
+
+function tellCollision({ partner, was_struck }) {
+  if (partner === null) return "collision";
+  return was_struck ? "runs into the ego" : "the ego runs into it";
 }
 
 function lastBefore(sent, own, row) {

@@ -11,7 +11,7 @@ class Strips {  // figures over time, below the road
   }
 
   draw(ctx, width, top, time) {
-    ctx.fillStyle = "white";
+    ctx.fillStyle = COLOURS.paper;
     ctx.fillRect(0, top, width, this.height());
     this.left = LABEL_PX;
     this.right = width - 58;
@@ -39,7 +39,7 @@ class Strips {  // figures over time, below the road
     for (const own of strip.lines) {
       const leaves = v => v === null || (strip.open && v > high);  // the line leaves the frame
       const points = own.values.map((v, row) => leaves(v) ? null : [this.x(row * this.data.step_s), at(v)]);
-      this.line(ctx, points, own.colour, own.dash ? [4, 3] : [], own.dash ? 1.2 : 1.8);
+      this.line(ctx, points, COLOURS[NAMES[own.colour]], own.dash ? [4, 3] : [], own.dash ? 1.2 : 1.8);
     }
     ctx.fillStyle = COLOURS.ink;
     ctx.font = "11px sans-serif";
@@ -98,6 +98,8 @@ class Strips {  // figures over time, below the road
     const step = this.data.end_s > 25 ? 10 : this.data.end_s > 8 ? 5 : 1;
     for (let t = 0; t <= this.data.end_s + 1e-6; t += step) ctx.fillText(`${t} s`, this.x(t), y + 8);
     ctx.textAlign = "left";
+    const { collision } = this.data;
+    if (collision) this.line(ctx, [[this.x(collision.time_s), top + 2], [this.x(collision.time_s), y - 2]], COLOURS.struck, [5, 3], 1.5);
     ctx.strokeStyle = COLOURS.ink;
     ctx.lineWidth = 1;
     ctx.beginPath();

@@ -7,7 +7,7 @@ from roadsense.episodes.trajectory import EGO_SERIES, LOST, Trajectory
 STEP_S = 0.1
 
 
-def make_episode(n_rows=101, n_others=3, collides=False):
+def make_episode(n_rows=101, n_others=3, collides=False, was_struck=False):
     """A convoy of two and some traffic on a straight road, all at 20 m/s; the leader brakes from row 50 on."""
     names = ("V001", "V002", *(f"car.{place}" for place in range(n_others)))
     times = np.arange(n_rows) * STEP_S
@@ -31,8 +31,10 @@ def make_episode(n_rows=101, n_others=3, collides=False):
     heard = np.where(sent % 10 == 9, LOST, sent).astype(np.int32)
     lane = np.array([[-100.0, 0.0], [5000.0, 0.0]], np.float32)
     n = len(names)
+    partner = "car.0" if was_struck else "V002"
+    facts = {"outcome": {"collision_partner": partner, "was_struck": was_struck}} if collides else {}
     return Trajectory(
-        "straight_road", "Made up </script>.", {}, STEP_S, names, ("car",) * n, np.full(n, 4.5, np.float32),
+        "straight_road", "Made up </script>.", facts, STEP_S, names, ("car",) * n, np.full(n, 4.5, np.float32),
         np.full(n, 1.8, np.float32), x, flat.copy(), flat.copy(), flat + np.float32(20.0), ego,
         np.ones(n_rows, np.int32), sent, heard, (lane,), np.array([3.2], np.float32), (),
     )  # fmt: skip

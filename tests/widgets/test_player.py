@@ -5,6 +5,7 @@ import html
 import json
 import os
 import re
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +56,13 @@ def test_headings_beyond_a_turn_are_the_same_heading():
 @pytest.mark.parametrize(("collides", "row"), [(False, 70), (True, 100)])
 def test_the_critical_moment_is_the_collision_or_else_the_smallest_ttc(collides, row):
     assert find_critical_row(make_episode(collides=collides)) == row
+
+
+@pytest.mark.parametrize(("was_struck", "partner"), [(False, 1), (True, 2)])
+def test_a_collision_has_its_moment_and_says_who_struck_whom(was_struck, partner):
+    found = pack_episode(make_episode(collides=True, was_struck=was_struck))["collision"]
+    assert found == {"time_s": 10.0, "partner": partner, "was_struck": was_struck}
+    assert pack_episode(make_episode())["collision"] is None
 
 
 def test_without_any_approach_the_smallest_gap_is_the_critical_moment():
@@ -117,15 +125,27 @@ def test_an_episode_without_radio_or_figures_is_shown_all_the_same():
     assert json.loads(json.dumps(pack_episode(silent), allow_nan=False))["senders"] == []
 
 
-@pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
-def test_a_browser_plays_it_from_one_file_with_keys_and_mouse(tmp_path):
+IN_BROWSER = pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
+
+
+@contextmanager
+def open_browser(**options):
+    """An empty page of a browser."""
     sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
-    (tmp_path / "page.html").write_text(f"<h1>Report</h1>{player_html(make_episode())}", encoding="utf-8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         )
-        page = browser.new_page(viewport={"width": 1000, "height": 900})
+        page = browser.new_page(viewport={"width": 1000, "height": 900}, **options)
+        page.set_default_timeout(15_000)
+        yield page
+        browser.close()
+
+
+@IN_BROWSER
+def test_a_browser_plays_it_from_one_file_with_keys_and_mouse(tmp_path):
+    (tmp_path / "page.html").write_text(f"<h1>Report</h1>{player_html(make_episode())}", encoding="utf-8")
+    with open_browser() as page:
         errors, asked = [], []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
@@ -150,6 +170,43 @@ def test_a_browser_plays_it_from_one_file_with_keys_and_mouse(tmp_path):
         page.mouse.click(box["x"] + 92 + (box["width"] - 150) / 2, box["y"] + box["height"] - 60)
         assert float(player.get_attribute("data-time")) == pytest.approx(5.0, abs=0.2)
         assert page.locator("iframe").bounding_box()["height"] < 760  # it has fitted itself
-        browser.close()
     assert errors == []
     assert all(url.startswith(("file:", "about:")) for url in asked)
+
+
+SHADE = "() => getComputedStyle(document.body).backgroundColor"
+
+
+@IN_BROWSER
+def test_it_follows_a_dark_theme_of_the_browser_and_of_jupyterlab(tmp_path):
+    """A frame in JupyterLab follows the page around it, whatever the browser's own theme is."""
+    (tmp_path / "alone.html").write_text(player_page(make_episode()), encoding="utf-8")
+    (tmp_path / "lab.html").write_text(
+        f'<body data-jp-theme-light="true">{player_html(make_episode())}</body>', encoding="utf-8"
+    )
+    with open_browser(color_scheme="dark") as page:
+        page.goto((tmp_path / "alone.html").as_uri())
+        page.locator(".player[data-ready]").wait_for()
+        assert page.evaluate(SHADE) == "rgb(17, 17, 17)"
+        corner = page.evaluate("[...document.querySelector('canvas').getContext('2d').getImageData(2, 2, 1, 1).data]")
+        assert max(corner[:3]) < 60
+        page.emulate_media(color_scheme="light")
+        assert page.evaluate(SHADE) == "rgb(255, 255, 255)"
+        page.goto((tmp_path / "lab.html").as_uri())
+        page.frame_locator("iframe").locator(".player[data-ready]").wait_for()
+        frame = page.frames[1]
+        page.emulate_media(color_scheme="dark")
+        assert frame.evaluate(SHADE) == "rgb(255, 255, 255)"
+        page.evaluate("document.body.dataset.jpThemeLight = 'false'")
+        frame.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+
+
+@IN_BROWSER
+def test_the_player_names_the_other_car_of_a_collision(tmp_path):
+    (tmp_path / "page.html").write_text(player_page(make_episode(collides=True, was_struck=True)), encoding="utf-8")
+    with open_browser() as page:
+        page.goto((tmp_path / "page.html").as_uri())
+        page.locator(".player[data-ready]").wait_for()
+        page.locator("[data-part=critical]").click()
+        words = page.locator("[data-part=words]").inner_text()
+        assert words.endswith("collision: runs into the ego (car.0)")
