@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 
 from roadsense.augment.card import dataset_tables, plots
 from roadsense.augment.config import GenConfig
-from roadsense.augment.preview.effects import measure_effects
+from roadsense.augment.preview.effects import list_ranges, measure_effects
 from roadsense.pictures.road import plot_scenario
 from roadsense.scenarios.dataset import Dataset
 from roadsense.scenarios.scenario import find_scenarios
+from roadsense.utils.progress import progress_bar
 
 
 def plot_roads(base_dir: str | Path, time_s: float = 30.0) -> list[Figure]:
@@ -20,22 +21,28 @@ def plot_roads(base_dir: str | Path, time_s: float = 30.0) -> list[Figure]:
     Raises:
         ScenarioError: if there is no base scenario or one is broken.
     """
-    return [plot_scenario(path, time_s) for path in find_scenarios(base_dir)]
+    paths = find_scenarios(base_dir)
+    with progress_bar(len(paths), "drawing", "road") as bar:
+        figures = []
+        for path in paths:
+            figures.append(plot_scenario(path, time_s))
+            bar.update()
+        return figures
 
 
-def plot_effects(config: GenConfig, variations: Sequence[str], base: str | None = None) -> Figure:
+def plot_effects(config: GenConfig, variations: Sequence[str] = (), base: str | None = None) -> Figure:
     """Simulates a base road at both ends of each variation, with all others at their middle, and draws the effects.
 
     Args:
         config: settings with the base folder and the ranges.
-        variations: fields of `VariationRanges`.
+        variations: fields of `VariationRanges`; by default all that have a lowest and a highest value that differ.
         base: name of the base road; None for the first.
 
     Raises:
         ScenarioError: if there is no such base.
     """
     folder = config.base_dir / base if base else find_scenarios(config.base_dir)[0].parent
-    return plots.plot_effects(measure_effects(folder, variations, config.ranges))
+    return plots.plot_effects(measure_effects(folder, variations or list_ranges(config.ranges), config.ranges))
 
 
 def plot_coverage(dataset: Dataset) -> Figure:

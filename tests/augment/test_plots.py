@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from roadsense.augment.card.dataset_tables import tabulate_difficulty, tabulate_draws
-from roadsense.augment.card.plots import label_quantity, plot_difficulty, plot_draws, plot_effects
+from roadsense.augment.card.plots import cover_share, label_quantity, plot_difficulty, plot_draws, plot_effects
 from roadsense.errors import InputError
 from roadsense.scenarios.dataset import Dataset
 
@@ -65,7 +65,11 @@ def test_every_quantity_has_a_panel_with_its_unit_and_every_split_is_named() -> 
         "sigma of a vehicle type [-]",
         "cars in the convoy",
     ]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["train", "eval", "eval_wide"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "train: 12 scenarios",
+        "eval: 5 scenarios",
+        "eval_wide: 5 scenarios",
+    ]
     assert [text.get_text() for text in figure.axes[2].get_xticklabels()] == ["bursty", "esp\nnow"]
     assert [text.get_text() for text in figure.axes[4].get_xticklabels()] == ["3", "4", "5"]
     assert png(figure).startswith(b"\x89PNG")
@@ -76,9 +80,20 @@ def test_every_scenario_is_a_point_of_the_levels() -> None:
     assert [len(line.get_xdata()) for line in levels.lines] == [12, 5, 5]
 
 
-def test_shares_of_a_split_add_up_to_one() -> None:
-    panel = plot_draws(draws()[lambda table: table["split"] == "train"]).axes[1]
-    assert sum(bar.get_height() for bar in panel.patches) == pytest.approx(1.0)
+def test_a_distribution_shows_every_draw_and_its_title_the_share_of_the_range() -> None:
+    table = draws()[lambda table: table["split"] == "train"]
+    panel = plot_draws(table).axes[1]
+    (line,) = panel.lines
+    values = table.loc[table["quantity"] == "convoy.spacing_m", "value"].astype(float)
+    assert set(line.get_xdata()) == set(values)
+    assert line.get_ydata()[-1] == 1.0
+    assert panel.get_title("left").startswith("range covered: train ")
+    assert [text.get_text() for text in panel.texts] == ["b"]
+
+
+def test_a_range_is_covered_by_the_tenths_that_hold_a_value() -> None:
+    assert cover_share([0.0, 0.05, 0.35, 1.0], 0.0, 1.0) == pytest.approx(0.3)
+    assert cover_share(np.linspace(2, 4, 30).tolist(), 2.0, 4.0) == 1.0
 
 
 def test_quantities_that_nobody_named_have_a_label_too() -> None:
@@ -117,7 +132,8 @@ def test_effects_have_a_row_for_each_variation_whatever_its_name() -> None:
     figure = plot_effects(effects())
     assert len(figure.axes) == 2 * 4
     legends = [axes.get_legend() for axes in figure.axes[::4]]
-    assert [legend.get_title().get_text() for legend in legends] == ["tau", "sigma"]
+    assert [axes.get_ylabel() for axes in figure.axes[::4]] == ["tau", "sigma"]
+    assert all(axes.get_title("left") and axes.get_xlabel() for axes in figure.axes)
     assert [text.get_text() for text in legends[0].get_texts()] == ["0.5", "1.5"]
     assert png(figure).startswith(b"\x89PNG")
 

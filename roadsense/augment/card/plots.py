@@ -13,7 +13,7 @@ from roadsense.pictures.style import BLUE, GREEN, INK, ORANGE, PURPLE, RED, expe
 from roadsense.scenarios.scenario import EGO_ID
 
 N_COLUMNS, MANY_PANELS = 3, 12
-MIN_BINS, MAX_BINS, DRAWS_PER_BIN = 4, 10, 3
+MAX_WORDS, TENTHS = 10, 10
 """Few draws get few bins: in narrow bins even perfectly even draws look uneven."""
 
 PANEL_WIDTH_IN, PANEL_HEIGHT_IN = 3.4, 2.5
@@ -66,7 +66,9 @@ def label_quantity(quantity: str) -> str:
 
 
 def plot_draws(draws: pd.DataFrame) -> Figure:
-    """Draws how the splits cover the ranges: density level against driver level, and a histogram of each quantity.
+    """Draws how the splits cover the ranges: density level against driver level, and the distribution of each quantity.
+
+    A panel's title says which share of the tenths of a range holds a draw.
 
     Args:
         draws: table of `roadsense.augment.card.dataset_tables.tabulate_draws`.
@@ -82,12 +84,14 @@ def plot_draws(draws: pd.DataFrame) -> Figure:
     for axes, quantity in zip(grid[has_levels:], quantities, strict=True):
         own = draws[draws["quantity"] == quantity]
         values = {split: own.loc[own["split"] == split, "value"].tolist() for split in splits}
-        draw = _draw_words if _is_counted(own["value"]) else _draw_histograms
-        draw(axes, values)
-        axes.set(xlabel=label_quantity(quantity), ylabel="share of draws", ylim=(0, None))
+        is_counted = _is_counted(own["value"])
+        (_draw_words if is_counted else _draw_shares_below)(axes, values)
+        label = "share of draws" if is_counted else "share of draws below"
+        axes.set(xlabel=label_quantity(quantity), ylabel=label, ylim=(0, None))
         axes.yaxis.set_major_formatter(format_share)
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=TICK_STEPS))
-    _add_legend(figure, grid[-1], len(splits))
+    counts = draws.groupby("split")["scenario"].nunique()
+    _add_legend(figure, grid[-1], {split: f"{split}: {counts[split]} scenarios" for split in splits})
     return figure
 
 
@@ -102,7 +106,7 @@ def _is_counted(values: pd.Series) -> bool:
     # Words or a few whole numbers.
     if any(isinstance(value, str) for value in values):
         return True
-    return values.nunique() <= MAX_BINS and all(float(value).is_integer() for value in values)
+    return values.nunique() <= MAX_WORDS and all(float(value).is_integer() for value in values)
 
 
 def plot_difficulty(difficulty: pd.DataFrame) -> Figure:
@@ -126,12 +130,13 @@ def plot_difficulty(difficulty: pd.DataFrame) -> Figure:
     axes.set(xlabel="smallest time to collision [s]: 0 is a collision, the bar is the median of a road")
     axes.invert_yaxis()
     axes.set_xlim(left=-0.03)
-    _add_legend(figure, axes, len(splits))
+    counts = measured["split"].value_counts()
+    _add_legend(figure, axes, {split: f"{split}: {counts.get(split, 0)} scenarios" for split in splits})
     return figure
 
 
 def plot_effects(effects: pd.DataFrame) -> Figure:
-    """Draws the effect of each variation, one row each: its lowest value (blue) and its highest (red, dashed).
+    """Draws the effect of each variation, one row each: its lowest value (blue) and its highest (orange, dashed).
 
     Args:
         effects: table of `roadsense.augment.preview.effects.measure_effects`.
@@ -139,15 +144,15 @@ def plot_effects(effects: pd.DataFrame) -> Figure:
     expect_columns(effects, ["variation", "end", "setting", "time_s", "vehicle", "speed_mps", "way_m"])
     names = list(dict.fromkeys(effects["variation"]))
     panels = (_draw_counts, _draw_speeds, _draw_accelerations, _draw_ways)
-    figure, grid = new_grid(len(panels) * len(names), 3.1, 2.3, len(panels))
+    figure, grid = new_grid(len(panels) * len(names), 3.1, 2.3, len(panels), letters=False)
     for place, axes in enumerate(grid):
         row, column = divmod(place, len(panels))
         own = effects[effects["variation"] == names[row]]
         for end, (colour, line) in ENDS.items():
             panels[column](axes, own[own["end"] == end], {"color": colour, "linestyle": line, "linewidth": 1.4})
         title, x_label = list(EFFECT_PANELS.items())[column]
-        axes.set_title(title if row == 0 else "", fontsize=9.5, loc="left")
-        axes.set_xlabel(x_label if row == len(names) - 1 else "")
+        axes.set_title(title, fontsize=9, loc="left")
+        axes.set_xlabel(x_label)
         if column == 0:
             _name_ends(axes, own, names[row])
         axes.set_ylim(bottom=0)
@@ -167,7 +172,8 @@ def _name_ends(axes: Axes, own: pd.DataFrame, name: str) -> None:
     for end, (colour, line) in ENDS.items():
         setting = own.loc[own["end"] == end, "setting"].iloc[0]
         axes.plot([], [], color=colour, linestyle=line, label=f"{setting:g}")
-    axes.legend(title=name, fontsize=8, title_fontsize=8.5, frameon=False, loc="lower right")
+    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.set_ylabel(name.replace("_", " "), fontweight="bold")
 
 
 def _draw_counts(axes: Axes, run: pd.DataFrame, style: Mapping[str, Any]) -> None:
@@ -207,17 +213,26 @@ def _draw_levels(axes: Axes, draws: pd.DataFrame, splits: Sequence[str]) -> None
     axes.set_yticks(thirds, ["0", "1/3", "2/3", "1"])
 
 
-def _draw_histograms(axes: Axes, values: Mapping[str, Sequence[float]]) -> None:
-    n_bins = min(max(min(map(len, values.values())) // DRAWS_PER_BIN, MIN_BINS), MAX_BINS)
-    edges = np.histogram_bin_edges(np.concatenate(list(values.values())), n_bins).tolist()
+def _draw_shares_below(axes: Axes, values: Mapping[str, Sequence[float]]) -> None:
+    everything = np.concatenate([np.asarray(own, float) for own in values.values()])
+    low, high = float(everything.min()), float(everything.max())
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=TICK_STEPS))
     for place, (split, own) in enumerate(values.items()):
-        weights = np.full(len(own), 1 / max(len(own), 1))
-        style: dict[str, Any] = {"color": COLOURS[place % 4], "label": split, "weights": weights}
-        if place == 0:
-            axes.hist(own, edges, alpha=0.35, linewidth=0, **style)
-        else:
-            axes.hist(own, edges, histtype="step", linewidth=1.8, linestyle=LINES[place % 4], **style)
+        axes.ecdf(own, color=COLOURS[place % 4], linestyle=LINES[place % 4], linewidth=1.8, label=split)
+    covered = [f"{split} {cover_share(own, low, high):.0%}" for split, own in values.items()]
+    axes.set_title(f"range covered: {', '.join(covered)}", fontsize=8, loc="left", color=INK)
+
+
+def cover_share(values: Sequence[float], low: float, high: float) -> float:
+    """Returns the share of the tenths of a range that hold a value, 0 to 1.
+
+    Args:
+        values: values within the range.
+        low: lower end of the range.
+        high: upper end of the range, above `low`.
+    """
+    counts, _ = np.histogram(values, TENTHS, (low, high))
+    return float((counts > 0).mean())
 
 
 def _draw_words(axes: Axes, values: Mapping[str, Sequence[Any]]) -> None:
@@ -238,6 +253,7 @@ def _marker(place: int) -> dict[str, Any]:
     return {"linestyle": "", "marker": MARKERS[place % 4], "color": COLOURS[place % 4], "markeredgewidth": 0}
 
 
-def _add_legend(figure: Figure, axes: Axes, n_splits: int) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=n_splits, frameon=False, fontsize=9)
+def _add_legend(figure: Figure, axes: Axes, labels: Mapping[str, str]) -> None:
+    handles, splits = axes.get_legend_handles_labels()
+    named = [labels[split] for split in splits]
+    figure.legend(handles, named, loc="outside upper center", ncols=len(named), frameon=False, fontsize=9)

@@ -20,6 +20,7 @@ from roadsense.scenarios.checks import read_xml
 from roadsense.scenarios.records import CONFIG_NAME
 from roadsense.scenarios.scenario import open_scenario
 from roadsense.scenarios.sumo_program import run_sumo
+from roadsense.utils.progress import progress_bar
 from roadsense.utils.scratch import scratch_folder
 
 ENDS = ("lowest", "highest")
@@ -55,8 +56,11 @@ def measure_effects(base_dir: str | Path, variations: Sequence[str], ranges: Var
     """
     cases = list(product(variations, ENDS))
     settings = [pin_ranges(ranges, name, end) for name, end in cases]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        tables = list(pool.map(lambda pinned: _simulate(Path(base_dir), pinned), settings))
+    tables = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool, progress_bar(len(cases), "simulating effects", "run") as bar:
+        for table in pool.map(lambda pinned: _simulate(Path(base_dir), pinned), settings):
+            tables.append(table)
+            bar.update()
     return pd.concat(
         [
             table.assign(variation=name, end=end, setting=getattr(pinned, name)[0])
@@ -72,13 +76,22 @@ def pin_ranges(ranges: VariationRanges, name: str, end: str) -> VariationRanges:
     Raises:
         InputError: if `ranges` has no range of that name.
     """
-    found = {field.name: getattr(ranges, field.name) for field in fields(ranges)}
-    spans = {field: value for field, value in found.items() if _is_range(value)}
+    spans = _read_spans(ranges)
     if name not in spans:
         raise InputError(f"Expected a variation of {sorted(spans)}, got {name!r}.")
     values = {field: _middle(*span) for field, span in spans.items()} | {name: spans[name][ENDS.index(end)]}
     pinned: dict[str, Any] = {field: (value, value) for field, value in values.items()}
     return replace(ranges, **pinned)
+
+
+def list_ranges(ranges: VariationRanges) -> list[str]:
+    """Returns the names of all ranges whose lowest and highest value differ."""
+    return [name for name, (low, high) in _read_spans(ranges).items() if low < high]
+
+
+def _read_spans(ranges: VariationRanges) -> dict[str, tuple[Any, Any]]:
+    found = {field.name: getattr(ranges, field.name) for field in fields(ranges)}
+    return {name: value for name, value in found.items() if _is_range(value)}
 
 
 def _is_range(value: Any) -> bool:
