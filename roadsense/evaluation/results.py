@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from roadsense.envs.config import SCENARIO_V2V
 from roadsense.episodes.plan import POLICY
 from roadsense.errors import RunError
 from roadsense.evaluation import generalisation
@@ -102,10 +103,12 @@ def conclude(folder: Path, config: EvalConfig, origin: dict[str, Any], episodes:
         compare_all(unseen, POLICY, unseen["policy"].unique(), rng()),
     )
     shown = [POLICY, *(name for name in driven if name not in NULL_POLICIES), "unassisted"]
+    factors = generalisation.by_factor(held_out, shown)
+    if config.v2v != SCENARIO_V2V:  # all drive one radio, whatever their scenarios ask for
+        factors = factors[factors["factor"] != "factor_radio"]
     return Evaluation(
-        folder, config, origin, episodes, summary, on_unseen, with_checks, comparisons,
-        generalisation.by_factor(held_out, shown), splits, generalisation.degradation(episodes),
-        tuple(find_verdicts(evidence)),
+        folder, config, origin, episodes, summary, on_unseen, with_checks, comparisons, factors, splits,
+        generalisation.degradation(episodes), tuple(find_verdicts(evidence)),
     )  # fmt: skip
 
 
