@@ -12,7 +12,16 @@ from roadsense.evaluation.figures_conditions import plot_degradation, plot_facto
 from roadsense.evaluation.policies import label_policy, order_policies, record_of
 from roadsense.evaluation.results import Evaluation
 from roadsense.evaluation.styled import show_checks, show_policies, show_splits, show_verdicts
-from roadsense.pictures.style import INK, RED, TTC_AXIS_S, expect_columns, format_share, new_figure, save_figures
+from roadsense.pictures.style import (
+    INK,
+    RED,
+    TTC_AXIS_S,
+    expect_columns,
+    format_share,
+    new_figure,
+    save_figures,
+    tell_count,
+)
 from roadsense.utils.statistics import binomial_interval
 
 __all__ = [
@@ -83,6 +92,7 @@ def plot_min_ttc(episodes: pd.DataFrame) -> Figure:
         episodes: table of episodes of an evaluation.
     """
     expect_columns(episodes, ["policy", "min_ttc_s"])
+    counted = tell_count(episodes.groupby("policy")["min_ttc_s"].count())
     figure, axes = new_figure(7.2, 4.2)
     axes.axvspan(0, CRITICAL_TTC_S, color=RED, alpha=0.07, linewidth=0)
     axes.axvline(CRITICAL_TTC_S, color=RED, linewidth=0.8)
@@ -93,11 +103,10 @@ def plot_min_ttc(episodes: pd.DataFrame) -> Figure:
         # From 0, so that episodes that end in contact show as a step at the axis.
         shares = np.arange(len(values) + 1) / max(len(values), 1)
         width = 3.4 if name == "policy" else 1.6
-        style: dict[str, Any] = {"color": record.colour, "linewidth": width}
-        style["label"] = f"{record.label} (n = {len(values)})"
+        style: dict[str, Any] = {"color": record.colour, "linewidth": width, "label": record.label}
         axes.step([0, *values], shares, record.line, where="post", **style)
     axes.set(xlim=(0, TTC_AXIS_S), ylim=(0, 1.0))
-    axes.set(xlabel="smallest time to collision of an episode [s]", ylabel="share of episodes below")
+    axes.set(xlabel="smallest time to collision of an episode [s]", ylabel=f"share of episodes below ({counted})")
     axes.yaxis.set_major_formatter(format_share)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8.5, handlelength=2.6)
     return figure

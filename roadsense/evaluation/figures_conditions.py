@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from roadsense.episodes.plan import POLICY
 from roadsense.evaluation.plans import LATENCY, LOSS
 from roadsense.evaluation.policies import label_policy, record_of
-from roadsense.pictures.style import expect_columns, format_share, label_lines, new_grid
+from roadsense.pictures.style import expect_columns, format_share, label_lines, new_grid, tell_count
 
 AXES_OF_CURVES = {LOSS: "radio messages lost", LATENCY: "latency of the radio [s]"}
 ALONE = "unassisted"
@@ -29,17 +29,12 @@ def plot_degradation(curves: pd.DataFrame) -> Figure:
         part, (name, label) = parts[place // 2], list(figures.items())[place % 2]
         own = curves[curves["part"] == part]
         _draw_curves(axes, own, name)
-        axes.set(xlabel=f"{AXES_OF_CURVES[part]} (n = {_count(own['episodes'])} a point)")
+        axes.set(xlabel=f"{AXES_OF_CURVES[part]} ({tell_count(own['episodes'])} a point)")
         axes.set_ylabel(f"{label}, hazards only")
         axes.yaxis.set_major_formatter(format_share)
         if part == LOSS:
             axes.xaxis.set_major_formatter(format_share)
     return figure
-
-
-def _count(episodes: pd.Series) -> str:
-    low, high = int(episodes.min()), int(episodes.max())
-    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _draw_curves(axes: Axes, curves: pd.DataFrame, name: str) -> None:

@@ -8,10 +8,9 @@ from matplotlib.figure import Figure
 
 from roadsense.exporting.closed_loop import FIGURES, TRAINED, Comparison
 from roadsense.exporting.parity import FLOAT32, INT8
-from roadsense.pictures.style import BLUE, GREY, INK, ORANGE, RED, expect_columns, format_share, new_grid
+from roadsense.pictures.style import BLUE, GREY, INK, ORANGE, RED, expect_columns, format_number, format_share, new_grid
 
 COLORS = {FLOAT32: BLUE, INT8: ORANGE, TRAINED: GREY}
-N_BINS = 60
 LEAST_DIFFERENCE = 1e-9
 """Actions that are equal are drawn here, at the left end of a logarithmic axis."""
 
@@ -36,7 +35,7 @@ def plot_sizes(sizes: pd.DataFrame) -> Figure:
 
 
 def plot_parity(actions: pd.DataFrame, bounds: dict[str, float]) -> Figure:
-    """Draws how often each difference from the trained policy's action occurs.
+    """Draws the share of observations on which the difference from the trained policy's action is below each value.
 
     Args:
         actions: a row for each observation: the action of `trained` and of each exported policy.
@@ -44,18 +43,18 @@ def plot_parity(actions: pd.DataFrame, bounds: dict[str, float]) -> Figure:
     """
     expect_columns(actions, [TRAINED, *bounds])
     figure, (axes,) = new_grid(1, width=7.2, height=3.4, n_columns=1)
-    top = max(bounds.values()) * 2
-    bins = np.geomspace(LEAST_DIFFERENCE, top, N_BINS).tolist()
     for variant, bound in bounds.items():
         difference = (actions[variant].astype(float) - actions[TRAINED]).abs().clip(lower=LEAST_DIFFERENCE)
-        share = np.full(len(difference), 1 / len(difference))
-        axes.hist(difference, bins, weights=share, color=COLORS[variant], alpha=0.75, label=variant)
+        axes.ecdf(difference, color=COLORS[variant], linewidth=2.0, label=variant)
         axes.axvline(bound, color=COLORS[variant], linestyle="--", linewidth=1.2)
-        axes.annotate(f"{variant}: at most", (bound, 1.0), (-4, -4), xycoords=("data", "axes fraction"),
-                      textcoords="offset points", ha="right", va="top", fontsize=8, color=INK, rotation=90)  # fmt: skip
-    axes.set(xscale="log", xlabel="difference to the trained policy's action (left end: none)", ylabel="observations")
+        axes.annotate("at most", (bound, 0.5), (-4, 0), xycoords=("data", "axes fraction"), ha="right", va="center",
+                      textcoords="offset points", fontsize=8, color=INK, rotation=90)  # fmt: skip
+    axes.set(xscale="log", xlim=(LEAST_DIFFERENCE, 2 * max(bounds.values())), ylim=(0, 1))
+    axes.set_xlabel("difference to the trained policy's action (left end: none)")
+    axes.set_ylabel(f"observations below (n = {len(actions):,})")
+    axes.xaxis.set_major_formatter(format_number)
     axes.yaxis.set_major_formatter(format_share)
-    axes.legend(frameon=False, fontsize=8.5, loc="center")
+    figure.legend(loc="outside upper center", ncols=len(bounds), frameon=False, fontsize=8.5)
     return figure
 
 
@@ -75,6 +74,7 @@ def plot_latency(latency: pd.DataFrame) -> Figure:
         text = f"{value:.1f} us" + (f", {slowest / value:.0f} times as fast" if value < slowest else "")
         axes.annotate(text, (value, place), (0, 11), textcoords="offset points", va="center", fontsize=7.5, color=INK)
     axes.set(xscale="log", xlabel="time of one action on this machine [us]; line: to the 99th percentile")
+    axes.xaxis.set_major_formatter(format_number)
     axes.set_yticks(places, latency["runtime"])
     axes.set_ylim(len(latency) - 0.4, -0.8)
     return figure
@@ -96,9 +96,12 @@ def plot_driving(comparisons: Sequence[Comparison]) -> Figure:
         intervals = [found.collision_rate if name == "collision_rate" else found.figures[name] for found in comparisons]
         axes.axvline(0, color=INK, linewidth=0.8)
         for place, (found, interval) in enumerate(zip(comparisons, intervals, strict=True)):
+            color = COLORS[found.variant]
             # Files that act alike differ in the last digits, which is no difference.
-            least = 0.0 if name == "collision_rate" else FIGURES[name][1]
-            color = RED if interval.low > least else COLORS[found.variant]
+            if interval.low > (0.0 if name == "collision_rate" else FIGURES[name][1]):
+                axes.annotate(
+                    "worse", (interval.value, place), (0, 7), textcoords="offset points", color=RED, ha="center"
+                )
             axes.plot([interval.low, interval.high], [place, place], color=color, linewidth=2.5)
             axes.plot(interval.value, place, "o", color=color, markersize=7, markeredgecolor="white")
         axes.set_yticks(range(len(comparisons)), [found.variant for found in comparisons])

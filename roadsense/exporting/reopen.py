@@ -61,7 +61,7 @@ def _read(folder: Path, seed: int) -> Export:
     variants = [found["variant"] for found in card["files"].values()]
     episodes, comparisons = pd.DataFrame(), []
     if (folder / EPISODES_NAME).is_file():
-        episodes = pd.read_csv(folder / EPISODES_NAME, keep_default_na=True).fillna({"error": ""})
+        episodes = pd.read_csv(folder / EPISODES_NAME, dtype={"error": str}).fillna({"error": ""})
         rng = np.random.default_rng(seed)
         comparisons = [compare_driving(episodes, variant, rng) for variant in variants]
     return Export(folder, card, pd.DataFrame(actions), episodes, tuple(comparisons))

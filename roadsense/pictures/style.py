@@ -46,19 +46,20 @@ def new_grid(
     return figure, panels
 
 
-def label_lines(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+def label_lines(axes: Axes, ends: Sequence[tuple[float, str, str]], x: float | None = None) -> None:
     """Writes a name at the right end of each line, in its colour, so that no legend is needed.
 
     Args:
         axes: panel with its final scale.
         ends: last value, name and colour of each line; names whose values lie together are moved apart.
+        x: left end of the names, in the unit of the axis; None: beside the panel.
     """
     low, high = axes.get_ylim()
     least, at = LINE_SHARE * (high - low), -math.inf
     for value, name, colour in sorted(ends):
         at = max(value, at + least)
-        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 8}
-        axes.annotate(name, (1.02, at), color=colour, annotation_clip=False, **place)
+        place: dict[str, Any] = {"xycoords": "data" if x else ("axes fraction", "data"), "va": "center"}
+        axes.annotate(name, (x or 1.02, at), color=colour, annotation_clip=False, fontsize=7.5, **place)
 
 
 def save_figures(figures: Mapping[str, Figure], folder: str | Path, format: str = "pdf") -> list[Path]:
@@ -105,6 +106,17 @@ def clean_axes(axes: Axes) -> Axes:
 def format_share(value: float, _place: float) -> str:
     """Returns a share as axis text, in percent."""
     return f"{100 * value:g} %"
+
+
+def format_number(value: float, _place: float) -> str:
+    """Returns a number as axis text, also of a logarithmic axis: 0.001, 100, 1e-08."""
+    return f"{value:g}"
+
+
+def tell_count(counts: pd.Series) -> str:
+    """Returns how many episodes are behind each point: `n = 20`, or `n = 18 to 20` if points differ."""
+    low, high = int(counts.min()), int(counts.max())
+    return f"n = {low}" if low == high else f"n = {low} to {high}"
 
 
 def expect_columns(table: pd.DataFrame, columns: list[str]) -> None:

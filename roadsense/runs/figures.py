@@ -10,7 +10,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from roadsense.errors import InputError
-from roadsense.pictures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, expect_columns, format_share, new_grid
+from roadsense.pictures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    expect_columns,
+    format_share,
+    label_lines,
+    new_grid,
+)
 
 LEARNING_PANELS = {
     "reward_mean": "reward per episode [-]",
@@ -29,8 +41,9 @@ HELD_OUT = {
 MEMORY = ("memory_main_mb", "memory_workers_mb")
 HELD_OUT_INK = "#8a5f00"
 SHARES = ("collision_rate", "false_braking_share")
-LEGEND_ROOM = 0.45
-"""Share of a panel's height that is added for the legend above its lines."""
+
+NAMES_ROOM = 0.6
+"""Share of a panel's width that is added for the names at the ends of its lines."""
 
 HELD_OUT_PANELS = {
     "eval_collision_rate": "held out: collisions",
@@ -61,12 +74,12 @@ def plot_learning(metrics: pd.DataFrame) -> Figure:
             _draw_lines(axes, known, terms, "reward terms, unweighted [-]")
         elif name == "memory":
             _draw_lines(axes, known, [column for column in MEMORY if column in known], "memory [MB]")
-            axes.set_ylim(bottom=0)
         else:
             _draw_panel(axes, known, name)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set(xlabel="environment steps", xlim=(0, 1.03 * float(metrics["timesteps"].max())))
+        room = NAMES_ROOM if name in ("terms", "memory") else 0.03
+        axes.set(xlabel="environment steps", xlim=(0, (1 + room) * float(metrics["timesteps"].max())))
     return figure
 
 
@@ -96,15 +109,17 @@ def _draw_held_out(axes: Axes, metrics: pd.DataFrame, name: str) -> None:
 
 
 def _draw_lines(axes: Axes, metrics: pd.DataFrame, names: Sequence[str], label: str) -> None:
+    ends = []
     for place, name in enumerate(names):
         own = metrics.dropna(subset=[name])
         words = name.removeprefix("term_").removeprefix("memory_").removesuffix("_mb").replace("_", " ")
         colour = TERM_COLOURS[place % len(TERM_COLOURS)]
-        axes.plot(own["timesteps"], own[name], color=colour, label=words, linewidth=1.4, marker=_marker(own))
+        axes.plot(own["timesteps"], own[name], color=colour, linewidth=1.4, marker=_marker(own))
+        if len(own):
+            ends.append((float(own[name].iloc[-1]), words, colour))
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.set_ylabel(label)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + LEGEND_ROOM * (high - low))
-    axes.legend(loc="upper center", ncols=2, frameon=False, fontsize=7)
+    label_lines(axes, ends, 1.04 * float(metrics["timesteps"].max()))
 
 
 def _marker(metrics: pd.DataFrame) -> str:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from roadsense.errors import InputError
 from roadsense.evaluation import figures as plots
+from roadsense.evaluation.plans import LOSS
 
 POLICIES = ("policy", "unassisted", "perfect_driver")
 
@@ -88,3 +89,48 @@ def test_ttc_curve_counts_all_episodes_of_a_policy() -> None:
 def test_cells_hold_counts_and_intervals() -> None:
     table = pd.DataFrame({"policy": "policy", "base": ["a"] * 10 + ["b"] * 4, "collision": [True] + [False] * 13})
     assert texts(plots.plot_outcomes_by_scenario(table)) == ["1 of 10\n0% to 45%", "0 of 4\n0% to 60%"]
+
+
+def conditions() -> pd.DataFrame:
+    rows = [
+        {"part": "loss", "curve_value": value, "policy": policy, "episodes": 40, "unsafe_rate": 0.1, "value": "bursty",
+         "label": label}
+        for value in (0.0, 0.4, 0.8)
+        for policy in ("policy", "heard_braking_rule", "unassisted")
+        for label in ("radio of the scenario", "base road")
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    ends = {f"{name}_{end}": value for name in ("unsafe_rate", "collision_rate") for end, value in
+            (("low", 0.05), ("high", 0.2))}  # fmt: skip
+    return table.assign(collision_rate=0.1, **ends)
+
+
+def test_points_of_policies_with_equal_rates_lie_beside_each_other_and_lines_are_named_at_their_ends() -> None:
+    curves = conditions().query("label == 'base road'").replace({"part": {"loss": LOSS}})
+    panel = plots.plot_degradation(curves).axes[0]
+    at_first = [line.get_xdata()[0] for line in panel.lines]
+    assert len(set(at_first)) == 3
+    assert panel.get_legend() is None
+    names = {text.get_text(): text.xy[1] for text in panel.texts}
+    assert {"policy", "rule: heard braking", "driver alone"} < set(names)
+    heights = sorted(height for name, height in names.items() if name != "a")
+    assert np.diff(heights).min() > 0.01
+    assert panel.get_xlabel() == "radio messages lost (n = 40 a point)"
+
+
+def test_every_value_of_a_factor_says_how_many_episodes_it_has() -> None:
+    figure = plots.plot_factors(conditions().query("curve_value == 0"))
+    assert [axes.get_title("left") for axes in figure.axes] == ["radio of the scenario", "base road"]
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["bursty\nn = 40"]
+    assert figure.axes[0].get_legend() is None
+
+
+def test_figures_are_saved_for_a_paper_with_text_as_text(tmp_path) -> None:
+    paths = plots.save_figures({"rates": plots.plot_collision_rates(summary())}, tmp_path / "new")
+    assert [path.name for path in paths] == ["rates.pdf"]
+    assert paths[0].read_bytes().startswith(b"%PDF")
+    assert b"/Type3" not in paths[0].read_bytes()  # fonts that journals refuse
+    (svg,) = plots.save_figures({"rates": plots.plot_collision_rates(summary())}, tmp_path, "svg")
+    assert "driver alone" in svg.read_text()
+    with pytest.raises(InputError, match="expected one of pdf, svg, png, got 'gif'"):
+        plots.save_figures({}, tmp_path, "gif")

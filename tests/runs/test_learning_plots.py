@@ -45,7 +45,7 @@ def test_held_out_collisions_stand_at_the_steps_of_their_policy_with_the_interva
     assert (line.get_xdata()[0], line.get_ydata()[0]) == (150_000, 0.1)
     (bars,) = axes.collections
     assert bars.get_segments()[0].tolist() == [[150_000, 0.03], [150_000, 0.25]]
-    assert [text.get_text() for text in axes.texts] == ["held out"]
+    assert [text.get_text() for text in axes.texts] == ["b", "held out"]
 
 
 def test_a_figure_that_never_had_a_value_has_no_empty_panel():
