@@ -15,7 +15,7 @@ from roadsense.exporting.write import CARD_NAME, EPISODES_NAME, OBSERVATIONS_NAM
 from roadsense.utils.files import hash_file, read_json
 from roadsense.utils.workspace import resolve
 
-_NO_SETTINGS = ("run_dir", "workers")
+_NO_SETTINGS = ("run_dir", "workers", "trust")
 _FOLDERS = ("dataset_dir", "eval_dir")
 
 
