@@ -10,6 +10,7 @@ from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.driver_profile import PERFECT_DRIVER
 from roadsense.envs.hazard import Hazard
 from roadsense.envs.hazard_control import CUT_IN_MIN_GAP_M, OBSTACLE_ID
+from tests.conftest import CONFIG, convoy, write_base
 
 BASE_DIR = Path(__file__).parents[2] / "scenarios" / "base"
 HIGHWAY = BASE_DIR / "highway_fast" / "scenario.sumocfg"
@@ -108,3 +109,32 @@ def test_every_kind_is_the_same_over_both_backends(kind):
         rewards.append([(info["gap_m"], info["speed_mps"], info["hazard_active"]) for info in infos])
     assert rewards[0] == rewards[1]
     assert any(active for _, _, active in rewards[0])
+
+
+def test_a_car_cuts_in_at_once_where_sumo_moves_cars_aside_bit_by_bit(network, tmp_path):
+    flow = '<flow id="beside" route="through" begin="0" end="60" vehsPerHour="1200" departLane="1" departPos="240"'
+    config = CONFIG.replace("<processing>", '<processing><lateral-resolution value="0.8"/>')
+    path = write_base(tmp_path / "road", network, f'{flow} departSpeed="desired"/>{convoy(70.0)}', config)
+    n_hazards = 0
+    for backend, seeds in (("libsumo", range(6)), ("traci", range(1))):
+        with ConvoyEnv([path], config=EnvConfig(n_steps=150, backend=backend)) as env:
+            for seed in seeds:
+                infos, _, outcome = drive(env, Hazard(0, 3.0, 6.0, hold_s=1.0, kind="cut_in"), seed)
+                if outcome["hazard"]:
+                    onset = round(outcome["hazard_onset_s"] / 0.1)
+                    assert infos[onset + 4]["gap_m"] < infos[onset - 1]["gap_m"] - 4.0
+                    n_hazards += 1
+    assert n_hazards >= 3
+
+
+def test_an_ego_that_overtakes_the_convoy_says_so(network, tmp_path):
+    cars = convoy(30.0).replace('type="convoy_car"', 'type="slow"').replace('speed="20"', 'speed="8"')
+    slow = '<vType id="slow" maxSpeed="8"/><vType id="fast" lcSpeedGain="5" lcKeepRight="0"/>'
+    texts = {"ahead": cars, "past": cars.replace('type="ego"', 'type="fast"')}
+    seen = {}
+    for name, text in texts.items():
+        path = write_base(tmp_path / name, network, slow + text.replace('departSpeed="20"', 'departSpeed="8"'))
+        with ConvoyEnv([path], config=EnvConfig(n_steps=400)) as env:
+            infos, _, outcome = drive(env, False)
+        seen[name] = (infos[0]["overtook_leader"], infos[-1]["overtook_leader"], outcome["overtook_leader"])
+    assert seen == {"ahead": (False, False, False), "past": (False, True, True)}

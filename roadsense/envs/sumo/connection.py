@@ -20,6 +20,8 @@ INVALID = -(2.0**30)
 """SUMO's value for the position of a vehicle that is not on the road."""
 
 FOREVER_S = 1e4
+ASIDE_MPS, ASIDE_MPS2 = 8.0, 100.0
+"""Lateral speed and acceleration with which a car is in the next lane within 0.3 s; faster ones swing back."""
 SPEED_MODE_ALL_CHECKS = 31
 SPEED_MODE_DRIVER_DECIDES = 24
 """SUMO's plan still obeys right of way and red lights; safe speed and limits of acceleration do not bind."""
@@ -217,6 +219,12 @@ class SumoConnection:
             return None
         return speed_mps if speed_mps > INVALID else None
 
+    def way_m(self, vehicle_id: str, other_id: str) -> float:
+        """Returns the distance from a vehicle to another along its route, front to front; -1 if it never gets there."""
+        vehicle = self._vehicle
+        edge, lane = vehicle.getRoadID(other_id), vehicle.getLaneIndex(other_id)
+        return max(-1.0, float(vehicle.getDrivingDistance(vehicle_id, edge, vehicle.getLanePosition(other_id), lane)))
+
     def find_cars_beside(self, vehicle_id: str) -> list[tuple[str, float]]:
         """Returns the next cars ahead on the lanes beside a vehicle's, each with its distance, bumper to bumper."""
         min_gap_m = self._min_gap_m(vehicle_id)  # SUMO subtracts it
@@ -224,8 +232,12 @@ class SumoConnection:
         return sorted(((car, distance_m + min_gap_m) for car, distance_m in beside), key=lambda found: found[1])
 
     def force_into_lane_of(self, vehicle_id: str, other_id: str) -> None:
-        """Makes a vehicle change to another's lane, even if that is not free, and stay in it."""
+        """Makes a vehicle change to another's lane at once, even if that is not free, and stay in it."""
         self._vehicle.setLaneChangeMode(vehicle_id, 0)
+        if float(self._simulation.getOption("lateral-resolution")) > 0.0:
+            # SUMO's sublane model moves a car aside bit by bit: too late for one that cuts in, or never.
+            self._vehicle.setMaxSpeedLat(vehicle_id, ASIDE_MPS)
+            self._vehicle.setParameter(vehicle_id, "laneChangeModel.lcAccelLat", str(ASIDE_MPS2))
         self._vehicle.changeLane(vehicle_id, self._vehicle.getLaneIndex(other_id), FOREVER_S)
 
     def add_standing(self, vehicle_id: str, behind_id: str, ahead_m: float) -> bool:

@@ -108,6 +108,10 @@ class SimulationReadings:
         """Returns the simulation time in s."""
         return self._read(tc.VAR_TIME)
 
+    def getOption(self, name: str) -> str:
+        """Returns the value of an option."""
+        return self.ask("simulation.getOption", name)
+
     def getCollidingVehiclesIDList(self) -> tuple[str, ...]:
         """Returns the ids of the vehicles that collide in this step."""
         return self._read(tc.VAR_COLLIDING_VEHICLES_IDS)
