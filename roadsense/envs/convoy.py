@@ -67,6 +67,7 @@ class Convoy:
         jerk_mps3: jerk of the ego over the last step.
         collided: whether the ego touches a car.
         collision: partner and impact of the ego's collision; None before there is one.
+        overtook_leader: whether the ego has come ahead of the next car of its convoy.
         sumo_interventions: steps so far in which SUMO's checks would have lowered the commanded speed.
 
     Args:
@@ -90,6 +91,8 @@ class Convoy:
         self.speed_mps = self.acceleration_mps2 = 0.0
         self.collided = False
         self.collision: Collision | None = None
+        self.overtook_leader = False
+        self._lead_m = math.inf
         self.sumo_interventions = 0
 
     def enter(self, sumo_checks: bool) -> State:
@@ -117,6 +120,7 @@ class Convoy:
         ego = self.sense()
         if ego is None:
             raise SimulationError(f"{scenario.config_path}: the ego left the road as soon as it was on it.")
+        self._lead_m = self._measure_lead_m(ego)
         return ego
 
     def sense(self) -> State | None:
@@ -127,6 +131,10 @@ class Convoy:
         if state is None:
             return None
         _, _, speed_mps, acceleration_mps2, _ = state
+        ahead = self.states[1]
+        if ahead is not None:
+            self._lead_m += (ahead[2] - speed_mps) * self._step_length_s
+            self.overtook_leader = self.overtook_leader or self._lead_m < 0.0
         self.jerk_mps3 = (acceleration_mps2 - self.acceleration_mps2) / self._step_length_s
         self.speed_mps, self.acceleration_mps2 = speed_mps, acceleration_mps2
         self.sumo_interventions += connection.planned_speed_mps(ego) < self._command_mps - INTERVENTION_MPS
@@ -139,6 +147,14 @@ class Convoy:
         allowed_mps2 = road_mps2(self._driver.profile, speed_mps, road, self.leader.gap_m)
         self.driver_mps2 = self._driver.accelerate(speed_mps, self.leader, (road.limit_mps, allowed_mps2))
         return state
+
+    def _measure_lead_m(self, ego: State) -> float:
+        """Returns how far the next car of the convoy is ahead of the ego, front to front."""
+        ahead = self.states[1]
+        if ahead is None:
+            return math.inf
+        lead_m = self._connection.way_m(self._scenario.ego_id, self._scenario.convoy_ids[1])
+        return lead_m if lead_m > 0.0 else math.hypot(ahead[0] - ego[0], ahead[1] - ego[1])
 
     def drive(self, assist_mps2: float) -> None:
         """Commands the ego's next speed: its driver's or its assist's braking, through the brake.

@@ -158,6 +158,7 @@ class Episode:
         terms = reward_terms(situation)
         reward = weigh(terms, self._weights)
         notes.reward += reward
+        notes.overtook_leader = convoy.overtook_leader
         notes.sumo_interventions = convoy.sumo_interventions
         follower = self._connection.find_follower(EGO_ID) if self._config.watch_behind else NO_FOLLOWER
         self._record.add(situation, terms, follower)

@@ -92,6 +92,7 @@ class Outcome:
             nearer, NaN if it was not recorded (`EnvConfig.watch_behind`).
         messages_heard: radio messages to the ego that were delivered.
         messages_lost: radio messages to the ego that were lost.
+        overtook_leader: whether the ego came ahead of the next car of its convoy.
         sumo_interventions: steps in which SUMO's checks would have lowered the commanded speed.
         reward: sum of the weighted terms.
         term_sums: sum of every reward term before its weight.
@@ -127,6 +128,7 @@ class Outcome:
     follower_min_ttc_s: float = math.nan
     messages_heard: int = 0
     messages_lost: int = 0
+    overtook_leader: bool = False
     sumo_interventions: int = 0
     reward: float = 0.0
     term_sums: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(TERMS, 0.0))
@@ -149,6 +151,7 @@ class EpisodeNotes:
         hazard_onset_s: time of its onset after the episode's start.
         messages_heard: radio messages delivered so far.
         messages_lost: radio messages lost so far.
+        overtook_leader: whether the ego has come ahead of the next car of its convoy.
         sumo_interventions: steps so far in which SUMO's checks would have lowered the commanded speed.
         reward: sum of the rewards so far.
         collision: the collision that ended the episode, or None.
@@ -161,6 +164,7 @@ class EpisodeNotes:
     hazard_onset_s: float = math.nan
     messages_heard: int = 0
     messages_lost: int = 0
+    overtook_leader: bool = False
     sumo_interventions: int = 0
     reward: float = 0.0
     collision: Collision | None = None

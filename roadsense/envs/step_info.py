@@ -50,6 +50,7 @@ def describe_step(convoy: Convoy, situation: Situation, terms: RewardTerms) -> d
         "time_headway_s": float(metrics.time_headway_s(gap_m, speed_mps)),
         "drac_mps2": float(metrics.drac_mps2(gap_m, speed_mps, leader_mps)),
         "driver_mps2": convoy.driver_mps2,
+        "overtook_leader": convoy.overtook_leader,
         "sumo_interventions": convoy.sumo_interventions,
         **situation._asdict(),
         "terms": terms._asdict(),

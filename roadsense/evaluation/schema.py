@@ -93,6 +93,7 @@ OUTCOME_COLUMNS = (
         ("collision", "", "whether the ego collided"),
         ("was_struck", "", "whether the other vehicle ran into the ego, by SUMO's record of the collision"),
         ("hazard", "", "whether a hazard happened"),
+        ("overtook_leader", "", "whether the ego came ahead of the next car of its convoy"),
     ),
     *_columns("text", ("collision_partner", "", "SUMO's id of the other vehicle; empty without a collision")),
     *_columns("text", ("hazard_kind", "", "brake, stopped, cut_in or none")),
