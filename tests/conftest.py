@@ -50,12 +50,13 @@ def write_base(folder: Path, network: Path, traffic: str | None = None, config: 
     return folder / "scenario.sumocfg"
 
 
-def build_network(folder: Path, end_m: float, speed_mps: float) -> Path:
-    """Builds a two-lane road, `west` and `east` of a bend 1,500 m from its start."""
+def build_network(folder: Path, end_m: float, speed_mps: float, oncoming: bool = False) -> Path:
+    """Builds a two-lane road, `west` and `east` of a bend 1,500 m from its start; on request `-east`, `-west` too."""
+    ways = {"west": "ab", "east": "bc"} | ({"-east": "cb", "-west": "ba"} if oncoming else {})
     nodes = f"<nodes><node id='a' x='0' y='0'/><node id='b' x='1500' y='0'/><node id='c' x='{end_m}' y='60'/></nodes>"
     edges = "".join(
         f"<edge id='{name}' from='{ends[0]}' to='{ends[1]}' numLanes='2' speed='{speed_mps}'/>"
-        for name, ends in {"west": "ab", "east": "bc"}.items()
+        for name, ends in ways.items()
     )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "road.nod.xml").write_text(nodes)

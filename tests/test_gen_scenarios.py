@@ -359,7 +359,8 @@ def test_bases_must_be_there_and_have_names_of_their_own(network: Path, tmp_path
     with pytest.raises(ScenarioError, match="folders of different names"):
         generate_dataset(GenConfig(tmp_path, tmp_path / "out"))
     write_base(tmp_path / "c" / "my-road", network)
-    with pytest.raises(ScenarioError, match=r"letters, digits and _, got \['my-road'\]"):
+    write_base(tmp_path / "c" / "my road", network)
+    with pytest.raises(ScenarioError, match="folders of different names"):
         generate_dataset(GenConfig(tmp_path / "c", tmp_path / "out"))
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tyro
@@ -56,7 +56,7 @@ def check_and_print(config: CheckBaseConfig) -> None:
         )
         sys.stdout.write(f"  simulated twice in {took_s:.1f} s\n")
         if report.refusals:
-            problems.append(explain_rejection(base, report))
+            problems.append(explain_rejection(replace(base, notes=()), report))  # they are printed above
         else:
             sys.stdout.write(f"  {_describe_driver(base)}\n")
     raise_all(problems)

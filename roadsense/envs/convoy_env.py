@@ -65,8 +65,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     ## Info
     With `step_info`: `gap_m`, `ttc_s`, `time_headway_s`, `drac_mps2`, `required_mps2`, `jerk_mps3`, `speed_mps`,
     `leader_speed_mps`, `acceleration_mps2`, `assist_mps2`, `needed_mps2`, `added_mps2`, `driver_mps2`, `silence_s`,
-    `collision`, `hazard_active`, `overtook_leader`, `sumo_interventions` and `terms`, all ground truth. After `reset`: `scenario`,
-    `sumo_seed`, `hazard`, `driver`, `v2v`. At the end of an episode: `outcome`, a row of figures
+    `collision`, `hazard_active`, `overtook_leader`, `sumo_interventions` and `terms`, all ground truth. After
+    `reset`: `scenario`, `sumo_seed`, `hazard`, `driver`, `v2v`. At the end of an episode: `outcome`, a row of figures
     (`roadsense.envs.outcome.Outcome`).
 
     ## Reset options

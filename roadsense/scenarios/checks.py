@@ -35,6 +35,7 @@ SAFE_OPTIONS = (
 SAFE_FAMILIES = ("collision.", "default.", "emergencydecel.", "lanechange.", "time-to-teleport", "tls.")
 """Prefixes of further option names that read or write no file and open no port."""
 
+VALIDATION = "xml-validation"
 SAFE_VALIDATIONS = ("never", "local")
 """With other values SUMO downloads the schema that a file names, from any address."""
 
@@ -58,7 +59,7 @@ OPTION_LIMITS = {
     "begin": (0.0, MAX_TIME_S),
     "end": (-1.0, MAX_END_S),
     "step-length": (0.01, 10.0),
-    "lateral-resolution": (0.0, 10.0),
+    "lateral-resolution": (-1.0, 10.0),
     "scale": (0.0, 10.0),
 }
 LIMITS = {
@@ -119,7 +120,7 @@ def _check_option(where: str, option: ET.Element) -> None:
         )
     if list(option.attrib) != ["value"]:
         raise ScenarioError(f"{where}: expected <{name} value=.../>, got {option.attrib or option.text!r}.")
-    if name.startswith("xml-validation") and value not in SAFE_VALIDATIONS:
+    if name.startswith(VALIDATION) and value not in SAFE_VALIDATIONS:
         raise ScenarioError(f"{where}: expected <{name}> as one of {SAFE_VALIDATIONS}, got {value!r}.")
     if "$" in value:
         raise ScenarioError(f"{where}: <{name}> may not ask for a variable of the environment, got {value!r}.")

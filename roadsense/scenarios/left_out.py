@@ -3,7 +3,15 @@
 import re
 import xml.etree.ElementTree as ET
 
-from roadsense.scenarios.checks import FILE_ATTRIBUTES, INPUTS, NOWHERE, SAFE_FAMILIES, SAFE_OPTIONS
+from roadsense.scenarios.checks import (
+    FILE_ATTRIBUTES,
+    INPUTS,
+    NOWHERE,
+    SAFE_FAMILIES,
+    SAFE_OPTIONS,
+    SAFE_VALIDATIONS,
+    VALIDATION,
+)
 
 OPTION_NAMES = {
     **dict.fromkeys(("n", "net"), "net-file"),
@@ -13,12 +21,18 @@ OPTION_NAMES = {
 }
 """SUMO's alternative option names, each with the usual one."""
 
+_EXPLAINING = ("synonymes", "type", "help", "deprecated", "required", "default", "category")
+"""Attributes that `sumo --save-template` and `--save-configuration` write beside an option's value."""
+
 _WRITING_OPTION = re.compile(
     r".*output.*|.*-dump|netstate|summary|tripinfo|fcd|l|log|log-file|message-log|error-log|.*-log(-file)?|"
     r"save-.*|statistic.*|duration-log\..*|precision.*|human-readable-time|print-options|device\.(ssm|fcd|tripinfo)\..*|"
     r"gui-.*|g|start|S|quit-on-end|Q|delay|d|breakpoints|B|window-.*|registry-viewport|tracker-interval"
 )
 """Options that only write, log or set up SUMO's window: traffic is the same without them."""
+
+_PICTURES = ("imgFile", "osgFile")
+"""Attributes with a picture for SUMO's window."""
 
 _WRITING_PARAM = re.compile(r"has\.(ssm|fcd)\.device|device\.(ssm|fcd)\..*")
 _DETECTORS = (
@@ -29,10 +43,16 @@ _DETECTORS = (
 
 
 def rename_options(config: ET.Element) -> None:
-    """Gives each option of a configuration its usual name."""
+    """Writes each option of a configuration as `<usual-name value=.../>`, of all forms that SUMO reads."""
     for element in config.iter():
-        if isinstance(element.tag, str):
-            element.tag = OPTION_NAMES.get(element.tag, element.tag)
+        if not isinstance(element.tag, str) or element is config:
+            continue
+        element.tag = OPTION_NAMES.get(element.tag, element.tag)
+        if "value" in element.attrib or "v" in element.attrib:
+            for name in _EXPLAINING:
+                element.attrib.pop(name, None)
+        if list(element.attrib) == ["v"]:
+            element.set("value", element.attrib.pop("v"))
 
 
 def leave_out_options(section: ET.Element, only_writing: bool) -> list[str]:
@@ -50,22 +70,27 @@ def leave_out_options(section: ET.Element, only_writing: bool) -> list[str]:
             left_out += leave_out_options(element, only_writing)
             if element.find("*") is None and (not only_writing or len(left_out) > n_before):
                 section.remove(element)  # SUMO reads an empty section as an option
-        elif _is_left_out(element.tag, only_writing):
+        elif _is_left_out(element, only_writing):
             left_out.append(element.tag)
             section.remove(element)
     return left_out
 
 
-def _is_left_out(option: str, only_writing: bool) -> bool:
+def _is_left_out(element: ET.Element, only_writing: bool) -> bool:
+    option = element.tag
+    if option.startswith(VALIDATION):
+        return not only_writing and element.get("value") not in SAFE_VALIDATIONS
     if option in (*INPUTS, *SAFE_OPTIONS) or option.startswith(SAFE_FAMILIES):
         return False
     return not only_writing or bool(_WRITING_OPTION.fullmatch(option))
 
 
 def leave_out_writers(root: ET.Element) -> list[str]:
-    """Removes detectors, devices and attributes that write from a route or additional file; returns their names."""
+    """Removes what writes or only names a picture from a route or additional file; returns the names of it."""
     left_out = []
     for parent in [element for element in root.iter() if isinstance(element.tag, str)]:
+        shown = [name for name in _PICTURES if parent.attrib.pop(name, None) is not None]
+        left_out += [f"{name} of {parent.tag} {parent.get('id', '')!r}" for name in shown]
         for element in list(parent):
             if _writes(parent is root, element):
                 parent.remove(element)
@@ -99,5 +124,7 @@ def note_left_out(options: list[str], elements: list[str]) -> list[str]:
             "read or write further files nor listen."
         )
     if elements:
-        notes.append(f"Left out because it writes a file, and traffic is the same without it: {', '.join(elements)}.")
+        notes.append(
+            f"Left out because it writes or names a file, and traffic is the same without it: {', '.join(elements)}."
+        )
     return notes

@@ -27,6 +27,9 @@ CONVOY_ID = re.compile(r"V\d{3}")
 _UNREADABLE = re.compile(r"[,;%#$]")
 """Characters that SUMO cannot read in a folder's name."""
 
+Inputs = tuple[Path, tuple[Path, ...], tuple[Path, ...]]
+"""Input files of a scenario: its network, its route files, its additional files."""
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -126,29 +129,29 @@ def _open_once(path: Path, _stamps: tuple[tuple[str, int, int], ...]) -> Scenari
     return scenario
 
 
+def name_inputs(config: ET.Element, inputs: Inputs, folder: Path) -> None:
+    """Names the input files in a configuration by their paths from its folder, which links or `..` may hide."""
+    networks, routes, additional = inputs
+    for option, paths in zip(INPUTS, ((networks,), routes, additional), strict=True):
+        for element in config.iter(option):
+            element.set("value", ",".join(path.relative_to(folder).as_posix() for path in paths))
+
+
 def _write_copy(scenario: Scenario, config: ET.Element, files: Files) -> Path:
     # A folder for SUMO, kept while this process runs: the configuration, changed files, links to all others.
     folder, source = Path(tempfile.mkdtemp(prefix="roadsense_scenario_")), scenario.config_path.parent
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     trees = dict(files)
-    for option, paths in zip(
-        INPUTS, ((scenario.network_path,), scenario.route_paths, scenario.additional_paths), strict=True
-    ):
-        for path in paths:
-            target = folder / path.relative_to(source)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if path in trees:
-                write_xml(trees[path], target)
-            else:
-                target.symlink_to(path)
-        for element in config.iter(option):
-            element.set("value", ",".join(path.relative_to(source).as_posix() for path in paths))
+    for path in (scenario.network_path, *scenario.route_paths, *scenario.additional_paths):
+        target = folder / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path in trees:
+            write_xml(trees[path], target)
+        else:
+            target.symlink_to(path)
+    name_inputs(config, (scenario.network_path, scenario.route_paths, scenario.additional_paths), source)
     write_xml(config, folder / CONFIG_NAME)
     return folder / CONFIG_NAME
-
-
-Inputs = tuple[Path, tuple[Path, ...], tuple[Path, ...]]
-"""Input files of a scenario: its network, its route files, its additional files."""
 
 
 def check_inputs(path: Path, config: ET.Element) -> Inputs:

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,23 +19,8 @@ from roadsense.errors import GateError, InputError, ScenarioError
 from roadsense.scenarios.dataset import Dataset
 from roadsense.scenarios.sumo_program import run_sumo
 from roadsense.utils.safe_xml import read_xml
+from tests.augment.conftest import Make
 from tests.conftest import CONFIG, FLOWS, TYPES, convoy, write_base
-
-Make = Callable[..., Base]
-
-
-@pytest.fixture
-def make(tmp_path: Path, network: Path) -> Make:
-    """Writes a base with this traffic, types and configuration, and reads it."""
-
-    def make(traffic: str, config: str = CONFIG, types: str = TYPES, **settings: object) -> Base:
-        path = write_base(tmp_path / "bases" / "road", network, traffic, config)
-        routes = path.parent / "routes.rou.xml"
-        routes.write_text(routes.read_text().replace(TYPES, types))
-        (base,) = GenConfig(tmp_path / "bases", **settings).read_bases()  # type: ignore[arg-type]
-        return base
-
-    return make
 
 
 def draws(base: Base, n: int = 3) -> list:

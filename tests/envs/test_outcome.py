@@ -152,7 +152,8 @@ def test_terms_are_summed_and_the_row_holds_every_figure():
         "reaction_time_s", "assist_reaction_time_s", "min_gap_m", "min_ttc_s", "min_time_headway_s", "max_drac_mps2",
         "max_deceleration_mps2", "max_jerk_mps3", "rms_jerk_mps3", "calm_s", "false_braking_s", "false_brakings",
         "ordinary_stops", "ordinary_stops_braked", "distance_m", "follower_min_ttc_s", "messages_heard",
-        "messages_lost", "overtook_leader", "sumo_interventions", "reward", "calm_speed_loss_mps", "needless_speed_loss_mps",
+        "messages_lost", "overtook_leader", "sumo_interventions", "reward", "calm_speed_loss_mps",
+        "needless_speed_loss_mps",
             "hazard_braking_mps", *(f"term_{name}" for name in TERMS),
     }  # fmt: skip
     assert all(isinstance(value, str | float | int | bool) for value in row.values())

@@ -52,3 +52,15 @@ def test_the_verdict_of_sumo_counts_at_once(ill_sumo):
     with pytest.raises(SimulationError, match="ended with 1: no road"):
         run_sumo(SCENARIO, SHORT)
     assert runs.read_text().count("run") == 1
+
+
+def test_a_scenario_that_always_crashes_sumo_is_rejected_and_ends_nothing(ill_sumo):
+    runs = ill_sumo(9, "kill -SEGV $$")
+    assert "SUMO crashes on it: it was ended by SIGSEGV, 3 times" in run_gate(SCENARIO).refusals[0]
+    assert runs.read_text().count("run") == 3
+
+
+def test_no_memory_is_the_machines_fault_however_sumo_ends(ill_sumo):
+    ill_sumo(9, "echo std::bad_alloc >&2; kill -ABRT $$")
+    with pytest.raises(MachineError, match="found no memory, 3 times"):
+        run_sumo(SCENARIO, SHORT)

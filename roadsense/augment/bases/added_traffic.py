@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from roadsense.errors import ScenarioError
@@ -66,7 +67,7 @@ def _find_routes(network_path: Path) -> list[list[str]]:
     routes = []
     for start in starts[:MAX_FLOWS]:
         ways = [net.getShortestPath(start, end, vClass="passenger") for end in ends]
-        found = [(cost, [edge.getID() for edge in way]) for way, cost in ways if way]
+        found = [(cost, [edge.getID() for edge in way]) for way, cost in ways if way and not _turns_back(way)]
         if found:
             routes.append(max(found)[1])
     return routes
@@ -74,10 +75,14 @@ def _find_routes(network_path: Path) -> list[list[str]]:
 
 def _others(edge: object, connected: Sequence[object]) -> list[object]:
     # An edge and the one back from its end are one road: a turn at a dead end leads nowhere else.
+    return [one for one in connected if not _turns_back((edge, one))]
+
+
+def _turns_back(way: Sequence[object]) -> bool:
     def ends(one: object) -> tuple[object, object]:
         return one.getFromNode(), one.getToNode()  # type: ignore[attr-defined] # an edge of sumolib
 
-    return [one for one in connected if ends(one) != ends(edge)[::-1]]
+    return any(ends(first) == ends(second)[::-1] for first, second in pairwise(way))
 
 
 def _departure_edges(roots: Sequence[ET.Element], scenario: Scenario) -> set[str]:

@@ -13,7 +13,7 @@ from roadsense.augment.bases.added_traffic import add_traffic
 from roadsense.augment.bases.convoy_naming import ConvoyNaming, rename_convoy
 from roadsense.augment.bases.demand import find_limits, simplify_demand
 from roadsense.augment.bases.notes import list_notes
-from roadsense.augment.bases.supported import add_supported_variations, read_depart_limits
+from roadsense.augment.bases.supported import add_supported_variations, find_held_types, read_depart_limits
 from roadsense.augment.draws.ranges import Range, VariationRanges
 from roadsense.augment.draws.traffic import Traffic
 from roadsense.augment.edits.vehicle_defaults import CLASSES_LEFT_ALONE, WITHOUT_SIGMA
@@ -29,6 +29,7 @@ from roadsense.scenarios.scenario import (
     convoy_cars,
     describe_scenario,
     find_scenarios,
+    name_inputs,
 )
 from roadsense.utils.files import hash_file
 
@@ -41,7 +42,7 @@ class Base:
     """A base scenario that was read and can be varied.
 
     Attributes:
-        name: name of its folder.
+        name: name of its folder, as `name_base` writes it.
         scenario: description of its files; the convoy's ids are those of the generated scenarios: V001, V002, ...
         traffic: what can be varied in it.
         notes: sentences on what can't be varied or is left out, and why.
@@ -49,6 +50,7 @@ class Base:
         config: tree of its configuration; `read_config` gives copies.
         limits: lowest and highest value that the base allows, by name of a level.
         horizon_s: least time of the ego on the road in its scenarios [s].
+        held_types: types of convoy cars whose maxSpeed is varied, because speedFactor alone would change nothing.
         warnings: kinds of SUMO warnings that the unvaried base also causes.
         depart_limits_mps: speed limit in m/s at the departure of each vehicle or flow with a departSpeed, by id.
     """
@@ -61,6 +63,7 @@ class Base:
     config: ET.Element = field(repr=False, compare=False)
     limits: Mapping[str, Range] = field(default_factory=dict)
     horizon_s: float = HORIZON_S
+    held_types: frozenset[str] = frozenset()
     warnings: frozenset[str] = frozenset()
     depart_limits_mps: Mapping[str, float] = field(default_factory=dict)
 
@@ -125,16 +128,18 @@ def read_bases(
 
 
 def _check_names(base_dir: Path, paths: Sequence[Path]) -> None:
-    names = [path.parent.name for path in paths]
-    unfit = [name for name in names if not re.fullmatch(r"\w+", name)]
-    if unfit:
-        raise ScenarioError(f"{base_dir}: expected folder names of letters, digits and _, got {unfit}. Rename them.")
-    twice = [str(path) for path in paths if names.count(path.parent.name) > 1]
+    names = [name_base(path) for path in paths]
+    twice = [str(path) for path, name in zip(paths, names, strict=True) if names.count(name) > 1]
     if twice:
         raise ScenarioError(
-            f"{base_dir}: expected one .sumocfg in each folder and folders of different names, got {twice}. Keep one "
-            "configuration in each folder and move or rename the rest."
+            f"{base_dir}: expected one .sumocfg in each folder and folders of different names (by letters, digits and "
+            f"_), got {twice}. Keep one configuration in each folder and move or rename the rest."
         )
+
+
+def name_base(config_path: Path) -> str:
+    """Returns the name of a base in those of its scenarios: its folder's, with `_` for all but letters and digits."""
+    return re.sub(r"\W+", "_", config_path.parent.name).strip("_") or "base"
 
 
 def _read_base(
@@ -144,6 +149,7 @@ def _read_base(
     rename_options(config)
     options = leave_out_options(config, only_writing=False)
     inputs = check_inputs(config_path, config)
+    name_inputs(config, inputs, config_path.parent)
     files, elements = read_route_files(*inputs[1:], comments=True)
     roots = [root for _, root in files]
     if naming:
@@ -155,17 +161,23 @@ def _read_base(
     notes += list_notes(scenario, roots)
     if define_default_type(roots):
         notes.append(f"{files[0][0].name} gets SUMO's default vType written out, for the vehicles that name none.")
+    traffic, more = add_supported_variations(_read_traffic(scenario, roots), scenario, roots, ranges)
+    held = find_held_types(traffic, scenario, roots, ranges)
+    if held:
+        more.append(
+            f"maxSpeed of {', '.join(sorted(held))} is varied with speedFactor: it alone sets their speed here."
+        )
     limits, narrowed = find_limits(config, convoy_cars(roots, scenario), ranges)
     routes = tuple((path.relative_to(config_path.parent), root) for path, root in files)
-    traffic, more = add_supported_variations(_read_traffic(scenario, roots), scenario, roots, ranges)
     return Base(
-        scenario.name,
+        name_base(config_path),
         scenario,
         traffic,
         (*notes, *narrowed, *more),
         routes,
         config,
         limits,
+        held_types=held,
         depart_limits_mps=read_depart_limits(roots, scenario.network_path),
     )
 

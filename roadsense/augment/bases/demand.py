@@ -86,14 +86,16 @@ def _apply_scale(config: ET.Element, roots: Sequence[ET.Element], scenario: Scen
     for parent, option in found:
         parent.remove(option)
         scale = float(option.get("value", "1"))
+        if not len(parent):
+            config.remove(parent)
+        if scale == 1.0:
+            continue
         for flow in (flow for root in roots for flow in root.findall("flow")):
             try:
                 flow.set(find_rate_attribute(flow), format_scaled_rate(flow, scale))
             except (ScenarioError, ValueError, ZeroDivisionError):  # noted as not varied
                 continue
         yield f"The option scale is written into the flows' rates: x {scale:g}; single vehicles come once."
-        if not len(parent):
-            config.remove(parent)
 
 
 def _drop_speed_factors(roots: Sequence[ET.Element]) -> list[str]:
@@ -170,7 +172,7 @@ def _cut_begin(config: ET.Element, scenario: Scenario) -> Iterator[str]:
     option.set("value", str(new_s))
     yield (
         f"The simulation begins at {new_s} s, not {begin_s:g} s, {WARM_UP_S:g} s before the convoy's departure: "
-        "traffic that departs before is left out."
+        "traffic that departs before is left out. Set <begin> for another time."
     )
 
 

@@ -49,7 +49,7 @@ def _convoy_room(
     departs = {read_seconds(car, "depart") for car in cars}
     left_alone = "The convoy's distances aren't varied and it gets no further car"
     if len(edges) > 1 or None in edges:
-        return fewer, f"{left_alone}: its cars don't start on one edge."
+        return fewer, f"{left_alone}: its cars don't start on one edge that they name."
     if len(departs) > 1:
         return fewer, f"{left_alone}: its cars don't depart at one time."
     try:
@@ -72,6 +72,24 @@ def read_depart_limits(roots: Sequence[ET.Element], network_path: Path) -> dict[
     return {name: lanes[edge].limit_mps for name, edge in edges.items() if edge in lanes}
 
 
+def find_held_types(
+    traffic: Traffic, scenario: Scenario, roots: Sequence[ET.Element], ranges: VariationRanges
+) -> frozenset[str]:
+    """Returns the types of convoy cars whose maxSpeed is below any speed that a drawn speedFactor gives them.
+
+    Args:
+        traffic: flows and types of the base.
+        scenario: description of the base's files.
+        roots: trees of its route files.
+        ranges: ranges of what is varied.
+    """
+    names = {edge for car in convoy_cars(roots, scenario) for edge in _edges(car, roots)}
+    limits_mps = [edge.limit_mps for edge in read_edges(scenario.network_path, names).values()]
+    slowest_mps = ranges.speed_mean[0] * min(limits_mps, default=0.0)
+    kinds = [kind for root in roots for kind in root.iter("vType") if kind.get("id") in traffic.convoy_types]
+    return frozenset(kind.get("id", "") for kind in kinds if float(kind.get("maxSpeed", "inf")) <= slowest_mps)
+
+
 def _departs_at_m(flow: ET.Element) -> float:
     try:
         return float(flow.get("departPos", "0"))
@@ -80,11 +98,16 @@ def _departs_at_m(flow: ET.Element) -> float:
 
 
 def _first_edge(car: ET.Element, roots: Sequence[ET.Element]) -> str | None:
+    return next(iter(_edges(car, roots)), None)
+
+
+def _edges(car: ET.Element, roots: Sequence[ET.Element]) -> list[str]:
+    # Edges of a car's route; of a trip only those it names.
     routes = {route.get("id"): route for root in roots for route in root.findall("route")}
     route = car.find("route") if car.find("route") is not None else routes.get(car.get("route"))
     if route is None:
-        return car.get("from")
-    return next(iter(route.get("edges", "").split()), None)
+        return " ".join(car.get(name, "") for name in ("from", "via", "to")).split()
+    return route.get("edges", "").split()
 
 
 def _note_limits(traffic: Traffic, ranges: VariationRanges) -> list[str]:

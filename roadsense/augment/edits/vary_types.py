@@ -2,7 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from roadsense.augment.draws.traffic import SHARE_DECIMALS, mix_factors
@@ -30,14 +30,23 @@ class SpeedFactor(NamedTuple):
     high: float = 2.0
 
 
-def vary_types(root: ET.Element, variation: Variation) -> list[Edit]:
-    """Writes a draw into the vehicle types of a route file; returns what differs."""
+def vary_types(root: ET.Element, variation: Variation, held: Collection[str] = ()) -> list[Edit]:
+    """Writes a draw into the vehicle types of a route file; returns what differs.
+
+    Args:
+        root: root element of the file.
+        variation: draw to write.
+        held: ids of types whose maxSpeed is varied as their speedFactor is.
+    """
     edits = []
     for kind in root.iter("vType"):
         draw = variation.types.get(kind.get("id", ""))
         if draw is None:  # of a class that is not varied
             continue
         edits += _vary_type(kind, draw, variation.speed_cut)
+        if kind.get("id") in held:
+            highest_mps = round(float(kind.get("maxSpeed", "nan")) * draw.speed_mean, DECIMALS)
+            edits.append(set_attribute(kind, "maxSpeed", str(highest_mps)))
         if variation.levels["friction"] < 1.0:
             edits += [set_param(kind, key, value) for key, value in FRICTION_PARAMS.items()]
     kinds = {kind.get("id", ""): kind for kind in root.iter("vType")}

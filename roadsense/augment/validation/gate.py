@@ -100,11 +100,13 @@ class GateRules:
         horizon_s: least time of the ego on the road after its departure [s].
         watch_s: simulated time after the convoy's departure [s].
         known_warnings: kinds of warnings to ignore, because the unvaried base has them too; None: all kinds.
+        seed: SUMO's random seed; None: the scenario's own.
     """
 
     horizon_s: float = HORIZON_S
     watch_s: float = HORIZON_S
     known_warnings: frozenset[str] | None = frozenset()
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,13 @@ def run_gate(config_path: str | Path, rules: GateRules | None = None) -> GateRep
     scenario, rules = open_scenario(config_path), rules or GateRules()
     try:
         with scratch_folder("roadsense_gate_") as folder:
-            run = _simulate(scenario, folder, rules.watch_s)
+            run = _simulate(scenario, folder, rules)
     except SimulationError as error:
         return GateReport(refusals=(f"SUMO ended with an error: {error}",))
     return _judge(run, rules)
 
 
-def _simulate(scenario: Scenario, folder: Path, watch_s: float) -> _Run:
+def _simulate(scenario: Scenario, folder: Path, rules: GateRules) -> _Run:
     routes = tuple(root for _, root in read_route_files(scenario.route_paths, scenario.additional_paths)[0])
     outputs = {name: folder / f"{name}.xml" for name in ("fcd", "summary", "collision")}
     options = [
@@ -145,7 +147,8 @@ def _simulate(scenario: Scenario, folder: Path, watch_s: float) -> _Run:
         "--device.fcd.explicit",
         ",".join(scenario.convoy_ids),
         "--end",
-        str(scenario.convoy_depart_s + watch_s + MAX_INSERTION_DELAY_S),
+        str(scenario.convoy_depart_s + rules.watch_s + MAX_INSERTION_DELAY_S),
+        *(() if rules.seed is None else ("--seed", str(rules.seed))),
     ]
     for name, path in outputs.items():
         options += [f"--{name}-output", str(path)]
@@ -218,7 +221,10 @@ def _refusals(report: GateReport, rules: GateRules, warnings: list[str], braking
     if report.insertion_delay_s is None:
         yield "a car of the convoy was never inserted"
     elif report.insertion_delay_s > MAX_INSERTION_DELAY_S:
-        yield f"the convoy came {report.insertion_delay_s:g} s late, more than {MAX_INSERTION_DELAY_S:g}"
+        yield (
+            f"the convoy came {report.insertion_delay_s:g} s late, more than {MAX_INSERTION_DELAY_S:g}: traffic or its "
+            "own cars leave it no room at its departure"
+        )
     elif not report.in_order:
         yield "the convoy's cars aren't in the order of their names"
     if report.ego_time_s < rules.horizon_s:
@@ -300,7 +306,7 @@ def _mean_speed_mps(run: _Run) -> float:
     speeds = [
         float(step.attrib["meanSpeed"])
         for step in run.summary
-        if float(step.attrib["time"]) >= run.scenario.convoy_depart_s
+        if float(step.attrib["time"]) >= run.scenario.convoy_depart_s and float(step.attrib["meanSpeed"]) >= 0.0
     ]
     return float(np.mean(speeds)) if speeds else 0.0
 

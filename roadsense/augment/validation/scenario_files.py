@@ -70,7 +70,7 @@ def _vary_background(root: ET.Element, base: Base, variation: Variation) -> list
     for flow in root.findall("flow"):
         if flow.get("id", "") in variation.flows:
             edits += _vary_flow(flow, variation.flows[flow.get("id", "")])
-    edits += vary_types(root, variation)
+    edits += vary_types(root, variation, base.held_types)
     for vehicle in background_vehicles(root, base.scenario):
         if vehicle.get("id", "") in variation.flows:
             edits.append(shift_seconds(vehicle, "depart", variation.flows[vehicle.get("id", "")].shift_s))
@@ -91,6 +91,8 @@ def _slow_departures(roots: Sequence[ET.Element], base: Base, variation: Variati
     first_mps = base.depart_limits_mps.get(base.scenario.convoy_ids[-1], math.inf)
     limits_mps = {CAR_ID.format(number): first_mps for number in range(2, MAX_CARS + 1)}
     limits_mps.update(base.depart_limits_mps)
+    held = [kind for root in roots for kind in root.iter("vType") if kind.get("id") in base.held_types]
+    highest_mps = {kind.get("id"): float(kind.get("maxSpeed", "inf")) for kind in held}
     edits = []
     for element in (one for root in roots for tag in ("vehicle", "trip", "flow") for one in root.findall(tag)):
         try:
@@ -98,7 +100,7 @@ def _slow_departures(roots: Sequence[ET.Element], base: Base, variation: Variati
         except ValueError:  # `desired` and similar words already respect friction and drivers
             continue
         limit_mps, draw = limits_mps.get(element.get("id", "")), variation.types.get(type_of(element))
-        slower_mps = own_mps * share if share < 1.0 else own_mps
+        slower_mps = min(own_mps * share, highest_mps.get(type_of(element), math.inf))
         if limit_mps is not None and draw is not None and own_mps > AT_LIMIT * limit_mps:
             slowest = max(draw.speed_mean - SPREAD * draw.speed_dev, draw.speed_mean - variation.speed_cut)
             slower_mps = min(slower_mps, limit_mps * share * slowest)
