@@ -1,4 +1,4 @@
-"""The program `roadsense`: one table of commands, each with a configuration class and a function that takes it.
+"""The program `roadsense`: reads which command of the table is meant, and runs it; with the smallest commands.
 
 A command's module is imported when the command is called, so making a dataset imports no training library.
 """
@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 
 import tyro
 
+from roadsense.command_table import COMMANDS, list_commands
 from roadsense.errors import InputError
-from roadsense.utils.command import DEBUG_VARIABLE, run_command, run_with_options
+from roadsense.utils.command import DEBUG_VARIABLE, parse_options, run_command, run_with_options
 from roadsense.utils.project_files import find_file
 from roadsense.utils.terminal import print_table
 from roadsense.utils.workspace import resolve
@@ -33,7 +34,7 @@ class RunConfig:
         parameters: values of the notebook's parameters, by name.
     """
 
-    notebook: tyro.conf.Positional[Path]
+    notebook: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NOTEBOOK")]
     output: Path | None = None
     parameters: tyro.conf.Suppress[dict[str, str]] = field(default_factory=dict)
 
@@ -48,7 +49,7 @@ class VerifyConfig:
         base_dir: folder of the base scenarios, for `rebuild`; if it doesn't exist, those of the package.
     """
 
-    dataset: tyro.conf.Positional[Path]
+    dataset: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
     rebuild: bool = False
     base_dir: Path = Path("scenarios/base")
 
@@ -62,8 +63,8 @@ class UnpackConfig:
         folder: new folder for the scenarios.
     """
 
-    archive: tyro.conf.Positional[Path]
-    folder: tyro.conf.Positional[Path]
+    archive: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ARCHIVE")]
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 
 
 @dataclass(frozen=True)
@@ -72,101 +73,12 @@ class RunsConfig:
 
     Attributes:
         words: folder of runs to list, by default `runs`; or `lineage RUN`, which prints the origin of a run's policy;
-            or `reproduce RUN`, which prints the commands that make the run again.
+            or `reproduce RUN`, which prints the commands that make the run again. Without RUN it is the newest.
     """
 
-    words: tyro.conf.Positional[tuple[str, ...]] = ("runs",)
-
-
-class Command(NamedTuple):
-    """A command: `module:Class` of its settings, `module:function` that takes them, and a summary in one line."""
-
-    config: str
-    function: str
-    summary: str
-
-
-COMMANDS: dict[str, Command] = {
-    "gen-scenarios": Command(
-        "roadsense.augment.config:GenConfig",
-        "roadsense.gen_scenarios:generate_and_print",
-        "make a dataset: vary base scenarios, check every draw in SUMO",
-    ),
-    "check-base": Command(
-        "roadsense.augment.check_base:CheckBaseConfig",
-        "roadsense.augment.check_base:check_and_print",
-        "say what of base scenarios can be varied, without generating",
-    ),
-    "verify": Command("roadsense.cli:VerifyConfig", "roadsense.cli:verify", "compare a dataset with its manifest"),
-    "unpack": Command("roadsense.cli:UnpackConfig", "roadsense.cli:unpack", "check and unpack foreign scenarios"),
-    "train": Command(
-        "roadsense.training.train_config:TrainConfig",
-        "roadsense.train_convoy:train_and_print",
-        "train a policy on a dataset",
-    ),
-    "search": Command(
-        "roadsense.training.search:SearchConfig",
-        "roadsense.training.search:search_and_print",
-        "search for settings that train better policies",
-    ),
-    "evaluate": Command(
-        "roadsense.evaluation.config:EvalConfig",
-        "roadsense.evaluate:evaluate_and_print",
-        "evaluate a policy on held-out scenarios, beside baselines",
-    ),
-    "enjoy": Command(
-        "roadsense.enjoy:EnjoyConfig",
-        "roadsense.enjoy:enjoy_and_print",
-        "watch a policy drive: SUMO's window, a video or the player",
-    ),
-    "replay": Command(
-        "roadsense.evaluation.replay:ReplayConfig",
-        "roadsense.evaluation.replay:replay_and_print",
-        "drive an episode of an evaluation again, exactly",
-    ),
-    "repeat": Command(
-        "roadsense.evaluation.replay:ReplayConfig", "roadsense.evaluation.replay:replay_and_print", "the same as replay"
-    ),
-    "compare": Command(
-        "roadsense.evaluation.compare_runs:CompareConfig",
-        "roadsense.evaluation.compare_runs:compare_and_print",
-        "compare two evaluated runs on the same episodes",
-    ),
-    "tune-baselines": Command(
-        "roadsense.evaluation.tune_baselines:TuneConfig",
-        "roadsense.evaluation.tune_baselines:tune_and_print",
-        "search for the baselines' best settings on train scenarios",
-    ),
-    "export": Command(
-        "roadsense.exporting.config:ExportConfig",
-        "roadsense.export:export_and_print",
-        "convert a policy to TFLite and C headers, and compare it with the original",
-    ),
-    "fit-channel": Command(
-        "roadsense.envs.radio.fit:FitConfig",
-        "roadsense.envs.radio.fit:fit_and_print",
-        "fit a radio to a log of your own hardware's messages",
-    ),
-    "run": Command("roadsense.cli:RunConfig", "roadsense.cli:run", "run a notebook with parameters, keep the copy"),
-    "job": Command("", "roadsense.jobs.cli:main", "run a notebook as a job: here, in the image, or on AWS"),
-    "runs": Command(
-        "roadsense.cli:RunsConfig", "roadsense.cli:show_runs", "list runs and their state; lineage RUN, reproduce RUN"
-    ),
-    "watch": Command(
-        "roadsense.runs.watch:WatchConfig", "roadsense.runs.watch:watch", "follow a training from any terminal"
-    ),
-    "doctor": Command("roadsense.doctor:DoctorConfig", "roadsense.doctor:examine_and_print", "check the installation"),
-    "workstation": Command(
-        "roadsense.jobs.aws.ec2.workstation:WorkstationConfig",
-        "roadsense.jobs.aws.ec2.workstation:run_workstation",
-        "start a machine on EC2 to work on, with a training in tmux",
-    ),
-    "init": Command(
-        "roadsense.new_project:InitConfig", "roadsense.new_project:make_and_print", "make a folder for a new project"
-    ),
-    "demo": Command("roadsense.demo:DemoConfig", "roadsense.demo:run_demo", "all four steps once, small: 10 minutes"),
-}
-"""All commands, by name. Without a configuration class, the function takes the words of the command line."""
+    words: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER | lineage RUN | reproduce RUN")
+    ] = ("runs",)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -177,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ[DEBUG_VARIABLE] = "1"
     name = words[0].replace("_", "-") if words else "--help"
     if name in ("-h", "--help"):
-        sys.stdout.write(_usage())
+        sys.stdout.write(list_commands())
         return 0
     if name == "--version":
         sys.stdout.write(f"roadsense {version('roadsense')}\n")
@@ -224,8 +136,8 @@ def _run_with_parameters(words: Sequence[str]) -> None:
     from roadsense.jobs.parameters import take_pairs
 
     parameters, rest = take_pairs(words)
-    config = tyro.cli(RunConfig, args=rest, prog="roadsense run", description=run.__doc__)
-    run(replace(config, parameters=parameters))
+    description = "Checks parameters (-p NAME VALUE ...), runs a notebook with them, and keeps the executed copy."
+    run(replace(parse_options(RunConfig, "roadsense run", rest, description), parameters=parameters))
 
 
 def run(config: RunConfig) -> None:
@@ -252,15 +164,17 @@ def show_runs(config: RunsConfig) -> None:
     """
     question, *folders = config.words or ("runs",)
     is_trace = question in ("lineage", "reproduce")
-    if len(folders) != is_trace:
+    if len(folders) > is_trace:
         raise InputError(f"Expected one folder, or lineage RUN, or reproduce RUN, got {' '.join(config.words)!r}.")
     if is_trace:
         sys.stdout.write("".join(f"{line}\n" for line in _trace(question, *folders)))
+    elif rows := _list(question):
+        print_table(("run", "state", "since", "steps", "held-out collisions"), rows)
     else:
-        print_table(("run", "state", "since", "steps", "held-out collisions"), _list(question))
+        sys.stdout.write(f"No run below {resolve(question)}. Train one with `roadsense train`.\n")
 
 
-def _trace(question: str, folder: str) -> list[str]:
+def _trace(question: str, folder: str | None = None) -> list[str]:
     from roadsense.runs.run import open_run
     from roadsense.training.lineage import list_commands, trace_lineage
 
@@ -294,13 +208,6 @@ def _refuse(word: str, name: str) -> None:
 def _load(reference: str) -> Any:
     module, name = reference.split(":")
     return getattr(importlib.import_module(module), name)
-
-
-def _usage() -> str:
-    lines = [f"  {name:15}{command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        ["usage: roadsense COMMAND [options]; COMMAND --help lists its options", "", *lines, "  --version", ""]
-    )
 
 
 if __name__ == "__main__":

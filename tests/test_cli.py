@@ -1,5 +1,7 @@
 """The program: one entry, its commands, their exit codes."""
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +12,13 @@ import nbformat
 import pytest
 
 from roadsense.cli import COMMANDS, main
-from roadsense.utils.command import run_command
+from roadsense.command_table import GROUPS
+from roadsense.enjoy import EnjoyConfig
+from roadsense.evaluation.config import EvalConfig
+from roadsense.runs.run import create_run
+from roadsense.training.search import SearchConfig
+from roadsense.training.train_config import TrainConfig
+from roadsense.utils.command import parse_options, run_command
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
@@ -30,7 +38,7 @@ def test_usage_lists_the_commands(capsys):
 
 def test_an_unknown_command_is_wrong_input(capsys):
     assert main(["fly"]) == 2
-    assert "got 'fly'. The commands are gen-scenarios, " in capsys.readouterr().err
+    assert "got 'fly'. The commands are init, " in capsys.readouterr().err
     assert main(["evalute"]) == 2
     assert "got 'evalute'. Did you mean 'evaluate'?" in capsys.readouterr().err
 
@@ -58,7 +66,6 @@ def test_ctrl_c_ends_a_command_without_a_traceback(capsys):
 
 def test_runs_takes_one_folder_or_a_question_and_a_run(tmp_path, capsys):
     assert main(["runs", str(tmp_path), str(tmp_path)]) == 2
-    assert main(["runs", "lineage"]) == 2
     assert "Expected one folder, or lineage RUN, or reproduce RUN" in capsys.readouterr().err
     assert main(["runs", "lineage", str(tmp_path)]) == 2
     assert "Expected the folder of a run" in capsys.readouterr().err
@@ -88,4 +95,58 @@ def test_run_parses_and_checks_parameters(tmp_path, capsys):
 
 def test_runs_lists_nothing_where_nothing_is(tmp_path, capsys):
     assert main(["runs", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().out == f"No run below {tmp_path}. Train one with `roadsense train`.\n"
+
+
+def test_the_newest_run_is_meant_where_none_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for words in (["runs", "lineage"], ["watch"], ["evaluate"], ["export"]):
+        assert main(words) == 2
+        assert "run below runs, found none. Train one" in capsys.readouterr().err
+    for place, name in enumerate(("old", "new")):
+        run = create_run(tmp_path / "runs" / name, TrainConfig(seed=place), {})
+        os.utime(run.manifest_path, (place, place))
+    assert main(["runs", "lineage"]) == 0
+    assert str(Path("runs") / "new") in capsys.readouterr().out
+
+
+def test_every_command_is_in_a_group_with_an_example():
+    assert {command.group for command in COMMANDS.values()} == set(GROUPS)
+    assert all(example.split()[1] in COMMANDS for example in GROUPS.values())
+    assert all(COMMANDS[example.split()[1]].group == group for group, example in GROUPS.items())
+
+
+@pytest.mark.parametrize("command", sorted(name for name, command in COMMANDS.items() if command.config))
+def test_help_says_what_is_meant_and_nothing_of_the_source(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert not re.search(r"\b(Args|Raises|Returns|Attributes|Example):|\{None\}", text)
+    assert not re.search(r"--n[-_]workers|--n[-_]steps|^usage: roadsense \S+ \[-h\]( [A-Z]+)* (PATH|STR|INT)", text)
+
+
+def test_one_name_for_one_thing_and_the_former_ones_too():
+    for kind, former in ((TrainConfig, "n_workers"), (EvalConfig, "workers"), (SearchConfig, "n_workers")):
+        for word in ("--workers", "--n-workers", "--n_workers"):
+            asked = ["--search_dir=a"] if kind is SearchConfig else []
+            assert getattr(parse_options(kind, "command", [word, "3", *asked]), former) == 3
+    for kind, former in ((TrainConfig, "episode_steps"), (EvalConfig, "n_steps"), (EnjoyConfig, "episode_steps")):
+        for word in ("--episode_steps=7", "--episode-steps=7", "--n_steps=7"):
+            assert getattr(parse_options(kind, "command", [word]), former) == 7
+
+
+def test_a_setting_that_may_be_none_is_read_as_its_kind():
+    config = parse_options(EnjoyConfig, "command", ["default", "--end_s", "2.5", "--video", "a.gif"])
+    assert (config.policy, config.end_s, config.video) == ("default", 2.5, Path("a.gif"))
+    assert parse_options(EnjoyConfig, "command", ["--end_s", "None"]).end_s is None
+
+
+def test_the_tab_key_completes_commands_and_options(tmp_path):
+    script = tmp_path / "completion.sh"
+    command = [sys.executable, "-m", "roadsense.cli", "completion", "bash"]
+    script.write_text(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    for words, expected in ((("roadsense", "ev"), "evaluate"), (("roadsense", "evaluate", "--cal"), "--calm-share")):
+        setting = f"COMP_WORDS=({' '.join(words)}) COMP_CWORD={len(words) - 1}"
+        code = f'source {script}; {setting}; _tyro_roadsense; echo "${{COMPREPLY[@]}}"'
+        done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [expected]

@@ -66,6 +66,8 @@ FLOORS = (
     "jobs",
     "enjoy evaluate export gen_scenarios replay train_convoy",
     "demo doctor new_project",
+    "command_table",
+    "completion",
     "cli",
 )
 """From the ground up. A room imports from the floors below its own, never from its own floor or from above."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -35,7 +36,7 @@ class CheckBaseConfig:
         convoy: ids of the cars ahead of the ego, going forward.
     """
 
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BASES")]
     ego: str | None = None
     convoy: tuple[str, ...] = ()
 

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -24,8 +25,8 @@ class CompareConfig:
         seed: seed of the bootstrap, 0 or more.
     """
 
-    first: tyro.conf.Positional[Path]
-    second: tyro.conf.Positional[Path]
+    first: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    second: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     seed: int = 0
 
 

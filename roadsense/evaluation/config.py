@@ -1,7 +1,9 @@
 """Settings of an evaluation."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+import tyro
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.driver_profile import POPULATIONS
@@ -54,7 +56,7 @@ class EvalConfig:
     dataset_dir: str = "scenarios/dataset_v1/eval"
     episodes_per_scenario: int = bounded(15, 1, 1_000_000)
     calm_share: float = bounded(0.2, 0.0, 1.0)
-    n_steps: int = bounded(500, 1, 1_000_000)
+    n_steps: Annotated[int, tyro.conf.arg(name="episode_steps")] = bounded(500, 1, 1_000_000)
     v2v: str = "esp_now"
     penetration: float = bounded(0.0, 0.0, 1.0)
     drivers: str = "tailgaters"

@@ -4,7 +4,7 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -36,8 +36,8 @@ class ReplayConfig:
         trust: whether code of the policy may run, if it cannot be opened without, or is `module:name`.
     """
 
-    evaluation: tyro.conf.Positional[Path]
-    number: tyro.conf.Positional[int]
+    evaluation: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="EVALUATION")]
+    number: Annotated[int, tyro.conf.Positional, tyro.conf.arg(metavar="NUMBER")]
     save: Path | None = None
     trust: bool = False
 

@@ -153,7 +153,7 @@ def open_run(folder: str | Path | None = None, trained: bool = True) -> Run:
     """Opens a run folder, from any process.
 
     Args:
-        folder: folder of the run; None for the newest trained run below `runs`.
+        folder: folder of the run; None for the newest run below `runs`, with `trained` the newest trained one.
         trained: whether it must hold a trained policy; False also opens a run that is still training.
 
     Raises:
@@ -166,7 +166,7 @@ def open_run(folder: str | Path | None = None, trained: bool = True) -> Run:
         'ppo'
     """
     if folder is None:
-        return _open_newest_run()
+        return newest_run(trained)
     run = Run(resolve(folder))
     if not trained and not run.config_path.is_file():
         raise RunError(f"Expected the folder of a run with {run.config_path.name}, found none in {folder}.")
@@ -198,11 +198,17 @@ def find_runs(folder: str | Path = "runs") -> list[Run]:
     return [Run(path.parent) for path in paths if (path.parent / "config.json").is_file()]
 
 
-def _open_newest_run() -> Run:
-    trained = [run for run in find_runs() if run.model_path.is_file()]
-    if not trained:
-        raise RunError(f"Expected a trained run below {resolve('runs')}, found none. Train one with `roadsense train`.")
-    return trained[-1]
+def newest_run(trained: bool = False) -> Run:
+    """Returns the newest run below `runs`; with `trained`, the newest that holds a trained policy.
+
+    Raises:
+        RunError: if there is none.
+    """
+    found = [run for run in find_runs() if run.model_path.is_file() or not trained]
+    if not found:
+        what = "a trained run" if trained else "a run"
+        raise RunError(f"Expected {what} below {resolve('runs')}, found none. Train one with `roadsense train`.")
+    return found[-1]
 
 
 def read_seeds(folder: str | Path) -> pd.DataFrame:

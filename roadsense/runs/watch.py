@@ -5,13 +5,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
 from roadsense.runs.experiment import is_experiment, list_seed_folders
 from roadsense.runs.metric_lines import read_metric_lines
-from roadsense.runs.run import Run, open_run
+from roadsense.runs.run import Run, newest_run, open_run
 from roadsense.runs.state import RUNNING, TRAINED
 
 LOOK_EVERY_S = 0.5
@@ -24,11 +24,11 @@ class WatchConfig:
     """Settings of `roadsense watch`.
 
     Attributes:
-        run: folder of a run or of an experiment.
+        run: folder of a run or of an experiment; by default the newest run.
         every: least time between two lines [s]; 0: every line of the metrics.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None
     every: float = 0.0
 
 
@@ -72,14 +72,15 @@ def watch(config: WatchConfig) -> None:
     Raises:
         RunError: if the folder holds no run.
     """
-    if not is_experiment(config.run):
-        _watch_run(open_run(config.run, trained=False), config.every)
+    folder = config.run or newest_run().folder
+    if not is_experiment(folder):
+        _watch_run(open_run(folder, trained=False), config.every)
         return
-    for folder in list_seed_folders(config.run):
-        if not _has_begun(folder):
-            sys.stdout.write(f"{folder}: not begun\n")
+    for place in list_seed_folders(folder):
+        if not _has_begun(place):
+            sys.stdout.write(f"{place}: not begun\n")
             return
-        run = open_run(folder, trained=False)
+        run = open_run(place, trained=False)
         _watch_run(run, config.every)
         if run.read_state().name != TRAINED:
             return

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import optuna
 import pandas as pd
@@ -72,7 +72,7 @@ class SearchConfig:
     imitation_timesteps: int = bounded(150_000, 0)
     n_evaluations: int = bounded(4, 1, 10_000)
     eval_episodes: int = bounded(100, 1, 1_000_000)
-    n_workers: int = bounded(0, 0, MAX_WORKERS)
+    n_workers: Annotated[int, tyro.conf.arg(name="workers")] = bounded(0, 0, MAX_WORKERS)
     seed: int = bounded(0, 0, MAX_SEED)
     seeds: tuple[int, ...] = ()
     space: tyro.conf.Suppress[SearchSpace] = field(default_factory=SearchSpace)

@@ -5,7 +5,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from roadsense.envs.config import EnvConfig, RewardWeights
 from roadsense.envs.hazard import HazardRanges
@@ -107,7 +109,7 @@ class TrainConfig:
     algorithm: str = "ppo"
     total_timesteps: int = bounded(1_600_000, 1)
     imitation_timesteps: int = bounded(150_000, 0)
-    n_workers: int = bounded(0, 0, MAX_WORKERS)
+    n_workers: Annotated[int, tyro.conf.arg(name="workers")] = bounded(0, 0, MAX_WORKERS)
     seed: int = bounded(0, 0, MAX_SEED)
     seeds: tuple[int, ...] = ()
     learning_rate: float = bounded(3e-4, 1e-8, 1.0)

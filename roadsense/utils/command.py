@@ -3,10 +3,16 @@
 import contextlib
 import inspect
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from roadsense.errors import MachineError, RoadSenseError
 from roadsense.utils.files import describe_os_error
@@ -15,6 +21,9 @@ DEBUG_VARIABLE = "ROADSENSE_DEBUG"
 """Environment variable that makes a command print the traceback of its error."""
 INTERRUPTED = 130
 """Usual exit code of a program that Ctrl-C ended."""
+OTHER_NAMES = {"n_workers": "workers", "n_steps": "episode_steps"}
+"""Names of settings in Python, and former ones, whose option has the same name in every command."""
+_FORMER = re.compile(rf"^--({'|'.join(name.replace('_', '[-_]') for name in OTHER_NAMES)})(?==|$)")
 Settings = TypeVar("Settings")
 
 
@@ -72,10 +81,31 @@ def run_with_options(
     return run_command(lambda: action(parse_options(kind, prog, arguments, description)))
 
 
-def _name_first_word(kind: type[Any], words: list[str]) -> list[str]:
-    """Returns words in which the first, if it is no option, is the value of the setting `kind.FIRST`."""
+def _spell(kind: type[Any], words: Sequence[str]) -> list[str]:
+    """Returns the words of a command line with every option by its present name, and the first word as `kind.FIRST`."""
     first = getattr(kind, "FIRST", "")
-    return [f"--{first}={words[0]}", *words[1:]] if first and words and not words[0].startswith("-") else words
+    named = [f"--{first}={words[0]}", *words[1:]] if first and words and not words[0].startswith("-") else list(words)
+    own = {each.name for each in fields(kind) if get_origin(each.type) is not Annotated}
+    return [_FORMER.sub(lambda found: _rename(found, own), word) for word in named]
+
+
+def _rename(found: re.Match[str], own: set[str]) -> str:
+    name = found[1].replace("-", "_")
+    return found[0] if name in own else f"--{OTHER_NAMES[name]}"
+
+
+def _optional(given: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Shows a setting that may be None by its kind alone, as `PATH`, and reads `None` as None."""
+    (kind, *others) = [one for one in get_args(given.type) if one is not type(None)] or [None]
+    if type(None) not in get_args(given.type) or others or kind not in (str, int, float, Path):
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=kind.__name__.upper(),
+        instance_from_str=lambda words: None if words[0] == "None" else kind(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, kind),
+        str_from_instance=lambda value: [str(value)],
+    )
 
 
 def parse_options(
@@ -87,14 +117,17 @@ def parse_options(
     settings of a training with a preset, gets only the settings on the command line. See `run_with_options` for the
     arguments.
     """
-    import tyro
-
-    words = _name_first_word(kind, sys.argv[1:] if arguments is None else list(arguments))
+    prog += " [RUN|POLICY]" if getattr(kind, "FIRST", "") else ""
+    words = _spell(kind, sys.argv[1:] if arguments is None else arguments)
     read_default = getattr(kind, "read_default", None)
     defaults = {"default": read_default(words)} if read_default else {}
-    settings = tyro.cli(kind, args=words, prog=prog, description=description, **defaults)
+    registry = ConstructorRegistry()
+    registry.primitive_rule(_optional)
+    with registry:
+        settings = tyro.cli(kind, args=words, prog=prog, description=description, **defaults)
     if not hasattr(kind, "given"):
         return settings
     options = {word.partition("=")[0].lstrip("-").replace("-", "_") for word in words if word.startswith("--")}
+    options |= {former for former, name in OTHER_NAMES.items() if name in options}
     named = options | {option.removeprefix("no_") for option in options}
     return kind(**{name: value for name, value in vars(settings).items() if name in named})

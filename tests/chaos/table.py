@@ -37,6 +37,7 @@ TABLE: dict[str, dict[str, str]] = {
     "evaluate": row(
         "killed, read-only, flipped byte, not a number, worker lost", "signalled, disk full, second writer"
     ),
+    "enjoy": row(otherwise="drives one episode and writes new files at its end"),
     "export": row("read-only, flipped byte, not a number", "killed, signalled, disk full, second writer, worker lost"),
     "search": row("not a number", "killed", OF_STEPS),
     "check-base": row(otherwise=READS),
@@ -54,6 +55,7 @@ TABLE: dict[str, dict[str, str]] = {
     "doctor": row(otherwise=READS),
     "workstation": row(otherwise=ITS_OWN),
     "init": row(),
+    "completion": row(otherwise=READS),
     "demo": row(otherwise=OF_STEPS),
 }
 

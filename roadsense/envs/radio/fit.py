@@ -19,6 +19,7 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import tyro
@@ -66,7 +67,7 @@ class FitConfig:
         default: preset with the values of figures that the log does not give.
     """
 
-    log: tyro.conf.Positional[Path]
+    log: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="LOG")]
     default: str = "esp_now"
 
 
