@@ -5,14 +5,24 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from pandas.io.formats.style import Styler
 
 from roadsense.augment.card import dataset_tables, plots
 from roadsense.augment.config import GenConfig
 from roadsense.augment.preview.effects import list_ranges, measure_effects
 from roadsense.pictures.road import plot_scenario
+from roadsense.pictures.style import BLUE
 from roadsense.scenarios.dataset import Dataset
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.progress import progress_bar
+
+MEASURED = {
+    "n_collisions": "collisions",
+    "n_inserted": "vehicles",
+    "ego_mean_speed_mps": "ego's mean speed [m/s]",
+    "max_spacing_m": "largest spacing in the convoy [m]",
+}
+"""Heading of each measurement of the gate that is shown."""
 
 
 def plot_roads(base_dir: str | Path, time_s: float = 30.0) -> list[Figure]:
@@ -55,10 +65,12 @@ def plot_difficulty(dataset: Dataset) -> Figure:
     return plots.plot_difficulty(dataset_tables.tabulate_difficulty(dataset))
 
 
-def count_scenarios(dataset: Dataset) -> pd.DataFrame:
-    """Returns the number of scenarios by split, density word and driver word, a column for each base road."""
+def count_scenarios(dataset: Dataset) -> Styler:
+    """Returns the number of scenarios by split, density word and driver word, a shaded column for each base road."""
     counts = dataset.table().set_index(["split", "density", "driver", "base"])["scenarios"]
-    return counts.unstack("base", fill_value=0)
+    table = counts.unstack("base", fill_value=0)
+    most = max(int(table.to_numpy().max(initial=0)), 1)
+    return table.style.map(lambda count: f"background: {BLUE}{round(0x60 * count / most):02x}")
 
 
 def count_refusals(dataset: Dataset) -> pd.DataFrame:
@@ -66,7 +78,7 @@ def count_refusals(dataset: Dataset) -> pd.DataFrame:
     return dataset_tables.tabulate_refusals(dataset)
 
 
-def summarise_proofs(dataset: Dataset) -> pd.DataFrame:
+def summarise_proofs(dataset: Dataset) -> Styler:
     """Returns the smallest, median and largest value of the gate's measurements, by base road."""
-    measured = ["n_collisions", "n_inserted", "ego_mean_speed_mps", "max_spacing_m"]
-    return dataset.proofs().groupby("base")[measured].agg(["min", "median", "max"])
+    table = dataset.proofs().groupby("base")[list(MEASURED)].agg(["min", "median", "max"])
+    return table.rename(columns=MEASURED).style.format("{:.3g}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from pandas.io.formats.style import Styler
 
 from roadsense.exporting.closed_loop import FIGURES, TRAINED, Comparison
 from roadsense.exporting.parity import FLOAT32, INT8
@@ -56,6 +57,16 @@ def plot_parity(actions: pd.DataFrame, bounds: dict[str, float]) -> Figure:
     axes.yaxis.set_major_formatter(format_share)
     figure.legend(loc="outside upper center", ncols=len(bounds), frameon=False, fontsize=8.5)
     return figure
+
+
+def show_parity(parity: pd.DataFrame) -> Styler:
+    """Returns the differences of the exported policies' actions as a table with readable names.
+
+    Args:
+        parity: table that `Export.parity` returns.
+    """
+    names = {"rms": "root mean square", "p99": "99th percentile", "max": "largest"}
+    return parity.rename(columns=names).style.hide(axis="index").format("{:.2g}", subset=list(names.values()))
 
 
 def plot_latency(latency: pd.DataFrame) -> Figure:

@@ -10,6 +10,8 @@ _HOMES = {
     "LivePicture": "roadsense.widgets.live_picture",
     "PreviewWidget": "roadsense.widgets.preview",
     "TrainingView": "roadsense.widgets.training_view",
+    "follow_theme": "roadsense.widgets.theme",
+    "link_to": "roadsense.widgets.links",
     "show_episode": "roadsense.widgets.player",
     "watch_training": "roadsense.widgets.training_view",
 }

@@ -19,6 +19,8 @@ ENDLESS = {
     "imitation_timesteps": 0,
     "n_workers": 2,
 }
+WIDGET = "application/vnd.jupyter.widget-view+json"
+FILTER = "picture => getComputedStyle(picture).filter"
 pytestmark = pytest.mark.slow
 
 
@@ -99,11 +101,32 @@ def test_a_replay_is_played_by_keys_and_told_in_words(augment, shoot):
     shoot("replay")
 
 
+def test_figures_and_players_follow_the_dark_theme(augment, page, shoot):
+    figure = augment.show("figures.plot_difficulty").locator("img").first
+    expect(figure).to_be_visible()
+    assert figure.evaluate(FILTER) == "none"
+    page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+    expect(figure).to_have_css("filter", re.compile("invert"))
+    shoot("dark_figure")
+    player = augment.show("preview.simulate()").frame_locator("iframe")
+    expect(player.locator(":root")).to_have_attribute("data-theme", "dark")
+    shoot("dark_player")
+    page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+    page.wait_for_function("document.body.dataset.jpThemeLight === 'true'")
+    expect(player.locator(":root")).to_have_attribute("data-theme", "light")
+
+
 def test_it_runs_twice_and_what_is_saved_shows_pictures_without_a_kernel(augment, lab, page, shoot):
     augment.run_all()
     page.wait_for_timeout(1500)
     augment.wait(240)
     augment.save_and_shut_down()
+    outputs = [output for cell in json.loads((lab.root / augment.path).read_text())["cells"]
+               for output in cell.get("outputs", [])]  # fmt: skip
+    live = [output["data"] for output in outputs if WIDGET in output.get("data", {})]
+    assert len(live) == 1
+    assert all({"image/png", "text/html"} & set(shown) for shown in live)
     again = NotebookPage(page, lab, augment.path, has_kernel=False)
     cell = again.show("preview = widgets.PreviewWidget")
     expect(cell.locator("img").first).to_be_visible()

@@ -86,7 +86,7 @@ def test_they_import_the_face_the_widgets_and_one_module_of_figures(path):
     assert ("roadsense", "rs") in plain
     figures = {name for name in ours if name.endswith(".figures")}
     assert len(figures) <= 1
-    assert ours - figures <= ({"roadsense.jobs"} if path.stem in ON_AWS else {"roadsense.widgets"})
+    assert ours - figures <= {"roadsense.widgets", *(("roadsense.jobs",) if path.stem in ON_AWS else ())}
 
 
 def test_one_cell_holds_typed_and_explained_parameters_that_are_fields_of_the_settings(path):
@@ -104,6 +104,14 @@ def test_prose_stands_before_each_step(path):
     kinds = [cell.cell_type for cell in nbformat.read(path, as_version=4).cells]
     assert kinds[0] == "markdown"
     assert kinds.count("markdown") >= kinds.count("code") // 2
+
+
+def test_each_ends_with_its_result_in_three_lines_and_what_comes_next(path):
+    *_, heading, result, last = nbformat.read(path, as_version=4).cells
+    assert heading.source.startswith("## Result")
+    assert 3 <= len(result.source.splitlines()) <= 5
+    assert result.source.count("print(") == 3
+    assert "**Next:**" in last.source
 
 
 def assert_nothing_is_blank(notebook):

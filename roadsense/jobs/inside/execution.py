@@ -4,6 +4,7 @@ papermill runs in its own thread: in the main thread, nbclient would handle SIGT
 before it saves a checkpoint.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -88,6 +89,8 @@ class Execution:
         return True
 
     def _execute(self) -> None:
+        # The parameters are checked already; papermill does not understand `int | None`, and warns of each.
+        logging.getLogger("papermill").setLevel(logging.ERROR)
         with scratch_folder("kernel-") as folder:  # its sockets: the working folder may be read-only
             options = {
                 "KernelManager": KERNEL_OPTIONS | {"ip": str(folder / "ipc")},

@@ -1,0 +1,47 @@
+"""Pictures of a notebook that follow JupyterLab's dark theme, and widgets without a kernel that say so quietly."""
+
+from dataclasses import dataclass
+from typing import Any
+
+CLASS = "roadsense-theme"
+"""Class that the script gives to the notebook around its output; other notebooks stay as they are."""
+STYLE = f"""
+body[data-jp-theme-light="false"] .{CLASS} .jp-OutputArea-output img {{ filter: invert(.93) hue-rotate(180deg); }}
+.{CLASS} .jupyter-widgets-disconnected::before {{ content: none; }}
+.{CLASS} :is(.widget-slider, .widget-dropdown, .widget-button).jupyter-widgets-disconnected {{
+  opacity: .45; pointer-events: none;
+}}
+"""
+"""Charts are inverted with their hues kept: blue stays blue, and white becomes the theme's black."""
+SCRIPT = f"""
+requestAnimationFrame(() => {{
+  const notebook = element.closest(".jp-Notebook, .jp-NotebookPanel") || document.body;
+  notebook.classList.add("{CLASS}");
+  if (document.getElementById("{CLASS}")) return;
+  const style = document.createElement("style");
+  style.id = "{CLASS}";
+  style.textContent = `{STYLE}`;
+  document.head.append(style);
+}});
+"""
+
+
+@dataclass(frozen=True)
+class Theme:
+    """What makes a notebook follow the theme, as the last value of a cell; it shows nothing itself."""
+
+    def _repr_mimebundle_(self, **_options: Any) -> dict[str, Any]:
+        return {"application/javascript": SCRIPT, "text/plain": ""}
+
+
+def follow_theme() -> Theme:
+    """Lets this notebook's figures follow JupyterLab's theme: dark on dark, light on light.
+
+    Widgets that a closed kernel left behind are greyed out, without a broken link beside each.
+
+    Example:
+        >>> from roadsense import widgets
+        >>> widgets.follow_theme()
+        Theme()
+    """
+    return Theme()
