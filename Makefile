@@ -55,9 +55,8 @@ format: $(DEV)  ## rewrite the sources in the project's format, and strip the no
 lab: $(LAB)  ## open JupyterLab on 127.0.0.1, with its token
 	$(BIN)/jupyter lab $(AS_ROOT) --config=lab/jupyter_lab_config.py
 
-samples: $(DEV)  ## run the demo and publish its executed notebooks, made small, under docs/notebooks
-	$(BIN)/roadsense demo --run-dir $(RUN)
-	$(BIN)/python -m benchmarks.samples --from_dir $(RUN)/notebooks
+samples: $(DEV)  ## execute the notebooks at full size, an hour, and publish them, made small, under docs/notebooks
+	$(BIN)/python -m benchmarks.samples
 
 lock: $(DEV)  ## write requirements.lock anew from pyproject.toml
 	PATH=$(BIN):$$PATH $(BIN)/python install/lock.py

@@ -7,13 +7,17 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from benchmarks.samples import SamplesConfig, make_and_print
+from benchmarks import samples
+from benchmarks.samples import SamplesConfig, execute_all, make_and_print, shrink_picture
 from roadsense.errors import InputError
 from roadsense.widgets.player import EpisodePlayer
 from tests.widgets.episodes import make_episode
+
+CONVOY_RGB = (255, 127, 14)
 
 
 def picture(width=1600):
@@ -55,6 +59,34 @@ def test_a_sample_is_small_and_its_replay_a_page_of_its_own(executed, tmp_path, 
     assert page.startswith("<!doctype html>")
     assert "play(document.querySelector" in page
     assert "01_train_replay_1.html" in capsys.readouterr().out
+
+
+def test_the_convoy_keeps_its_own_colour_beside_a_colour_bar():
+    pixels = np.full((200, 600, 3), 233, np.uint8)
+    pixels[:100] = (colormaps["viridis"](np.linspace(0, 1, 600))[:, :3] * 255).astype(np.uint8)
+    pixels[150:154, 300:310] = CONVOY_RGB
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    shrunk = Image.open(io.BytesIO(base64.b64decode(shrink_picture(base64.b64encode(file.getvalue()).decode()))))
+    error = np.abs(np.asarray(shrunk.convert("RGB")).astype(int) - pixels)
+    assert error[150:154, 300:310].max() <= 2
+    assert error.max() <= 12
+
+
+def test_full_size_samples_are_of_the_defaults_and_keep_what_is_there(tmp_path, monkeypatch):
+    """A run that is trained is not trained again, and an executed notebook not executed again."""
+    (tmp_path / "notebooks").mkdir()
+    for name in ("00_augment", "01_train", "02_evaluate", "04_ec2"):
+        (tmp_path / "notebooks" / f"{name}.ipynb").write_text("{}")
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "model.zip").write_bytes(b"")
+    (tmp_path / "runs" / "mine_notebooks").mkdir()
+    (tmp_path / "runs" / "mine_notebooks" / "04_ec2.ipynb").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    called = []
+    monkeypatch.setattr(samples, "run_notebook", lambda source, executed, given: called.append((source.stem, given)))
+    assert execute_all(SamplesConfig(run_dir="runs/mine")) == Path("runs/mine_notebooks")
+    assert called == [("00_augment", {"n_train": 80, "n_eval": 20}), ("02_evaluate", {"run_dir": "runs/mine"})]
 
 
 def test_what_was_not_run_is_no_sample(tmp_path):
