@@ -1,0 +1,51 @@
+"""The report of an evaluation as a browser shows and prints it: light, dark, and black on white on paper."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Page
+
+from roadsense.evaluation.config import EvalConfig
+from roadsense.evaluation.figures import plot_collision_rates
+from roadsense.evaluation.report import write_report
+from roadsense.evaluation.results import conclude
+from tests.evaluation.made_up import crashes, made_up
+
+STYLES = """() => {
+  const of = element => getComputedStyle(element), picture = document.querySelector("main img");
+  return { page: of(document.body).backgroundColor, text: of(document.body).color, picture: of(picture).filter };
+}"""
+SHADES = """colour => colour.match(/\\d+/g).slice(0, 3).map(Number).reduce((sum, part) => sum + part) / 3"""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    episodes = pd.concat([made_up("policy", 60), crashes("unassisted", 60, 6)])
+    evaluation = conclude(folder, EvalConfig("runs/first"), {}, episodes)
+    plot_collision_rates(evaluation.summary).savefig(folder / "figure.png")
+    figures = {"collision_rate": (folder / "figure.png").read_bytes()}
+    write_report(evaluation, figures, [], folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.mark.parametrize(
+    ("theme", "media", "is_dark"), [("light", "screen", False), ("dark", "screen", True), ("dark", "print", False)]
+)
+def test_page_and_figures_have_the_shades_of_the_theme(report, page: Page, shoot, theme, media, is_dark) -> None:
+    page.emulate_media(color_scheme=theme, media=media)
+    page.goto(report.as_uri())
+    found = page.evaluate(STYLES)
+    shade, ink = (page.evaluate(SHADES, found[name]) for name in ("page", "text"))
+    assert (shade < 60, ink > 180) == (is_dark, is_dark)
+    assert ("invert" in found["picture"]) == is_dark
+    shoot(f"report_{theme}_{media}")
+
+
+def test_it_fits_the_width_of_a_phone_and_of_a_sheet(report, page: Page) -> None:
+    page.emulate_media(color_scheme="light", media="screen")
+    page.goto(report.as_uri())
+    for width_px in (420, 1400):
+        page.set_viewport_size({"width": width_px, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width_px
