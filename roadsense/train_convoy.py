@@ -23,6 +23,7 @@ from roadsense.runs.state import TRAINED
 from roadsense.training.learner_threads import LEARNER_THREADS, choose_learner_threads
 from roadsense.training.learning import run_training
 from roadsense.training.splits import find_splits
+from roadsense.training.targets.logger import check_targets
 from roadsense.training.train_config import TrainConfig, complete, restore_config
 from roadsense.utils.command import run_with_options
 from roadsense.utils.files import read_json, refuse_existing, write_atomically
@@ -66,6 +67,7 @@ def _train_all(config: TrainConfig) -> list[Run]:
 def _train(config: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
     if config.resume:
         return _resume(config, earlier_scores)
+    check_targets(config.log)
     splits = find_splits(config.dataset_dir, config.eval_dir, config.leave_out_base)
     config = complete(config)
     facts = {

@@ -28,6 +28,7 @@ from roadsense.training.learner_threads import LEARNER_THREADS
 from roadsense.training.log import TrainingLog, cut_metrics
 from roadsense.training.samplers import PlrSampler, UniformSampler
 from roadsense.training.splits import Splits
+from roadsense.training.targets.logger import TargetLogger
 from roadsense.training.train_config import TrainConfig
 from roadsense.training.vec.deaths import WorkerDeath
 from roadsense.training.vec.env import ConvoyVecEnv
@@ -60,11 +61,14 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
             closing(HeldOut(run, config, splits.eval_paths, stop)) as heldout,
         ):
             env.hurry_when(stop.is_pressing)
+            targets = TargetLogger(run, config.log)
+            stack.callback(targets.close)
             log = TrainingLog(
                 run.metrics_path,
                 config.total_timesteps,
                 config.log_interval,
                 lambda: _score_experiment(heldout.take_finished(), earlier_scores),
+                targets.write,
             )
             stack.enter_context(closing(log))
             checkpoints = CheckpointCallback(
@@ -91,6 +95,7 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
             if heldout.is_waiting:
                 raise _stopped(run, stop)
             log.finish()
+            targets.finish()
 
 
 def _start_workers(scenario_paths: Sequence[Path], config: TrainConfig, deaths_path: Path) -> ConvoyVecEnv:

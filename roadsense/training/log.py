@@ -34,14 +34,20 @@ class TrainingLog(BaseCallback):
         total_timesteps: number of environment steps of the whole training.
         interval: number of environment steps between two lines, at least one rollout.
         take_evaluation: function that returns the figures of a finished evaluation that is not logged yet, or None.
+        copy_to: function that gets the figures of each line too, and the number of steps.
     """
 
     def __init__(
-        self, path: Path, total_timesteps: int, interval: int, take_evaluation: Callable[[], dict[str, Any] | None]
+        self,
+        path: Path,
+        total_timesteps: int,
+        interval: int,
+        take_evaluation: Callable[[], dict[str, Any] | None],
+        copy_to: Callable[[dict[str, Any], int], None] = lambda figures, step: None,
     ):
         super().__init__()
         self._path, self._total, self._interval = path, total_timesteps, interval
-        self._take_evaluation = take_evaluation
+        self._take_evaluation, self._copy_to = take_evaluation, copy_to
         self._bar: tqdm | None = None
         self._started_s: float | None = None
         self._outcomes: deque[dict[str, Any]] = deque(maxlen=WINDOW_EPISODES)
@@ -148,6 +154,7 @@ class TrainingLog(BaseCallback):
         with self._path.open("a") as file:
             file.write(json.dumps(figures) + "\n")
         print_metrics(figures)
+        self._copy_to(figures, figures["timesteps"])
 
 
 def cut_metrics(path: Path, timesteps: int) -> None:

@@ -60,6 +60,7 @@ class SearchConfig:
         seed: seed of the search, and of each training if `seeds` is empty.
         seeds: seeds with which each trial trains its settings, as an experiment; it is judged by the mean of their
             scores. Each seed adds the time of one training.
+        log: where each trial's metrics are written too, see `TrainConfig`.
         space: ranges of the settings that are searched; from Python only.
     """
 
@@ -75,6 +76,7 @@ class SearchConfig:
     n_workers: Annotated[int, tyro.conf.arg(name="workers")] = bounded(0, 0, MAX_WORKERS)
     seed: int = bounded(0, 0, MAX_SEED)
     seeds: tuple[int, ...] = ()
+    log: tuple[str, ...] = ()
     space: tyro.conf.Suppress[SearchSpace] = field(default_factory=SearchSpace)
 
     def __post_init__(self) -> None:
@@ -178,6 +180,8 @@ def _start(trial: optuna.Trial, config: SearchConfig) -> _Active:
     options = [f"--{name}={value}" for name, value in settings.items()]
     if config.seeds and "resume" not in settings:
         options += ["--seeds", *map(str, config.seeds)]
+    if config.log and "resume" not in settings:
+        options += ["--log", *config.log]
     command = [sys.executable, "-m", "roadsense.train_convoy", *options]
     # In a separate group, so that only the search gets Ctrl-C; it then ends its trials in order.
     return _Active(trial, run, subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True))

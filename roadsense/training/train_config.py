@@ -85,6 +85,7 @@ class TrainConfig:
             gives a longer gap with a bad radio.
         sampler: sampler of scenarios, `uniform`, or `plr` (more often those whose value is learned worst; PPO only).
         log_interval: number of steps between two lines of metrics, at least one rollout.
+        log: where metrics are written too, besides the run folder: `tensorboard`, `mlflow`, `wandb`, or several.
         checkpoint_interval: number of steps between checkpoints, at least one rollout. Environments restart at each.
         eval_interval: number of steps between two evaluations on held-out scenarios, beside the training; 0 for none.
         leave_out_base: name of a base road whose scenarios are left out, to test the policy on a road that it never
@@ -142,6 +143,7 @@ class TrainConfig:
     blind_following_weight: float = bounded(RewardWeights.blind_following, -MAX_WEIGHT, 0.0)
     sampler: str = "uniform"
     log_interval: int = bounded(4_000, 1)
+    log: tuple[str, ...] = ()
     checkpoint_interval: int = bounded(200_000, 1)
     eval_interval: int = bounded(200_000, 0)
     leave_out_base: str | None = None
@@ -167,7 +169,8 @@ class TrainConfig:
             if name not in self.given:
                 object.__setattr__(self, name, value)
         check_bounds(self)
-        object.__setattr__(self, "seeds", tuple(self.seeds))  # JSON and notebooks give a list
+        for name in ("seeds", "log"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON and notebooks give a list
         if len(set(self.seeds)) < len(self.seeds) or not all(0 <= seed <= MAX_SEED for seed in self.seeds):
             raise InputError(f"Expected seeds that differ, each from 0 to {MAX_SEED}, got {self.seeds}.")
         if self.sampler == "plr" and self.algorithm != "ppo":
