@@ -8,7 +8,7 @@ GROUPS = {
     "train": "roadsense train --dataset_dir scenarios/dataset_v1/train --run_dir runs/first",
     "judge": "roadsense evaluate runs/first --beside default",
     "ship": "roadsense export runs/first",
-    "drives": "roadsense fit-channel drive.csv",
+    "drives": "roadsense drive judge drives/sample --policy runs/first",
     "cloud": "roadsense job submit notebooks/01_train.ipynb --target ec2 --dry_run",
 }
 """The groups of commands in the order in which they are needed, each with an example."""
@@ -108,6 +108,9 @@ COMMANDS: dict[str, Command] = {
     "fit-channel": Command(
         "roadsense.envs.radio.fit:FitConfig", "roadsense.envs.radio.fit:fit_and_print",
         "fit a radio to a log of your own hardware's messages", "drives",
+    ),
+    "drive": Command(
+        "", "roadsense.drives.cli:main", "recorded drives: judge, compare, base, hazards, simulate", "drives"
     ),
     "job": Command("", "roadsense.jobs.cli:main", "run a notebook as a job: here, in the image, or on AWS", "cloud"),
     "workstation": Command(

@@ -21,6 +21,8 @@ SMOOTH_S = 0.5
 HARD_MPS2, BEGINS_MPS2, LEAST_HARD_S = 3.0, 1.0, 0.3
 """A braking is hard if it is as hard as the first for at least the last; the second bounds its begin and end."""
 LEAST_GAP_M = 0.5
+MOST_AWAY_M = 300.0
+"""A car that brakes farther away is out of the radio's reach, and concerns nobody."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ def find_brakings(steps: Steps, cars: Mapping[str, CarMotion], n_ahead: int) -> 
         braking = -np.nan_to_num(motion.acceleration_mps2)
         hard = braking >= HARD_MPS2
         for first, last in find_spans(braking >= BEGINS_MPS2, join=3):
-            if hard[first : last + 1].sum() * STEP_S >= LEAST_HARD_S:
+            is_near = not motion.gap_m[first] > MOST_AWAY_M
+            if is_near and hard[first : last + 1].sum() * STEP_S >= LEAST_HARD_S:
                 onset_s, peak = float(steps.time_s[first]), float(braking[first : last + 1].max())
                 final = float(np.nanmin(motion.speed_mps[first : last + 1]))
                 found.append(Braking(car, first, last, onset_s, peak, float(motion.speed_mps[first]), final))

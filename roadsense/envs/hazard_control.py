@@ -37,7 +37,7 @@ class HazardControl:
         return self._profile.active
 
     def advance(self, time_s: float, states: Sequence[State | None], leader: Leader) -> str:
-        """Commands the car that causes the hazard; returns the hazard's kind in the step in which it begins, else "".
+        """Commands the car that causes the hazard; returns the hazard's label in the step in which it begins, else "".
 
         Args:
             time_s: time since the episode's start.
@@ -51,14 +51,14 @@ class HazardControl:
             self._drive_causer()
         elif profile.is_due(time_s, leader.gap_m) and self._begins(states, leader):
             self._drive_causer()
-            return profile.hazard.kind if profile.hazard else ""
+            return profile.hazard.label if profile.hazard else ""
         return ""
 
     def _begins(self, states: Sequence[State | None], leader: Leader) -> bool:
         hazard = self._profile.hazard
         if hazard is None:
             return False
-        if hazard.kind == "brake":
+        if hazard.kind in ("brake", "recorded"):
             return self._begin_braking(hazard, states)
         return self._begin_standing(hazard, states) if hazard.kind == "stopped" else self._begin_cutting_in(leader)
 

@@ -3,6 +3,7 @@
 import math
 
 from roadsense.envs.hazard import Hazard
+from roadsense.envs.recorded_hazard import RecordedBraking
 
 MIN_ONSET_SPEED_MPS = 5.0
 """A slower car, for example one that waits at a light, is no hazard; it becomes one as soon as it is faster."""
@@ -37,6 +38,7 @@ class HazardProfile:
         self._step_length_s = step_length_s
         self._final_mps = self._slowing_mps = 0.0
         self._hold_steps = 0.0
+        self._onset_mps = self._since_s = 0.0
 
     @property
     def active(self) -> bool:
@@ -63,6 +65,7 @@ class HazardProfile:
         if hazard is None or speed_mps < MIN_ONSET_SPEED_MPS:
             return False
         self.started = True
+        self._onset_mps = speed_mps
         stands = hazard.kind == "stopped"
         self._final_mps = 0.0 if stands else speed_mps * hazard.final_speed_share
         share = CUT_IN_SHARE if hazard.kind == "cut_in" else 1.0
@@ -81,8 +84,17 @@ class HazardProfile:
             self.over = True
         if speed_mps is None or not self.active:
             return None
+        if self.hazard is not None and self.hazard.recorded is not None:
+            return self._repeat(self.hazard, self.hazard.recorded)
         next_mps = max(self._final_mps, speed_mps - self._slowing_mps)
         if next_mps == self._final_mps:
             self._hold_steps -= 1
             self.over = self._hold_steps < 0
         return None if self.over else next_mps
+
+    def _repeat(self, hazard: Hazard, braking: RecordedBraking) -> float | None:
+        """Returns the speed of a car that repeats a recorded braking; if it does not resolve, it keeps its last one."""
+        self._since_s += self._step_length_s
+        self.over = hazard.resolves and self._since_s > braking.lasts_s + hazard.hold_s
+        lost_mps = hazard.strength * braking.lost_mps(self._since_s)
+        return None if self.over else max(0.0, self._onset_mps - lost_mps)

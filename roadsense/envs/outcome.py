@@ -67,7 +67,7 @@ class Outcome:
         was_struck: whether the other vehicle ran into the ego.
         impact_speed_mps: difference of the two speeds at the collision, else 0.
         hazard: whether there was a hazard.
-        hazard_kind: one of `roadsense.envs.hazard.KINDS`, or `none`.
+        hazard_kind: label of `roadsense.envs.hazard.Hazard`, or `none`.
         hazard_onset_s: time of the hazard's onset after the start; NaN if there was none.
         reaction_time_s: time from the onset until the ego brakes with `REACTION_MPS2`; NaN if not within 5 s.
         assist_reaction_time_s: time from the onset until the assist asks for `REACTION_MPS2`; NaN likewise.

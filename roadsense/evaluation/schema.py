@@ -96,7 +96,7 @@ OUTCOME_COLUMNS = (
         ("overtook_leader", "", "whether the ego came ahead of the next car of its convoy"),
     ),
     *_columns("text", ("collision_partner", "", "SUMO's id of the other vehicle; empty without a collision")),
-    *_columns("text", ("hazard_kind", "", "brake, stopped, cut_in or none")),
+    *_columns("text", ("hazard_kind", "", "brake, stopped, cut_in, recorded:NAME or none")),
     *_columns(
         "number",
         ("duration_s", "s", "length of the episode"),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from roadsense.envs.assist import FULL_BRAKING_MPS2
 from roadsense.episodes.score import CRITICAL_TTC_S
 from roadsense.episodes.trajectory import Trajectory
 from roadsense.pictures.style import BLUE, GREY, RED, TTC_AXIS_S
@@ -161,7 +162,9 @@ def _strips(trajectory: Trajectory, top_mps: float) -> Iterator[dict[str, Any]]:
     leader = _line(ego["leader_speed_mps"], GREY, 1, dash=True)
     yield {**speed, "note": "leader: broken", "lines": [_line(ego["speed_mps"], BLUE, 1), leader]}
     action = {"label": "action [-]", "word": "action", "unit": "", "digits": 2, "low": 0, "high": 1}
-    yield {**action, "note": "hazard: shaded", "lines": [_line(ego["action"], RED, 3)]}
+    driver = _line(np.clip(-np.asarray(ego["driver_mps2"]) / FULL_BRAKING_MPS2, 0, 1), GREY, 2, dash=True)
+    note = {"note": "driver's braking: broken, hazard: shaded"}
+    yield {**action, **note, "lines": [_line(ego["action"], RED, 3), driver]}
 
 
 def _line(values: Sequence[float] | NDArray[Any], colour: str, digits: int, dash: bool = False) -> Mapping[str, Any]:

@@ -75,6 +75,8 @@ class TrainConfig:
             an evaluation has, because the driver alone copes with most of those.
         stopped_share: share of hazards that are a standing vehicle.
         cut_in_share: share of hazards in which a car cuts in.
+        recorded_share: share of hazards that are brakings of recorded drives.
+        recorded_file: file of such brakings, as `roadsense drive hazards` writes it.
         leader_share: share of hazards that the ego's direct leader causes; the others are caused by any car ahead.
         hazard_deceleration_min_mps2: gentlest braking of the car that causes a hazard, from 0; the hardest is 8.
         episode_steps: number of steps until an episode is truncated.
@@ -134,6 +136,8 @@ class TrainConfig:
     hazard_probability: float = bounded(0.85, 0.0, 1.0)
     stopped_share: float = bounded(0.05, 0.0, 1.0)
     cut_in_share: float = bounded(0.0, 0.0, 1.0)
+    recorded_share: float = bounded(0.0, 0.0, 1.0)
+    recorded_file: str = ""
     leader_share: float = bounded(0.6, 0.0, 1.0)
     hazard_deceleration_min_mps2: float = bounded(5.0, 0.0, 8.0)
     episode_steps: int = bounded(500, 1, 1_000_000)
@@ -202,6 +206,8 @@ class TrainConfig:
                 probability=self.hazard_probability,
                 stopped_share=self.stopped_share,
                 cut_in_share=self.cut_in_share,
+                recorded_share=self.recorded_share,
+                recorded_file=self.recorded_file,
                 leader_share=self.leader_share,
                 deceleration_min_mps2=self.hazard_deceleration_min_mps2,
             ),

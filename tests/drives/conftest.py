@@ -1,5 +1,6 @@
 """Simulated drives, made once: a dirty one, and a perfect one with what the environment let the policy see."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ ESP32_RX = ESP32_TX.replace("vehicle_id", "from_vehicle_id,hop_count")
 def record() -> ConvoyRecord:
     """A convoy that brakes hard, its ego driven by the cautious rule."""
     config = EnvConfig(n_steps=700, v2v="ideal", v2v_randomised=False)
-    return record_convoy(SCENARIO, BASELINES["cautious_rule"], 3, config, {"hazard": True}, n_cars=3)
+    return record_convoy(SCENARIO, BASELINES["cautious_rule"], 3, config, {"hazard": True})
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +37,8 @@ def perfect(record, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def dirty(record, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("drives") / "dirty"
-    write_drive(folder, record, get_preset("esp_now"), REAL, np.random.default_rng(1))
+    three = replace(record, cars=record.cars[:3], states=record.states[:, :3])
+    write_drive(folder, three, get_preset("esp_now"), REAL, np.random.default_rng(1))
     return folder
 
 

@@ -81,9 +81,22 @@ def fit_channel(csv_path: Path | str, default: V2vPreset = ESP_NOW) -> ChannelFi
     Raises:
         InputError: if the log is not as described, nothing was heard, or every band has fewer than `MIN_MESSAGES`.
     """
-    log = read_log(csv_path)
+    return fit_log(read_log(csv_path), str(csv_path), default)
+
+
+def fit_log(log: ChannelLog, where: str, default: V2vPreset = ESP_NOW) -> ChannelFit:
+    """Returns the radio fitted to a log that was read; see `fit_channel`.
+
+    Args:
+        log: sent and received messages.
+        where: path or name of the log, for messages of errors.
+        default: preset with the values of figures that the log does not give.
+
+    Raises:
+        InputError: if nothing was heard, or every band has fewer than `MIN_MESSAGES`.
+    """
     if not log.received.any():
-        raise InputError(f"Expected a message that was heard, got {len(log.received)} lost ones in {csv_path}.")
+        raise InputError(f"Expected a message that was heard, got {len(log.received)} lost ones in {where}.")
     notes = _note_gaps(log)
     range_m = float(math.floor(log.distance_m[log.received].max()) + 1)
     if log.distance_m.max() < range_m:

@@ -1,0 +1,133 @@
+"""Figures of a judged drive: tables in, matplotlib figures out."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from roadsense.drives.answers import PERSON
+from roadsense.drives.judge import POLICY, Judgement
+from roadsense.drives.quality import plot_quality, tabulate_cars, tabulate_findings
+from roadsense.envs.outcome import REACTION_LIMIT_S
+from roadsense.evaluation.policies import record_of
+from roadsense.pictures.style import BLUE, GREY, INK, RED, expect_columns, format_share, new_figure, new_grid
+
+__all__ = [
+    "plot_answers",
+    "plot_differences",
+    "plot_drive",
+    "plot_map",
+    "plot_needless",
+    "plot_quality",
+    "tabulate_cars",
+    "tabulate_findings",
+]
+
+
+def plot_drive(judgement: Judgement) -> Figure:
+    """Draws the drive over time: speeds, the leader's gap, and the policy's braking beside the person's."""
+    steps, figure_and_panels = judgement.steps, new_grid(3, width=10.0, height=1.9, n_columns=1)
+    figure, (speed, gap, braking) = figure_and_panels
+    times = steps.time_s
+    speed.plot(times, np.where(steps.is_judged, steps.states[:, 2], np.nan), color=BLUE, linewidth=1, label="ego")
+    if judgement.drive.n_ahead:
+        leader = next(iter(judgement.cars.values()))
+        speed.plot(times, leader.speed_mps, color=GREY, linewidth=1, linestyle="--", label="leader")
+        gap.plot(times, np.where(leader.gap_m > 0, leader.gap_m, np.nan), color=BLUE, linewidth=1)
+    person = np.maximum(-steps.states[:, 3], 0.0)
+    braking.fill_between(times, 0, np.where(steps.is_judged, person, np.nan), color=GREY, alpha=0.5, label=PERSON, lw=0)
+    braking.plot(times, judgement.answers.assist_mps2[POLICY], color=RED, linewidth=1, label=POLICY)
+    for axes in (speed, gap, braking):
+        for one in judgement.brakings:
+            axes.axvspan(times[one.first], times[one.last], color=RED, alpha=0.12, linewidth=0)
+        axes.set_xlim(float(times[0]), max(float(times[-1]), 1.0))
+    speed.set(ylabel="speed [m/s]", ylim=(0, None))
+    gap.set(ylabel="gap [m]", ylim=(0, None))
+    braking.set(ylabel="braking [m/s2]", ylim=(0, None), xlabel="time [s]; shaded: a car ahead brakes hard")
+    for axes in (speed, braking):
+        axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper right")
+    return figure
+
+
+def plot_map(judgement: Judgement) -> Figure:
+    """Draws where the policy would have braked for nothing, and where cars ahead braked hard."""
+    figure, axes = new_figure(7.2, 4.2)
+    x_m, y_m = np.where(judgement.steps.is_judged[:, None], judgement.steps.states[:, :2], np.nan).T
+    axes.plot(x_m, y_m, color=GREY, linewidth=2.5, solid_capstyle="round", label="the drive")
+    real = [one.first for one in judgement.brakings]
+    axes.plot(x_m[real], y_m[real], "s", color=BLUE, markersize=7, label="a car ahead brakes hard")
+    onsets = judgement.onsets
+    axes.plot(onsets["x_m"], onsets["y_m"], "o", color=RED, markersize=7, label="braking for nothing")
+    axes.set(xlabel="east [m]", ylabel="north [m]")
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.legend(frameon=False, fontsize=8.5)
+    return figure
+
+
+def plot_needless(needless: pd.DataFrame) -> Figure:
+    """Draws how much each policy would have braked in calm time.
+
+    Args:
+        needless: table of `Judgement.needless`.
+    """
+    expect_columns(needless, ["policy", "braking_share", "onsets_per_h", "slowed_mps_per_min"])
+    figure, panels = new_grid(3, width=3.6, height=0.9 + 0.36 * len(needless), n_columns=3)
+    labels = {"braking_share": "calm time braked", "onsets_per_h": "onsets an hour",
+              "slowed_mps_per_min": "speed taken off [m/s a minute]"}  # fmt: skip
+    for axes, (column, label) in zip(panels, labels.items(), strict=True):
+        names = [record_of(name).label for name in needless["policy"]]
+        axes.barh(names, needless[column].fillna(0), color=[record_of(name).colour for name in needless["policy"]])
+        axes.set(xlabel=label, xlim=(0, max(1.15 * float(needless[column].fillna(0).max()), 1e-3)))
+        axes.invert_yaxis()
+        axes.tick_params(labelleft=axes is panels[0])
+    panels[0].xaxis.set_major_formatter(format_share)
+    return figure
+
+
+def plot_answers(events: pd.DataFrame) -> Figure:
+    """Draws when person, policy and rules answered each hard braking; at the right end: not within 5 s.
+
+    Args:
+        events: table of `Judgement.events`.
+    """
+    expect_columns(events, ["onset_s", "car", "person_s", "policy_s"])
+    figure, axes = new_figure(8.0, 1.4 + 0.4 * len(events))
+    names = [name for name in _ANSWERERS if f"{name}_s" in events]
+    for number, name in enumerate(names):
+        colour = INK if name == PERSON else record_of(name).colour
+        label = PERSON if name == PERSON else record_of(name).label
+        places = np.arange(len(events)) + 0.12 * (number - (len(names) - 1) / 2)
+        answered = events[f"{name}_s"].fillna(REACTION_LIMIT_S + 0.3)
+        mark = {PERSON: "D", POLICY: "o"}.get(name, "|")
+        axes.plot(answered, places, mark, color=colour, label=label, markersize=8, markeredgewidth=2)
+    axes.axvline(REACTION_LIMIT_S, color=GREY, linewidth=0.8, linestyle="--")
+    texts = [f"{row.car} at {row.onset_s:.0f} s, {row.peak_mps2:.1f} m/s2" for row in events.itertuples()]
+    axes.set_yticks(range(len(events)), texts)
+    axes.set(
+        xlabel="time from the onset to 1 m/s2 [s]; right of the line: no answer", xlim=(-0.2, REACTION_LIMIT_S + 0.6)
+    )
+    axes.set_ylim(len(events) - 0.5, -0.5)
+    axes.legend(frameon=False, fontsize=8, ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+    return figure
+
+
+_ANSWERERS = (PERSON, POLICY, "heard_braking_rule", "heard_drac_rule", "heard_prediction_rule", "cautious_rule")
+
+
+def plot_differences(comparison: pd.DataFrame) -> Figure:
+    """Draws the range of each quantity in the drive beside that in the training, the worst first.
+
+    Args:
+        comparison: table of `roadsense.drives.compare.compare_drive`.
+    """
+    expect_columns(comparison, ["quantity", "unit", "drive_low", "drive_median", "drive_high", "training_low"])
+    figure, panels = new_grid(len(comparison), width=3.3, height=1.35, n_columns=3)
+    for axes, row in zip(panels, comparison.to_dict("records"), strict=True):
+        for place, (side, colour) in enumerate((("drive", RED), ("training", BLUE))):
+            low, middle, high = (row[f"{side}_{part}"] for part in ("low", "median", "high"))
+            axes.plot([low, high], [place, place], color=colour, linewidth=5, solid_capstyle="butt")
+            axes.plot(middle, place, "o", color="white", markeredgecolor=colour, markersize=6)
+        axes.set_yticks([0, 1], ["drive", "training"])
+        axes.set(ylim=(1.6, -0.6))
+        outside = "" if np.isnan(row["outside"]) else f", {row['outside']:.0%} outside"
+        axes.set_title(f"{row['quantity']} [{row['unit']}]{outside}", fontsize=8.5, color=INK)
+    return figure
