@@ -1,5 +1,6 @@
 """`roadsense drive base`: a drive as a base scenario, so that augmentation multiplies it."""
 
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,16 +11,17 @@ import tyro
 from roadsense.augment.check_base import CheckBaseConfig, check_and_print
 from roadsense.drives.drive import Drive, read_drive
 from roadsense.drives.motion import follow_cars
-from roadsense.drives.road import Road, road_from_osm, road_from_trace
+from roadsense.drives.road import NETWORK_NAME, Road, road_from_osm, road_from_trace
 from roadsense.drives.steps import make_steps
 from roadsense.envs.convoy import CAR_LENGTH_M
 from roadsense.errors import DriveError
 from roadsense.utils.bounds import bounded, check_bounds
 from roadsense.utils.files import refuse_existing, write_atomically
+from roadsense.utils.scratch import scratch_folder
 
 MIN_GAP_M = 2.5
 TAU_S, LEAST_TAU_S = 1.0, 0.5
-DEPART_S, END_S = 5.0, 130.0
+DEPART_S, FLOW_S, END_S = 5.0, 10.0, 130.0
 EPISODE_S = 50.0
 AHEAD_M = 20.0
 """The convoy's first car departs at least this far before the end of the road."""
@@ -86,22 +88,33 @@ def make_base(config: BaseConfig) -> list[str]:
     refuse_existing(config.folder, "the base")
     drive = read_drive(config.log, config.mapping, config.ego)
     formation = find_formation(drive, config.begin_s)
-    config.folder.mkdir(parents=True, exist_ok=True)
-    road = (
-        road_from_osm(drive, config.folder, config.osm)
-        if config.osm
-        else road_from_trace(drive, config.folder, config.lanes)
-    )
-    fitted, notes = fit_formation(formation, road)
+    with scratch_folder("roadsense_base_") as scratch:
+        if config.osm:
+            road = road_from_osm(drive, scratch, config.osm)
+        else:
+            road = road_from_trace(drive, scratch, config.lanes)
+        fitted, changes = fit_formation(formation, road)
+        notes = [road.note, _describe(formation), *changes]
+        if config.flow_vph:
+            notes.append(
+                f"Other traffic: {config.flow_vph:g} vehicles an hour from {FLOW_S:g} s on, behind the convoy."
+            )
+        config.folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(scratch / NETWORK_NAME, config.folder / NETWORK_NAME)
     write_atomically(config.folder / "routes.rou.xml", _routes(fitted, road, config.flow_vph))
-    write_atomically(config.folder / "scenario.sumocfg", _CONFIG)
-    first = f"Convoy of {len(formation.spacings_m) + 1} cars as {formation.time_s:.0f} s after the drive's start"
-    notes = [road.note, f"{first}: {formation.speed_mps:.1f} m/s, {_list(formation.spacings_m)} m apart.", *notes]
-    notes.append(f"Other traffic: {config.flow_vph:g} vehicles an hour, from {DEPART_S + 5:g} s on, behind the convoy.")
     write_atomically(
         config.folder / "README.md", "\n".join([f"# {config.folder.name}", "", *[f"- {n}" for n in notes], ""])
     )
+    write_atomically(config.folder / "scenario.sumocfg", _CONFIG)
     return notes
+
+
+def _describe(formation: Formation) -> str:
+    apart = ", ".join(f"{spacing:.0f}" for spacing in formation.spacings_m)
+    return (
+        f"Convoy of {len(formation.spacings_m) + 1} cars as {formation.time_s:.0f} s after the drive's start: "
+        f"{formation.speed_mps:.1f} m/s, {apart} m apart."
+    )
 
 
 def make_and_print(config: BaseConfig) -> None:
@@ -212,14 +225,10 @@ def _routes(formation: Formation, road: Road, flow_vph: float) -> str:
         )
     if flow_vph:
         lines.append(
-            f'    <flow id="others" type="car" route="drive" begin="{DEPART_S + 5:g}" end="{END_S:g}" '
+            f'    <flow id="others" type="car" route="drive" begin="{FLOW_S:g}" end="{END_S:g}" '
             f'vehsPerHour="{flow_vph:g}" departLane="best" departPos="base" departSpeed="desired"/>'
         )
     return "\n".join([*lines, "</routes>", ""])
-
-
-def _list(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:.0f}" for value in values)
 
 
 _CONFIG = f"""<?xml version="1.0" encoding="UTF-8"?>

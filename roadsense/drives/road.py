@@ -1,5 +1,6 @@
 """A road for a base scenario: a drive's own trace with curves and slopes, or matched on an OpenStreetMap extract."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -135,7 +136,9 @@ def road_from_osm(drive: Drive, folder: Path, osm: Path) -> Road:
     convert_osm(osm, folder / NETWORK_NAME, drive.plane)
     net = sumolib.net.readNet(str(folder / NETWORK_NAME))
     way = trace_of(drive)
-    found = sumolib.route.mapTrace([tuple(point) for point in way[:, :2].tolist()], net, MATCH_M, fillGaps=500)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Module 'rtree'")  # it only speeds the search up
+        found = sumolib.route.mapTrace([tuple(point) for point in way[:, :2].tolist()], net, MATCH_M, fillGaps=500)
     edges = [net.getEdge(edge) if isinstance(edge, str) else edge for edge in found]
     edges = [edge for place, edge in enumerate(edges) if not place or edge is not edges[place - 1]]
     length_m = sum(edge.getLength() for edge in edges)

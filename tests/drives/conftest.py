@@ -62,3 +62,23 @@ def to_esp32(source: Path, folder: Path, turn=(0, 1, 2), signs=(1, 1, 1)) -> Pat
             rows.append(f"{local_ms},{sent_ms},{who},{place},{turned},0,0,0,20,0,-40")
         (folder / path.name).write_text("\n".join(rows) + "\n")
     return folder
+
+
+def write_straight_drive(
+    folder: Path, length_m: float, spacing_m: float, speed_mps: float, north_m: float = 0.0, slope: float = 0.0
+) -> Path:
+    """Writes a drive of three cars straight east at a constant speed, with perfect sensors; returns its folder."""
+    n = int(length_m / speed_mps / 0.1)
+    states = np.zeros((n, 3, 5))
+    for place in range(3):
+        states[:, place, 0] = 50 + spacing_m * place + speed_mps * 0.1 * np.arange(n)
+    states[..., 1], states[..., 2] = north_m, speed_mps
+    cars = ("V001", "V002", "V003")
+    record = ConvoyRecord("straight", cars, 0.1, states, states[:, 0, 3], (), np.zeros(n), SCENARIO)
+    write_drive(folder, record, get_preset("ideal"), PERFECT, np.random.default_rng(0), dirty=False)
+    if slope:
+        for path in folder.glob("*_tx.csv"):
+            head, *lines = path.read_text().splitlines()
+            climbed = [f"{line},{slope * speed_mps * 0.1 * step:.3f}" for step, line in enumerate(lines)]
+            path.write_text("\n".join([f"{head},altitude_m", *climbed]) + "\n")
+    return folder

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import sumolib
 
 from roadsense.augment.config import GenConfig
 from roadsense.augment.draws.ranges import VariationRanges, read_ranges
@@ -22,8 +23,10 @@ from roadsense.envs.hazard import Hazard, HazardRanges, draw_hazard
 from roadsense.envs.hazard_profile import HazardProfile
 from roadsense.envs.radio.presets import ESP_NOW, preset_from_json
 from roadsense.envs.recorded_hazard import RecordedBraking, read_recorded, write_recorded
-from roadsense.errors import DriveError, InputError
-from tests.drives.conftest import SCENARIO
+from roadsense.episodes.trajectory import load_trajectory
+from roadsense.errors import DriveError, InputError, ScenarioError
+from tests.drives.conftest import SCENARIO, write_straight_drive
+from tests.osm_town import import_town
 
 
 def test_what_lies_outside_comes_first():
@@ -94,6 +97,39 @@ def test_a_drive_becomes_a_base_that_generates(dirty, tmp_path):
         make_base(BaseConfig(dirty, tmp_path / "bases" / "my_drive"))
 
 
+def test_on_a_map_the_convoy_drives_on_its_roads(tmp_path):
+    import_town(tmp_path)
+    drive = write_straight_drive(tmp_path / "drive", length_m=1100.0, spacing_m=14.0, speed_mps=10.0)
+    notes = make_base(BaseConfig(drive, tmp_path / "bases" / "town", osm=tmp_path / "town.osm", check=False))
+    assert any("edges of town.osm" in note for note in notes)
+    assert any("14 m apart at 10.0 m/s, closer than SUMO lets cars depart" in note for note in notes)
+    dataset = generate_dataset(GenConfig(tmp_path / "bases", tmp_path / "dataset", n_train=1, n_eval=1, workers=2))
+    assert dataset.table()["scenarios"].sum() == 2
+    judged = tmp_path / "judged"
+    words = ["drive", "judge", str(drive), "--policy", "unassisted", "--osm", str(tmp_path / "town.osm")]
+    assert main([*words, "--output", str(judged)]) == 0
+    assert len(load_trajectory(judged / "part_1.npz").lanes) > 10
+
+
+def test_another_place_on_the_map_is_refused(tmp_path):
+    import_town(tmp_path)
+    drive = write_straight_drive(tmp_path / "drive", length_m=600.0, spacing_m=20.0, speed_mps=10.0, north_m=150.0)
+    with pytest.raises(DriveError, match="Is it the extract of this place"):
+        make_base(BaseConfig(drive, tmp_path / "base", osm=tmp_path / "town.osm"))
+    (tmp_path / "bomb.osm").write_text("<!DOCTYPE osm [<!ENTITY a 'b'>]><osm>&a;</osm>")
+    with pytest.raises(ScenarioError):
+        make_base(BaseConfig(drive, tmp_path / "base_2", osm=tmp_path / "bomb.osm"))
+
+
+def test_altitudes_become_slopes(tmp_path):
+    drive = write_straight_drive(tmp_path / "drive", length_m=800.0, spacing_m=30.0, speed_mps=15.0, slope=0.05)
+    notes = make_base(BaseConfig(drive, tmp_path / "base", check=False))
+    assert any("it climbs" in note for note in notes)
+    net = sumolib.net.readNet(str(tmp_path / "base" / "network.net.xml"))
+    heights = [z for _, _, z in net.getEdge("drive").getShape3D()]
+    assert max(heights) - min(heights) == pytest.approx(0.05 * 800, rel=0.15)
+
+
 def road(length_m):
     return Road(("drive",), length_m, 25.0, np.array([[0.0, 0.0], [length_m, 0.0]]), 2, "")
 
@@ -113,13 +149,13 @@ def test_a_short_road_drops_cars_and_says_so():
     assert any("episodes end at its end" in note for note in notes)
 
 
-def test_a_close_convoy_on_a_short_road_drives(dirty, tmp_path, capsys):
+def test_a_close_convoy_on_a_short_road_drives(tmp_path, capsys):
     """14 m apart at 10 m/s on 400 m: handled with a sentence, not refused."""
-    make_base(BaseConfig(dirty, tmp_path / "bases" / "close", check=False))
-    path = tmp_path / "bases" / "close" / "routes.rou.xml"
-    assert main(["check-base", str(tmp_path / "bases")]) == 0
-    assert "the convoy is one" in capsys.readouterr().out
-    assert path.is_file()
+    drive = write_straight_drive(tmp_path / "drive", length_m=400.0, spacing_m=14.0, speed_mps=10.0)
+    assert main(["drive", "base", str(drive), str(tmp_path / "bases" / "close"), "--flow_vph", "0"]) == 0
+    shown = capsys.readouterr().out
+    assert "closer than SUMO lets cars depart" in shown
+    assert "the convoy is one" in shown
 
 
 def test_an_empty_drive_cannot_be_a_base(perfect, tmp_path):

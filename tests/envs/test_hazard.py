@@ -158,7 +158,9 @@ def test_kinds_buckets_and_endings_come_in_their_shares():
     rng, n = np.random.default_rng(2), 3000
     hazards = [draw_hazard(rng, RANGES, 4, forced=True) for _ in range(n)]
     shares = {kind: sum(hazard.kind == kind for hazard in hazards) / n for kind in KINDS}
-    assert shares == pytest.approx({"brake": 0.5, "stopped": 0.2, "cut_in": 0.3}, abs=4 * math.sqrt(0.25 / n))
+    assert shares == pytest.approx(
+        {"brake": 0.5, "stopped": 0.2, "cut_in": 0.3, "recorded": 0}, abs=4 * math.sqrt(0.25 / n)
+    )
     assert sum(not hazard.resolves for hazard in hazards) / n == pytest.approx(0.1, abs=4 * math.sqrt(0.09 / n))
     buckets = [sum(hazard.gap_m == bucket for hazard in hazards) / n for bucket in GAP_BUCKETS_M]
     assert buckets == pytest.approx([0.1] * 4, abs=4 * math.sqrt(0.09 / n))
