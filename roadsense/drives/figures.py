@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from roadsense.drives.answers import PERSON
-from roadsense.drives.judge import POLICY, Judgement
+from roadsense.drives.judgement import POLICY, Judgement
 from roadsense.drives.quality import plot_quality, tabulate_cars, tabulate_findings
 from roadsense.envs.outcome import REACTION_LIMIT_S
 from roadsense.evaluation.policies import record_of

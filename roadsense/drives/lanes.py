@@ -1,14 +1,15 @@
 """Networks from OpenStreetMap extracts on a drive's plane, by netconvert, and their lanes to draw."""
 
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import sumo
 import sumolib
+from numpy.typing import NDArray
 
 from roadsense.drives.plane import Plane
-from roadsense.drives.trace import Lanes
 from roadsense.errors import DriveError
 from roadsense.utils.safe_xml import read_xml
 from roadsense.utils.scratch import scratch_folder
@@ -19,6 +20,15 @@ OSM_OPTIONS = (
     "--keep-edges.by-vclass", "passenger", "--remove-edges.isolated", "--no-turnarounds",
     "--offset.disable-normalization",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Lanes to draw: their middles, widths and the junctions' outlines, on the drive's plane."""
+
+    middles: tuple[NDArray[np.float32], ...]
+    widths_m: NDArray[np.float32]
+    junctions: tuple[NDArray[np.float32], ...] = ()
 
 
 def convert_osm(osm: Path, network: Path, plane: Plane) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from roadsense.drives import figures
-from roadsense.drives.judge import Judgement
+from roadsense.drives.judgement import Judgement
 from roadsense.drives.lanes import read_lanes
 from roadsense.drives.steps import STEP_S
 from roadsense.drives.trace import make_trajectory

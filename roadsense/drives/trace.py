@@ -1,12 +1,12 @@
 """A recorded drive as a trajectory for the player: the cars on their own traces, or on the lanes of a map."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.drives.judge import POLICY, Judgement
+from roadsense.drives.judgement import POLICY, Judgement
+from roadsense.drives.lanes import Lanes
 from roadsense.drives.motion import CarMotion
 from roadsense.drives.steps import STEP_S
 from roadsense.envs import metrics
@@ -16,15 +16,6 @@ from roadsense.episodes.trajectory import EGO_SERIES, LOST, Trajectory
 Floats = NDArray[np.float64]
 CAR_WIDTH_M, LANE_WIDTH_M = 1.8, 3.5
 POINT_EVERY_M = 3.0
-
-
-@dataclass(frozen=True)
-class Lanes:
-    """Lanes to draw: their middles, widths and the junctions' outlines, on the drive's plane."""
-
-    middles: tuple[NDArray[np.float32], ...]
-    widths_m: NDArray[np.float32]
-    junctions: tuple[NDArray[np.float32], ...] = ()
 
 
 def make_trajectory(

@@ -10,7 +10,8 @@ import pytest
 from roadsense.cli import main
 from roadsense.drives.answers import compare_answers, list_onsets, tabulate_brakings, tabulate_needless
 from roadsense.drives.drive import read_drive
-from roadsense.drives.judge import BESIDE, judge_drive, open_policy
+from roadsense.drives.judge import open_policy
+from roadsense.drives.judgement import BESIDE, judge_drive
 from roadsense.drives.motion import Braking, find_brakings, follow_cars, needed_mps2
 from roadsense.drives.steps import find_spans, make_steps, run_policy, with_demands
 from roadsense.drives.trace import make_trajectory
