@@ -85,6 +85,10 @@ COMMANDS: dict[str, Command] = {
         "roadsense.enjoy:EnjoyConfig", "roadsense.enjoy:enjoy_and_print",
         "watch a policy drive: SUMO's window, a video or the player", "judge",
     ),
+    "benchmark": Command(
+        "roadsense.benchmark:BenchmarkConfig", "roadsense.benchmark:benchmark_and_print",
+        "drive the frozen set of episodes, for docs/leaderboard.md", "judge",
+    ),
     "replay": Command(
         "roadsense.evaluation.replay:ReplayConfig", "roadsense.evaluation.replay:replay_and_print",
         "drive an episode of an evaluation again, exactly", "judge",

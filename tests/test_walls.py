@@ -64,7 +64,7 @@ FLOORS = (
     "drives exporting",
     "widgets",
     "jobs",
-    "enjoy evaluate export gen_scenarios replay train_convoy",
+    "benchmark enjoy evaluate export gen_scenarios replay train_convoy",
     "demo doctor new_project",
     "command_table",
     "completion",

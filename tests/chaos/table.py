@@ -37,6 +37,7 @@ TABLE: dict[str, dict[str, str]] = {
     "evaluate": row(
         "killed, read-only, flipped byte, not a number, worker lost", "signalled, disk full, second writer"
     ),
+    "benchmark": row(otherwise="keeps a journal as evaluate does, whose row tries it"),
     "enjoy": row(otherwise="drives one episode and writes new files at its end"),
     "export": row("read-only, flipped byte, not a number", "killed, signalled, disk full, second writer, worker lost"),
     "search": row("not a number", "killed", OF_STEPS),
