@@ -86,17 +86,24 @@ def _is_left_out(element: ET.Element, only_writing: bool) -> bool:
 
 
 def leave_out_writers(root: ET.Element) -> list[str]:
-    """Removes what writes or only names a picture from a route or additional file; returns the names of it."""
+    """Removes detectors, devices and attributes that write from a route or additional file; returns their names."""
     left_out = []
     for parent in [element for element in root.iter() if isinstance(element.tag, str)]:
-        shown = [name for name in _PICTURES if parent.attrib.pop(name, None) is not None]
-        left_out += [f"{name} of {parent.tag} {parent.get('id', '')!r}" for name in shown]
         for element in list(parent):
             if _writes(parent is root, element):
                 parent.remove(element)
                 left_out.append(_describe(parent, element))
         if parent.tag == "calibrator" and parent.attrib.pop("output", NOWHERE[0]) not in NOWHERE:
             left_out.append(f"output of calibrator {parent.get('id')!r}")
+    return left_out
+
+
+def leave_out_pictures(root: ET.Element) -> list[str]:
+    """Removes attributes with pictures for SUMO's window from a route or additional file; returns their names."""
+    left_out = []
+    for element in root.iter():
+        shown = [name for name in _PICTURES if element.attrib.pop(name, None) is not None]
+        left_out += [f"{name} of {element.tag} {element.get('id', '')!r}" for name in shown]
     return left_out
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from roadsense.errors import ScenarioError
 from roadsense.scenarios.checks import raise_all, read_xml, refuse_file_names
 from roadsense.scenarios.flows import read_seconds
-from roadsense.scenarios.left_out import leave_out_writers
+from roadsense.scenarios.left_out import leave_out_pictures, leave_out_writers
 
 DEFAULT_TYPE = "DEFAULT_VEHTYPE"
 """SUMO's name for the type of a vehicle without a type; a file may define it."""
@@ -21,17 +21,17 @@ Files = list[tuple[Path, ET.Element]]
 
 
 def read_route_files(
-    route_paths: Sequence[Path], additional_paths: Sequence[Path], comments: bool = False
+    route_paths: Sequence[Path], additional_paths: Sequence[Path], of_base: bool = False
 ) -> tuple[Files, list[str]]:
     """Returns the route files, and before them the additional files that hold demand or have parts left out.
 
     Args:
         route_paths: paths of the route files.
         additional_paths: paths of the additional files.
-        comments: whether the trees keep comments.
+        of_base: whether they are a base's: then the trees keep comments, and lose pictures for SUMO's window.
 
     Returns:
-        The files, and names of what was left out of them because SUMO would write a file.
+        The files, and names of what was left out of them because SUMO would write a file, or show one.
 
     Raises:
         ScenarioError: if a file is missing, too large, not XML, or names a further file; it names every problem.
@@ -41,8 +41,8 @@ def read_route_files(
     problems: list[ScenarioError] = []
     for path in (*additional_paths, *route_paths):
         try:
-            root = read_route_file(path, comments)
-            lost = leave_out_writers(root)
+            root = read_route_file(path, of_base)
+            lost = leave_out_writers(root) + (leave_out_pictures(root) if of_base else [])
             refuse_file_names(path, root)
         except ScenarioError as error:
             problems.append(error)

@@ -150,7 +150,7 @@ def _read_base(
     options = leave_out_options(config, only_writing=False)
     inputs = check_inputs(config_path, config)
     name_inputs(config, inputs, config_path.parent)
-    files, elements = read_route_files(*inputs[1:], comments=True)
+    files, elements = read_route_files(*inputs[1:], of_base=True)
     roots = [root for _, root in files]
     if naming:
         rename_convoy(config_path, roots, naming)
