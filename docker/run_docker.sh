@@ -78,7 +78,8 @@ mount() { # mount FOLDER NAME VARIABLE
   printf '%s' "--mount=type=bind,source=$(realpath "$1"),target=$inside/$2"
 }
 
-# Starts a container: read-only, with no network unless an option gives it one, as the calling user.
+# Starts a container: read-only, with no network unless an option gives it one, as the calling user, with no further
+# rights, at most 4096 processes and 90 % of this machine's memory.
 start() { # start TARGET [engine's options ...] -- [entrypoint and its arguments ...]
   local target=$1 network=--network=none options=(); shift
   while [ "$1" != -- ]; do
@@ -96,12 +97,13 @@ start() { # start TARGET [engine's options ...] -- [entrypoint and its arguments
   [ "$(id -u)" = 0 ] && chown "$user" "$runs"
   is_podman && [ "$(id -u)" != 0 ] && options+=(--userns=keep-id)
   [ -t 0 ] && [ -t 1 ] && options+=(--tty)
+  [ -r /proc/meminfo ] && options+=("--memory=$(awk '/^MemTotal:/ { printf "%d", 0.9 * $2 }' /proc/meminfo)k")
   local mounts
   mounts=("$(mount "$scenarios" scenarios ROADSENSE_SCENARIOS)") || exit
   mounts+=("$(mount "$runs" runs ROADSENSE_RUNS)") || exit
   mounts+=("$(mount "$notebooks" notebooks ROADSENSE_NOTEBOOKS)") || exit
   exec "$engine" run --rm --interactive --name "roadsense-$command-$$" --user "$user" --cap-drop=ALL \
-    --read-only --tmpfs=/tmp --shm-size=1g "$network" "${mounts[@]}" "${options[@]}" --entrypoint "$entry" "$image" "$@"
+    --security-opt=no-new-privileges --pids-limit=4096 --read-only --tmpfs=/tmp --shm-size=1g "$network" "${mounts[@]}" "${options[@]}" --entrypoint "$entry" "$image" "$@"
 }
 
 # The image a notebook runs in: only the export needs TensorFlow.

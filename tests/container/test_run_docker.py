@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from roadsense.jobs.local.engine import MOST_PROCESSES, Container
 from tests.container.conftest import ROOT
 
 SCRIPT = ROOT / "docker" / "run_docker.sh"
@@ -74,6 +75,18 @@ def test_each_command_runs_in_its_image_with_its_arguments(ask, words, image, co
     assert ... in command or asked == command
     assert "--read-only" in arguments
     assert "--network=none" in arguments
+    assert {"--cap-drop=ALL", "--security-opt=no-new-privileges", "--pids-limit=4096"} <= set(arguments)
+    assert any(word.startswith("--memory=") for word in arguments)
+
+
+def test_a_job_gets_no_more_rights_and_bounded_memory_and_processes():
+    options = Container("image").options()
+    assert {"--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only", "--network=none"} <= set(options)
+    assert f"--pids-limit={MOST_PROCESSES}" in options
+    (memory,) = [word.partition("=")[2] for word in options if word.startswith("--memory=")]
+    with open("/proc/meminfo") as file:
+        has_bytes = 1024 * int(file.readline().split()[1])
+    assert 0.85 * has_bytes < int(memory.removesuffix("b")) < has_bytes
 
 
 def test_jupyterlab_is_reached_from_this_machine_alone_and_keeps_its_token(ask, monkeypatch):

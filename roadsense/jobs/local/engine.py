@@ -15,6 +15,9 @@ PROGRAMS = ("docker", "podman")
 ANSWER_S = 30.0
 SHARED_MEMORY = "1g"
 """Size of `/dev/shm`, through which worker processes exchange data; the engines' default is 64 MB."""
+MOST_PROCESSES = 4096
+MEMORY_SHARE = 0.9
+"""Share of this machine's memory that a container may use: one that takes too much is ended, not the machine."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Container:
-    """A container to start: no network, only mounts and `/tmp` writable, the calling user.
+    """A container to start: no network, only mounts and `/tmp` writable, no more rights, bounded memory and processes.
 
     Attributes:
         image: tag or URI of the image.
@@ -65,8 +68,14 @@ class Container:
         mounts = [word for mount in self.mounts for word in ("--mount", str(mount))]
         environment = [word for name, value in self.environment.items() for word in ("--env", f"{name}={value}")]
         labels = [word for name, value in self.labels.items() for word in ("--label", f"{name}={value}")]
-        safe = ["--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", f"--shm-size={SHARED_MEMORY}"]
+        safe = ["--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+        safe += [f"--shm-size={SHARED_MEMORY}", f"--pids-limit={MOST_PROCESSES}", f"--memory={most_memory_bytes()}b"]
         return [*named, *entry, *safe, *mounts, *environment, *labels, self.image, *self.words]
+
+
+def most_memory_bytes() -> int:
+    """Returns the memory that a container may use."""
+    return int(MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 @dataclass(frozen=True)
