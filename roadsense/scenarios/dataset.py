@@ -4,14 +4,14 @@ import hashlib
 import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from roadsense.errors import DatasetError
 from roadsense.scenarios.records import SPLITS, ScenarioRecord, read_record, take
-from roadsense.utils.files import hash_file, is_stray, write_atomically
+from roadsense.utils.files import hash_file, is_stray, read_json, write_atomically
 from roadsense.utils.workspace import resolve
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 2
 CARD_NAMES = ("README.md", "coverage.png")
-"""Files that describe a dataset and do not belong to it."""
+"""Files that describe a dataset; its digest does not depend on them."""
+SUMS = "sums"
 
 _NO_PART = ("gate", "difficulty")
 
@@ -40,6 +41,7 @@ class Dataset:
         notes: sentences on what can't be varied, by base.
         ranges_toml: text of the file the ranges were read from; None without one.
         versions: versions of roadsense, SUMO and Python.
+        sums: SHA-256 of the card's files and of the manifest without this entry, by name; empty in older datasets.
 
     Example:
         >>> import roadsense as rs
@@ -59,6 +61,7 @@ class Dataset:
     notes: Mapping[str, Sequence[str]]
     ranges_toml: str | None
     versions: Mapping[str, str]
+    sums: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: str | Path) -> "Dataset":
@@ -99,18 +102,25 @@ class Dataset:
         return min((r.train_distance for r in self.scenarios if r.train_distance is not None), default=None)
 
     def verify(self) -> list[str]:
-        """Returns the differences between the files and the manifest, one line each; empty if there are none."""
+        """Returns the differences between the files and the manifest, one line each; empty if there are none.
+
+        The manifest itself and the card's files are compared with the sums recorded when they were made. A link is a
+        difference, whatever it leads to.
+        """
         listed = {name: digest for record in self.scenarios for name, digest in record.files.items()}
-        paths = [path.relative_to(self.folder) for path in self.folder.rglob("*") if not path.is_dir()]
-        found = {path.as_posix() for path in paths if not is_stray(path)}
-        differences = [f"missing: {name}" for name in sorted(listed.keys() - found)]
+        everything = [path for path in self.folder.rglob("*") if not is_stray(path.relative_to(self.folder))]
+        links = {path.relative_to(self.folder).as_posix() for path in everything if path.is_symlink()}
+        found = {path.relative_to(self.folder).as_posix() for path in everything if not path.is_dir()} - links
+        differences = [f"link: {name}" for name in sorted(links)]
+        differences += [f"missing: {name}" for name in sorted((listed.keys() | self.sums.keys()) - found - links)]
         differences += [f"extra: {name}" for name in sorted(found - listed.keys() - {MANIFEST_NAME, *CARD_NAMES})]
         for name in sorted(listed.keys() & found):
             if hash_file(self.folder / name) != listed[name]:
                 differences.append(f"changed: {name}")
         if compute_digest(self.settings, self.scenarios) != self.digest:
             differences.append(f"changed: {MANIFEST_NAME} (its digest isn't that of what it lists)")
-        return differences
+        own = _sum_up(self.folder)
+        return differences + [f"changed: {name}" for name in sorted(own) if own[name] != self.sums.get(name, own[name])]
 
     def table(self) -> "pd.DataFrame":
         """Returns the number of scenarios of each split, base, density word and driver word."""
@@ -180,6 +190,17 @@ def write_manifest(dataset: Dataset) -> None:
     write_atomically(dataset.folder / MANIFEST_NAME, text + "\n")
 
 
+def record_sums(folder: Path) -> None:
+    """Records the SHA-256 of the card's files and of the rest of the manifest in a dataset's manifest."""
+    write_manifest(replace(Dataset.open(folder), sums=_sum_up(folder)))
+
+
+def _sum_up(folder: Path) -> dict[str, str]:
+    content = {name: value for name, value in read_json(folder / MANIFEST_NAME, "a manifest").items() if name != SUMS}
+    own = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return {name: hash_file(folder / name) for name in CARD_NAMES if (folder / name).is_file()} | {MANIFEST_NAME: own}
+
+
 def compute_digest(settings: Mapping[str, Any], scenarios: Sequence[ScenarioRecord]) -> str:
     """Returns the digest of a dataset with these settings and scenarios."""
     records = [{name: v for name, v in asdict(record).items() if name not in _NO_PART} for record in scenarios]
@@ -207,4 +228,5 @@ def _read_manifest(path: Path, manifest: Any) -> Dataset:
         notes=take(path, manifest, "notes", dict),
         ranges_toml=take(path, manifest, "ranges_toml", (str, type(None))),
         versions=take(path, manifest, "versions", dict),
+        sums=take(path, {SUMS: {}, **manifest}, SUMS, dict),
     )

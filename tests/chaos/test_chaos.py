@@ -27,7 +27,7 @@ from tests.chaos.table import FAULTS, LONG, SHORT, TABLE, cells
 from tests.small_training import wait_until
 
 MOMENTS = range(6 if IS_LONG else 1)
-LIMIT_S = 300.0
+LIMIT_S = 900.0 if IS_LONG else 300.0
 SMALL_BYTES = 150_000
 """Largest file of a process whose disk is full: less than a checkpoint has."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from roadsense.augment.card.dataset_card import write_card
 from roadsense.errors import DatasetError
 from roadsense.scenarios.dataset import Dataset
 
@@ -67,15 +68,34 @@ def test_verify_names_what_is_changed_missing_and_extra(dataset_copy: Path) -> N
     ]
 
 
-def test_what_describes_a_dataset_is_no_part_of_it(dataset_copy: Path) -> None:
-    for name in ("README.md", "coverage.png"):
-        (dataset_copy / name).write_text("changed")
+def test_the_card_and_the_whole_manifest_are_verified_too(dataset_copy: Path) -> None:
+    digest = Dataset.open(dataset_copy).digest
+    (dataset_copy / "README.md").write_text("changed")
+    (dataset_copy / "coverage.png").unlink()
     edit_manifest(dataset_copy, lambda manifest: manifest["scenarios"][0].update(difficulty={"min_ttc_s": 1.5}))
-    dataset = Dataset.open(dataset_copy)
-    assert dataset.verify() == []
-    assert dataset.scenarios[0].difficulty == {"min_ttc_s": 1.5}
     (dataset_copy / "train" / "README.md").write_text("")
-    assert dataset.verify() == ["extra: train/README.md"]
+    changed = Dataset.open(dataset_copy)
+    assert changed.verify() == [
+        "missing: coverage.png", "extra: train/README.md", "changed: README.md", "changed: manifest.json",
+    ]  # fmt: skip
+    assert changed.digest == digest
+    (dataset_copy / "train" / "README.md").unlink()
+    write_card(dataset_copy)
+    assert Dataset.open(dataset_copy).verify() == []
+
+
+def test_a_manifest_of_an_older_version_has_no_sums_to_verify(dataset_copy: Path) -> None:
+    edit_manifest(dataset_copy, lambda manifest: manifest.pop("sums"))
+    (dataset_copy / "README.md").write_text("changed")
+    assert Dataset.open(dataset_copy).verify() == []
+
+
+def test_a_link_is_a_difference_whatever_it_leads_to(dataset_copy: Path, tmp_path: Path) -> None:
+    file = next((dataset_copy / "train").rglob("*.rou.xml"))
+    file.rename(tmp_path / "elsewhere.xml")
+    file.symlink_to(tmp_path / "elsewhere.xml")
+    (dataset_copy / "more").symlink_to(tmp_path, target_is_directory=True)
+    assert Dataset.open(dataset_copy).verify() == ["link: more", f"link: {file.relative_to(dataset_copy)}"]
 
 
 @pytest.mark.parametrize(

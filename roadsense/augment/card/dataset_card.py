@@ -13,7 +13,7 @@ from roadsense.augment.card.dataset_tables import tabulate_difficulty, tabulate_
 from roadsense.augment.card.plots import plot_draws
 from roadsense.augment.draws.variations import VariationRanges
 from roadsense.episodes.difficulty import STANDARD_DRIVER, STANDARD_HAZARD
-from roadsense.scenarios.dataset import CARD_NAMES, MANIFEST_NAME, Dataset
+from roadsense.scenarios.dataset import CARD_NAMES, MANIFEST_NAME, Dataset, record_sums
 from roadsense.scenarios.records import DENSITY_WORDS, DRIVER_WORDS
 from roadsense.utils.files import write_atomically
 from roadsense.utils.markdown import markdown_table
@@ -53,6 +53,8 @@ SAME_ROADS = (
 def write_card(folder: Path) -> None:
     """Writes `README.md` and `coverage.png` into a dataset's folder, over older ones; equal datasets give equal files.
 
+    Their sums go into the manifest.
+
     Args:
         folder: the dataset's folder.
 
@@ -66,6 +68,7 @@ def write_card(folder: Path) -> None:
     readme, coverage = (Path(folder) / name for name in CARD_NAMES)
     write_atomically(coverage, picture.getvalue())
     write_atomically(readme, format_card(dataset))
+    record_sums(Path(folder))
 
 
 def format_card(dataset: Dataset) -> str:
