@@ -32,7 +32,7 @@ def progress_bar(total: int, what: str, unit: str) -> tqdm:
         )
     return PlainProgress(
         total=total, desc=what, unit=unit, mininterval=HEADLESS_INTERVAL_S, maxinterval=60, bar_format=PLAIN_FORMAT,
-        position=0,
+        position=0, file=_Nowhere(),
     )  # fmt: skip
 
 
@@ -57,6 +57,15 @@ class _Stream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._now, name)
+
+
+class _Nowhere:
+    # Takes what tqdm writes to move its cursor, which complete lines do not need.
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        pass
 
 
 def is_headless() -> bool:

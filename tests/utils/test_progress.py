@@ -57,6 +57,7 @@ def test_bars_within_bars_are_lines_too():
     told = run_headless(NESTED).stderr
     assert b"\r" not in told
     assert b"\x1b" not in told
+    assert b"\n\n" not in told
 
 
 def read_screen(screen):
