@@ -40,6 +40,7 @@ from roadsense.scenarios.dataset import check_scenarios
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.command import run_with_options
 from roadsense.utils.files import check_writable
+from roadsense.utils.progress import working
 from roadsense.utils.project_files import find_file
 from roadsense.utils.terminal import print_table
 
@@ -80,16 +81,19 @@ def evaluate_policy(config: EvalConfig, policy: Any = None) -> Evaluation:
     planned = plan_episodes(find_scenarios(config.dataset_dir), config, candidates)
     plans = [one.plan for one in planned]
     digest = check_scenarios({plan.config_path for plan in plans})
-    worker = candidates.make_worker(config)
+    with working("opening policies"):
+        worker = candidates.make_worker(config)
     n_workers = config.workers or os.cpu_count() or 1
     facts = plans, config.env_config(), candidates.hashes(), digest, version("roadsense")
     journal_path = name_journal(candidates.folder, facts)
     check_writable(candidates.folder)
     rows = run_plans(plans, worker, n_workers, journal_path)
     episodes = make_table(planned, rows, config.sumo_checks)
-    found = conclude(candidates.folder, config, _describe_origin(candidates, episodes, digest), episodes)
+    with working("computing the results"):
+        found = conclude(candidates.folder, config, _describe_origin(candidates, episodes, digest), episodes)
     gallery = record_gallery(found, worker, n_workers)
-    written = write_evaluation(found, gallery)
+    with working("drawing the report"):
+        written = write_evaluation(found, gallery)
     journal_path.unlink()
     return written
 

@@ -32,6 +32,7 @@ from roadsense.training.targets.logger import TargetLogger
 from roadsense.training.train_config import TrainConfig
 from roadsense.training.vec.deaths import WorkerDeath
 from roadsense.training.vec.env import ConvoyVecEnv
+from roadsense.utils.progress import working
 from roadsense.utils.worker_processes import own_sockets
 
 
@@ -91,7 +92,8 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
             checkpoints.finish()
             save_policy(model, run.model_path)
             phases.enter("last evaluation on held-out scenarios")
-            heldout.finish()
+            with working("last evaluation on held-out scenarios"):
+                heldout.finish()
             if heldout.is_waiting:
                 raise _stopped(run, stop)
             log.finish()
@@ -105,9 +107,9 @@ def _start_workers(scenario_paths: Sequence[Path], config: TrainConfig, deaths_p
         with deaths_path.open("a") as file:
             file.write(json.dumps(asdict(death), default=str) + "\n")
 
-    return ConvoyVecEnv(
-        scenario_paths, config.env_config(), config.n_workers, config.seed, on_death=_note, max_deaths=config.max_deaths
-    )
+    settings = scenario_paths, config.env_config(), config.n_workers, config.seed
+    with working(f"starting {config.n_workers} workers"):
+        return ConvoyVecEnv(*settings, on_death=_note, max_deaths=config.max_deaths)
 
 
 def _score_experiment(evaluation: Figures | None, earlier_scores: Sequence[float] | None) -> Figures | None:
@@ -134,7 +136,8 @@ def _imitate_rule(model: Any, env: ConvoyVecEnv, config: TrainConfig, stop: Stop
         phases.enter("imitation: the rule drives", config.imitation_timesteps)
         shown = demonstrate(env, CautiousRule(), config.imitation_timesteps, config.gamma, phases.advance)
         phases.enter("imitation: the policy learns from it")
-        imitate(model, shown, np.random.default_rng(config.seed))
+        with working("learning from the rule"):
+            imitate(model, shown, np.random.default_rng(config.seed))
 
 
 def _learn(model: Any, total_timesteps: int, callbacks: list[BaseCallback], stop: StopRequest) -> None:

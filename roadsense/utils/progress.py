@@ -4,12 +4,14 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TextIO
 
 from tqdm import tqdm
 
 TERMINAL_INTERVAL_S = 0.2
+SHORT_S = 0.9
+"""Work that is over sooner needs no sign."""
 TICK_S = 1.0
 """A live bar is drawn again this often, so that its time goes on while a step of the work is silent."""
 HEADLESS_INTERVAL_S = 30.0
@@ -18,22 +20,36 @@ HEADLESS_VARIABLE = "ROADSENSE_HEADLESS"
 """Environment variable that is set in the kernel of a headless notebook."""
 
 
-def progress_bar(total: int, what: str, unit: str) -> tqdm:
+def progress_bar(total: int, what: str, unit: str, delay_s: float = 0.0) -> tqdm:
     """Returns a bar: live in a terminal and a notebook, a plain line every 30 s in a headless run.
 
     Args:
         total: number of units of work.
         what: name of the work, as a heading.
         unit: name of the counted unit, singular.
+        delay_s: work that is over sooner shows no bar.
     """
     if sys.stderr.isatty() or _is_watched_notebook():
         return LiveProgress(
-            total=total, desc=what, unit=unit, mininterval=TERMINAL_INTERVAL_S, dynamic_ncols=True, file=_Stream()
-        )
+            total=total, desc=what, unit=unit, mininterval=TERMINAL_INTERVAL_S, dynamic_ncols=True, file=_Stream(),
+            delay=delay_s,
+        )  # fmt: skip
     return PlainProgress(
         total=total, desc=what, unit=unit, mininterval=HEADLESS_INTERVAL_S, maxinterval=60, bar_format=PLAIN_FORMAT,
-        position=0, file=_Nowhere(),
+        position=0, file=_Nowhere(), delay=delay_s and HEADLESS_INTERVAL_S,
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Shows, from the first second on, that work without countable steps goes on.
+
+    Args:
+        what: name of the work, as a heading.
+    """
+    with progress_bar(1, what, "step", SHORT_S) as bar:
+        yield
+        bar.update()
 
 
 class _Stream:
@@ -112,6 +128,7 @@ class LiveProgress(tqdm):
 
     def _tick(self) -> None:
         while not self._ended.wait(TICK_S):
+            self.last_print_t = self._time()
             self.refresh()
 
 

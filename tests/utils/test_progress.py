@@ -25,6 +25,12 @@ from roadsense.utils.progress import progress_bar
 with progress_bar(7, "exporting", "step"):
     time.sleep(2.6)
 """
+WORKING = """
+import time
+from roadsense.utils.progress import working
+with working("opening"):
+    time.sleep({seconds})
+"""
 FREQUENT = "import time, roadsense.utils.progress as p; p.HEADLESS_INTERVAL_S = 0.2\n" + QUICK.replace(
     "bar.update()", "bar.update(); time.sleep(0.002)"
 )
@@ -90,6 +96,16 @@ def test_a_terminal_gets_one_live_line():
 def test_the_time_goes_on_while_the_work_is_silent():
     told = run_in_terminal(SILENT)
     assert [second for second in (1, 2) if f"0/7 [00:0{second}<".encode() in told] == [1, 2]
+
+
+def test_work_without_steps_has_a_sign_from_the_first_second_and_none_if_it_is_short():
+    told = run_in_terminal(WORKING.format(seconds=2.4))
+    assert b"opening:   0%" in told
+    assert b"00:02<" in told
+    assert b"opening: 100%" in told
+    assert told.count(b"\n") == 1
+    assert run_in_terminal(WORKING.format(seconds=0.1)) == b""
+    assert run_headless(WORKING.format(seconds=0.1)).stderr == b""
 
 
 def test_of_bars_within_bars_one_line_is_seen_and_the_outer_one_stays():
