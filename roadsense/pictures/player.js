@@ -116,4 +116,5 @@ function play(root, data) {
   fit();
   followTheme(draw);
   root.dataset.ready = "true";
+  if (data.plays && !window.matchMedia("(prefers-reduced-motion: reduce)").matches) { move(0); toggle(true); }
 }

@@ -143,7 +143,6 @@ class PreviewWidget:
 
     def _redraw(self, _change: Any = None) -> None:
         self._picture.value = self.preview.paint(self.base, self.chosen, self.controls["after_s"].value)
-        self._picture.alt = f"{self.base}: {self.chosen}"
 
     def _simulate(self, _button: Any) -> None:
         self._say("Simulating ...")
@@ -157,8 +156,8 @@ class PreviewWidget:
     def _show(self, future: "Future[Trajectory]") -> None:
         # Called from the pool's own thread: the sliders respond while SUMO works.
         try:
-            self._replay.value = player_html(take_trajectory(future))
-            self._say("Simulated. Space plays, once the player has the focus.")
+            self._replay.value = player_html(take_trajectory(future), plays=True)
+            self._say("Simulated: it plays below. Space stops it, once the player has the focus.")
         except RoadSenseError as error:
             self._say(str(error))
         finally:

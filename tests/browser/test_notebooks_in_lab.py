@@ -64,6 +64,9 @@ def test_a_draw_is_tried_simulated_and_kept(augment, lab, page, shoot):
     picture, slider = cell.locator("img").first, cell.get_by_role("slider").first
     expect(picture).to_be_visible()
     shoot("preview")
+    assert cell.get_by_role("slider", name="density").count() == 1
+    assert cell.locator("[title=null]").count() == 0
+    assert cell.locator("img:not([alt])").count() == 0
     before = picture.get_attribute("src")
     slider.focus()
     page.evaluate("window.pressed = performance.now()")

@@ -18,6 +18,9 @@ STYLES = """() => {
 }"""
 SHADES = """colour => colour.match(/\\d+/g).slice(0, 3).map(Number).reduce((sum, part) => sum + part) / 3"""
 
+A4_PX = (703, 1017)
+"""What a sheet of A4 holds within the page's margins, in CSS pixels of 1/96 inch."""
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -41,6 +44,18 @@ def test_page_and_figures_have_the_shades_of_the_theme(report, page: Page, shoot
     assert (shade < 60, ink > 180) == (is_dark, is_dark)
     assert ("invert" in found["picture"]) == is_dark
     shoot(f"report_{theme}_{media}")
+
+
+def test_a_sheet_of_paper_holds_whole_figures_and_whole_tables(report, page: Page) -> None:
+    page.emulate_media(color_scheme="light", media="print")
+    page.set_viewport_size({"width": A4_PX[0], "height": A4_PX[1]})
+    page.goto(report.as_uri())
+    for kind in ("main img", "main table"):
+        boxes = [box for one in page.locator(kind).all() if one.is_visible() and (box := one.bounding_box())]
+        assert boxes
+        assert max(box["x"] + box["width"] for box in boxes) <= A4_PX[0]
+        assert max(box["height"] for box in boxes) <= A4_PX[1]
+    assert page.locator("nav.contents").is_hidden()
 
 
 def test_it_fits_the_width_of_a_phone_and_of_a_sheet(report, page: Page) -> None:

@@ -191,7 +191,7 @@ def test_it_follows_a_dark_theme_of_the_browser_and_of_jupyterlab(tmp_path):
         corner = page.evaluate("[...document.querySelector('canvas').getContext('2d').getImageData(2, 2, 1, 1).data]")
         assert max(corner[:3]) < 60
         page.emulate_media(color_scheme="light")
-        assert page.evaluate(SHADE) == "rgb(255, 255, 255)"
+        page.wait_for_function(f"({SHADE})() === 'rgb(255, 255, 255)'")
         page.goto((tmp_path / "lab.html").as_uri())
         page.frame_locator("iframe").locator(".player[data-ready]").wait_for()
         frame = page.frames[1]
@@ -210,3 +210,16 @@ def test_the_player_names_the_other_car_of_a_collision(tmp_path):
         page.locator("[data-part=critical]").click()
         words = page.locator("[data-part=words]").inner_text()
         assert words.endswith("collision: runs into the ego (car.0)")
+
+
+@IN_BROWSER
+def test_a_simulation_plays_at_once_but_not_for_people_who_want_no_motion(tmp_path):
+    (tmp_path / "page.html").write_text(player_page(make_episode(), plays=True), encoding="utf-8")
+    with open_browser() as page:
+        page.goto((tmp_path / "page.html").as_uri())
+        player = page.locator(".player[data-ready]")
+        page.get_by_role("button", name="Pause").wait_for()
+        wait_until(lambda: float(player.get_attribute("data-time")) > 0.3)
+        page.emulate_media(reduced_motion="reduce")
+        page.reload()
+        page.get_by_role("button", name="Play").wait_for()
