@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from roadsense.envs.own_parts import describe_own
 from roadsense.errors import DatasetError, RunError
 from roadsense.runs.experiment import (
     EXPERIMENT_NAME,
@@ -75,6 +76,7 @@ def _train(config: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
         "train_digest": splits.train_digest,
         "n_scenarios": len(splits.train_paths),
         "n_eval_scenarios": len(splits.eval_paths),
+        "own_code": describe_own(config.env_config()),
         LEARNER_THREADS: choose_learner_threads(config),
     }
     run = create_run(config.run_dir or "", config, facts)
@@ -132,6 +134,12 @@ def _resume(asked: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
     config = restore_config(run.read_config(), run.folder, asked)
     if run.read_state().name == TRAINED:
         raise RunError(f"Expected a run that was stopped or broke, but {run.folder} is trained to its end.")
+    own = describe_own(config.env_config())
+    if own != run.read_manifest().get("own_code", {}):
+        raise RunError(
+            f"Expected the own code the run began with, but {', '.join(each['name'] for each in own.values())} was "
+            "changed since. Restore it, or begin a new run."
+        )
     splits = find_splits(config.dataset_dir, config.eval_dir, config.leave_out_base)
     begun_with = run.read_manifest()["train_digest"]
     if splits.train_digest != begun_with and not asked.allow_other_dataset:

@@ -65,6 +65,12 @@ class EnvConfig:
         hazards: ranges that each episode's hazard is drawn from.
         drivers: ranges that each episode's driver of the ego is drawn from.
         weights: weights of the reward's terms.
+        reward: `module:name` of your own function from a `roadsense.envs.reward.Situation` to a step's reward; empty
+            for the weighted terms.
+        observation: `module:name` of your own function from an `Observation` to anything in the space that is its
+            attribute `space`; empty for the observation as it is. Not in `make_vec_env`, whose workers share memory.
+        hazard: `module:name` of your own function from a generator and a `Scenario` to the `Hazard` of an episode that
+            has one; empty to draw it from `hazards`.
 
     Example:
         >>> import roadsense as rs
@@ -84,6 +90,9 @@ class EnvConfig:
     hazards: HazardRanges = field(default_factory=HazardRanges)
     drivers: DriverRanges = field(default_factory=DriverRanges)
     weights: RewardWeights = field(default_factory=RewardWeights)
+    reward: str = ""
+    observation: str = ""
+    hazard: str = ""
 
     def __post_init__(self) -> None:
         check_bounds(self)

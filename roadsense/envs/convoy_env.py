@@ -14,6 +14,7 @@ from roadsense.envs.config import EnvConfig
 from roadsense.envs.draw import check_options, draw_episode
 from roadsense.envs.episode import Episode
 from roadsense.envs.observation import N_VALUES, Observation, Row, observation_space, split_observation
+from roadsense.envs.own_parts import describe_own, find_observation
 from roadsense.envs.step_info import Snapshot
 from roadsense.envs.sumo.connection import SumoConnection
 from roadsense.errors import InputError, SimulationError
@@ -122,7 +123,10 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.config = config or EnvConfig()
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": max(round(1 / self.config.step_length_s), 1)}  # in real time
-        self.observation_space = observation_space()
+        describe_own(self.config)
+        own = find_observation(self.config)
+        self._see: Any = own[0] if own else None
+        self.observation_space = own[1] if own else observation_space()
         self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)
         self._connection = self._make_connection()
         self._camera = self._make_camera()
@@ -140,7 +144,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         """
         row = np.empty(N_VALUES, np.float32)
         info = self.reset_into(row, seed, options)
-        return split_observation(row), info
+        return self._show(row), info
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Advances by one step; see the class.
@@ -151,7 +155,11 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         """
         row = np.empty(N_VALUES, np.float32)
         reward, terminated, truncated, info = self.step_into(row, action)
-        return split_observation(row), reward, terminated, truncated, info
+        return self._show(row), reward, terminated, truncated, info
+
+    def _show(self, row: Row) -> Observation:
+        observation = split_observation(row)
+        return observation if self._see is None else self._see(observation)
 
     def reset_into(self, row: Row, seed: int | None = None, options: dict[str, Any] | None = None) -> dict[str, Any]:
         """Starts an episode as `reset` does, and writes the observation into a row of `N_VALUES` float32 numbers."""

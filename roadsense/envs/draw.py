@@ -11,11 +11,14 @@ from roadsense.envs.config import EnvConfig
 from roadsense.envs.driver_profile import DriverProfile, draw_driver, draw_gap_errors
 from roadsense.envs.hazard import Hazard, draw_hazard
 from roadsense.envs.observation import MAX_PEERS
+from roadsense.envs.own_parts import draw_own_hazard
 from roadsense.envs.radio.channel import V2vChannel
 from roadsense.envs.radio.presets import V2vPreset, get_preset, randomise
 from roadsense.errors import InputError
 from roadsense.scenarios.scenario import Scenario
 
+OWN_HAZARD = 2
+"""Part of the seed of the user's own hazard, beside the episode's salt."""
 MAX_SUMO_SEED = 2**31 - 1 - 100
 RESET_OPTIONS = ("scenario", "hazard", "driver", "time_headway_s", "v2v")
 
@@ -87,6 +90,8 @@ def draw_episode(
     if isinstance(forced, Hazard) and not 0 <= forced.car < n_ahead:
         raise InputError(f"Expected the hazard's car from 0 to {n_ahead - 1}, got {forced.car}.")
     hazard = draw_hazard(rng, config.hazards, n_ahead, forced)
+    if config.hazard and hazard is not None and not isinstance(forced, Hazard):
+        hazard = draw_own_hazard(config.hazard, np.random.default_rng((salt, OWN_HAZARD)), scenario, n_ahead)
     usual = config.find_radio(scenario.v2v)
     radio = randomise(usual, rng)
     if not config.v2v_randomised:

@@ -15,6 +15,7 @@ from roadsense.envs.sumo.connection import SumoConnection
 from roadsense.envs.world import NO_FOLLOWER, State
 from roadsense.errors import SimulationError
 from roadsense.scenarios.scenario import EGO_ID, Scenario
+from roadsense.utils.own_code import find_own
 
 
 class Episode:
@@ -55,6 +56,7 @@ class Episode:
         n_places = len(draw.channel.messages) - len(convoy_ids) + 1
         others = EquippedTraffic(connection, convoy_ids, config.penetration, draw.salt, max(n_places, 0))
         self._others = others if n_places > 0 else None
+        self._reward: Any = find_own(config.reward) if config.reward else None
         self._notes = EpisodeNotes(scenario.name, config.step_length_s, config.watch_behind)
         self._record = EpisodeRecord()
         self.step = 0
@@ -156,7 +158,7 @@ class Episode:
             added_mps2=convoy.added_mps2,
         )
         terms = reward_terms(situation)
-        reward = weigh(terms, self._weights)
+        reward = weigh(terms, self._weights) if self._reward is None else float(self._reward(situation))
         notes.reward += reward
         notes.overtook_leader = convoy.overtook_leader
         notes.sumo_interventions = convoy.sumo_interventions

@@ -1,10 +1,7 @@
 """Policies in the user's own code: a function of an observation, or an object with `predict`."""
 
-import importlib
 import inspect
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +11,7 @@ from roadsense.envs.observation import Observation
 from roadsense.errors import InputError
 from roadsense.policies.guard import Predicts, guard
 from roadsense.policies.sb3_classes import NO_MEMORY
-from roadsense.utils.files import hash_file
+from roadsense.utils.own_code import find_own
 
 
 class OwnPolicy(Predicts):
@@ -79,31 +76,3 @@ def load_own(reference: str) -> OwnPolicy:
         InputError: if there is no such module or name, or it is no policy.
     """
     return OwnPolicy(find_own(reference), reference)
-
-
-def find_own(reference: str) -> Any:
-    """Returns what `module:name` is; modules in the current folder are found.
-
-    Raises:
-        InputError: if there is no such module or name.
-    """
-    module_name, _, name = reference.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        found: Any = importlib.import_module(module_name)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise InputError(
-            f"Expected a function or object of yours as module:name, got {reference!r} ({error}). The module has to be "
-            "installed or in the current folder."
-        ) from error
-    return found
-
-
-def hash_own(reference: str) -> str:
-    """Returns the SHA-256 of the source file in which `module:name` is, or `unknown` if it has none."""
-    find_own(reference)
-    path = getattr(sys.modules[reference.partition(":")[0]], "__file__", None)
-    return hash_file(Path(path)) if path else "unknown"

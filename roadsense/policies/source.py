@@ -12,8 +12,8 @@ from typing import Any, Literal
 from roadsense.envs.observation import OBSERVATION_VERSION
 from roadsense.errors import InputError, RunError
 from roadsense.policies.baselines import BASELINES
-from roadsense.policies.own_code import hash_own
 from roadsense.utils.files import hash_file, read_json
+from roadsense.utils.own_code import hash_own
 from roadsense.utils.project_files import find_file
 from roadsense.utils.workspace import resolve
 

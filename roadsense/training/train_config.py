@@ -85,6 +85,8 @@ class TrainConfig:
         jerk_weight: reward for harsh changes of acceleration, at most 0; a lower value gives gentler and later braking.
         blind_following_weight: reward for driving close to a leader that is not heard, at most 0; a lower value
             gives a longer gap with a bad radio.
+        reward: `module:name` of your own reward, see `EnvConfig`; empty for the weighted terms.
+        hazard: `module:name` of your own hazards, see `EnvConfig`; empty to draw them from the ranges above.
         sampler: sampler of scenarios, `uniform`, or `plr` (more often those whose value is learned worst; PPO only).
         log_interval: number of steps between two lines of metrics, at least one rollout.
         log: where metrics are written too, besides the run folder: `tensorboard`, `mlflow`, `wandb`, or several.
@@ -145,6 +147,8 @@ class TrainConfig:
     needless_braking_weight: float = bounded(RewardWeights.needless_braking, -MAX_WEIGHT, 0.0)
     jerk_weight: float = bounded(RewardWeights.jerk, -MAX_WEIGHT, 0.0)
     blind_following_weight: float = bounded(RewardWeights.blind_following, -MAX_WEIGHT, 0.0)
+    reward: str = ""
+    hazard: str = ""
     sampler: str = "uniform"
     log_interval: int = bounded(4_000, 1)
     log: tuple[str, ...] = ()
@@ -196,6 +200,8 @@ class TrainConfig:
             v2v_randomised=self.v2v_randomised,
             penetration=self.penetration,
             step_info=False,
+            reward=self.reward,
+            hazard=self.hazard,
             weights=RewardWeights(
                 early_braking=self.early_braking_weight,
                 needless_braking=self.needless_braking_weight,

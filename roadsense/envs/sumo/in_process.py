@@ -71,7 +71,8 @@ class LibsumoBackend:
         if LibsumoBackend._owner not in (None, self):
             raise SimulationError(
                 "A simulation is already open in this process, and libsumo has room for one. "
-                "Close it first, or open this one in a process of its own."
+                "Close it first, or open this one in a process of its own, as Gymnasium's make_vec does with "
+                'vectorization_mode="async" and roadsense.make_vec_env by itself.'
             )
 
     def load(self, arguments: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.observation import observation_space
+from roadsense.envs.own_parts import describe_own
 from roadsense.errors import InputError, SimulationError
 from roadsense.policies.actor import Actor
 from roadsense.training.vec.deaths import DeathRegister, WorkerDeath
@@ -58,6 +59,12 @@ class ConvoyVecEnv(VecEnv):
                 "Expected scenarios, n_workers of at least 1 and max_deaths of at least 0, "
                 f"got {len(scenario_paths)}, {n_workers} and {max_deaths}."
             )
+        if config.observation:
+            raise InputError(
+                f"Expected no observation of your own, because workers share memory, got {config.observation!r}. "
+                'Use gymnasium.make_vec(..., vectorization_mode="async") or SubprocVecEnv.'
+            )
+        describe_own(config)
         self.scenario_paths = tuple(Path(path).resolve() for path in scenario_paths)
         self.config = config
         self._register = DeathRegister(self.scenario_paths, config, on_death, max_deaths)
