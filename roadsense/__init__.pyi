@@ -1,5 +1,12 @@
 from roadsense.augment.config import GenConfig as GenConfig
 from roadsense.augment.generate import generate_dataset as generate_dataset
+from roadsense.drives.base import BaseConfig as BaseConfig
+from roadsense.drives.base import make_base as make_base
+from roadsense.drives.compare import CompareConfig as CompareConfig
+from roadsense.drives.compare import compare_log as compare_log
+from roadsense.drives.drive import read_drive as read_drive
+from roadsense.drives.judge import JudgeConfig as JudgeConfig
+from roadsense.drives.judge import judge_log as judge_log
 from roadsense.envs.config import EnvConfig as EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv as ConvoyEnv
 from roadsense.envs.make import make_env as make_env

@@ -44,6 +44,11 @@ class BaseConfig:
         mapping: as of `roadsense drive judge`.
         ego: name of the ego; empty: as the mapping says, else V001.
         check: whether the base is checked as `roadsense check-base` does.
+
+    Example:
+        >>> import roadsense as rs
+        >>> rs.BaseConfig("drives/sample", "scenarios/mine/sample").flow_vph
+        300.0
     """
 
     log: tyro.conf.Positional[Path]
@@ -84,13 +89,20 @@ def make_base(config: BaseConfig) -> list[str]:
     Raises:
         DriveError: if no car ahead has known distances, the drive is too short, or the map does not fit.
         InputError: if the folder holds something.
+
+    Example:
+        >>> import roadsense as rs
+        >>> notes = rs.make_base(rs.BaseConfig("drives/sample", "scenarios/mine/sample"))
+        >>> "own trace" in notes[0]
+        True
     """
-    refuse_existing(config.folder, "the base")
+    folder = Path(config.folder)
+    refuse_existing(folder, "the base")
     drive = read_drive(config.log, config.mapping, config.ego)
     formation = find_formation(drive, config.begin_s)
     with scratch_folder("roadsense_base_") as scratch:
         if config.osm:
-            road = road_from_osm(drive, scratch, config.osm)
+            road = road_from_osm(drive, scratch, Path(config.osm))
         else:
             road = road_from_trace(drive, scratch, config.lanes)
         fitted, changes = fit_formation(formation, road)
@@ -99,13 +111,11 @@ def make_base(config: BaseConfig) -> list[str]:
             notes.append(
                 f"Other traffic: {config.flow_vph:g} vehicles an hour from {FLOW_S:g} s on, behind the convoy."
             )
-        config.folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(scratch / NETWORK_NAME, config.folder / NETWORK_NAME)
-    write_atomically(config.folder / "routes.rou.xml", _routes(fitted, road, config.flow_vph))
-    write_atomically(
-        config.folder / "README.md", "\n".join([f"# {config.folder.name}", "", *[f"- {n}" for n in notes], ""])
-    )
-    write_atomically(config.folder / "scenario.sumocfg", _CONFIG)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(scratch / NETWORK_NAME, folder / NETWORK_NAME)
+    write_atomically(folder / "routes.rou.xml", _routes(fitted, road, config.flow_vph))
+    write_atomically(folder / "README.md", "\n".join([f"# {folder.name}", "", *[f"- {n}" for n in notes], ""]))
+    write_atomically(folder / "scenario.sumocfg", _CONFIG)
     return notes
 
 

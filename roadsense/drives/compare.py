@@ -26,7 +26,7 @@ from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.bounds import MAX_SEED, bounded, check_bounds
 from roadsense.utils.files import write_atomically
 from roadsense.utils.markdown import markdown_table
-from roadsense.utils.workspace import resolve
+from roadsense.utils.project_files import find_file
 
 Floats = NDArray[np.float64]
 Samples = dict[str, Floats]
@@ -44,7 +44,7 @@ UNITS = {
     "speed": "m/s", "gap": "m", "leader's relative speed": "m/s", "message age": "s", "cars heard": "",
     "own braking": "m/s2",
     "acceleration noise, standing": "m/s2", "acceleration noise, moving": "m/s2",
-    "heard acceleration noise, moving": "m/s2", "heard ahead": "m", "heard beside": "m", "heard behind": "m",
+    "acceleration noise, heard": "m/s2", "heard ahead": "m", "heard beside": "m", "heard behind": "m",
 }  # fmt: skip
 """Quantities that are compared, with their units; losses by distance are added to them."""
 BANDS = ("0 to 20 m", "20 to 50 m", "50 to 100 m", "beyond 100 m")
@@ -65,6 +65,11 @@ class CompareConfig:
         seed: seed of these episodes.
         mapping: as of `roadsense drive judge`.
         ego: name of the ego; empty: as the mapping says, else V001.
+
+    Example:
+        >>> import roadsense as rs
+        >>> rs.CompareConfig("drives/sample", "scenarios/base").episodes
+        20
     """
 
     log: tyro.conf.Positional[Path]
@@ -80,22 +85,17 @@ class CompareConfig:
     def __post_init__(self) -> None:
         check_bounds(self)
         for path in (self.ranges_file, self.output):
-            if path is not None and path.exists():
+            if path is not None and Path(path).exists():
                 raise DriveError(f"Expected a new file, but {path} is there. Name another one.")
 
 
-def compare_drive(drive: Drive, training: Samples) -> pd.DataFrame:
+def compare_samples(drive: Mapping[str, Floats], training: Mapping[str, Floats]) -> pd.DataFrame:
     """Returns a row for each quantity: its ends in drive and training, and which share lies outside, the worst first.
 
     Args:
-        drive: the drive.
-        training: values of `sample_training`.
+        drive: values of `sample_drive`, by quantity.
+        training: values of `sample_training`, by quantity.
     """
-    return compare_samples(sample_drive(drive), training)
-
-
-def compare_samples(drive: Mapping[str, Floats], training: Mapping[str, Floats]) -> pd.DataFrame:
-    """Returns the table of `compare_drive` from values by quantity."""
     rows = []
     for name in dict.fromkeys((*drive, *training)):
         own, theirs = (np.asarray(side.get(name, ()), float) for side in (drive, training))
@@ -124,7 +124,7 @@ def sample_drive(drive: Drive) -> Samples:
     noise = _noise(steps.states[:, 3])
     found["acceleration noise, standing"] = noise[standing & steps.is_judged]
     found["acceleration noise, moving"] = noise[moving & steps.is_judged]
-    found["heard acceleration noise, moving"] = _heard_noise(drive)
+    found["acceleration noise, heard"] = _heard_noise(drive)
     if drive.n_ahead:
         leader = next(iter(follow_cars(drive, steps).values()))
         ahead = steps.is_judged & (leader.gap_m > 0)
@@ -142,7 +142,7 @@ def sample_training(config: CompareConfig) -> Samples:
     Raises:
         ScenarioError: if the dataset has no scenarios.
     """
-    folder = resolve(config.dataset)
+    folder = find_file(config.dataset)
     folder = folder / "train" if (folder / "train").is_dir() else folder
     parts: list[Samples] = []
     env_config = EnvConfig(v2v=config.v2v)
@@ -153,30 +153,51 @@ def sample_training(config: CompareConfig) -> Samples:
     return {name: np.concatenate([part[name] for part in parts if name in part]) for name in names}
 
 
+def compare_log(config: CompareConfig) -> pd.DataFrame:
+    """Compares a log with what a training saw; returns the table of `compare_samples`, and writes what is asked for.
+
+    Raises:
+        DriveError: if the log cannot be read.
+        ScenarioError: if the dataset has no scenarios.
+
+    Example:
+        >>> import roadsense as rs
+        >>> table = rs.compare_log(rs.CompareConfig("drives/sample", "scenarios/base", episodes=1))
+        >>> "speed" in set(table["quantity"])
+        True
+    """
+    return _compare(config)[0]
+
+
 def compare_and_print(config: CompareConfig) -> None:
     """Compares a drive with what a training saw: distributions, and what lies outside of it, the worst first."""
-    drive = read_drive(config.log, config.mapping, config.ego)
-    training = sample_training(config)
-    table = compare_drive(drive, training)
+    table, notes = _compare(config)
     head = ("quantity", "unit", "outside", "drive: 5 %, median, 95 %", "training: 5 %, median, 95 %")
     rows = []
     for row in table.to_dict("records"):
         outside = "-" if np.isnan(row["outside"]) else f"{row['outside']:.0%}"
         rows.append((row["quantity"], row["unit"], outside, _ends(row, "drive"), _ends(row, "training")))
-    sys.stdout.write(
-        f"{drive.name} beside {config.episodes} episodes of {config.dataset}\n{markdown_table(head, rows)}\n"
-    )
+    sys.stdout.write(f"{config.log} beside {config.episodes} episodes of {config.dataset}\n")
+    sys.stdout.write(markdown_table(head, rows) + "\n" + "".join(f"note: {note}\n" for note in notes))
     if config.output:
-        write_atomically(config.output, table.to_csv(index=False))
         sys.stdout.write(f"{config.output}: the whole table\n")
     if config.ranges_file:
-        fit = fit_radio(drive)
-        for note in write_ranges(config.ranges_file, drive, sample_drive(drive), training, fit):
-            sys.stdout.write(f"note: {note}\n")
         sys.stdout.write(
             f"{config.ranges_file}: ranges that cover the drive, for roadsense gen-scenarios --ranges_file\n"
-            f"{config.ranges_file.with_suffix('.radio.json')}: its radio, for roadsense train --v2v\n"
+            f"{Path(config.ranges_file).with_suffix('.radio.json')}: its radio, for roadsense train --v2v\n"
         )
+
+
+def _compare(config: CompareConfig) -> tuple[pd.DataFrame, list[str]]:
+    """Returns the table, and notes on the ranges if they are asked for."""
+    drive = read_drive(config.log, config.mapping, config.ego)
+    own, training = sample_drive(drive), sample_training(config)
+    table = compare_samples(own, training)
+    if config.output:
+        write_atomically(Path(config.output), table.to_csv(index=False))
+    if not config.ranges_file:
+        return table, []
+    return table, write_ranges(Path(config.ranges_file), drive, own, training, fit_radio(drive))
 
 
 def count_messages(drive: Drive, steps: Steps) -> tuple[Floats, NDArray[np.bool_]]:
@@ -254,7 +275,7 @@ def _sample_episode(env: ConvoyEnv, seed: int) -> Samples:
         noise[speed < STANDING_MPS],
         noise[speed > MOVING_MPS],
     )
-    found["heard acceleration noise, moving"] = _peer_noise(seen, speed)
+    found["acceleration noise, heard"] = _peer_noise(seen, speed)
     found |= {"gap": np.array(gaps), "leader's relative speed": np.array(relative)}
     if ways:
         found |= _split_ways(*np.array(ways).T)

@@ -29,6 +29,7 @@ from roadsense.drives.table import Table, read_header, read_table
 from roadsense.drives.units import check_degrees, check_gravity, check_motion, check_rate, forward_mps2
 from roadsense.errors import DriveError
 from roadsense.scenarios.scenario import EGO_ID
+from roadsense.utils.project_files import find_file
 
 Floats = NDArray[np.float64]
 
@@ -146,7 +147,7 @@ def read_drive(folder: str | Path, mapping: str = "", ego: str = "") -> Drive:
     """Returns a drive from a folder of logs.
 
     Args:
-        folder: folder of the CSV files.
+        folder: folder of the CSV files; if it isn't there, the package's of that name.
         mapping: path of a mapping in TOML, or the name of one that is shipped; empty: `drive.toml` in the folder, or
             the shipped one that fits.
         ego: name of the ego; empty: as the mapping says.
@@ -155,12 +156,12 @@ def read_drive(folder: str | Path, mapping: str = "", ego: str = "") -> Drive:
         DriveError: if the folder, a file or the mapping cannot be read, units cannot be right, or the ego's rows lack.
 
     Example:
-        >>> from roadsense.drives.drive import read_drive
-        >>> drive = read_drive("drives/sample")
+        >>> import roadsense as rs
+        >>> drive = rs.read_drive("drives/sample")
         >>> drive.ego, drive.peers
         ('V001', ('V002', 'V003'))
     """
-    folder = Path(folder)
+    folder = find_file(folder)
     paths = _find_files(folder)
     headers = {path.name: read_header(path) for path in paths}
     found = find_mapping(folder, mapping, headers)

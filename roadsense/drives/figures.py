@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from roadsense.drives.answers import PERSON
 from roadsense.drives.judgement import POLICY, Judgement
@@ -80,6 +81,7 @@ def plot_needless(needless: pd.DataFrame) -> Figure:
         axes.invert_yaxis()
         axes.tick_params(labelleft=axes is panels[0])
     panels[0].xaxis.set_major_formatter(format_share)
+    panels[0].xaxis.set_major_locator(MaxNLocator(4))
     return figure
 
 
@@ -117,7 +119,7 @@ def plot_differences(comparison: pd.DataFrame) -> Figure:
     """Draws the range of each quantity in the drive beside that in the training, the worst first.
 
     Args:
-        comparison: table of `roadsense.drives.compare.compare_drive`.
+        comparison: table of `roadsense.drives.compare.compare_samples`.
     """
     expect_columns(comparison, ["quantity", "unit", "drive_low", "drive_median", "drive_high", "training_low"])
     figure, panels = new_grid(len(comparison), width=3.3, height=1.35, n_columns=3)
@@ -129,5 +131,6 @@ def plot_differences(comparison: pd.DataFrame) -> Figure:
         axes.set_yticks([0, 1], ["drive", "training"])
         axes.set(ylim=(1.6, -0.6))
         outside = "" if np.isnan(row["outside"]) else f", {row['outside']:.0%} outside"
-        axes.set_title(f"{row['quantity']} [{row['unit']}]{outside}", fontsize=8.5, color=INK)
+        unit = f" [{row['unit']}]" if row["unit"] else ""
+        axes.set_title(f"{row['quantity']}{unit}{outside}", fontsize=7.5, color=INK)
     return figure

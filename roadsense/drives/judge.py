@@ -2,7 +2,7 @@
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tyro
@@ -27,12 +27,17 @@ class JudgeConfig:
     Attributes:
         log: folder of the drive.
         policy: folder of a run, a `.zip` or `.tflite` of a policy, or the name of a rule such as cautious_rule.
-        output: new folder for the report; by default `judged` in the drive's folder, or the next free name.
+        output: new folder for the report; by default the drive's name in `runs/drives`, or the next free one.
         mapping: TOML file that maps the log's columns, or the name of a shipped one; empty: `drive.toml` in the folder,
             or the shipped one that fits.
         ego: name of the ego; empty: as the mapping says, else V001.
         osm: OpenStreetMap extract whose lanes are drawn.
         trust: whether to run the code in a zip that cannot be opened otherwise.
+
+    Example:
+        >>> import roadsense as rs
+        >>> rs.JudgeConfig("drives/sample", "cautious_rule").mapping
+        ''
     """
 
     log: tyro.conf.Positional[Path]
@@ -65,26 +70,32 @@ def open_policy(text: str, trust: bool = False) -> Policy:
     return load_policy(path, trust)
 
 
-def judge_log(config: JudgeConfig) -> tuple[Judgement, Path]:
-    """Judges a policy on a log and writes the report; returns both.
+def judge_log(config: JudgeConfig) -> Judgement:
+    """Judges a policy on a log and writes the report.
 
     Raises:
         DriveError: if the log cannot be read.
         InputError: if the policy cannot be opened, or the output folder holds something.
+
+    Example:
+        >>> import roadsense as rs
+        >>> judgement = rs.judge_log(rs.JudgeConfig("drives/sample", "cautious_rule"))
+        >>> judgement.sentences()[0].startswith("Open loop")
+        True
     """
-    folder = config.output or free_folder(config.log / "judged")
+    folder = config.output or free_folder(resolve("runs") / "drives" / Path(config.log).resolve().name)
     refuse_existing(folder, "the report")
     policy = open_policy(config.policy, config.trust)
     judgement = judge_drive(read_drive(config.log, config.mapping, config.ego), policy, config.policy)
     write_report(judgement, folder, config.osm)
-    return judgement, folder
+    return replace(judgement, folder=folder)
 
 
 def judge_and_print(config: JudgeConfig) -> None:
     """Judges what a policy would have done on a recorded drive, beside the person and the rules; writes report.html."""
     started_s = time.monotonic()
-    judgement, folder = judge_log(config)
-    drive = judgement.drive
+    judgement = judge_log(config)
+    drive, folder = judgement.drive, judgement.folder or Path()
     judged_s = judgement.steps.is_judged.sum() * STEP_S
     lines = [f"{drive.name}: {drive.duration_s:.0f} s, of which {judged_s:.0f} s can be judged"]
     lines += [f"  {sentence}" for sentence in judgement.sentences()]

@@ -1,6 +1,7 @@
 """A judged drive: a policy that runs along on a recorded drive, beside the person and the rules. Open loop."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,7 @@ class Judgement:
         brakings: hard brakings of cars ahead.
         events: a row for each of them: what was heard, who answered when.
         what_ifs: smallest gaps without and with the policy.
+        folder: folder of the report; None if it was not written.
     """
 
     drive: Drive
@@ -60,6 +62,7 @@ class Judgement:
     brakings: list[Braking]
     events: pd.DataFrame
     what_ifs: pd.DataFrame
+    folder: Path | None = None
 
     def sentences(self) -> list[str]:
         """Returns what the drive shows, in sentences, the most important first."""
@@ -105,12 +108,6 @@ def judge_drive(drive: Drive, policy: Policy, policy_name: str = POLICY) -> Judg
 
     Raises:
         DriveError: if nothing of the drive can be judged.
-
-    Example:
-        >>> from roadsense.drives.drive import read_drive
-        >>> judgement = judge_drive(read_drive("drives/sample"), BASELINES["cautious_rule"])
-        >>> sorted(judgement.needless["policy"])[-1]
-        'policy'
     """
     steps = make_steps(drive)
     if not steps.is_judged.any():

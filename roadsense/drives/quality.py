@@ -63,7 +63,8 @@ def plot_quality(drive: Drive) -> Figure:
     for car in cars:
         log = drive.sensors.get(car)
         if log is not None:
-            way.plot(log.x_m, log.y_m, color=colours[car], linewidth=1, label=car)
+            slept = np.r_[False, np.diff(log.time_s) > BREAK_S]
+            way.plot(np.where(slept, np.nan, log.x_m), log.y_m, color=colours[car], linewidth=1, label=car)
             speeds.plot(log.time_s, log.speed_mps, color=colours[car], linewidth=0.9, label=car)
     way.set(xlabel="east [m]", ylabel="north [m]", title="where")
     way.set_aspect("equal", adjustable="datalim")

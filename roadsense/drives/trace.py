@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from roadsense.drives.judgement import POLICY, Judgement
 from roadsense.drives.lanes import Lanes
 from roadsense.drives.motion import CarMotion
-from roadsense.drives.steps import STEP_S
+from roadsense.drives.steps import STEP_S, find_spans
 from roadsense.envs import metrics
 from roadsense.envs.convoy import CAR_LENGTH_M
 from roadsense.episodes.trajectory import EGO_SERIES, LOST, Trajectory
@@ -121,10 +121,10 @@ def _trace_lanes(x_m: Floats, y_m: Floats) -> Lanes:
     """Returns the traces of the cars as lanes."""
     lines = []
     for place in range(x_m.shape[1]):
-        points = np.column_stack([x_m[:, place], y_m[:, place]])
-        points = points[np.isfinite(points).all(axis=1)]
-        way = np.r_[0.0, np.cumsum(np.hypot(*np.diff(points, axis=0).T))] if len(points) else np.zeros(0)
-        kept = points[np.flatnonzero(np.diff(np.floor(way / POINT_EVERY_M), prepend=-1))] if len(points) else points
-        if len(kept) > 1:
-            lines.append(kept.astype(np.float32))
+        for first, last in find_spans(np.isfinite(x_m[:, place])):
+            points = np.column_stack([x_m[first : last + 1, place], y_m[first : last + 1, place]])
+            way = np.r_[0.0, np.cumsum(np.hypot(*np.diff(points, axis=0).T))]
+            kept = points[np.flatnonzero(np.diff(np.floor(way / POINT_EVERY_M), prepend=-1))]
+            if len(kept) > 1:
+                lines.append(kept.astype(np.float32))
     return Lanes(tuple(lines), np.full(len(lines), LANE_WIDTH_M, np.float32))

@@ -154,7 +154,7 @@ def _pack_messages(trajectory: Trajectory) -> dict[str, list[int]]:
 def _strips(trajectory: Trajectory, top_mps: float) -> Iterator[dict[str, Any]]:
     ego = trajectory.ego
     gap = {"label": "gap [m]", "word": "gap", "unit": " m", "digits": 1, "low": 0, "high": GAP_AXIS_M, "open": True}
-    yield {**gap, "lines": [_line(ego["gap_m"], BLUE, 1)]}
+    yield {**gap, "note": "hazard: shaded", "lines": [_line(ego["gap_m"], BLUE, 1)]}
     ttc = {"label": "TTC [s]", "word": "time to collision", "unit": " s", "digits": 1, "low": 0, "high": TTC_AXIS_S}
     note = {"note": f"critical: {CRITICAL_TTC_S:g}", "mark": CRITICAL_TTC_S, "open": True}
     yield {**ttc, **note, "lines": [_line(ego["ttc_s"], BLUE, 2)]}
@@ -163,7 +163,7 @@ def _strips(trajectory: Trajectory, top_mps: float) -> Iterator[dict[str, Any]]:
     yield {**speed, "note": "leader: broken", "lines": [_line(ego["speed_mps"], BLUE, 1), leader]}
     action = {"label": "action [-]", "word": "action", "unit": "", "digits": 2, "low": 0, "high": 1}
     driver = _line(np.clip(-np.asarray(ego["driver_mps2"]) / FULL_BRAKING_MPS2, 0, 1), GREY, 2, dash=True)
-    note = {"note": "driver's braking: broken, hazard: shaded"}
+    note = {"note": "driver: broken"}
     yield {**action, **note, "lines": [_line(ego["action"], RED, 3), driver]}
 
 

@@ -15,9 +15,13 @@ from PIL import Image
 
 from roadsense.augment.config import GenConfig
 from roadsense.demo import NOTEBOOKS, DemoConfig, run_demo
+from roadsense.drives.base import BaseConfig
+from roadsense.drives.compare import CompareConfig
+from roadsense.drives.judge import JudgeConfig
 from roadsense.evaluate import EvalConfig
 from roadsense.export import ExportConfig
 from roadsense.jobs.parameters import read_parameters
+from roadsense.jobs.runner import run_notebook
 from roadsense.jobs.spec import JobSpec, TuningConfig
 from roadsense.runs.run import open_run
 from roadsense.train_convoy import TrainConfig
@@ -32,8 +36,10 @@ CONFIGS = {
     "04_ec2": JobSpec,
     "05_sagemaker": JobSpec,
     "06_tune": (JobSpec, TuningConfig, EvalConfig),
+    "07_drives": (JudgeConfig, CompareConfig, BaseConfig),
 }
 ON_AWS = ("04_ec2", "05_sagemaker", "06_tune")
+ON_DRIVES = "07_drives"
 BESIDE_THE_SETTINGS = {"further", "dry_run", "effects_base", "resumes", "show_trainer"}
 N_PICTURES = {"00_augment": 10, "01_train": 3, "02_evaluate": 9, "03_export": 4}
 
@@ -48,7 +54,8 @@ def code_cells(path):
 
 
 def test_the_demo_runs_all_notebooks_that_need_no_aws():
-    assert [path.stem for path in PATHS if path.stem not in ON_AWS] == list(NOTEBOOKS)
+    others = (*ON_AWS, ON_DRIVES)
+    assert [path.stem for path in PATHS if path.stem not in others] == list(NOTEBOOKS)
 
 
 def test_a_source_holds_no_trace_of_a_run(path):
@@ -128,6 +135,24 @@ def assert_nothing_is_blank(notebook):
         if "iframe" in shown.get("text/html", ""):
             assert "data-part=canvas" in shown["text/html"].replace("&quot;", "").replace('"', "")
             assert len(shown["text/html"]) < 1_000_000
+
+
+@pytest.mark.slow
+def test_a_drive_is_judged_compared_and_made_a_base(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("notebooks", "scenarios", "drives"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    given = {"episodes": 2, "folder": str(tmp_path / "bases" / "sample")}
+    executed = run_notebook(ROOT / "notebooks" / f"{ON_DRIVES}.ipynb", tmp_path / "executed.ipynb", given)
+    notebook = nbformat.read(executed, as_version=4)
+    assert_nothing_is_blank(notebook)
+    shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in shown) >= 6
+    text = "".join(output.get("text", "") for output in shown)
+    assert "Open loop" in text
+    assert "own trace" in text
+    assert (tmp_path / "runs" / "drives" / "sample" / "report.html").is_file()
+    assert (tmp_path / "bases" / "sample" / "scenario.sumocfg").is_file()
 
 
 @pytest.mark.slow
