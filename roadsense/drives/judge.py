@@ -11,11 +11,7 @@ from roadsense.drives.drive import read_drive
 from roadsense.drives.judgement import Judgement, judge_drive
 from roadsense.drives.report import write_report
 from roadsense.drives.steps import STEP_S
-from roadsense.errors import InputError
-from roadsense.policies.baselines import BASELINES
-from roadsense.policies.rules import Policy
 from roadsense.policies.trained import load_policy
-from roadsense.runs.run import open_run, refuse_other_observation
 from roadsense.utils.files import refuse_existing
 from roadsense.utils.workspace import resolve
 
@@ -26,7 +22,7 @@ class JudgeConfig:
 
     Attributes:
         log: folder of the drive.
-        policy: folder of a run, a `.zip` or `.tflite` of a policy, or the name of a rule such as cautious_rule.
+        policy: folder of a run, a `.zip` or `.tflite`, `default`, `module:name`, or a rule such as cautious_rule.
         output: new folder for the report; by default the drive's name in `runs/drives`, or the next free one.
         mapping: TOML file that maps the log's columns, or the name of a shipped one; empty: `drive.toml` in the folder,
             or the shipped one that fits.
@@ -49,27 +45,6 @@ class JudgeConfig:
     trust: bool = False
 
 
-def open_policy(text: str, trust: bool = False) -> Policy:
-    """Returns a policy by the folder of its run, its file, or the name of a rule.
-
-    Raises:
-        RunError: if it is no run, or cannot be read.
-        InputError: if there is no such policy, or it was trained on another observation.
-    """
-    if text in BASELINES:
-        return BASELINES[text]
-    path = resolve(text)
-    if path.is_dir():
-        run = open_run(path)
-        refuse_other_observation(run)
-        return load_policy(run.model_path, trust)
-    if not path.is_file():
-        raise InputError(
-            f"Expected the folder of a run, a .zip or .tflite, or a rule of {', '.join(BASELINES)}, got {text!r}."
-        )
-    return load_policy(path, trust)
-
-
 def judge_log(config: JudgeConfig) -> Judgement:
     """Judges a policy on a log and writes the report.
 
@@ -85,7 +60,7 @@ def judge_log(config: JudgeConfig) -> Judgement:
     """
     folder = config.output or free_folder(resolve("runs") / "drives" / Path(config.log).resolve().name)
     refuse_existing(folder, "the report")
-    policy = open_policy(config.policy, config.trust)
+    policy = load_policy(config.policy, config.trust)
     judgement = judge_drive(read_drive(config.log, config.mapping, config.ego), policy, config.policy)
     write_report(judgement, folder, config.osm)
     return replace(judgement, folder=folder)

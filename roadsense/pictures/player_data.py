@@ -163,8 +163,7 @@ def _strips(trajectory: Trajectory, top_mps: float) -> Iterator[dict[str, Any]]:
     yield {**speed, "note": "leader: broken", "lines": [_line(ego["speed_mps"], BLUE, 1), leader]}
     action = {"label": "action [-]", "word": "action", "unit": "", "digits": 2, "low": 0, "high": 1}
     driver = _line(np.clip(-np.asarray(ego["driver_mps2"]) / FULL_BRAKING_MPS2, 0, 1), GREY, 2, dash=True)
-    note = {"note": "driver: broken"}
-    yield {**action, **note, "lines": [_line(ego["action"], RED, 3), driver]}
+    yield {**action, "note": "driver: broken", "lines": [_line(ego["action"], RED, 3), driver]}
 
 
 def _line(values: Sequence[float] | NDArray[Any], colour: str, digits: int, dash: bool = False) -> Mapping[str, Any]:
