@@ -121,9 +121,7 @@ def plot_driving(comparisons: Sequence[Comparison]) -> Figure:
         if name == "collision_rate":
             axes.xaxis.set_major_formatter(format_share)
     counts = ", ".join(f"{found.variant} n = {found.episodes}" for found in comparisons)
-    title = (
-        f"exported minus trained on the same episodes, 95 % intervals ({counts})\nright of 0 is worse; vermilion: shown"
-    )
+    title = f"exported minus trained on the same episodes, 95 % intervals ({counts})\nright of 0 is worse"
     figure.suptitle(title, fontsize=9.5)
     return figure
 

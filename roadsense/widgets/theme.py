@@ -3,8 +3,9 @@
 Widgets without a kernel are greyed out.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from IPython.display import display
+
+from roadsense.utils.progress import is_headless
 
 CLASS = "roadsense-theme"
 """Class that the script gives to the notebook around its output; other notebooks stay as they are."""
@@ -41,15 +42,7 @@ requestAnimationFrame(() => {{
 """
 
 
-@dataclass(frozen=True)
-class Theme:
-    """What makes a notebook follow the theme, as the last value of a cell; it shows nothing itself."""
-
-    def _repr_mimebundle_(self, **_options: Any) -> dict[str, Any]:
-        return {"application/javascript": SCRIPT, "text/plain": ""}
-
-
-def follow_theme() -> Theme:
+def follow_theme() -> None:
     """Lets this notebook's figures follow JupyterLab's theme: dark on dark, light on light.
 
     It also gives sliders and figures names for screen readers, and greys out the widgets of a closed kernel, without a
@@ -58,6 +51,6 @@ def follow_theme() -> Theme:
     Example:
         >>> from roadsense import widgets
         >>> widgets.follow_theme()
-        Theme()
     """
-    return Theme()
+    if not is_headless():
+        display({"application/javascript": SCRIPT, "text/plain": ""}, raw=True)
