@@ -1,6 +1,7 @@
 """Small real roads, built with netconvert, and a small real dataset drawn from them."""
 
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import sumo
 from roadsense.augment.config import GenConfig
 from roadsense.augment.generate import generate_dataset
 from roadsense.scenarios.dataset import Dataset
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under `nohup`, the tests' processes would ignore it
 
 TYPES = """
     <vType id="ego" length="4.5" sigma="0" speedFactor="normc(1,0.02,0.9,1.1)" lcSpeedGain="0"/>

@@ -6,8 +6,7 @@ collision, as in Minderhoud and Bovy, "Extended time-to-collision measures for r
 
 import math
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,39 +62,18 @@ def measure_difficulty(config_paths: Sequence[Path], workers: int = 0) -> list[D
 
     Raises:
         ScenarioError: if a scenario cannot be opened.
-        SimulationError: if SUMO refuses a scenario, fails in it or crashes; it names the scenario.
+        SimulationError: if SUMO refuses a scenario or fails in it; it names the scenario.
+        MachineError: if SUMO crashes again and again in a scenario; it names the scenario.
     """
     paths = list(config_paths)
     n_workers = max(1, min(workers or os.cpu_count() or 1, len(paths)))
     found: list[Difficulty] = []
     with progress_bar(len(paths), "measuring difficulty", "scenario") as bar:
-        try:
-            for difficulty in _measure_in_processes(paths, n_workers):
-                found.append(difficulty)
-                bar.update()
-        except BrokenProcessPool as error:
-            raise _explain_death(paths[len(found) :]) from error
+        # libsumo holds one simulation a process, so none is opened in this one.
+        for difficulty in map_in_workers(_measure, paths, Worker(_CONFIG), n_workers):
+            found.append(difficulty)
+            bar.update()
     return found
-
-
-def _measure_in_processes(paths: Sequence[Path], n_workers: int) -> Iterator[Difficulty]:
-    # libsumo holds one simulation a process, so none is opened in this one.
-    return map_in_workers(_measure, paths, Worker(_CONFIG), n_workers)
-
-
-def _explain_death(suspects: Sequence[Path]) -> SimulationError:
-    # A broken pool doesn't say which scenario broke it, so one process drives the rest in turn and stops there.
-    n_well = 0
-    try:
-        for _ in _measure_in_processes(suspects, 1):
-            n_well += 1
-    except BrokenProcessPool:
-        path = suspects[n_well]
-        return SimulationError(f"{path}: SUMO crashed in it and took its process along. Leave the scenario out.")
-    return SimulationError(
-        f"A worker process died at one of {len(suspects)} scenarios, {suspects[0]} the first, yet one process alone "
-        "drives all of them. Memory may have run out: give fewer workers."
-    )
 
 
 def _measure(worker: Worker, config_path: Path) -> Difficulty:

@@ -329,7 +329,8 @@ def plot_trials(trials: Sequence["Trial"], figure: str) -> Any:
     study = make_study(trials)
     if not any(trial.value is not None for trial in study.get_trials()):
         return None
-    picture = drawn.plot_optimization_history(study, target_name=figure.replace("_", " ")).figure
+    with pyplot.rc_context():  # Optuna sets a style for all figures that follow
+        picture = drawn.plot_optimization_history(study, target_name=figure.replace("_", " ")).figure
     pyplot.close(picture)  # or a notebook shows it a second time
     return picture
 

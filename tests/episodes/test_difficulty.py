@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from roadsense.episodes.difficulty import STANDARD_HAZARD, measure_difficulty
-from roadsense.errors import ScenarioError, SimulationError
+from roadsense.errors import MachineError, ScenarioError
 from roadsense.scenarios.dataset import Dataset
 from tests.conftest import FLOWS, convoy, write_base
 
@@ -73,7 +73,7 @@ def test_a_scenario_that_kills_its_process_is_named(small_dataset: Dataset, tmp_
     broken = deadly.parent / "network.net.xml"
     broken.write_text(re.sub("<connection [^>]*>", "", broken.read_text()))  # a segmentation fault of SUMO 1.28
     good = small_dataset.scenario_paths("train")
-    with pytest.raises(SimulationError, match=re.escape(f"{deadly}: SUMO crashed")):
+    with pytest.raises(MachineError, match=re.escape(f"died or stood still over {deadly}: SUMO crashed")):
         measure_difficulty([*good[:2], deadly, *good[2:]], workers=2)
 
 

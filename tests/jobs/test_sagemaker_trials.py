@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -72,7 +73,9 @@ def test_the_trials_are_a_study_of_optuna(story):
     assert study.best_value == 0.5
     assert study.best_params == {"learning_rate": pytest.approx(2e-4)}
     assert [trial.user_attrs["job"] for trial in study.trials] == [f"{NAME}-{number:03d}" for number in range(3)]
+    style = dict(matplotlib.rcParams)
     assert plot_trials(read_trials(NAME), "eval_score").axes
+    assert dict(matplotlib.rcParams) == style  # of whatever is drawn next
     assert plot_trials([], "eval_score") is None
 
 

@@ -155,6 +155,7 @@ def test_a_drive_is_judged_compared_and_made_a_base(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_the_whole_way_leaves_everything_it_promises(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     folder = run_demo(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib import style
 
 from roadsense.augment.card.dataset_tables import tabulate_difficulty, tabulate_draws, tabulate_refusals
 from roadsense.augment.card.plots import plot_draws
@@ -63,8 +64,9 @@ def write_card(folder: Path) -> None:
     """
     dataset = Dataset.open(folder)
     picture = io.BytesIO()
-    # Without the software's name, matplotlib's version number does not change the picture.
-    plot_draws(tabulate_draws(dataset)).savefig(picture, dpi=PICTURE_DPI, metadata={"Software": None})
+    # Neither a style that somebody set nor matplotlib's version number changes the picture.
+    with style.context("default"):
+        plot_draws(tabulate_draws(dataset)).savefig(picture, dpi=PICTURE_DPI, metadata={"Software": None})
     readme, coverage = (Path(folder) / name for name in CARD_NAMES)
     write_atomically(coverage, picture.getvalue())
     write_atomically(readme, format_card(dataset))

@@ -85,7 +85,7 @@ def test_an_end_by_an_error_is_continued_too(
         raise error
 
     config = replace(config, n_train=2, n_eval=1)
-    monkeypatch.setattr("roadsense.gen_scenarios.write_manifest", stop)
+    monkeypatch.setattr("roadsense.augment.generate.write_manifest", stop)
     with pytest.raises(error):
         generate_dataset(config)
     monkeypatch.undo()
@@ -118,9 +118,11 @@ def test_two_runs_of_one_target_do_not_meet(config: GenConfig) -> None:
         with pytest.raises(DatasetError, match="is being made by another run"):
             generate_dataset(other)
     assert run.wait() == 0
-    assert Dataset.open(config.output_dir).verify() == []
-    with pytest.raises(DatasetError, match="already there"):
-        generate_dataset(config)
+    made = Dataset.open(config.output_dir)
+    assert made.verify() == []
+    assert generate_dataset(config) == made  # opened, not made again
+    with pytest.raises(DatasetError, match="made with seed 5, not 6"):
+        generate_dataset(replace(config, seed=6))
 
 
 def test_what_runs_with_other_settings_left_is_not_touched(config: GenConfig, tmp_path: Path) -> None:
