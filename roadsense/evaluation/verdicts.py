@@ -15,11 +15,14 @@ from roadsense.evaluation.evidence import Evidence, more_pairs, points
 from roadsense.evaluation.generalisation import rate_difference
 from roadsense.evaluation.policies import ANOTHER_RUN, NULL_POLICIES, RULE, label_policy
 from roadsense.evaluation.sample_size import episodes_for_rate, upper_bound
+from roadsense.utils.statistics import binomial_interval
 
 GOOD, BAD, OPEN = "good", "bad", "open"
 NOT_ITS_DOING = "not the policy's doing"
 TOLERATED_FAILURES = 0.02
 """With a larger share of failed episodes the results are doubtful."""
+SAME_REACTION_S = 0.1
+"""A reaction that is at most this much sooner, at the end of the interval, is no sooner."""
 MATTERS = 0.02
 """A null policy whose rate is at most this much higher, at the end of the interval, is as safe as the judged one."""
 ALONE = "unassisted"
@@ -61,14 +64,17 @@ def _collision_rate(evidence: Evidence) -> Said:
     n, total, limit = int(evidence.own["collisions"]), int(evidence.own["episodes"]), evidence.claimed_rate
     if not total:
         return
+    rate, bound = binomial_interval(n, total), upper_bound(n, total)
+    one_sided = f"; one-sided bound {bound:.1%}" if bound <= limit else ""  # named only where it decides
     shown = (
-        f"The policy collided in {n} of {total} episodes: with 95 % confidence in at most {upper_bound(n, total):.1%}."
+        f"The policy collided in {n} of {total} episodes (95 % interval {rate.low:.1%} to {rate.high:.1%}{one_sided})."
     )
     more = episodes_for_rate(n, total, limit)
     if more == 0:
         yield GOOD, f"{shown} That is below the {limit:.1%} asked for."
     elif more is None:
-        yield BAD, f"{shown} That it is below {limit:.1%} cannot be shown: it was not in these episodes."
+        mark, words = (BAD, "is refuted") if rate.low > limit else (OPEN, "cannot be shown")
+        yield mark, f"{shown} That it is below {limit:.1%} {words}: it was not in these episodes."
     else:
         yield OPEN, f"{shown} To show that it is below {limit:.1%} needs {more} more episodes that go as well."
 
@@ -203,8 +209,13 @@ def _name_all(figure: Figure, found: Sequence[tuple[str, dict[str, Any]]]) -> st
 
 def _radio(evidence: Evidence) -> Said:
     found = evidence.compared("reaction_time_s", MUTED)
-    if found is not None and found["verdict"] == NOTHING_SHOWN:
-        yield BAD, "That it reacts sooner with its radio than without is not shown: what it hears makes no difference."
+    if found is None or found["verdict"] != NOTHING_SHOWN:
+        return
+    text = "That it reacts sooner with its radio than without is not shown"
+    if found["low"] > -SAME_REACTION_S:
+        yield BAD, f"{text}: what it hears makes no difference of {SAME_REACTION_S:g} s."
+    else:
+        yield OPEN, f"{text} (difference {found['low']:+.1f} to {found['high']:+.1f} s). {more_pairs(found)}"
 
 
 def _missed_hazards(evidence: Evidence) -> Said:
@@ -231,7 +242,8 @@ def _car_behind(evidence: Evidence) -> Said:
             ),
         )
     if struck:
-        yield BAD, f"Another car ran into it in {struck} episodes."
+        alone = f", into the driver alone in {evidence.row(ALONE)['was_struck']:.0f}" if evidence.others(ALONE) else ""
+        yield OPEN, f"Another car ran into it in {struck} of its collisions{alone}; whose doing that is, is not shown."
 
 
 def _upper_bound(evidence: Evidence) -> Said:
@@ -274,7 +286,9 @@ def _where(evidence: Evidence) -> Said:
     for base, (n, episodes) in evidence.failures_by_base.items():
         others = sum(count for name, (_, count) in evidence.failures_by_base.items() if name != base)
         if total >= 3 and others and n > total / 2:
-            yield BAD, f"{n} of its {total} collisions are on {base} ({n} of {episodes} episodes there)."
+            is_shown = binomial_interval(n, total).low > episodes / (episodes + others)
+            words = f"{n} of its {total} collisions are on {base} ({n} of {episodes} episodes there)."
+            yield BAD if is_shown else OPEN, words
 
 
 RULES: dict[str, Callable[[Evidence], Said]] = {

@@ -49,6 +49,12 @@ def test_a_policy_that_does_as_the_driver_alone_does_is_told_so() -> None:
     assert said["radio"][0].mark == BAD
 
 
+def test_nothing_is_bad_that_six_episodes_cannot_show() -> None:
+    said = judged(*(made_up(name, 6) for name in (POLICY, MUTED, "unassisted")))
+    assert BAD not in marks(said["null_policies"])
+    assert BAD not in marks(said["collision_rate"])
+
+
 def test_a_good_policy_is_told_by_how_much_and_against_whom() -> None:
     said = judged(crashes(POLICY, 300, 3), crashes("unassisted", 300, 45), crashes(MUTED, 300, 45))
     assert marks(said["null_policies"]) == [GOOD] * 4
@@ -101,9 +107,11 @@ def test_what_it_costs_is_said_without_a_threshold() -> None:
 @pytest.mark.parametrize(
     ("n", "n_collisions", "mark", "words"),
     [
-        (299, 0, GOOD, "below the 1.0% asked for"),
+        (299, 0, GOOD, "0.0% to 1.2%; one-sided bound 1.0%). That is below the 1.0% asked for"),
         (150, 0, OPEN, "needs 149 more episodes that go as well"),
-        (100, 2, BAD, "cannot be shown"),
+        (100, 2, OPEN, "cannot be shown"),
+        (100, 8, BAD, "is refuted"),
+        (6, 0, OPEN, "95 % interval 0.0% to 45.9%"),
     ],
 )
 def test_the_rate_that_was_asked_for(n: int, n_collisions: int, mark: str, words: str) -> None:
@@ -149,9 +157,9 @@ def test_another_run_is_compared_by_its_name() -> None:
 def test_the_car_behind_is_watched() -> None:
     near = made_up(POLICY, 100, follower_min_ttc_s=[2.0, 2.2, 2.4, 2.1, 2.3], was_struck=[True] + [False] * 99)
     said = judged(near, made_up("unassisted", 100))["car_behind"]
-    assert marks(said) == [BAD, BAD]
+    assert marks(said) == [BAD, OPEN]
     assert "2.2 s against 6.0 s" in said[0].text
-    assert "Another car ran into it in 1 episodes" in said[1].text
+    assert "Another car ran into it in 1 of its collisions, into the driver alone in 0" in said[1].text
     assert "car_behind" not in judged(made_up(POLICY, 100), made_up("unassisted", 100))
 
 
@@ -174,6 +182,9 @@ def test_where_it_fails_and_what_nobody_could_avoid() -> None:
     bases = ["merge"] * 50 + ["curve"] * 250
     said = judged(crashes(POLICY, 300, 10, base=bases), crashes(BOUND, 300, 2))
     assert "10 of its 10 collisions are on merge (10 of 50 episodes there)" in said["where"][0].text
+    assert said["where"][0].mark == BAD
+    few = judged(crashes(POLICY, 300, 3, base=["merge"] * 150 + ["curve"] * 150))
+    assert marks(few["where"]) == [OPEN]  # 3 of 3 on half of the episodes may be chance
     assert "2 episodes end in a collision even for a driver with perfect sight" in said["upper_bound"][0].text
 
 
