@@ -1,5 +1,6 @@
 """An image's name tells what is in it."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 
 from roadsense.cli import main
 from roadsense.errors import InputError
+from roadsense.jobs.aws.ec2.user_data import MachineSettings, write_user_data
 from roadsense.jobs.local.engine import Engine, find_engine
 from roadsense.jobs.local.image import CONTENT, ROOT, ImageConfig, build_image, hash_content
 from roadsense.utils.git_state import read_git_state
@@ -61,6 +63,43 @@ def test_target_platform_and_arguments_are_part_of_the_name():
         ImageConfig(build_args=("TORCH_INDEX=",)),
     ]
     assert len({hash_content(config) for config in configs}) == len(configs)
+
+
+STAND_IN = """#!/bin/sh
+[ "$1" != --version ] || { echo "$NAME version 1"; exit; }
+case "$*" in "image inspect --format"*) echo 1000; exit;; "image inspect"*) exit 1;; esac
+printf '%s\\n' "$@" >"$CALLS"
+"""
+
+
+@pytest.mark.parametrize(("name", "single"), [("Docker", "--provenance=false"), ("podman", "--format=docker")])
+def test_it_is_built_for_the_machines_of_aws_as_one_image_and_no_index(tmp_path, monkeypatch, name, single):
+    program, calls = tmp_path / name, tmp_path / "calls"
+    program.write_text(STAND_IN)
+    program.chmod(0o755)
+    monkeypatch.setenv("NAME", name)
+    monkeypatch.setenv("CALLS", str(calls))
+    for config, platform in ((ImageConfig(), "linux/amd64"), (ImageConfig(platform="linux/arm64"), "linux/arm64")):
+        assert build_image(config, Engine(str(program))).size == 1000
+        words = calls.read_text().splitlines()
+        assert words[:2] == ["build", single]
+        assert words[words.index("--platform") + 1] == platform
+
+
+def test_one_image_serves_sagemaker_whose_folders_are_root_s_and_everybody_else_by_a_user_of_their_own():
+    stages = (ROOT / "docker" / "Dockerfile").read_text()
+    assert "USER" not in [line.split(" ")[0] for line in stages.splitlines()]
+    assert Engine("docker").user_options()[0].startswith("--user=")
+    script = write_user_data(MachineSettings("a-job", "s3://cars/rs/jobs/a-job", "i", "eu-central-1", 60, 60))
+    assert "docker run" in script
+    assert re.search(r"docker run [^\n]*--user 1000:1000", script)
+
+
+def test_the_image_of_jupyterlab_has_what_starts_jobs_on_sagemaker():
+    (line,) = [
+        each for each in (ROOT / "docker" / "Dockerfile").read_text().splitlines() if " lab " in each and "RUN" in each
+    ]
+    assert {"cloud", "sagemaker"} <= set(line.split())
 
 
 def test_the_commit_is_that_of_the_folder(tmp_path):

@@ -61,3 +61,16 @@ def test_a_script_that_is_too_long_is_refused() -> None:
     with pytest.raises(InputError, match="parameters"):
         write_user_data(settings(parameters="x" * (MAX_BYTES - small + 3)))
     assert len(write_user_data(settings(parameters="x" * (MAX_BYTES - small + 2))).encode()) <= MAX_BYTES
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [("ubuntu", "snap install aws-cli --classic --channel=v2/stable"), ("al2023", "dnf install -y -q awscli-2")],
+)
+def test_the_aws_cli_is_version_2(system: str, expected: str, tmp_path) -> None:
+    functions = re.search(r"^install_cli\(\) \{.*?^\}", write_user_data(settings()), re.MULTILINE | re.DOTALL)
+    assert functions
+    # What installs is only written down, and no other `aws` is found.
+    given = f'retry() {{ echo "$@"; }}\nln() {{ :; }}\nSYSTEM={system}\n{functions[0]}\ninstall_cli'
+    done = subprocess.run(["/bin/bash", "-c", given], capture_output=True, text=True, env={"PATH": str(tmp_path)})
+    assert (done.returncode, done.stdout.strip()) == (0, expected)
