@@ -3,11 +3,15 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from roadsense.jobs.aws.sagemaker.request import check_request
+from roadsense.jobs.parameters import read_parameters
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "lab" / "sagemaker_studio_start.sh"
@@ -39,3 +43,21 @@ def test_in_an_installed_environment_it_leaves_a_kernel_and_a_report(tmp_path):
     assert kernel["argv"][0].startswith(str(environment))
     assert "SUMO 1.28" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("notebooks/README.md")
+
+
+def test_what_attaches_the_image_fits_the_service_s_model():
+    config = json.loads((ROOT / "lab" / "studio_app_image_config.json").read_text())
+    check_request("CreateAppImageConfig", config)
+    page = (ROOT / "docs" / "sagemaker.md").read_text()
+    settings = json.loads(re.search(r"--default-user-settings '(.*?)'", page, re.DOTALL)[1])
+    check_request("UpdateDomain", {"DomainId": "d-0123456789ab", "DefaultUserSettings": settings})
+    (image,) = settings["JupyterLabAppSettings"]["CustomImages"]
+    assert image["AppImageConfigName"] == config["AppImageConfigName"]
+
+
+def test_every_notebook_is_ready_to_be_scheduled():
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        notebook = json.loads(path.read_text())
+        parameters = read_parameters(path)  # raises without exactly one cell for them
+        assert len(parameters) <= 100, path
+        assert notebook["metadata"]["kernelspec"]["name"] == "python3", path

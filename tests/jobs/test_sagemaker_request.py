@@ -19,6 +19,7 @@ from roadsense.jobs.metric_series import METRICS
 from roadsense.jobs.spec import JobSpec, TuningConfig, check_spec, continue_spec
 from roadsense.runs.metric_lines import METRIC_VARIABLE, print_metrics
 from roadsense.training.search_space import Choice, Range, SearchSpace
+from tests.jobs.small_notebooks import ROOT
 
 ROLE = "arn:aws:iam::123456789012:role/service-role/roadsense"
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/roadsense:abc"
@@ -271,3 +272,36 @@ def test_a_run_to_be_judged_is_an_input_of_its_own(run_dir, uri):
 def test_a_limit_is_rounded_up(hours, seconds):
     request = build_training_request(replace(SPEC, max_hours=hours), PLACE)
     assert request["StoppingCondition"]["MaxRuntimeInSeconds"] == seconds
+
+
+def test_the_documentation_shows_what_is_sent(no_aws):
+    page = (ROOT / "docs" / "sagemaker.md").read_text()
+    shown = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    base = {"output": "s3://your-bucket/roadsense", "dataset": f"s3://your-bucket/roadsense/datasets/{'0a' * 32}"}
+    one = replace(SPEC, **base, parameters={"total_timesteps": 5000000}, max_hours=4.0, spot=True)
+    many = TuningConfig(n_trials=50, n_parallel=5, seeds=(0, 1, 2), search_seed=7)
+    tuned = check_spec(replace(one, name="roadsense-tune-1", max_hours=1.0, spot=False, search=many))
+    assert [mask(shorten(plan_job(spec).request.content)) for spec in (one, tuned)] == [mask(each) for each in shown]
+
+
+def shorten(request):
+    """A request with a short list of figures, as the documentation shows it."""
+    algorithm = request.get("TrainingJobDefinition", request)["AlgorithmSpecification"]
+    first, second, *others = algorithm["MetricDefinitions"]
+    algorithm["MetricDefinitions"] = [first, second, {"...": f"{len(others)} more, of the same form"}]
+    return request
+
+
+def mask(request):
+    """A request without what differs from day to day."""
+    text = json.dumps(request).replace("0a" * 32, "<digest>").replace("123456789012", "<account>")
+    changing = {
+        r"roadsense:(abc|<tag>)": "roadsense:tag",
+        r'"[0-9a-f]{40}"': '"<commit>"',
+        r'(owner", "Value": )"[^"]*"': r'\1"you"',
+        r'(deadline", "Value": )"[^"]*"': r'\1"then"',
+        r'(GIT_CLEAN|clean", "Value)": "(yes|no)"': r'\1": "yes"',
+    }
+    for pattern, same in changing.items():
+        text = re.sub(pattern, same, text)
+    return json.loads(text)
