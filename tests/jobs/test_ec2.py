@@ -88,11 +88,11 @@ def end_machine(place: str, code: int = 0, stopped: str = "", **files: str) -> N
     mine = [machine for machine in machines() if {"Key": "roadsense:place", "Value": place} in machine.get("Tags", [])]
     instance_id = mine[-1]["InstanceId"]
     ec2.terminate_instances(InstanceIds=[instance_id])
-    prefix = place.removeprefix("s3://cars/")
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
     texts = {"attempts/2026-11-26T09:00:00Z": f"2026-11-26T09:00:00Z 2026-11-26T11:00:00Z 1.5000 {instance_id}"}
     texts |= {"exit_code": f"{code}\n", "stopped": f"{stopped}\n" if stopped else "", "run.log": "one\ntwo\nthree"}
     for name, text in {**texts, **files}.items():
-        s3.put_object(Bucket="cars", Key=f"{prefix}/{name}", Body=text.encode())
+        s3.put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=text.encode())
 
 
 def test_it_is_a_target(account: str) -> None:
