@@ -6,20 +6,22 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from roadsense.errors import RoadSenseError
 from roadsense.utils.compiled import is_compiled, why_plain_python
+from roadsense.utils.finding import MISSING, NOTE, OK, Finding
 from roadsense.utils.scratch import scratch_folder
 
 MIN_CORES, MIN_MEMORY_GB, MIN_DISK_GB = 2, 4.0, 5.0
 TIMEOUT_S = 20.0
+WIDTH = 26
+"""Width of the column with the names of what is checked, characters."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CONTAINER_ENGINES = ("docker", "podman")
 CREDENTIAL_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-OK, NOTE, MISSING = "ok", "note", "missing"
 
 ONE_LANE = """<net version="1.20"><location netOffset="0,0" convBoundary="0,0,99,0" origBoundary="0,0,99,0"
  projParameter="!"/><edge id="e" from="a" to="b" priority="1"><lane id="e_0" index="0" speed="9" length="99"
@@ -46,21 +48,6 @@ class DoctorConfig:
     repository: str = "roadsense"
     role: str | None = None
     region: str | None = None
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check.
-
-    Attributes:
-        what: name of the checked thing.
-        level: `ok`, `note` (some features don't work without it) or `missing` (nothing works without it).
-        words: what was found, and what to do.
-    """
-
-    what: str
-    level: str
-    words: str
 
 
 class IncompleteError(RoadSenseError):
@@ -224,22 +211,14 @@ def _free_memory_gb() -> float | None:
     return min(limits) / 1e9
 
 
-def report(findings: Sequence[Finding]) -> str:
-    """Returns the findings as readable lines."""
-    width = max(len(finding.what) for finding in findings)
-    return "".join(f"{finding.level:8}{finding.what:{width}}  {finding.words}\n" for finding in findings)
-
-
-def _examine_account(config: DoctorConfig) -> None:
-    from roadsense.jobs.aws.doctor import AccountConfig, examine
-
-    n_missing = 0
-    for finding in examine(AccountConfig(config.bucket, config.repository, config.role, config.region)):
-        sys.stdout.write(f"{finding}\n")
+def report(findings: Iterable[Finding]) -> list[str]:
+    """Prints each finding on a line as soon as it is there; returns the names of the missing required parts."""
+    missing = []
+    for finding in findings:
+        sys.stdout.write(f"{finding.level:8}{finding.what:{WIDTH}}  {finding.words}\n")
         sys.stdout.flush()
-        n_missing += finding.state == MISSING
-    if n_missing:
-        raise IncompleteError(f"{n_missing} of what jobs on AWS need is missing: see above what to do.")
+        missing += [finding.what] if finding.level == MISSING else []
+    return missing
 
 
 def examine_and_print(config: DoctorConfig) -> None:
@@ -249,10 +228,10 @@ def examine_and_print(config: DoctorConfig) -> None:
         IncompleteError: if a required part is missing.
     """
     if config.aws:
-        _examine_account(config)
-        return
-    findings = examine(config)
-    sys.stdout.write(report(findings))
-    missing = [finding.what for finding in findings if finding.level == MISSING]
+        from roadsense.jobs.aws.doctor import examine_account
+
+        missing = report(examine_account(config.bucket, config.repository, config.role, config.region))
+    else:
+        missing = report(examine(config))
     if missing:
         raise IncompleteError(f"{', '.join(missing)} missing: see above what to do.")

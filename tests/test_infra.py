@@ -8,7 +8,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from roadsense.jobs.aws.doctor import GOOD, AccountConfig, examine
+from roadsense.jobs.aws.doctor import examine_account
+from roadsense.utils.finding import OK
 from tests.jobs.conftest import REGION, aws, aws_server, enforced_policies, no_aws
 from tests.jobs.test_ec2 import account
 from tests.jobs.test_iam import ALLOWED, actions, assume, attempt, read_policy, stocked
@@ -56,11 +57,9 @@ def test_template_sets_up_what_jobs_need(aws):
     boto3.client("s3").head_bucket(Bucket="cars")  # the stand-in leaves its properties out
     repository = boto3.client("ecr").describe_repositories(repositoryNames=["roadsense"])["repositories"][0]
     assert repository["imageTagMutability"] == "IMMUTABLE"
-    found = {
-        finding.what: finding for finding in examine(AccountConfig(role=outputs["SageMakerRoleArn"], region=REGION))
-    }
-    assert found["execution role (SageMaker)"].state == GOOD
-    assert found["instance profile (EC2)"].state == GOOD
+    found = {finding.what: finding for finding in examine_account(role=outputs["SageMakerRoleArn"], region=REGION)}
+    assert found["execution role (SageMaker)"].level == OK
+    assert found["instance profile (EC2)"].level == OK
 
 
 @pytest.mark.parametrize("name", ["sagemaker-role", "sagemaker-submitter"])

@@ -6,7 +6,8 @@ import boto3
 import pytest
 
 from roadsense.cli import main
-from roadsense.jobs.aws.doctor import GOOD, MISSING, AccountConfig, examine
+from roadsense.jobs.aws.doctor import examine_account
+from roadsense.utils.finding import MISSING, OK
 
 ROLE = "roadsense-sagemaker"
 REGION = "eu-central-1"
@@ -22,8 +23,8 @@ MANIFEST = {
 }
 
 
-def by_name(config):
-    return {finding.what: finding for finding in examine(config)}
+def by_name(**given):
+    return {finding.what: finding for finding in examine_account(**given)}
 
 
 def trust(service):
@@ -47,40 +48,40 @@ def set_up():
 
 def test_without_credentials_that_is_all_it_says(no_aws, monkeypatch):
     monkeypatch.setenv("AWS_REGION", REGION)
-    found = list(examine(AccountConfig()))
-    assert [finding.state for finding in found] == [MISSING]
-    assert "credentials" in str(found[0])
+    found = list(examine_account())
+    assert [finding.level for finding in found] == [MISSING]
+    assert "credentials" in found[0].words
 
 
 def test_an_empty_account_lacks_everything_and_is_told_the_way(aws, capsys):
-    found = by_name(AccountConfig(bucket="bucket", role=f"arn:aws:iam::123456789012:role/{ROLE}"))
+    found = by_name(bucket="bucket", role=f"arn:aws:iam::123456789012:role/{ROLE}")
     for what in ("bucket", "image", "execution role (SageMaker)", "instance profile (EC2)"):
-        assert found[what].state == MISSING, found[what]
-        assert found[what].mend
+        assert found[what].level == MISSING, found[what]
+        assert found[what].words.endswith(("CAPABILITY_NAMED_IAM", "README, Docker."))
     assert main(["doctor", "--aws", "--bucket", "bucket"]) == 1
     assert "cloudformation deploy" in capsys.readouterr().out
 
 
 def test_an_account_that_is_set_up_is_found_so(aws):
-    found = by_name(AccountConfig(bucket="bucket", role=set_up()))
+    found = by_name(bucket="bucket", role=set_up())
     for what in ("credentials", "bucket", "image", "execution role (SageMaker)", "instance profile (EC2)"):
-        assert found[what].state == GOOD, found[what]
+        assert found[what].level == OK, found[what]
 
 
 def test_an_open_bucket_is_no_good(aws):
     role = set_up()
     boto3.client("s3").delete_public_access_block(Bucket="bucket")
-    assert by_name(AccountConfig(bucket="bucket", role=role))["bucket"].state == MISSING
+    assert by_name(bucket="bucket", role=role)["bucket"].level == MISSING
 
 
 def test_a_role_that_sagemaker_cannot_take_is_no_good(aws):
     set_up()
     role = boto3.client("iam").get_role(RoleName="roadsense-instance")["Role"]["Arn"]
-    found = by_name(AccountConfig(bucket="bucket", role=role))["execution role (SageMaker)"]
-    assert found.state == MISSING
-    assert "sagemaker.amazonaws.com" in found.said
+    found = by_name(bucket="bucket", role=role)["execution role (SageMaker)"]
+    assert found.level == MISSING
+    assert "sagemaker.amazonaws.com" in found.words
 
 
 @pytest.mark.parametrize("bucket", [None, "another"])
 def test_a_bucket_that_is_not_there(aws, bucket):
-    assert by_name(AccountConfig(bucket=bucket))["bucket"].state == MISSING
+    assert by_name(bucket=bucket)["bucket"].level == MISSING

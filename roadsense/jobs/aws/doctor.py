@@ -1,7 +1,7 @@
 """Checks an AWS account for jobs, and says what is missing and what to do: `roadsense doctor --aws`."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from roadsense.cloud.session import AccessError, CloudError, find_region, make_client, translate_errors
@@ -9,13 +9,13 @@ from roadsense.errors import InputError, RoadSenseError
 from roadsense.jobs.aws.ec2.requests import read_config
 from roadsense.jobs.aws.sagemaker.role import find_execution_role
 from roadsense.jobs.target import JobError
+from roadsense.utils.finding import MISSING, OK, UNKNOWN, Finding
 
 TEMPLATE = "infra/roadsense.template.json"
 DEPLOY = (
     f"Set it up: aws cloudformation deploy --template-file {TEMPLATE} --stack-name roadsense "
     "--capabilities CAPABILITY_NAMED_IAM"
 )
-GOOD, MISSING, UNKNOWN = "ok", "missing", "unknown"
 QUOTAS = {
     "ml.c5.9xlarge": ("sagemaker", "ml.c5.9xlarge for training job usage"),
     "c6i.8xlarge": ("ec2", "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances"),
@@ -23,89 +23,49 @@ QUOTAS = {
 """Service and name of the quota for each default machine."""
 
 
-@dataclass(frozen=True)
-class AccountConfig:
-    """What to look for in an account.
+def examine_account(
+    bucket: str | None = None, repository: str = "roadsense", role: str | None = None, region: str | None = None
+) -> Iterator[Finding]:
+    """Yields a finding for everything that a job on AWS needs; nothing is changed.
 
-    Attributes:
+    If credentials or a region are missing, this is the only finding.
+
+    Args:
         bucket: bucket for datasets and results.
         repository: repository for images in ECR.
         role: execution role's ARN; by default the environment's or Studio's.
         region: AWS region; by default the configured one.
     """
-
-    bucket: str | None = None
-    repository: str = "roadsense"
-    role: str | None = None
-    region: str | None = None
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check.
-
-    Attributes:
-        what: name of the checked thing.
-        state: `ok`, `missing`, or `unknown` if the credentials do not allow the check.
-        said: what was found.
-        mend: what to do; empty if nothing.
-    """
-
-    what: str
-    state: str
-    said: str
-    mend: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.state:8}{self.what}: {self.said}" + (f"\n        {self.mend}" if self.mend else "")
-
-
-def examine(config: AccountConfig) -> Iterator[Finding]:
-    """Yields a finding for everything that a job on AWS needs; nothing is changed.
-
-    If credentials or a region are missing, this is the only finding.
-    """
     try:
-        region = find_region(config.region)
+        region = find_region(region)
         with translate_errors():
             caller = make_client("sts", region).get_caller_identity()["Arn"]
     except RoadSenseError as error:
         yield Finding("credentials", MISSING, str(error))
         return
-    yield Finding("credentials", GOOD, f"{caller} in {region}")
-    for what, look, mend in _list_checks(config, region):
-        yield _check(what, look, mend)
+    yield Finding("credentials", OK, f"{caller} in {region}")
 
-
-def _list_checks(config: AccountConfig, region: str) -> list[tuple[str, Callable[[], str], str]]:
     def client(service: str) -> Any:
         return make_client(service, region, patient=False)
 
     profile = read_config().profile
-    return [
-        ("bucket", lambda: _find_bucket(client("s3"), config.bucket), DEPLOY),
-        ("image", lambda: _find_images(client("ecr"), config.repository), "Build and push one; see README, Docker."),
-        ("execution role (SageMaker)", lambda: _find_role(client("iam"), config.role, region), DEPLOY),
-        ("instance profile (EC2)", lambda: _find_profile(client("iam"), profile), DEPLOY),
-        *(
-            (f"quota of {machine}", lambda quota=quota: _find_quota(client("service-quotas"), *quota), _ask_for(quota))
-            for machine, quota in QUOTAS.items()
-        ),
-    ]
-
-
-def _ask_for(quota: tuple[str, str]) -> str:
-    return f"Ask for more of '{quota[1]}' in the Service Quotas console, service {quota[0]}."
+    yield _check("bucket", lambda: _find_bucket(client("s3"), bucket), DEPLOY)
+    yield _check("image", lambda: _find_images(client("ecr"), repository), "Build and push one; see README, Docker.")
+    yield _check("execution role (SageMaker)", lambda: _find_role(client("iam"), role, region), DEPLOY)
+    yield _check("instance profile (EC2)", lambda: _find_profile(client("iam"), profile), DEPLOY)
+    for machine, (service, name) in QUOTAS.items():
+        mend = f"Ask for more of '{name}' in the Service Quotas console, service {service}."
+        yield _check(f"quota of {machine}", partial(_find_quota, client, service, name), mend)
 
 
 def _check(what: str, look: Callable[[], str], mend: str) -> Finding:
     try:
         with translate_errors():
-            return Finding(what, GOOD, look())
+            return Finding(what, OK, look())
     except AccessError as error:
         return Finding(what, UNKNOWN, f"these credentials may not look ({error})")
     except (InputError, CloudError, JobError) as error:
-        return Finding(what, MISSING, str(error), mend)
+        return Finding(what, MISSING, f"{error}. {mend}")
 
 
 def _find_bucket(s3: Any, bucket: str | None) -> str:
@@ -143,8 +103,8 @@ def _find_profile(iam: Any, profile: str) -> str:
     return f"{profile} with the role {roles[0]['RoleName']}"
 
 
-def _find_quota(quotas: Any, service: str, name: str) -> str:
-    pages = quotas.get_paginator("list_service_quotas").paginate(ServiceCode=service)
+def _find_quota(client: Callable[[str], Any], service: str, name: str) -> str:
+    pages = client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode=service)
     value = next((each["Value"] for page in pages for each in page["Quotas"] if each["QuotaName"] == name), None)
     if value is None:
         raise JobError(f"AWS lists no quota named '{name}'")
