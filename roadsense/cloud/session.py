@@ -201,10 +201,14 @@ def _make_loader() -> Any:
     return create_loader()
 
 
-def _read_studio_region() -> str | None:
+def read_studio() -> dict[str, str]:
+    """Returns the metadata of a Studio application or notebook instance; empty elsewhere."""
     try:
-        arn = str(json.loads(STUDIO_METADATA.read_text()).get("ResourceArn", ""))
-    except (OSError, ValueError):
-        return None
-    fields = arn.split(":")
+        return {key: str(value) for key, value in json.loads(STUDIO_METADATA.read_text()).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def _read_studio_region() -> str | None:
+    fields = read_studio().get("ResourceArn", "").split(":")
     return fields[3] if len(fields) > 3 else None

@@ -2,39 +2,23 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roadsense.cloud.session import UnreachableError, find_region, translate_errors
-from roadsense.errors import InputError, RoadSenseError
-from roadsense.jobs.metric_series import MetricSeries, count_seeds, describe_latest, plot_series
+from roadsense.errors import InputError
+from roadsense.jobs.draft import complete
+from roadsense.jobs.metric_series import MetricSeries, count_seeds
 from roadsense.jobs.records import JobRecord, find_record, read_submitted_spec, write_record
-from roadsense.jobs.spec import S3, JobSpec, check_spec, continue_spec, spec_from_values
+from roadsense.jobs.shown import ShownJob, plot_trials
+from roadsense.jobs.spec import JobSpec, check_spec, continue_spec, spec_from_values
 from roadsense.jobs.target import JobError, JobState, JobStatus, Plan, Target, open_target
 from roadsense.runs.experiment import find_best_folder
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from roadsense.jobs.aws.sagemaker.trials import Trial
 
-EXAMPLE_REGION = "eu-central-1"
-EXAMPLES: Mapping[str, str] = {
-    "output": "s3://your-bucket/roadsense",
-    "image": f"123456789012.dkr.ecr.{EXAMPLE_REGION}.amazonaws.com/roadsense:your-tag",
-}
-"""Example values that fill missing settings in a dry run, so that there is a request to look at."""
-EXAMPLE_ROLE = "arn:aws:iam::123456789012:role/your-execution-role"
-WHERE_FROM: Mapping[str, str] = {
-    "role": "the ARN of an execution role, by this parameter or ROADSENSE_SAGEMAKER_ROLE; Studio has one of its own",
-    "output": "a bucket of yours and a prefix in it, where datasets and results go",
-    "image": "the image's address in your ECR; `roadsense job image --push` builds and pushes one",
-    "region": "a region of AWS, by this parameter or AWS_REGION",
-    "dataset": "the folder of a dataset; notebook 00_augment makes one",
-    "credentials": "for AWS, by `aws sso login`, a profile or the environment; `roadsense doctor --aws` checks them",
-}
 RUNS_DIR = Path("runs")
 LOOK_EVERY_S, WAIT_EVERY_S = 10.0, 1.0
 
@@ -76,24 +60,8 @@ class Job:
         Raises:
             InputError: if a given field cannot be used.
         """
-        values = {name: value for name, value in given.items() if value not in ("", None)}
-        missing = []
-        if values.get("target") in ("ec2", "sagemaker"):
-            missing = [name for name in EXAMPLES if name not in values]
-            values = {**EXAMPLES, **values}
-            if not _has_region(values.get("region")):
-                missing.append("region")
-                values["region"] = EXAMPLE_REGION
-            if values["target"] == "sagemaker" and not _has_role(values):
-                missing.append("role")
-                values["role"] = EXAMPLE_ROLE
-            missing += [] if _has_credentials() else ["credentials"]
-        dataset = str(values.get("dataset", ""))
-        if dataset and not dataset.startswith(S3) and not Path(dataset).exists():
-            missing.append("dataset")
-            del values["dataset"]
-        spec = spec_from_values(values, "the job's settings")
-        return cls(spec, [f"{name}: {WHERE_FROM[name]}." for name in missing])
+        values, missing = complete(given)
+        return cls(spec_from_values(values, "the job's settings"), missing)
 
     @classmethod
     def find(cls, job: str, target: str | None = None, region: str | None = None) -> "Job":
@@ -201,7 +169,7 @@ class Job:
             resumes: how often to start the job again after EC2 took its spot machine away.
             picture: whether to draw the learning curves or the trials, updated in place, instead of printing figures.
         """
-        show = _Shown(self) if picture else None
+        show = ShownJob(self._new_series(), self._plot_trials if self._is_search else None) if picture else None
         status = self._follow_once(show)
         while status.was_interrupted and resumes > 0:
             resumes -= 1
@@ -212,7 +180,7 @@ class Job:
             show.draw(is_last=True)
         return status
 
-    def _follow_once(self, show: "_Shown | None") -> JobStatus:
+    def _follow_once(self, show: "ShownJob | None") -> JobStatus:
         if self._is_search:
             return self._follow_search(show)
         for line in self.logs(follow=True):
@@ -221,7 +189,7 @@ class Job:
                 sys.stdout.flush()
         return self.status()
 
-    def _follow_search(self, show: "_Shown | None") -> JobStatus:
+    def _follow_search(self, show: "ShownJob | None") -> JobStatus:
         phase = ""
         while not (status := self.status()).state.is_over:
             if status.phase != phase:
@@ -279,93 +247,12 @@ class Job:
             raise InputError(f"Expected a job that was submitted, but {self.name} was not.")
         return self._record.job_id
 
+    def _plot_trials(self) -> Any:
+        trials = self.trials()
+        return plot_trials(trials, self.spec.search.figure) if trials else None
+
     def _new_series(self) -> MetricSeries:
         try:
             return MetricSeries(n_seeds=count_seeds(self.spec.parameters))
         except InputError:  # submitted from elsewhere
             return MetricSeries()
-
-
-class _Shown:
-    """Shows a job's figures in a notebook: a picture, and a line for each evaluation."""
-
-    def __init__(self, job: Job):
-        from roadsense.widgets.live_picture import LivePicture
-
-        self._job, self._picture = job, LivePicture()
-        self._series, self._n_evaluations = job._new_series(), 0
-
-    def take(self, line: str) -> bool:
-        """Takes a line of the log; returns whether it holds a figure."""
-        if not self._series.take(line):
-            return False
-        table = self._series.table()
-        n_evaluations = int(table["eval_score"].count()) if "eval_score" in table else 0
-        if n_evaluations > self._n_evaluations:
-            self._n_evaluations = n_evaluations
-            sys.stdout.write(f"{describe_latest(self._series)}\n")
-        self._picture.offer(lambda: plot_series(self._series))
-        return True
-
-    def draw(self, is_last: bool = False) -> None:
-        """Draws the curves of a training, or the trials of a search."""
-        show = self._picture.finish if is_last else self._picture.offer
-        show(self._plot)
-
-    def _plot(self) -> Any:
-        if not self._job._is_search:
-            return plot_series(self._series)
-        trials = self._job.trials()
-        return plot_trials(trials, self._job.spec.search.figure) if trials else None
-
-
-def plot_trials(trials: Sequence["Trial"], figure: str) -> Any:
-    """Draws the scores of a search's trials so far with Optuna; returns the figure, or None without a score."""
-    from matplotlib import pyplot
-    from optuna.visualization import matplotlib as drawn
-
-    from roadsense.jobs.aws.sagemaker.trials import make_study
-
-    study = make_study(trials)
-    if not any(trial.value is not None for trial in study.get_trials()):
-        return None
-    with pyplot.rc_context():  # Optuna sets a style for all figures that follow
-        picture = drawn.plot_optimization_history(study, target_name=figure.replace("_", " ")).figure
-    pyplot.close(picture)  # or a notebook shows it a second time
-    return picture
-
-
-def tabulate_trials(trials: Sequence["Trial"]) -> "pd.DataFrame":
-    """Returns a table with one row for each trial, in the given order."""
-    import pandas as pd
-
-    return pd.DataFrame([trial.as_row() for trial in trials])
-
-
-def _has_region(region: str | None) -> bool:
-    try:
-        find_region(region)
-    except InputError:
-        if region:
-            raise
-        return False
-    return True
-
-
-def _has_role(values: Mapping[str, Any]) -> bool:
-    from roadsense.jobs.aws.sagemaker.role import find_execution_role
-
-    try:
-        return bool(find_execution_role(values.get("role"), values.get("region")))
-    except (InputError, UnreachableError):
-        return False
-
-
-def _has_credentials() -> bool:
-    try:
-        with translate_errors():
-            import boto3
-
-            return boto3.Session().get_credentials() is not None
-    except RoadSenseError:
-        return False

@@ -21,6 +21,7 @@ from roadsense.errors import InputError
 from roadsense.jobs.parameters import NOTEBOOK_DIR, Parameter, check_parameters, check_settings, find_notebook
 from roadsense.runs.experiment import MEAN_SCORE, WORST_SCORE
 from roadsense.utils.files import write_atomically
+from roadsense.utils.times import write_time
 
 LOCAL_TARGETS = ("local", "docker")
 CLOUD_TARGETS = ("ec2", "sagemaker")
@@ -198,6 +199,11 @@ class JobSpec:
         return self.resume_of or self.name or ""
 
     @property
+    def folder(self) -> Path:
+        """Folder of a job on this machine."""
+        return Path(self.output) / (self.name or "")
+
+    @property
     def limit_s(self) -> int:
         """`max_hours` in seconds, rounded up: at least 1, because 0 would mean no limit."""
         return math.ceil(self.max_hours * 3600)
@@ -282,7 +288,7 @@ def make_tags(spec: JobSpec, deadline: datetime, facts: Mapping[str, str]) -> di
         "project": "roadsense",
         "roadsense:job": spec.name or "",
         "roadsense:owner": find_owner(),
-        "roadsense:deadline": deadline.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "roadsense:deadline": write_time(deadline),
         **{f"roadsense:{name.replace('_', '-')}": value for name, value in facts.items() if value},
     }
 

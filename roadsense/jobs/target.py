@@ -3,7 +3,6 @@
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -79,12 +78,14 @@ class Plan:
         job_id: id of the job at its target.
         calls: the requests in their order, or the command, JSON-like.
         price: highest cost, in words.
+        local_dataset: folder of a dataset that `submit` first publishes on S3; empty if there is none.
     """
 
     spec: JobSpec
     job_id: str
     calls: Sequence[Mapping[str, Any]]
     price: str = "nothing"
+    local_dataset: str = ""
 
     def describe(self) -> dict[str, Any]:
         """Returns the price and every request."""
@@ -136,13 +137,3 @@ def open_target(name: str, region: str | None = None) -> Target:
             raise
         raise InputError(f"This version of RoadSense has no target {name}.") from error
     return getattr(module, kind)(region=region)
-
-
-def write_time(moment: datetime | None) -> str:
-    """Returns a time as written in tags, records and statuses: UTC, ISO 8601; empty for None."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
-
-
-def parse_time(text: str) -> datetime:
-    """Reads what `write_time` wrote."""
-    return datetime.fromisoformat(text)

@@ -3,12 +3,12 @@
 import json
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from roadsense.runs.experiment import is_experiment, list_run_folders, list_seed_folders
 from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.utils.files import write_atomically
+from roadsense.utils.times import say_now
 
 BEAT_EVERY_S = 10.0
 
@@ -89,8 +89,3 @@ def read_progress(run_dir: Path | None) -> tuple[int | None, int | None]:
 def _count_timesteps(run_dir: Path) -> int:
     lines = read_metric_lines(run_dir / "metrics.jsonl")
     return lines[-1].get("timesteps", 0) if lines else 0
-
-
-def say_now() -> str:
-    """Returns the date and time in UTC, ISO 8601."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

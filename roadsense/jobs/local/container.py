@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from roadsense.cloud.checksums import CHECKSUMS_NAME
 from roadsense.cloud.downloads import download_run
 from roadsense.cloud.place import find_dataset
 from roadsense.cloud.session import find_owner
@@ -25,10 +24,11 @@ from roadsense.jobs.inside.layout import (
     write_layout,
 )
 from roadsense.jobs.local.engine import PROGRAMS, Container, Engine, Mount, calling_user, find_engine
-from roadsense.jobs.local.process import END_S, SPEC_NAME, copy_results, is_free, is_same_job
+from roadsense.jobs.local.process import END_S, SPEC_NAME, claim_folder, copy_results
 from roadsense.jobs.parameters import read_parameters
 from roadsense.jobs.spec import S3, JobSpec, make_tags, spec_to_json
-from roadsense.jobs.target import JobError, JobState, JobStatus, Plan, write_time
+from roadsense.jobs.target import JobError, JobState, JobStatus, Plan
+from roadsense.utils.times import write_time
 
 WORKSPACE = "/opt/roadsense"
 """Project folder in the image."""
@@ -57,7 +57,7 @@ class DockerTarget:
         """Returns the engine's command that `submit` runs."""
         del ask
         program = os.environ.get("ROADSENSE_ENGINE", PROGRAMS[0])
-        options = describe_job(spec, job_folder(spec)).options()
+        options = describe_job(spec, spec.folder).options()
         return Plan(
             spec,
             spec.name or "",
@@ -72,14 +72,15 @@ class DockerTarget:
             JobError: if the engine refuses the container.
         """
         spec = plan.spec
-        container = describe_job(spec, job_folder(spec))
+        container = describe_job(spec, spec.folder)
         if not self._engine.has_image(container.image):
             raise InputError(
                 f"Expected the image {container.image} in the store of {self._engine.program}, found none. Build it: "
                 f"roadsense job image --target {container.image.rpartition(':')[2]}."
             )
-        self._make_room(spec)
-        prepare_folder(spec, job_folder(spec))
+        if claim_folder(spec.folder, spec, lambda: self.status(container.name).state):
+            self._engine.run(["rm", container.name])
+        prepare_folder(spec, spec.folder)
         self._engine.run(["run", "--detach", *self._engine.user_options(), *container.options()])
         return container.name
 
@@ -123,22 +124,6 @@ class DockerTarget:
         words = ["ps", "--format={{.Names}}", "--filter=label=project=roadsense", *([] if everyone else mine)]
         return [self.status(name) for name in self._engine.run(words).split()]
 
-    def _make_room(self, spec: JobSpec) -> None:
-        """Removes the container of an earlier start of the same job, if that start was stopped or failed."""
-        layout = JobLayout(job_folder(spec))
-        if is_free(layout.root):
-            return
-        is_same = (layout.root / SPEC_NAME).is_file() and is_same_job(layout.root, spec)
-        state = self.status(spec.name or "").state if is_same else None
-        if state not in (JobState.STOPPED, JobState.FAILED):
-            raise InputError(
-                f"Expected a new folder for the job, or that of one with the same notebook and parameters that was "
-                f"stopped or failed, but {layout.root} is {state or 'another'}. Give the job another name."
-            )
-        self._engine.run(["rm", spec.name or ""])
-        for path in (layout.state_path, layout.root / CHECKSUMS_NAME):
-            path.unlink(missing_ok=True)
-
     def _inspect(self, job_id: str) -> dict[str, Any]:
         try:
             (found,) = json.loads(self._engine.run(["container", "inspect", job_id]))
@@ -147,11 +132,6 @@ class DockerTarget:
         if FOLDER_LABEL not in (found["Config"]["Labels"] or {}):
             raise InputError(f"Expected the name of a job's container, but {job_id!r} is another.")
         return found
-
-
-def job_folder(spec: JobSpec) -> Path:
-    """Returns the folder of a job on this machine."""
-    return Path(spec.output) / (spec.name or "")
 
 
 def choose_image(notebook: Path) -> str:

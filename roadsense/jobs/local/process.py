@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class LocalTarget:
     def plan(self, spec: JobSpec, ask: bool = False) -> Plan:
         """Returns the command that `submit` runs, and its environment variables."""
         del ask
-        folder = Path(spec.output) / (spec.name or "")
+        folder = spec.folder
         call = {"command": _command(spec), "environment": _environment(spec, folder), "folder": str(folder)}
         return Plan(spec, str(folder), [call])
 
@@ -54,11 +54,9 @@ class LocalTarget:
             JobError: if the process cannot be started.
         """
         folder, spec = Path(plan.job_id), plan.spec
-        _refuse_other(folder, spec)
+        claim_folder(folder, spec, lambda: self._read_state(folder))
         dataset = find_dataset(spec.dataset) if spec.dataset else None
-        layout = write_layout(folder, spec, dataset)
-        layout.state_path.unlink(missing_ok=True)
-        (folder / CHECKSUMS_NAME).unlink(missing_ok=True)
+        write_layout(folder, spec, dataset)
         spec_to_json(spec, folder / SPEC_NAME)
         with (folder / LOCK_NAME).open("a") as lock, (folder / LOG_NAME).open("ab") as log:
             # The process and its runner inherit the lock: it is held while one of them runs.
@@ -77,6 +75,9 @@ class LocalTarget:
                 raise JobError(f"The job's process did not start: {error}.") from error
             (folder / PROCESS_NAME).write_text(str(process.pid))
         return str(folder)
+
+    def _read_state(self, folder: Path) -> JobState | None:
+        return self.status(str(folder)).state if (folder / LOCK_NAME).is_file() else None
 
     def status(self, job_id: str) -> JobStatus:
         """Returns a job's state from its lock and its state file."""
@@ -181,24 +182,31 @@ def _environment(spec: JobSpec, folder: Path) -> dict[str, str]:
     return {**job_environment(spec), **own}
 
 
-def _refuse_other(folder: Path, spec: JobSpec) -> None:
-    if is_free(folder):
-        return
-    is_same = (folder / SPEC_NAME).is_file() and (folder / LOCK_NAME).is_file() and is_same_job(folder, spec)
-    if not is_same or _is_locked(folder) or LocalTarget().status(str(folder)).state == JobState.DONE:
+def claim_folder(folder: Path, spec: JobSpec, read_state: Callable[[], JobState | None]) -> bool:
+    """Makes a job's folder ready for a start; returns whether an earlier start of the job left files there.
+
+    Args:
+        folder: folder of the job.
+        spec: checked spec.
+        read_state: function that returns the state of the earlier start, or None if it was on another target.
+
+    Raises:
+        InputError: if the folder holds other files, or the earlier start was neither stopped nor failed.
+    """
+    if not folder.exists() or (folder.is_dir() and all(path.name == RECORD_NAME for path in folder.iterdir())):
+        return False
+    state = read_state() if (folder / SPEC_NAME).is_file() and _is_same_job(folder, spec) else None
+    if state not in (JobState.STOPPED, JobState.FAILED):
         raise InputError(
             f"Expected a new folder for the job, or that of one with the same notebook and parameters that was stopped "
-            f"or failed, but {folder} is none. Give the job another name."
+            f"or failed, but {folder} is {state or 'another'}. Give the job another name."
         )
+    for path in (JobLayout(folder).state_path, folder / CHECKSUMS_NAME):
+        path.unlink(missing_ok=True)
+    return True
 
 
-def is_free(folder: Path) -> bool:
-    """Returns whether a job's folder is missing or empty, except for its record."""
-    return not folder.exists() or (folder.is_dir() and all(path.name == RECORD_NAME for path in folder.iterdir()))
-
-
-def is_same_job(folder: Path, spec: JobSpec) -> bool:
-    """Returns whether a job's folder belongs to the same notebook, parameters and dataset."""
+def _is_same_job(folder: Path, spec: JobSpec) -> bool:
     begun = spec_from_json(folder / SPEC_NAME)
     return all(getattr(begun, name) == getattr(spec, name) for name in ("notebook", "parameters", "dataset"))
 

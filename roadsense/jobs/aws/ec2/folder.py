@@ -15,9 +15,10 @@ from roadsense.cloud.session import CloudError, make_client, translate_errors
 from roadsense.errors import InputError
 from roadsense.jobs.aws.prices import cost_so_far
 from roadsense.jobs.spec import JobSpec, spec_from_values
-from roadsense.jobs.target import JobError, JobState, JobStatus, parse_time, write_time
+from roadsense.jobs.target import JobError, JobState, JobStatus
 from roadsense.utils.files import refuse_existing, write_atomically
 from roadsense.utils.scratch import scratch_folder
+from roadsense.utils.times import write_time
 
 MISSING_CODES = ("NoSuchKey", "404", "NotFound")
 SPEC_NAME = "spec.json"
@@ -217,8 +218,8 @@ def _parse_attempt(text: str) -> Attempt:
     words = text.split(" ")
     started, ended, usd, instance_id = [*words, "", "", "", ""][:4]
     return Attempt(
-        started=parse_time(started),
-        ended=None if ended in ("-", "") else parse_time(ended),
+        started=datetime.fromisoformat(started),
+        ended=None if ended in ("-", "") else datetime.fromisoformat(ended),
         usd_per_hour=float(usd) if usd else None,
         instance_id=instance_id,
     )

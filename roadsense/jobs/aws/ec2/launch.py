@@ -19,7 +19,6 @@ from roadsense.jobs.aws.ec2.machines import DEADLINE_TAG, HOURS_TAG, PLACE_TAG, 
 from roadsense.jobs.aws.ec2.requests import (
     SECURITY_GROUP,
     Ec2Config,
-    Launch,
     build_group_request,
     build_run_request,
 )
@@ -27,8 +26,9 @@ from roadsense.jobs.aws.ec2.user_data import MachineSettings, encode_parameters,
 from roadsense.jobs.aws.prices import Estimate, estimate_cost, limit_spot_price, limit_to_money
 from roadsense.jobs.parameters import encode_value
 from roadsense.jobs.spec import JobSpec, check_spec, make_tags
-from roadsense.jobs.target import Plan, write_time
+from roadsense.jobs.target import Plan
 from roadsense.utils.git_state import read_git_state
+from roadsense.utils.times import write_time
 
 GRACE_S = 600
 """Time from the job's limit until the machine ends, seconds: a checkpoint within 90 s, then uploads up to 20 GB."""
@@ -52,13 +52,11 @@ class Ec2Plan(Plan):
         folder: the job's folder in S3.
         run_request: the request that starts the machine.
         makes_group: whether to make the security group if it doesn't exist.
-        local_dataset: folder of a dataset to publish first; empty if there is none.
     """
 
     folder: JobFolder
     run_request: Mapping[str, Any]
     makes_group: bool
-    local_dataset: str = ""
 
 
 def plan_machine(
@@ -84,18 +82,11 @@ def plan_machine(
     folder = JobFolder(f"{spec.output.rstrip('/')}/jobs/{spec.name}", region)
     kind = "job" if workstation is None else "workstation"
     settings = replace(_settings(limited, config, folder, estimate), **(workstation or {}))
-    launch = Launch(
-        name=spec.name or "",
-        instance_type=spec.instance_type or "",
-        user_data=write_user_data(settings, kind),
-        tags=_tags(limited, folder, estimate),
-        token=secrets.token_hex(16),
-        profile=spec.role or config.profile,
-        spot=spec.spot,
-        max_spot_usd=limit_spot_price(limited, estimate),
-        at_shutdown="terminate" if workstation is None or spec.spot else "stop",
-    )
-    request, makes_group = build_run_request(launch, config), not config.subnet_id
+    script, tags, token = write_user_data(settings, kind), _tags(limited, folder, estimate), secrets.token_hex(16)
+    request = build_run_request(limited, config, script, tags, token, limit_spot_price(limited, estimate))
+    if workstation is not None and not spec.spot:
+        request["InstanceInitiatedShutdownBehavior"] = "stop"  # it keeps its disk
+    makes_group = not config.subnet_id
     return Ec2Plan(
         spec=limited,
         job_id=folder.url,

@@ -9,7 +9,8 @@ from roadsense.cloud.session import make_client, translate_errors
 from roadsense.jobs.aws.ec2.requests import BILLED_STATES, build_search
 from roadsense.jobs.aws.prices import cost_so_far, list_disk_price, list_price
 from roadsense.jobs.aws.regions import list_everywhere
-from roadsense.jobs.target import JobState, JobStatus, parse_time, write_time
+from roadsense.jobs.target import JobState, JobStatus
+from roadsense.utils.times import write_time
 
 PLACE_TAG = "roadsense:place"
 PRICE_TAG = "roadsense:usd-per-hour"
@@ -81,7 +82,7 @@ class Machine:
         deadline = self.tags.get(DEADLINE_TAG)
         if not deadline or self.state not in ("pending", "running"):
             return ""
-        late_s = (datetime.now(UTC) - parse_time(deadline)).total_seconds()
+        late_s = (datetime.now(UTC) - datetime.fromisoformat(deadline)).total_seconds()
         return f"overdue: it should have ended at {deadline}, end it" if late_s > LATE_S else ""
 
 

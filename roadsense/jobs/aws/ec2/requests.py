@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from roadsense.errors import InputError
+from roadsense.jobs.spec import JobSpec
 
 PREFIX = "ROADSENSE_EC2_"
 AMI_PARAMETERS: Mapping[str, str] = {
@@ -66,71 +67,56 @@ def read_config(environment: Mapping[str, str] = os.environ) -> Ec2Config:
     return Ec2Config(**values)
 
 
-@dataclass(frozen=True)
-class Launch:
-    """A machine to start.
-
-    Attributes:
-        name: name of the job.
-        instance_type: machine type, e.g. `c6i.8xlarge`.
-        user_data: script that the machine runs.
-        tags: tags of the machine and its disk.
-        token: text that identifies the request; the same token starts only one machine, even if sent again.
-        profile: name of its instance profile.
-        spot: whether it is spare capacity.
-        max_spot_usd: highest price of spare capacity, US dollars an hour; None for the on-demand price.
-        at_shutdown: `terminate`, or `stop` to keep the disk.
-    """
-
-    name: str
-    instance_type: str
-    user_data: str
-    tags: Mapping[str, str]
-    token: str
-    profile: str
-    spot: bool = False
-    max_spot_usd: float | None = None
-    at_shutdown: str = "terminate"
-
-
-def build_run_request(launch: Launch, config: Ec2Config) -> dict[str, Any]:
+def build_run_request(
+    spec: JobSpec,
+    config: Ec2Config,
+    user_data: str,
+    tags: Mapping[str, str],
+    token: str,
+    max_spot_usd: float | None = None,
+) -> dict[str, Any]:
     """Returns the request `RunInstances`.
 
     IMDSv2 is required, and its answers reach one hop beyond the machine, to the container. The machine has no key pair
     and, by its security group, no open port: Session Manager gives a shell.
 
     Args:
-        launch: machine to start.
+        spec: checked spec of the job.
         config: the account's settings.
+        user_data: script that the machine runs.
+        tags: tags of the machine and its disk.
+        token: text that identifies the request; the same token starts only one machine, even if sent again.
+        max_spot_usd: highest price of spare capacity, US dollars an hour; None for the on-demand price.
 
     Raises:
         InputError: if the machine has an ARM processor.
     """
-    if ARM.match(launch.instance_type):
-        raise InputError(f"Expected a machine with an x86 processor, got {launch.instance_type}, which is ARM.")
-    tags = [{"Key": key, "Value": value} for key, value in {"Name": launch.name, **launch.tags}.items()]
+    machine = spec.instance_type or ""
+    if ARM.match(machine):
+        raise InputError(f"Expected a machine with an x86 processor, got {machine}, which is ARM.")
+    listed = [{"Key": key, "Value": value} for key, value in {"Name": spec.name or "", **tags}.items()]
     disk = {"VolumeSize": config.disk_gb, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
     request: dict[str, Any] = {
         "ImageId": config.ami or f"resolve:ssm:{AMI_PARAMETERS[config.system]}",
-        "InstanceType": launch.instance_type,
+        "InstanceType": machine,
         "MinCount": 1,
         "MaxCount": 1,
-        "ClientToken": launch.token,
-        "UserData": launch.user_data,
-        "IamInstanceProfile": {"Name": launch.profile},
-        "InstanceInitiatedShutdownBehavior": launch.at_shutdown,
+        "ClientToken": token,
+        "UserData": user_data,
+        "IamInstanceProfile": {"Name": spec.role or config.profile},
+        "InstanceInitiatedShutdownBehavior": "terminate",
         "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 2, "HttpEndpoint": "enabled"},
         "BlockDeviceMappings": [{"DeviceName": ROOT_DEVICES[config.system], "Ebs": disk}],
-        "TagSpecifications": [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")],
+        "TagSpecifications": [{"ResourceType": kind, "Tags": listed} for kind in ("instance", "volume")],
     }
     if config.subnet_id:
         request |= {"SubnetId": config.subnet_id, "SecurityGroupIds": [config.security_group_id]}
     else:
         request["SecurityGroups"] = [SECURITY_GROUP]
-    if launch.spot:
+    if spec.spot:
         options: dict[str, Any] = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
-        if launch.max_spot_usd is not None:
-            options["MaxPrice"] = f"{launch.max_spot_usd:.4f}"
+        if max_spot_usd is not None:
+            options["MaxPrice"] = f"{max_spot_usd:.4f}"
         request["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": options}
     return request
 

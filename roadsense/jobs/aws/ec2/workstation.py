@@ -19,7 +19,7 @@ from roadsense.jobs.aws.ec2.machines import DEADLINE_TAG, HOURS_TAG, PLACE_TAG, 
 from roadsense.jobs.aws.ec2.requests import BILLED_STATES, read_config
 from roadsense.jobs.confirm import confirm
 from roadsense.jobs.spec import JobSpec
-from roadsense.jobs.target import write_time
+from roadsense.utils.times import write_time
 
 COMMANDS = ("generate", "train", "evaluate", "export", "run", "lab", "test", "bash")
 """Commands of `run_docker.sh` that need no interaction."""

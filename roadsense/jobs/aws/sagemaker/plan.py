@@ -22,11 +22,9 @@ class SageMakerPlan(Plan):
 
     Attributes:
         request: request to send.
-        local_dataset: folder of a dataset to publish first; empty if there is none.
     """
 
     request: Request
-    local_dataset: str = ""
 
 
 def plan_job(spec: JobSpec, ask: bool = False, space: SearchSpace | None = None) -> SageMakerPlan:

@@ -1,23 +1,13 @@
 """Finds the execution role of a SageMaker job: the given role, or that of Studio."""
 
-import json
 import os
 import re
-from pathlib import Path
 
-from roadsense.cloud.session import STUDIO_METADATA, AccessError, make_client, translate_errors
+from roadsense.cloud.session import AccessError, make_client, read_studio, translate_errors
 from roadsense.errors import InputError
 
 ROLE_VARIABLE = "ROADSENSE_SAGEMAKER_ROLE"
 ASSUMED = re.compile(r"arn:[\w-]+:sts::\d{12}:assumed-role/([^/]+)/.*")
-
-
-def read_studio(metadata: Path = STUDIO_METADATA) -> dict[str, str]:
-    """Returns the metadata of a Studio application or notebook instance; empty elsewhere."""
-    try:
-        return {key: str(value) for key, value in json.loads(metadata.read_text()).items()}
-    except (OSError, ValueError, AttributeError):
-        return {}
 
 
 def find_execution_role(role: str | None = None, region: str | None = None) -> str:

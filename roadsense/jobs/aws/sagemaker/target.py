@@ -22,7 +22,8 @@ from roadsense.jobs.aws.sagemaker.results import fetch_results
 from roadsense.jobs.aws.sagemaker.trials import describe_training, describe_tuning, find_best, read_trials
 from roadsense.jobs.records import read_records
 from roadsense.jobs.spec import CLOUD_NAME, JobSpec
-from roadsense.jobs.target import JobState, JobStatus, Plan, write_time
+from roadsense.jobs.target import JobState, JobStatus, Plan
+from roadsense.utils.times import write_time
 
 NOT_STARTED = "9999"
 """Start time of waiting jobs for sorting: the newest of all."""

@@ -1,0 +1,67 @@
+"""What is shown of a job that is followed: its figures, its learning curves, or the trials of a search."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from roadsense.jobs.metric_series import MetricSeries, describe_latest, plot_series
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from roadsense.jobs.aws.sagemaker.trials import Trial
+
+
+class ShownJob:
+    """Shows the figures of a job in a notebook: a picture, and a line for each evaluation.
+
+    Args:
+        series: empty series for the job's figures.
+        plot: function that draws the trials of a search; None for a training, whose learning curves are drawn.
+    """
+
+    def __init__(self, series: MetricSeries, plot: Callable[[], Any] | None = None):
+        from roadsense.widgets.live_picture import LivePicture
+
+        self._picture, self._series, self._n_evaluations = LivePicture(), series, 0
+        self._plot = plot or (lambda: plot_series(series))
+
+    def take(self, line: str) -> bool:
+        """Takes a line of the log; returns whether it holds a figure."""
+        if not self._series.take(line):
+            return False
+        table = self._series.table()
+        n_evaluations = int(table["eval_score"].count()) if "eval_score" in table else 0
+        if n_evaluations > self._n_evaluations:
+            self._n_evaluations = n_evaluations
+            sys.stdout.write(f"{describe_latest(self._series)}\n")
+        self.draw()
+        return True
+
+    def draw(self, is_last: bool = False) -> None:
+        """Draws the picture, unless it was drawn a moment ago; the last one in any case."""
+        show = self._picture.finish if is_last else self._picture.offer
+        show(self._plot)
+
+
+def plot_trials(trials: Sequence["Trial"], figure: str) -> Any:
+    """Draws the scores of a search's trials so far with Optuna; returns the figure, or None without a score."""
+    from matplotlib import pyplot
+    from optuna.visualization import matplotlib as drawn
+
+    from roadsense.jobs.aws.sagemaker.trials import make_study
+
+    study = make_study(trials)
+    if not any(trial.value is not None for trial in study.get_trials()):
+        return None
+    with pyplot.rc_context():  # Optuna sets a style for all figures that follow
+        picture = drawn.plot_optimization_history(study, target_name=figure.replace("_", " ")).figure
+    pyplot.close(picture)  # or a notebook shows it a second time
+    return picture
+
+
+def tabulate_trials(trials: Sequence["Trial"]) -> "pd.DataFrame":
+    """Returns a table with one row for each trial, in the given order."""
+    import pandas as pd
+
+    return pd.DataFrame([trial.as_row() for trial in trials])
