@@ -5,13 +5,25 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import NamedTuple, get_type_hints
 
 import tyro
 
 from roadsense.errors import InputError, RoadSenseError
+from roadsense.jobs.cli_settings import (
+    FetchConfig,
+    JobConfig,
+    ListConfig,
+    LogsConfig,
+    MetricsConfig,
+    PublishConfig,
+    ResumeConfig,
+    StopConfig,
+    SubmitConfig,
+    TrialsConfig,
+)
 from roadsense.jobs.confirm import confirm
 from roadsense.jobs.job import Job
 from roadsense.jobs.metric_series import describe_latest, plot_series
@@ -27,180 +39,30 @@ WAIT_S = 1.0
 TABLE_NAME, PICTURE_NAME = "trials.csv", "trials.png"
 
 
-@dataclass(frozen=True)
-class SubmitConfig:
-    """Settings of `roadsense job submit JOB`. JOB is a notebook, or a `.json` file of a spec; the options change it.
-
-    Each `-p NAME VALUE` sets a parameter of the notebook, each `-t NAME VALUE` a tag.
-
-    Attributes:
-        spec: the job's fields.
-        dry_run: start nothing; print the exact requests as one JSON object.
-        yes: start it without asking.
-        follow: show the job's log until the job is over.
-        resumes: with `follow`: how often to start the job again after EC2 took its spot machine away.
-    """
-
-    spec: Annotated[JobSpec, tyro.conf.arg(name="")]
-    dry_run: bool = False
-    yes: bool = False
-    follow: bool = False
-    resumes: int = 0
-
-
-@dataclass(frozen=True)
-class JobConfig:
-    """Settings of the commands that look at one job.
-
-    Attributes:
-        job: name of the job, or its id at its target.
-        target: target the job runs on; needed for a job that was not submitted from this folder.
-        region: AWS region; by default the one the job was submitted to.
-    """
-
-    job: tyro.conf.Positional[str]
-    target: str | None = None
-    region: str | None = None
-
-
-@dataclass(frozen=True)
-class LogsConfig(JobConfig):
-    """Settings of `roadsense job logs`.
-
-    Attributes:
-        follow: whether to continue until the job is over; the exit code is then 1 if it failed.
-        resumes: with `follow`: how often to start the job again after EC2 took its spot machine away.
-    """
-
-    follow: bool = False
-    resumes: int = 0
-
-
-@dataclass(frozen=True)
-class MetricsConfig(JobConfig):
-    """Settings of `roadsense job metrics`.
-
-    Attributes:
-        plot: file for the curves, `.png` or `.svg`.
-        csv: file for all figures, one row for each time.
-    """
-
-    plot: Path | None = None
-    csv: Path | None = None
-
-
-@dataclass(frozen=True)
-class TrialsConfig(JobConfig):
-    """Settings of `roadsense job trials`.
-
-    Attributes:
-        json: print one JSON object on each line.
-        output_dir: folder for the trials as a table (`trials.csv`) and as a figure (`trials.png`).
-    """
-
-    json: bool = False
-    output_dir: Path | None = None
-
-
-@dataclass(frozen=True)
-class StopConfig(JobConfig):
-    """Settings of `roadsense job stop`.
-
-    Attributes:
-        wait: whether to wait until the job has stopped.
-    """
-
-    wait: bool = False
-
-
-@dataclass(frozen=True)
-class ResumeConfig(JobConfig):
-    """Settings of `roadsense job resume`.
-
-    Attributes:
-        yes: start it without asking.
-    """
-
-    yes: bool = False
-
-
-@dataclass(frozen=True)
-class FetchConfig(JobConfig):
-    """Settings of `roadsense job fetch`.
-
-    Attributes:
-        folder: new folder for the results; by default `runs/<name>`.
-    """
-
-    folder: Path | None = None
-
-
-@dataclass(frozen=True)
-class PublishConfig:
-    """Settings of `roadsense job publish`.
-
-    Attributes:
-        dataset: folder of the dataset.
-        url: `s3://bucket/prefix`; the dataset is uploaded to `datasets/<digest>` below it.
-        region: AWS region; by default the configured one.
-    """
-
-    dataset: tyro.conf.Positional[Path]
-    url: tyro.conf.Positional[str]
-    region: str | None = None
-
-
-@dataclass(frozen=True)
-class ListConfig:
-    """Settings of `roadsense job list`.
-
-    Attributes:
-        everyone: show everything that still costs money, on every target, in every region, from all users.
-        target: the only target to list.
-        region: AWS region; by default the configured one.
-        json: print a JSON list.
-    """
-
-    everyone: Annotated[bool, tyro.conf.arg(name="all")] = False
-    target: str | None = None
-    region: str | None = None
-    json: bool = False
-
-
 class Command(NamedTuple):
-    """A command: `module:Class` of its settings, `module:function`, and what it does."""
+    """A command: the function that runs it, `module:function` or one of this module, and what it does."""
 
-    config: str
     function: str
     help: str
 
 
-HERE = "roadsense.jobs.cli"
 COMMANDS = {
-    "submit": Command("", "", "start a notebook or a spec as a job; --dry_run only shows what would be sent"),
-    "list": Command(f"{HERE}:ListConfig", f"{HERE}:list_jobs", "list jobs; --all lists everything that still costs"),
-    "status": Command(f"{HERE}:JobConfig", f"{HERE}:show_status", "print what a job is doing, as JSON"),
-    "logs": Command(f"{HERE}:LogsConfig", f"{HERE}:show_logs", "show a job's log; --follow until it is over"),
-    "metrics": Command(f"{HERE}:MetricsConfig", f"{HERE}:show_metrics", "show a training's figures; --plot draws them"),
-    "trials": Command(f"{HERE}:TrialsConfig", f"{HERE}:show_trials", "list the trials of a search, the best first"),
-    "stop": Command(f"{HERE}:StopConfig", f"{HERE}:stop_job", "ask a job to stop; a training keeps a checkpoint"),
-    "resume": Command(f"{HERE}:ResumeConfig", f"{HERE}:resume_job", "resume a stopped, interrupted or failed job"),
-    "fetch": Command(f"{HERE}:FetchConfig", f"{HERE}:fetch_job", "download a job's results and check them"),
-    "publish": Command(f"{HERE}:PublishConfig", f"{HERE}:publish", "upload a dataset to S3; its URL is a dataset_dir"),
+    "submit": Command("submit", "start a notebook or a spec as a job; --dry_run only shows what would be sent"),
+    "list": Command("list_jobs", "list jobs; --all lists everything that still costs"),
+    "status": Command("show_status", "print what a job is doing, as JSON"),
+    "logs": Command("show_logs", "show a job's log; --follow until it is over"),
+    "metrics": Command("show_metrics", "show a training's figures; --plot draws them"),
+    "trials": Command("show_trials", "list the trials of a search, the best first"),
+    "stop": Command("stop_job", "ask a job to stop; a training keeps a checkpoint"),
+    "resume": Command("resume_job", "resume a stopped, interrupted or failed job"),
+    "fetch": Command("fetch_job", "download a job's results and check them"),
+    "publish": Command("publish", "upload a dataset to S3; its URL is a dataset_dir"),
     "rehearse": Command(
-        "roadsense.jobs.local.rehearse:RehearseConfig",
-        "roadsense.jobs.local.rehearse:rehearse_job",
-        "run a job short on this machine, with an interruption",
+        "roadsense.jobs.local.rehearse:rehearse_job", "run a job short on this machine, with an interruption"
     ),
-    "image": Command(
-        "roadsense.jobs.local.image:ImageConfig",
-        "roadsense.jobs.local.image:make_image",
-        "build the image jobs run in; --push sends it to ECR",
-    ),
+    "image": Command("roadsense.jobs.local.image:make_image", "build the image jobs run in; --push sends it to ECR"),
     "sweep": Command(
-        "roadsense.jobs.sweep:SweepConfig",
-        "roadsense.jobs.sweep:run_and_print",
-        "run variants and seeds of a training as jobs, and tabulate them",
+        "roadsense.jobs.sweep:run_and_print", "run variants and seeds of a training as jobs, and tabulate them"
     ),
 }
 
@@ -216,8 +78,10 @@ def main(arguments: Sequence[str]) -> int:
         return InputError.exit_code
     if name == "submit":
         return run_command(lambda: submit(_read_submit(rest)))
-    command = COMMANDS[name]
-    return run_with_options(_load(command.function), _load(command.config), f"roadsense job {name}", rest)
+    module, _, function = COMMANDS[name].function.rpartition(":")
+    action = getattr(importlib.import_module(module or __name__), function)
+    (settings, _) = get_type_hints(action).values()
+    return run_with_options(action, settings, f"roadsense job {name}", rest)
 
 
 def submit(config: SubmitConfig) -> None:
@@ -364,11 +228,6 @@ def _follow(job: Job, resumes: int) -> None:
 def _describe_row(row: JobStatus) -> str:
     usd = "" if row.usd is None else f"{row.usd:8.2f} USD"
     return f"{row.name:50} {row.target:10} {row.state:8} {row.started:21} {usd:12} {row.phase}  {row.reason}".rstrip()
-
-
-def _load(path: str) -> Any:
-    module, name = path.split(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def _print_json(content: object) -> None:

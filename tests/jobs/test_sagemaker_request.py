@@ -16,7 +16,8 @@ from roadsense.jobs.aws.sagemaker.request import build_training_request as build
 from roadsense.jobs.aws.sagemaker.search import build_ranges
 from roadsense.jobs.aws.sagemaker.search import build_tuning_request as build_tuning
 from roadsense.jobs.metric_series import METRICS
-from roadsense.jobs.spec import JobSpec, TuningConfig, check_spec, continue_spec
+from roadsense.jobs.spec import JobSpec, check_spec, continue_spec
+from roadsense.jobs.tuning import TuningConfig
 from roadsense.runs.metric_lines import METRIC_VARIABLE, print_metrics
 from roadsense.training.search_space import Choice, Range, SearchSpace
 from tests.jobs.small_notebooks import ROOT

@@ -12,7 +12,8 @@ from roadsense.cli import main
 from roadsense.jobs.aws.sagemaker.plan import plan_job
 from roadsense.jobs.aws.sagemaker.target import SageMakerTarget
 from roadsense.jobs.aws.sagemaker.trials import find_best, read_trials
-from roadsense.jobs.spec import TuningConfig, check_spec
+from roadsense.jobs.spec import check_spec
+from roadsense.jobs.tuning import TuningConfig
 from roadsense.runs.experiment import is_trained, read_last_score
 from roadsense.runs.run import open_run
 from roadsense.training.lineage import trace_lineage

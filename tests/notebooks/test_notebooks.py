@@ -22,7 +22,8 @@ from roadsense.evaluate import EvalConfig
 from roadsense.export import ExportConfig
 from roadsense.jobs.parameters import read_parameters
 from roadsense.jobs.runner import run_notebook
-from roadsense.jobs.spec import JobSpec, TuningConfig
+from roadsense.jobs.spec import JobSpec
+from roadsense.jobs.tuning import TuningConfig
 from roadsense.runs.run import open_run
 from roadsense.train_convoy import TrainConfig
 

@@ -21,8 +21,9 @@ from roadsense.jobs.job import Job
 from roadsense.jobs.local.engine import find_engine, has_engine
 from roadsense.jobs.local.weights import compare_weights
 from roadsense.jobs.parameters import read_parameters
-from roadsense.jobs.spec import JobSpec, TuningConfig, check_spec, spec_from_json
+from roadsense.jobs.spec import JobSpec, check_spec, spec_from_json
 from roadsense.jobs.target import JobError, JobState, open_target
+from roadsense.jobs.tuning import TuningConfig
 from roadsense.runs.metric_lines import PREFIX
 from roadsense.utils.files import refuse_existing
 from roadsense.utils.scratch import scratch_folder

@@ -18,7 +18,8 @@ from roadsense.jobs.aws.sagemaker.request import (
 from roadsense.jobs.inside.layout import NAME_VARIABLE, RUN_VARIABLE, job_environment
 from roadsense.jobs.metric_series import METRICS
 from roadsense.jobs.parameters import encode_value
-from roadsense.jobs.spec import JobSpec, TuningConfig
+from roadsense.jobs.spec import JobSpec
+from roadsense.jobs.tuning import TuningConfig
 from roadsense.training.search_space import Choice, Range, SearchSpace
 
 OF_A_JOB = (NAME_VARIABLE, RUN_VARIABLE)
