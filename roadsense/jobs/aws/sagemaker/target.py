@@ -69,18 +69,15 @@ class SageMakerTarget:
 
     def status(self, job_id: str) -> JobStatus:
         """Returns a job's state, with SageMaker's own word for the phase, and its cost until now."""
-        training = describe_training(job_id, self._region)
-        if training is not None:
-            return read_training(training, find_region(self._region))
-        return read_tuning(self._find_tuning(job_id))
+        job = self._describe(job_id)
+        return read_tuning(job) if _is_search(job) else read_training(job, find_region(self._region))
 
     def logs(self, job_id: str, follow: bool) -> Iterator[str]:
         """Yields the lines a job printed; with `follow`, until it is over. They arrive some seconds late.
 
         The log of a search has one line for each trial, the best first.
         """
-        if describe_training(job_id, self._region) is None:
-            self._find_tuning(job_id)
+        if _is_search(self._describe(job_id)):
             yield from (f"{trial.job} {trial.status} {trial.score}" for trial in read_trials(job_id, self._region))
             return
         is_over = (lambda: self.status(job_id).state.is_over) if follow else None
@@ -88,15 +85,13 @@ class SageMakerTarget:
 
     def stop(self, job_id: str) -> None:
         """Asks a job to stop: a training has two minutes to save a checkpoint and its results."""
-        if self.status(job_id).state.is_over:
-            return
-        is_training = describe_training(job_id, self._region) is not None
-        client = make_client("sagemaker", self._region)
+        job, client = self._describe(job_id), make_client("sagemaker", self._region)
         with translate_errors():
-            if is_training:
+            if _is_search(job):
+                if not read_tuning(job).state.is_over:
+                    client.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=job_id)
+            elif not STATES[job["TrainingJobStatus"]].is_over:
                 client.stop_training_job(TrainingJobName=job_id)
-            else:
-                client.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=job_id)
 
     def fetch(self, job_id: str, folder: Path) -> Path:
         """Downloads and checks a job's results in a new folder; a stopped training gives its results so far.
@@ -108,11 +103,10 @@ class SageMakerTarget:
             JobError: if the job has no results yet.
             TransferError: if a file is missing or damaged.
         """
-        training = describe_training(job_id, self._region)
-        if training is None:
-            self._find_tuning(job_id)
-            training = describe_training(find_best(job_id, self._region).job, self._region)
-        return fetch_results(training or {}, folder, self._region)
+        job = self._describe(job_id)
+        if _is_search(job):
+            job = self._describe(find_best(job_id, self._region).job)
+        return fetch_results(job, folder, self._region)
 
     def list_jobs(self, everyone: bool) -> list[JobStatus]:
         """Returns your own jobs, the newest first; with `everyone`, all that cost money, of all users and regions."""
@@ -125,11 +119,15 @@ class SageMakerTarget:
                 found[record.name] = SageMakerTarget(record.region or region).status(record.name)
         return sorted(found.values(), key=lambda job: job.started or NOT_STARTED, reverse=True)
 
-    def _find_tuning(self, job_id: str) -> dict[str, Any]:
-        found = describe_tuning(job_id, self._region)
+    def _describe(self, job_id: str) -> dict[str, Any]:
+        found = describe_training(job_id, self._region) or describe_tuning(job_id, self._region)
         if found is None:
             raise InputError(f"Expected a training or a search, and SageMaker knows none named {job_id!r}.")
         return found
+
+
+def _is_search(job: Mapping[str, Any]) -> bool:
+    return "HyperParameterTuningJobName" in job
 
 
 def read_training(job: Mapping[str, Any], region: str) -> JobStatus:
