@@ -157,8 +157,6 @@ def check_dataset(folder: str | Path) -> None:
     Raises:
         DatasetError: if there is no dataset, or it differs from its manifest.
     """
-    from roadsense.scenarios.dataset import Dataset  # takes a second, needed only with a dataset
-
     differences = Dataset.open(folder).verify()
     if differences:
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""

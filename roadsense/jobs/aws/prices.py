@@ -82,12 +82,6 @@ def list_price(instance_type: str, region: str, spot: bool = False) -> Price | N
     return Price(usd, f"price {kind}")
 
 
-def count_cpus(instance_type: str) -> int | None:
-    """Returns how many virtual processors a machine has, or None if its size isn't in the list."""
-    larges = _read_prices()["larges"].get(instance_type.rsplit(".", 1)[-1])
-    return None if larges is None else 2 * int(larges)
-
-
 def find_price(instance_type: str, region: str, spot: bool = False) -> Price | None:
     """Returns the present price of a machine from AWS, or the recorded one if AWS doesn't answer.
 

@@ -47,11 +47,6 @@ class Machine:
     tags: Mapping[str, str]
 
     @property
-    def is_billed(self) -> bool:
-        """Whether the machine or its disk costs money now."""
-        return self.state in BILLED_STATES
-
-    @property
     def usd_per_hour(self) -> float | None:
         """Price while it runs, US dollars an hour: noted at its start, else from the recorded prices."""
         if PRICE_TAG in self.tags:
