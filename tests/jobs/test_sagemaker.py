@@ -12,6 +12,7 @@ from dataclasses import replace
 import boto3
 import pytest
 from moto.sagemaker.models import sagemaker_backends
+from sagemaker.core.resources import Base
 
 from roadsense.cloud.checksums import CHECKSUMS_NAME, TransferError, check_checksums
 from roadsense.cloud.downloads import unpack_archive
@@ -194,6 +195,19 @@ def test_an_archive_cannot_write_outside_its_folder(tmp_path):
     with pytest.raises(TransferError, match="unpacked"):
         unpack_archive(tmp_path / "bad.tar.gz", tmp_path / "folder")
     assert not (tmp_path / "outside").exists()
+
+
+def test_what_the_sdk_adds_by_defaults_of_its_own_is_not_sent(story, monkeypatch):
+    network = {"SecurityGroupIds": ["sg-0123456789"], "Subnets": ["subnet-0123456789"]}
+    own = Base.populate_chained_attributes
+
+    def _add(resource_name, operation_input_args):
+        added = {"VpcConfig": network} if resource_name == "TrainingJob" else {}
+        return {**own(resource_name, operation_input_args), **added}
+
+    monkeypatch.setattr(Base, "populate_chained_attributes", _add)
+    arrived = boto3.client("sagemaker").describe_training_job(TrainingJobName=submit(SPEC))
+    assert "VpcConfig" not in arrived
 
 
 def test_a_search_arrives_as_described_and_is_a_job(story):

@@ -68,7 +68,7 @@ class Request:
         return serialize({snake_to_pascal(name): value for name, value in self.arguments.items()})
 
     def send(self, region: str | None) -> None:
-        """Sends it through the resource of the `sagemaker` package, which adds nothing.
+        """Sends it through the resource of the `sagemaker` package, exactly as it is.
 
         Raises:
             CloudError: if AWS refuses it.
@@ -78,6 +78,8 @@ class Request:
 
         region = find_region(region)
         session = boto3.Session(region_name=region)
+        # The package would add what a file of defaults on this machine gives, and nobody would have seen it.
+        session.events.register(f"provide-client-params.sagemaker.{self.operation}", lambda **_: self.content)
         # `resources` has another class `Tag`, with the same fields, than `shapes`.
         arguments = {**self.arguments, "tags": [tag.model_dump() for tag in self.arguments["tags"]]}
         with translate_errors():
