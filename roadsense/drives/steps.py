@@ -92,6 +92,11 @@ class Receiver:
                 self.channel.messages[peer] = message
             self._next += 1
 
+    def observe(self, row: Rows, ego: State, pedals_mps2: tuple[float, float], tick: int) -> None:
+        """Hears what has arrived by a time in ms, and writes what the ego then sees into a row of `N_VALUES`."""
+        self.hear_until(tick)
+        observe(row, ego, pedals_mps2, self.channel, tick)
+
 
 def ticks(time_s: Floats) -> list[int]:
     """Returns times in whole milliseconds."""
@@ -114,10 +119,8 @@ def make_steps(drive: Drive) -> Steps:
     steps = Steps(time_s, row, is_judged, states, driver, np.zeros((len(grid_s), N_VALUES), np.float32))
     receiver = Receiver(drive.heard, min(len(drive.peers), MAX_PEERS))
     for step, tick in enumerate(ticks(time_s)):
-        receiver.hear_until(tick)
         if is_judged[step]:
-            pedals = (float(driver[step]), 0.0)
-            observe(steps.observations[step], steps.state(step), pedals, receiver.channel, tick)
+            receiver.observe(steps.observations[step], steps.state(step), (float(driver[step]), 0.0), tick)
     return steps
 
 

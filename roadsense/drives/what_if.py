@@ -10,7 +10,7 @@ from roadsense.drives.motion import Braking, CarMotion
 from roadsense.drives.steps import STEP_S, Receiver, Steps, ticks
 from roadsense.envs.assist import apply_brake_mps2, arbitrate_mps2, assist_deceleration_mps2
 from roadsense.envs.metrics import required_deceleration_mps2
-from roadsense.envs.observation import N_VALUES, observe, split_observation
+from roadsense.envs.observation import N_VALUES, split_observation
 from roadsense.policies.rules import Policy
 
 LEAD_IN_S, HORIZON_S = 0.5, 8.0
@@ -75,12 +75,11 @@ def _drive(drive: Drive, steps: Steps, first: int, last: int, policy: Policy) ->
     speeds = [speed_mps]
     for step in range(first, last):
         tick = ticks(steps.time_s[step : step + 1])[0]
-        receiver.hear_until(tick)
         x_m, y_m, recorded_mps, _, heading_rad = steps.state(step)
         x_m, y_m = x_m - saved_m * np.cos(heading_rad), y_m - saved_m * np.sin(heading_rad)
         wish_mps2 = float(steps.driver_mps2[step])
         state = (float(x_m), float(y_m), speed_mps, applied_mps2, heading_rad)
-        observe(row, state, (wish_mps2, assist_mps2), receiver.channel, tick)
+        receiver.observe(row, state, (wish_mps2, assist_mps2), tick)
         assist_mps2 = assist_deceleration_mps2(float(policy(split_observation(row[None]))[0, 0]))
         wanted_mps2 = arbitrate_mps2(wish_mps2, assist_mps2)
         applied_mps2 = apply_brake_mps2(wanted_mps2, applied_mps2, STEP_S)
