@@ -130,7 +130,7 @@ def _train_seed(whole: TrainConfig, folder: Path, seed: int, earlier_scores: Seq
 
 def _resume(asked: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
     run = open_run(asked.resume or "", trained=False)
-    refuse_other_observation(run)
+    refuse_other_observation(run, is_resumed=True)
     config = restore_config(run.read_config(), run.folder, asked)
     if run.read_state().name == TRAINED:
         raise RunError(f"Expected a run that was stopped or broke, but {run.folder} is trained to its end.")

@@ -38,7 +38,7 @@ from roadsense.utils.files import hash_file
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
 MAKE_TFLITE = """
 import sys, tensorflow as tf
-shapes = dict(ego=(1, 4), peers=(1, 8, 6), peer_mask=(1, 8))
+shapes = dict(ego=(1, 4), peers=(1, 8, 8), peer_mask=(1, 8))
 class HalfBrakeIfHeard(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name=name) for name, shape in shapes.items()])
     def __call__(self, ego, peers, peer_mask):
@@ -321,7 +321,7 @@ def test_loaded_policy_acts_as_it_predicts(tmp_path: Path) -> None:
     mask = (rng.uniform(size=(6, 8)) < 0.5).astype(np.float32)  # who is not heard is a row of 0
     observation = Observation(
         ego=rng.normal(size=(6, 4)).astype(np.float32),
-        peers=rng.normal(size=(6, 8, 6)).astype(np.float32) * mask[..., None],
+        peers=rng.normal(size=(6, 8, 8)).astype(np.float32) * mask[..., None],
         peer_mask=mask,
     )
     expected = model.predict(observation, deterministic=True)[0]
@@ -338,7 +338,7 @@ def test_a_network_of_other_parts_is_run_by_its_library(tmp_path: Path) -> None:
     loaded = pickle.loads(pickle.dumps(load_policy(tmp_path / "model.zip")))
     observation = Observation(
         ego=np.full((2, 4), 0.3, np.float32),
-        peers=np.full((2, 8, 6), 0.2, np.float32),
+        peers=np.full((2, 8, 8), 0.2, np.float32),
         peer_mask=np.ones((2, 8), np.float32),
     )
     expected = model.predict(observation, deterministic=True)[0]

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field, fields
 from roadsense.envs.driver_profile import DriverRanges
 from roadsense.envs.hazard import HazardRanges
 from roadsense.envs.radio.presets import V2vPreset, get_preset
+from roadsense.envs.sensors import IDEAL, check_sensors
+from roadsense.envs.sensors import MIXED as MIXED_SENSORS
+from roadsense.envs.surroundings import MIXED, NONE, SurroundingsRanges, get_surroundings, parse_surroundings
 from roadsense.errors import InputError
 from roadsense.utils.bounds import bounded, check_bounds
 
 DEFAULT_V2V, SCENARIO_V2V = "esp_now", "scenario"
+FROM_SCENARIO = SCENARIO_V2V
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,11 @@ class EnvConfig:
         v2v: name of a radio preset, see `roadsense.envs.radio.presets.PRESETS`, or a `.json` file of a fitted one, or
             `scenario`: the radio that each scenario names, `esp_now` where it names none.
         v2v_randomised: whether each episode draws its own radio around the preset.
-        penetration: share of the other traffic that carries a radio, from 0 to 1; its cars fill the rows of `peers`
-            that the convoy leaves free, the nearest first.
+        surroundings: name in `roadsense.envs.surroundings.SURROUNDINGS` of who else has a radio, and what is relayed,
+            drawn anew in each episode; or `scenario`: what each scenario names, `mixed` where it names none.
+        penetration: least share of the other traffic that carries a radio, from 0 to 1, whatever `surroundings` ask.
+        sensors: name in `roadsense.envs.sensors.SENSORS` of what the cars' boxes measure with; or `mixed`: another in
+            each episode; or `scenario`: those that each scenario names, `mixed` where it names none.
         sumo_checks: whether SUMO's safe-speed check protects the ego. If on, it avoids nearly every collision with any
             policy; results with it say nothing about the policy.
         backend: `libsumo` for SUMO inside this process, `traci` for SUMO as a separate, slower program: see
@@ -82,7 +89,9 @@ class EnvConfig:
     n_steps: int = bounded(500, 1, 1_000_000)
     v2v: str = DEFAULT_V2V
     v2v_randomised: bool = True
+    surroundings: str = NONE
     penetration: float = bounded(0.0, 0.0, 1.0)
+    sensors: str = IDEAL
     sumo_checks: bool = False
     backend: str = "libsumo"
     watch_behind: bool = False
@@ -97,6 +106,8 @@ class EnvConfig:
     def __post_init__(self) -> None:
         check_bounds(self)
         self.find_radio(None)
+        self.find_surroundings(None)
+        self.find_sensors(None)
 
     def find_radio(self, asked: str | None) -> V2vPreset:
         """Returns the radio preset for a scenario that names the preset `asked`, or None.
@@ -105,3 +116,23 @@ class EnvConfig:
             InputError: if there is no such preset.
         """
         return get_preset((asked or DEFAULT_V2V) if self.v2v == SCENARIO_V2V else self.v2v)
+
+    def find_surroundings(self, asked: str | None) -> SurroundingsRanges:
+        """Returns the ranges of the surroundings for a scenario that asks for `asked`, or None.
+
+        Raises:
+            InputError: if there are none of that name, or the scenario's cannot be read.
+        """
+        if self.surroundings == FROM_SCENARIO:
+            return parse_surroundings(asked) if asked else get_surroundings(MIXED)
+        return get_surroundings(self.surroundings)
+
+    def find_sensors(self, asked: str | None) -> str:
+        """Returns the name of the sensors for a scenario that names `asked`, or None.
+
+        Raises:
+            InputError: if there are none of that name.
+        """
+        name = (asked or MIXED_SENSORS) if self.sensors == FROM_SCENARIO else self.sensors
+        check_sensors(name)
+        return name

@@ -38,13 +38,15 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     | key | shape | columns (scale) |
     |---|---|---|
     | `ego` | (4,) | speed (30 m/s), acceleration, the driver's demand, the assist's last demand (8 m/s2) |
-    | `peers` | (8, 6) | forward (100 m), left (20 m), relative speed (20 m/s), acceleration (8 m/s2), |
-    | | | relative heading (1 rad), message age (1 s) |
+    | `peers` | (8, 8) | forward (100 m), left (20 m), relative speed (20 m/s), acceleration (8 m/s2), |
+    | | | relative heading (1 rad), message age (1 s), aside of the way (10 m), |
+    | | | running mean of its accelerations (8 m/s2) |
     | `peer_mask` | (8,) | 1 where a message no older than 2 s was heard, else 0 and the row of `peers` is 0 |
 
-    Peers are cars as the radio delivered them: first the convoy's, up to 8, from the ego's leader forward; with
-    `EnvConfig.penetration`, other cars with a radio fill the rows that are left; each keeps its row. Only the driver
-    can react to cars without a radio.
+    Peers are cars as the radio delivered them and as their boxes measured themselves (`EnvConfig.sensors`): those ahead
+    on the ego's way, the nearest first, whoever they are; see `roadsense.envs.observation` for the rule. Who else sends
+    is `EnvConfig.surroundings`: cars behind, on other roads, oncoming; and frames that are relayed, which are dropped
+    by sender and sequence. Only the driver can react to cars without a radio.
 
     ## The ego's driver
     A model of a person: `roadsense.envs.driver`, with a reaction time of 0.8 to 1.6 s to the leader, drawn per episode.
@@ -67,12 +69,14 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     With `step_info`: `gap_m`, `ttc_s`, `time_headway_s`, `drac_mps2`, `required_mps2`, `jerk_mps3`, `speed_mps`,
     `leader_speed_mps`, `acceleration_mps2`, `assist_mps2`, `needed_mps2`, `added_mps2`, `driver_mps2`, `silence_s`,
     `collision`, `hazard_active`, `overtook_leader`, `sumo_interventions` and `terms`, all ground truth. After
-    `reset`: `scenario`, `sumo_seed`, `hazard`, `driver`, `v2v`. At the end of an episode: `outcome`, a row of figures
-    (`roadsense.envs.outcome.Outcome`).
+    `reset`: `scenario`, `sumo_seed`, `hazard`, `driver`, `v2v`, `surroundings`, `sensors`, `decoy`. At the end of an
+    episode: `outcome`, a row of figures (`roadsense.envs.outcome.Outcome`).
 
     ## Reset options
-    `scenario` (path of a `.sumocfg`), `hazard` (True, False or a `Hazard`), `driver` (a `DriverProfile`, with perfect
-    judgement of gaps), `time_headway_s` (that the drawn driver keeps), `v2v` (a preset or its name, not randomised).
+    `scenario` (path of a `.sumocfg`), `hazard` (True, False or a `Hazard`), `decoy` (True, False or a `Decoy`: a car
+    that brakes hard behind, beside or oncoming), `surroundings` and `sensors` (names, or `Surroundings`), `driver` (a
+    `DriverProfile`, with perfect judgement of gaps), `time_headway_s` (that the drawn driver keeps), `v2v` (a preset or
+    its name, not randomised).
 
     Args:
         scenario_list: paths of `.sumocfg` files.
@@ -97,6 +101,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     ## Versions
     v0: first. Observation version 1 forgot messages after 0.5 s, the scale of their age; 2 after 2 s, scale 1 s.
+    Version 3 has the last two columns of `peers`, and rows only for cars ahead on the way; policies of version 2 still
+    drive, on its first six columns.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012, as Gymnasium declares it

@@ -2,25 +2,36 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs.config import EnvConfig
+from roadsense.envs.decoy import Decoy, draw_decoy
 from roadsense.envs.driver_profile import DriverProfile, draw_driver, draw_gap_errors
 from roadsense.envs.hazard import Hazard, draw_hazard
 from roadsense.envs.observation import MAX_PEERS
 from roadsense.envs.own_parts import draw_own_hazard
 from roadsense.envs.radio.channel import V2vChannel
+from roadsense.envs.radio.others import N_TRAFFIC, OthersDraw
 from roadsense.envs.radio.presets import V2vPreset, get_preset, randomise
+from roadsense.envs.radio.radio_cars import N_DRAWN, N_SPAWNS
+from roadsense.envs.radio.relays import Relays
+from roadsense.envs.sensing import Sensors
+from roadsense.envs.sensors import SENSORS, check_sensors, choose_sensors, draw_sensors
+from roadsense.envs.surroundings import Surroundings, draw_surroundings, get_surroundings
 from roadsense.errors import InputError
 from roadsense.scenarios.scenario import Scenario
 
 OWN_HAZARD = 2
 """Part of the seed of the user's own hazard, beside the episode's salt."""
+AROUND = 1
+"""Part of the seed of everything that is drawn of the surroundings, beside the episode's salt."""
 MAX_SUMO_SEED = 2**31 - 1 - 100
-RESET_OPTIONS = ("scenario", "hazard", "driver", "time_headway_s", "v2v")
+RESET_OPTIONS = ("scenario", "hazard", "decoy", "driver", "time_headway_s", "v2v", "surroundings", "sensors")
+SPACING_M = (8.0, 40.0)
+"""Distances of the cars behind the ego, from front bumper to front bumper."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +44,11 @@ class EpisodeDraw:
         gap_errors: factor by which that driver misjudges the gap at each step, see `draw_gap_errors`.
         hazard: hazard of the episode, or None.
         radio: V2V preset of the episode.
-        channel: radio channel with all its draws.
-        salt: number that decides which other cars carry a radio.
+        channel: radio channel of the convoy's cars ahead, with all its draws.
+        surroundings: who else has a radio, and what is relayed.
+        sensors: name of what the cars' boxes measure with.
+        boxes: the boxes, the ego's first; None if they measure the truth.
+        others: all draws of the other senders; None if there are none and nothing is relayed.
     """
 
     sumo_seed: int
@@ -43,11 +57,22 @@ class EpisodeDraw:
     hazard: Hazard | None
     radio: V2vPreset
     channel: V2vChannel
-    salt: int
+    surroundings: Surroundings
+    sensors: str
+    boxes: Sensors | None
+    others: OthersDraw | None
 
     def describe(self) -> dict[str, Any]:
         """Returns the draws that `info` holds after a reset."""
-        return {"sumo_seed": self.sumo_seed, "driver": self.driver, "hazard": self.hazard, "v2v": self.radio}
+        return {
+            "sumo_seed": self.sumo_seed,
+            "driver": self.driver,
+            "hazard": self.hazard,
+            "v2v": self.radio,
+            "surroundings": self.surroundings,
+            "sensors": self.sensors,
+            "decoy": None if self.others is None else self.others.decoy,
+        }
 
 
 def check_options(options: dict[str, Any]) -> None:
@@ -62,6 +87,14 @@ def check_options(options: dict[str, Any]) -> None:
         raise InputError(f"Expected the option hazard to be True, False or a Hazard, got {options['hazard']!r}.")
     if not isinstance(options.get("v2v"), str | V2vPreset | None):
         raise InputError(f"Expected the option v2v to be a preset or the name of one, got {options['v2v']!r}.")
+    if not isinstance(options.get("decoy"), bool | Decoy | None):
+        raise InputError(f"Expected the option decoy to be True, False or a Decoy, got {options['decoy']!r}.")
+    if not isinstance(options.get("surroundings"), str | Surroundings | None):
+        raise InputError(
+            f"Expected the option surroundings to be Surroundings or the name of some, got {options['surroundings']!r}."
+        )
+    if options.get("sensors") is not None:
+        check_sensors(options["sensors"])
     headway_s = options.get("time_headway_s", 1.0)
     if not isinstance(headway_s, int | float) or not 0 < headway_s < math.inf:
         raise InputError(f"Expected the option time_headway_s to be a time above 0, got {headway_s!r}.")
@@ -100,10 +133,70 @@ def draw_episode(
         radio = asked
     elif asked:
         radio = get_preset(asked)
-    n_peers = MAX_PEERS if config.penetration else min(n_ahead, MAX_PEERS)
-    channel = V2vChannel(radio, n_peers, n_draws, config.step_length_s, rng)
+    n_peers = min(n_ahead, MAX_PEERS)
+    around = _draw_around(np.random.default_rng((salt, AROUND)), config, scenario, options, n_peers)
+    channel = V2vChannel(radio, n_peers, n_draws, config.step_length_s, rng, around.boxes, 1)
     if "time_headway_s" in options:
         driver = replace(driver, time_headway_s=options["time_headway_s"])
     if "driver" in options:
         driver, gap_errors = options["driver"], np.ones(1)
-    return EpisodeDraw(sumo_seed, driver, gap_errors, hazard, radio, channel, salt)
+    others = _draw_others(around, radio, salt, n_peers, config) if around.is_anybody else None
+    return EpisodeDraw(
+        sumo_seed, driver, gap_errors, hazard, radio, channel, around.surroundings, around.sensors, around.boxes, others
+    )
+
+
+class _Around(NamedTuple):
+    """What is drawn of the surroundings before the radio.
+
+    All of it comes from a generator of its own, so that an episode has the same hazard, driver and radio in any
+    surroundings.
+    """
+
+    rng: np.random.Generator
+    surroundings: Surroundings
+    decoy: Decoy | None
+    n_radio_cars: int
+    n_others: int
+    sensors: str
+    boxes: Sensors | None
+
+    @property
+    def is_anybody(self) -> bool:
+        """Whether anybody else sends, or anything is relayed."""
+        return bool(self.n_others or self.surroundings.echo_share or self.surroundings.relay_share)
+
+
+def _draw_around(
+    rng: np.random.Generator, config: EnvConfig, scenario: Scenario, options: dict[str, Any], n_peers: int
+) -> _Around:
+    asked = options.get("surroundings")
+    ranges = get_surroundings(asked) if isinstance(asked, str) else config.find_surroundings(scenario.surroundings)
+    drawn = draw_surroundings(rng, ranges)
+    surroundings = asked if isinstance(asked, Surroundings) else drawn
+    surroundings = replace(surroundings, penetration=max(surroundings.penetration, config.penetration))
+    decoy = draw_decoy(rng, config.hazards, surroundings.decoy_probability, options.get("decoy"))
+    if decoy is not None and decoy.kind == "behind":
+        surroundings = replace(surroundings, cars_behind=max(1, surroundings.cars_behind))
+    n_radio_cars = surroundings.radio_cars + (decoy is not None and decoy.kind != "behind")
+    n_others = surroundings.cars_behind + n_radio_cars + N_TRAFFIC * (surroundings.penetration > 0)
+    name = options.get("sensors") or config.find_sensors(scenario.sensors)
+    sensors = choose_sensors(name, rng)
+    n_cars, n_steps = 1 + n_peers + n_others, config.n_steps + 1
+    boxes = draw_sensors(SENSORS[sensors], n_cars, n_steps, config.step_length_s, rng)
+    return _Around(rng, surroundings, decoy, surroundings.radio_cars, n_others, sensors, boxes)
+
+
+def _draw_others(around: _Around, radio: V2vPreset, salt: int, n_peers: int, config: EnvConfig) -> OthersDraw:
+    rng, surroundings = around.rng, around.surroundings
+    n_steps = config.n_steps + 1
+    return OthersDraw(
+        penetration=surroundings.penetration,
+        salt=salt,
+        spacings_m=tuple(rng.uniform(*SPACING_M, surroundings.cars_behind).tolist()),
+        n_radio_cars=around.n_radio_cars,
+        spawns=rng.uniform(size=(N_SPAWNS, N_DRAWN)),
+        decoy=around.decoy,
+        channel=V2vChannel(radio, around.n_others, n_steps, config.step_length_s, rng, around.boxes, 1 + n_peers),
+        relays=Relays(surroundings.echo_share, surroundings.relay_share, n_steps, config.step_length_s, rng),
+    )

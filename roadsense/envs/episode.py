@@ -6,9 +6,10 @@ from roadsense.envs import metrics
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy import start_convoy
 from roadsense.envs.draw import EpisodeDraw
-from roadsense.envs.observation import MAX_PEERS, Row, observe
+from roadsense.envs.observation import MAX_PEERS, Row, hold_course, observe
 from roadsense.envs.outcome import EpisodeNotes, EpisodeRecord, Outcome, work_out
-from roadsense.envs.radio.equipped import EquippedTraffic
+from roadsense.envs.radio.channel import V2vChannel
+from roadsense.envs.radio.others import Others
 from roadsense.envs.reward import TERMS, RewardTerms, Situation, reward_terms, weigh
 from roadsense.envs.step_info import Snapshot, describe_step, take_snapshot
 from roadsense.envs.sumo.connection import SumoConnection
@@ -53,10 +54,14 @@ class Episode:
         self._weights = RewardTerms(*[getattr(config.weights, name) for name in TERMS])
         convoy_ids = scenario.convoy_ids
         self._senders = convoy_ids[1 : MAX_PEERS + 1]
-        n_places = len(draw.channel.messages) - len(convoy_ids) + 1
-        others = EquippedTraffic(connection, convoy_ids, config.penetration, draw.salt, max(n_places, 0))
-        self._others = others if n_places > 0 else None
         self._reward: Any = find_own(config.reward) if config.reward else None
+        self._boxes = draw.boxes
+        self._own: State | None = None
+        self._others = None if draw.others is None else Others(connection, scenario, draw.others)
+        channels = [draw.channel] if draw.others is None else [draw.channel, draw.others.channel]
+        self._channels: list[V2vChannel] = channels
+        decoy = None if draw.others is None else draw.others.decoy
+        self._decoy_kind = "none" if decoy is None else decoy.kind
         self._notes = EpisodeNotes(scenario.name, config.step_length_s, config.watch_behind)
         self._record = EpisodeRecord()
         self.step = 0
@@ -105,13 +110,18 @@ class Episode:
 
     def take_snapshot(self) -> Snapshot:
         """Returns the whole road and this step's messages."""
-        others = self._others.places if self._others else []
-        return take_snapshot(self._connection, self._channel, [*self._senders, *others], self.step)
+        others = [] if self._others is None else self._others.ids
+        return take_snapshot(self._connection, self._channels, (self._senders, others), self.step)
 
     def work_out(self) -> Outcome:
         """Returns the outcome of the steps so far."""
         notes = self._notes
-        notes.messages_heard, notes.messages_lost = self._channel.count_messages(self.step + 1)
+        counts = [channel.count_messages(self.step + 1) for channel in self._channels]
+        notes.messages_heard, notes.messages_lost = (sum(each) for each in zip(*counts, strict=True))
+        if self._others is not None:
+            notes.messages_dropped = self._channel.n_dropped + self._others.n_dropped
+            if self._others.decoy_onset_s >= 0:
+                notes.decoy_kind, notes.decoy_onset_s = self._decoy_kind, self._others.decoy_onset_s
         return work_out(notes, self._record.columns())
 
     def _drive(self, assist_mps2: float, row: Row) -> bool:
@@ -131,11 +141,12 @@ class Episode:
 
     def _observe(self, ego: State, row: Row) -> None:
         convoy, channel, step = self._convoy, self._channel, self.step
-        senders = convoy.states[1 : MAX_PEERS + 1]
+        own = ego if self._boxes is None else self._boxes.sense(0, step, ego)
+        channel.exchange(step, convoy.states[1 : MAX_PEERS + 1], ego[:2])
         if self._others is not None:
-            senders = senders + self._others.read_states(ego, channel)
-        channel.exchange(step, senders, ego[:2])
-        observe(row, ego, (convoy.driver_mps2, convoy.assist_mps2), channel, step)
+            self._others.exchange(step, step * self._step_length_s, ego, own, channel)
+        self._own = hold_course(own, self._own)
+        observe(row, self._own, (convoy.driver_mps2, convoy.assist_mps2), self._channels, step)
 
     def _judge(self) -> float:
         """Records the step; returns its reward."""

@@ -28,7 +28,7 @@ def make_env(
         ...     observation, info = env.reset(seed=1, options={"hazard": True})
         ...     observation, reward, terminated, truncated, info = env.step(env.action_space.high)
         >>> observation["peers"].shape
-        (8, 6)
+        (8, 8)
     """
     return ConvoyEnv(list_paths(scenarios), config=config, render_mode=render_mode)
 

@@ -1,10 +1,16 @@
-"""What the ego knows, as arrays scaled by fixed physical constants. Pure.
+"""What the ego knows, as arrays scaled by fixed physical constants, and which senders it looks at. Pure.
 
 The scales are no statistics: an exported policy needs only its weights, and unused rows of `peers` are 0.
+
+**Who gets a place.** A sender is ahead on the ego's way if a circular arc leads from the ego's position and course to
+the sender's: seen from the middle of the two courses it is ahead, and not farther aside than `ASIDE_M` and
+`ASIDE_SHARE` of the way; and the courses differ by at most `TURN_RAD`. So cars behind, oncoming ones and those on other
+roads get no place, and those round a bend do. The nearest `MAX_PEERS` of them get the rows, in order. An exported
+policy brings the same rule as C, see `places.h`.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import TypedDict
 
@@ -13,10 +19,16 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from roadsense.envs.radio.channel import V2vChannel
+from roadsense.envs.sensing import WALKING_MPS
 from roadsense.envs.world import State
 
-OBSERVATION_VERSION = 2
-"""Rises by one whenever shape, scale or meaning of an observation changes; a policy of another version is refused."""
+OBSERVATION_VERSION = 3
+"""Rises by one whenever shape, scale or meaning of an observation changes."""
+N_PEER_FIELDS_OF = {2: 6, OBSERVATION_VERSION: 8}
+"""Versions whose policies still drive, with the number of the first fields of `PEER_FIELDS` that they know. Version 2
+knew no place rule: its policies see the senders that have a place now. Any other version is refused."""
+KNOWN_VERSIONS = " or ".join(map(str, N_PEER_FIELDS_OF))
+"""Those versions in words."""
 
 MAX_PEERS = 8
 BOUND = 5.0
@@ -32,15 +44,21 @@ PEER_FIELDS = (
     "acceleration_mps2",
     "relative_heading_rad",
     "age_s",
+    "aside_m",
+    "steady_acceleration_mps2",
 )
-FORWARD_M, LEFT_M, RELATIVE_SPEED_MPS, AGE_S = 100.0, 20.0, 20.0, 1.0
-PEER_SCALE = np.array([FORWARD_M, LEFT_M, RELATIVE_SPEED_MPS, ACCELERATION_MPS2, 1.0, AGE_S])
+FORWARD_M, LEFT_M, RELATIVE_SPEED_MPS, AGE_S, ASIDE_SCALE_M = 100.0, 20.0, 20.0, 1.0, 10.0
+PEER_SCALE = np.array(
+    [FORWARD_M, LEFT_M, RELATIVE_SPEED_MPS, ACCELERATION_MPS2, 1.0, AGE_S, ASIDE_SCALE_M, ACCELERATION_MPS2]
+)
+
+ASIDE_M, ASIDE_SHARE, TURN_RAD = 6.0, 0.2, 2.0
+"""A sender on the ego's way is at most this far aside of the arc, plus this share of the way, and turned by this."""
 
 _N_EGO, _N_PEER = len(EGO_FIELDS), len(PEER_FIELDS)
 _MASK_START = _N_EGO + MAX_PEERS * _N_PEER
 N_VALUES = _MASK_START + MAX_PEERS
 """Number of values of an observation: the ego's, then those of each peer, then the mask."""
-_NO_PEER = (0.0,) * _N_PEER
 # Measured: packing the few numbers takes half the time of making an array from a list of all 60.
 _PACK: list[tuple[Callable[..., None], Callable[..., None]]] = [
     (Struct(f"{_N_EGO + n * _N_PEER}f").pack_into, Struct(f"{n}f").pack_into) for n in range(MAX_PEERS + 1)
@@ -53,18 +71,18 @@ Row = NDArray[np.float32]
 
 
 class Observation(TypedDict):
-    """`ego` (4,), `peers` (8, 6) and `peer_mask` (8,), all float32, with leading batch axes where there are any."""
+    """`ego` (4,), `peers` (8, 8) and `peer_mask` (8,), all float32, with leading batch axes where there are any."""
 
     ego: NDArray[np.float32]
     peers: NDArray[np.float32]
     peer_mask: NDArray[np.float32]
 
 
-def observation_space() -> spaces.Dict:
-    """Returns the space of `Observation`."""
+def observation_space(version: int = OBSERVATION_VERSION) -> spaces.Dict:
+    """Returns the space of `Observation`, or that of an earlier version in `N_PEER_FIELDS_OF`."""
     return spaces.Dict(
         ego=spaces.Box(-BOUND, BOUND, (len(EGO_FIELDS),), np.float32),
-        peers=spaces.Box(-BOUND, BOUND, (MAX_PEERS, len(PEER_FIELDS)), np.float32),
+        peers=spaces.Box(-BOUND, BOUND, (MAX_PEERS, N_PEER_FIELDS_OF[version]), np.float32),
         peer_mask=spaces.Box(0.0, 1.0, (MAX_PEERS,), np.float32),
     )
 
@@ -78,48 +96,75 @@ def split_observation(rows: Row) -> Observation:
     }
 
 
-def observe(row: Row, ego: State, pedals_mps2: tuple[float, float], channel: V2vChannel, step: int) -> None:
+Found = tuple[float, tuple[float, float, float, float, float, float, float, float]]
+"""A sender on the ego's way: how far ahead it is in m, and its scaled values."""
+
+
+def hold_course(own: State, before: State | None) -> State:
+    """Returns a state of the ego whose course is the one before, if it is slower than walking pace."""
+    if own[2] >= WALKING_MPS or before is None:
+        return own
+    return (own[0], own[1], own[2], own[3], before[4])
+
+
+def observe(row: Row, ego: State, pedals_mps2: tuple[float, float], channels: Sequence[V2vChannel], step: int) -> None:
     """Writes what the ego knows at a step into a row.
 
     Args:
         row: (`N_VALUES`,) float32 array to write into.
-        ego: the ego's state, from its own sensors.
+        ego: the ego's state, from its own sensors, see `hold_course`.
         pedals_mps2: acceleration that the driver asks for, and deceleration that the assist asks for, from 0.
-        channel: radio channel with up to `MAX_PEERS` peers.
+        channels: radio channels with the newest message of each sender; one with more senders than places is fine.
         step: number of the step in the episode.
     """
     ego_x_m, ego_y_m, speed_mps, acceleration_mps2, heading_rad = ego
     driver_mps2, assist_mps2 = pedals_mps2
+    along, across = math.cos(heading_rad), math.sin(heading_rad)
+    found: list[Found] = []
+    for channel in channels:
+        oldest, seconds, steady_mps2 = step - channel.stale_steps, channel.step_length_s, channel.steady_mps2
+        for peer, message in enumerate(channel.messages):
+            if message is None or message[0] < oldest:
+                continue
+            sent_step, x_m, y_m, peer_mps, peer_mps2, _ = message
+            peer_rad = channel.courses_rad[peer]
+            x_m -= ego_x_m
+            y_m -= ego_y_m
+            forward_m, left_m = x_m * along + y_m * across, y_m * along - x_m * across
+            turn_rad = (peer_rad - heading_rad + math.pi) % math.tau - math.pi if peer_rad == peer_rad else 0.0
+            cosine, sine = math.cos(turn_rad / 2), math.sin(turn_rad / 2)
+            ahead_m, aside_m = forward_m * cosine + left_m * sine, left_m * cosine - forward_m * sine
+            if ahead_m <= 0 or abs(aside_m) > ASIDE_M + ASIDE_SHARE * ahead_m or abs(turn_rad) > TURN_RAD:
+                continue
+            fields = (
+                forward_m / FORWARD_M,
+                left_m / LEFT_M,
+                (peer_mps - speed_mps) / RELATIVE_SPEED_MPS,
+                peer_mps2 / ACCELERATION_MPS2,
+                turn_rad,
+                (step - sent_step) * seconds / AGE_S,
+                aside_m / ASIDE_SCALE_M,
+                steady_mps2[peer] / ACCELERATION_MPS2,
+            )
+            found.append((ahead_m, fields))
+    found.sort(key=_ahead_m)
+    del found[MAX_PEERS:]
     values = [
         speed_mps / SPEED_MPS,
         acceleration_mps2 / ACCELERATION_MPS2,
         driver_mps2 / ACCELERATION_MPS2,
         assist_mps2 / ACCELERATION_MPS2,
     ]
-    along, across = math.cos(heading_rad), math.sin(heading_rad)
-    oldest, seconds = step - channel.stale_steps, channel.step_length_s
-    mask = []
-    for message in channel.messages:
-        if message is None or message[0] < oldest:
-            values += _NO_PEER
-            mask.append(0.0)
-            continue
-        sent_step, x_m, y_m, peer_mps, peer_mps2, peer_rad = message
-        x_m -= ego_x_m
-        y_m -= ego_y_m
-        values += (
-            (x_m * along + y_m * across) / FORWARD_M,
-            (y_m * along - x_m * across) / LEFT_M,
-            (peer_mps - speed_mps) / RELATIVE_SPEED_MPS,
-            peer_mps2 / ACCELERATION_MPS2,
-            (peer_rad - heading_rad + math.pi) % math.tau - math.pi,
-            (step - sent_step) * seconds / AGE_S,
-        )
-        mask.append(1.0)
+    for _, fields in found:
+        values += fields
     for place, value in enumerate(values):
         if value > BOUND or value < -BOUND:  # rare
             values[place] = BOUND if value > BOUND else -BOUND
-    pack_values, pack_mask = _PACK[len(mask)]
+    pack_values, pack_mask = _PACK[len(found)]
     row.fill(0.0)
     pack_values(row, 0, *values)
-    pack_mask(row, 4 * _MASK_START, *mask)
+    pack_mask(row, 4 * _MASK_START, *([1.0] * len(found)))
+
+
+def _ahead_m(found: Found) -> float:
+    return found[0]

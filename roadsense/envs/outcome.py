@@ -71,6 +71,9 @@ class Outcome:
         hazard_onset_s: time of the hazard's onset after the start; NaN if there was none.
         reaction_time_s: time from the onset until the ego brakes with `REACTION_MPS2`; NaN if not within 5 s.
         assist_reaction_time_s: time from the onset until the assist asks for `REACTION_MPS2`; NaN likewise.
+        decoy_kind: one of `roadsense.envs.decoy.KINDS`, or `none` if no decoy braked.
+        decoy_onset_s: time at which it began to brake; NaN if there was none.
+        decoy_answered: whether the assist braked in calm time within `REACTION_LIMIT_S` after that.
         min_gap_m: smallest gap to the leader; infinity if there never was one.
         min_ttc_s: smallest time to collision; infinity if the ego never approached a leader.
         min_time_headway_s: smallest time headway.
@@ -93,6 +96,7 @@ class Outcome:
         messages_heard: radio messages to the ego that were delivered.
         messages_lost: radio messages to the ego that were lost.
         overtook_leader: whether the ego came ahead of the next car of its convoy.
+        messages_dropped: messages dropped by sender and sequence: the ego's own, and those known already.
         sumo_interventions: steps in which SUMO's checks would have lowered the commanded speed.
         reward: sum of the weighted terms.
         term_sums: sum of every reward term before its weight.
@@ -109,6 +113,9 @@ class Outcome:
     hazard_onset_s: float = math.nan
     reaction_time_s: float = math.nan
     assist_reaction_time_s: float = math.nan
+    decoy_kind: str = "none"
+    decoy_onset_s: float = math.nan
+    decoy_answered: bool = False
     min_gap_m: float = math.inf
     min_ttc_s: float = math.inf
     min_time_headway_s: float = math.inf
@@ -129,6 +136,7 @@ class Outcome:
     messages_heard: int = 0
     messages_lost: int = 0
     overtook_leader: bool = False
+    messages_dropped: int = 0
     sumo_interventions: int = 0
     reward: float = 0.0
     term_sums: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(TERMS, 0.0))
@@ -149,9 +157,12 @@ class EpisodeNotes:
         watches_behind: whether the car behind the ego is recorded.
         hazard_kind: kind of the hazard once it has begun.
         hazard_onset_s: time of its onset after the episode's start.
+        decoy_kind: kind of the decoy once it has braked.
+        decoy_onset_s: time at which it began to.
         messages_heard: radio messages delivered so far.
         messages_lost: radio messages lost so far.
         overtook_leader: whether the ego has come ahead of the next car of its convoy.
+        messages_dropped: messages dropped so far by sender and sequence.
         sumo_interventions: steps so far in which SUMO's checks would have lowered the commanded speed.
         reward: sum of the rewards so far.
         collision: the collision that ended the episode, or None.
@@ -162,9 +173,12 @@ class EpisodeNotes:
     watches_behind: bool = False
     hazard_kind: str = "none"
     hazard_onset_s: float = math.nan
+    decoy_kind: str = "none"
+    decoy_onset_s: float = math.nan
     messages_heard: int = 0
     messages_lost: int = 0
     overtook_leader: bool = False
+    messages_dropped: int = 0
     sumo_interventions: int = 0
     reward: float = 0.0
     collision: Collision | None = None
@@ -196,6 +210,7 @@ def work_out(notes: EpisodeNotes, steps: Columns) -> Outcome:
         **(_behind(steps) if notes.watches_behind else {}),
         **_reactions(steps, time_s - notes.hazard_onset_s),
         **_false_braking(steps, step_length_s),
+        decoy_answered=_is_answered(steps, time_s - notes.decoy_onset_s),
         **_speed_loss(steps, time_s - notes.hazard_onset_s, step_length_s),
         term_sums={name: float(steps[name].sum()) for name in TERMS},
     )
@@ -272,6 +287,11 @@ def _false_braking(steps: Columns, step_length_s: float) -> dict[str, Any]:
         "false_braking_s": float((calm & brakes).sum() * step_length_s),
         "false_brakings": int((calm & begins).sum()),
     }
+
+
+def _is_answered(steps: Columns, since_onset_s: NDArray[np.floating]) -> bool:
+    in_time = (since_onset_s > 0) & (since_onset_s <= REACTION_LIMIT_S + 1e-9)
+    return bool((in_time & _is_calm(steps) & (steps["assist_mps2"] >= REACTION_MPS2)).any())
 
 
 def _ordinary_stops(steps: Columns, falsely: NDArray[np.bool_], n_before: int) -> dict[str, Any]:

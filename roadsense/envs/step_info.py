@@ -27,19 +27,25 @@ class Snapshot:
     messages: tuple[tuple[str, int], ...]
 
 
-def take_snapshot(connection: SumoConnection, channel: V2vChannel, senders: Sequence[str], step: int) -> Snapshot:
+def take_snapshot(
+    connection: SumoConnection, channels: Sequence[V2vChannel], senders: Sequence[Sequence[str]], step: int
+) -> Snapshot:
     """Returns the whole road as it is now.
 
     Args:
         connection: connection to a running simulation.
-        channel: radio channel, after the exchange of this step's messages.
-        senders: id of each peer's car.
+        channels: radio channels, after the exchange of this step's messages.
+        senders: id of each peer's car, for each channel; messages of cars that are not on the road are left out.
         step: number of the step in the episode.
     """
     ids = connection.vehicle_ids()
     states = {name: state for name, state in zip(ids, connection.read_states(ids), strict=True) if state}
-    heard = zip(senders, channel.delivery_steps(step), strict=True)
-    return Snapshot(step, states, tuple((sender, at) for sender, at in heard if at is not None))
+    heard = [
+        (sender, at)
+        for channel, ids in zip(channels, senders, strict=False)
+        for sender, at in zip(ids, channel.delivery_steps(step), strict=True)
+    ]
+    return Snapshot(step, states, tuple((sender, at) for sender, at in heard if at is not None and sender in states))
 
 
 def describe_step(convoy: Convoy, situation: Situation, terms: RewardTerms) -> dict[str, Any]:

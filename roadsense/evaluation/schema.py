@@ -18,7 +18,7 @@ from roadsense.errors import RunError
 from roadsense.utils.files import write_atomically
 from roadsense.utils.markdown import markdown_table
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _TYPES = {"text": pa.string(), "flag": pa.bool_(), "whole": pa.int64(), "number": pa.float64()}
 
 
@@ -93,15 +93,18 @@ OUTCOME_COLUMNS = (
         ("collision", "", "whether the ego collided"),
         ("was_struck", "", "whether the other vehicle ran into the ego, by SUMO's record of the collision"),
         ("hazard", "", "whether a hazard happened"),
+        ("decoy_answered", "", "whether the assist braked in calm time within 5 s after a decoy"),
         ("overtook_leader", "", "whether the ego came ahead of the next car of its convoy"),
     ),
     *_columns("text", ("collision_partner", "", "SUMO's id of the other vehicle; empty without a collision")),
     *_columns("text", ("hazard_kind", "", "brake, stopped, cut_in, recorded:NAME or none")),
+    *_columns("text", ("decoy_kind", "", "behind, beside, parallel, oncoming or none")),
     *_columns(
         "number",
         ("duration_s", "s", "length of the episode"),
         ("impact_speed_mps", "m/s", "difference of the two speeds at a collision, else 0"),
         ("hazard_onset_s", "s", "when it began; NaN without one"),
+        ("decoy_onset_s", "s", "when a decoy began to brake; NaN without one"),
         ("reaction_time_s", "s", "from the onset until the ego brakes with 1 m/s2; NaN if not within 5 s"),
         ("assist_reaction_time_s", "s", "the same until the assist asks for 1 m/s2; NaN is a missed hazard"),
         ("min_gap_m", "m", "smallest gap to the leader; infinite without one"),
@@ -130,6 +133,7 @@ OUTCOME_COLUMNS = (
         ("ordinary_stops_braked", "", "of them, those with false braking in the 10 s before"),
         ("messages_heard", "", "radio messages delivered"),
         ("messages_lost", "", "radio messages lost"),
+        ("messages_dropped", "", "messages dropped by sender and sequence: the ego's own, and those known already"),
         ("sumo_interventions", "", "steps in which SUMO's checks would have lowered the commanded speed"),
     ),
 )

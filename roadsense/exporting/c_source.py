@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from roadsense.envs.assist import DEAD_ZONE, FULL_BRAKING_MPS2
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.observation import (
+    ASIDE_M,
+    ASIDE_SHARE,
     BOUND,
     EGO_FIELDS,
     EGO_SCALE,
@@ -19,14 +21,19 @@ from roadsense.envs.observation import (
     OBSERVATION_VERSION,
     PEER_FIELDS,
     PEER_SCALE,
+    TURN_RAD,
     Observation,
 )
+from roadsense.envs.radio.channel import STEADY_S
 from roadsense.envs.radio.presets import get_preset
+from roadsense.envs.sensing import WALKING_MPS
 from roadsense.errors import InputError
 from roadsense.exporting.cpp import write_float, write_floats
+from roadsense.exporting.golden_places import TOLERANCE, draw_scenes
 from roadsense.policies.actor import Actor
 
 OBSERVATION_HEADER, GOLDEN_HEADER = "observation.h", "golden.h"
+PLACES_HEADER, GOLDEN_PLACES_HEADER = "places.h", "golden_places.h"
 POLICY_HEADER, POLICY_SOURCE = "policy.h", "policy.c"
 SKELETON = "platformio"
 SOURCES = Path(__file__).with_name("c")
@@ -51,6 +58,29 @@ def write_observation_header() -> str:
         dead_zone=DEAD_ZONE,
         full_braking_mps2=FULL_BRAKING_MPS2,
     )
+
+
+def write_places_headers() -> dict[str, str]:
+    """Returns the headers of the choice of senders, and of its golden scenes, by their names."""
+    cars, senders, seen = draw_scenes()
+    literals = [np.vectorize(write_float, otypes=[object])(values).tolist() for values in (cars, senders)]
+    observed = [np.vectorize(write_float, otypes=[object])(values).tolist() for values in seen.values()]
+    places = _fill(
+        f"{PLACES_HEADER}.j2",
+        aside_m=ASIDE_M,
+        aside_share=ASIDE_SHARE,
+        turn_rad=TURN_RAD,
+        walking_mps=WALKING_MPS,
+        steady_s=STEADY_S,
+    )
+    golden = _fill(
+        f"{GOLDEN_PLACES_HEADER}.j2",
+        cars=literals[0],
+        senders=literals[1],
+        rows=list(zip(*observed, strict=True)),
+        tolerance=TOLERANCE,
+    )
+    return {PLACES_HEADER: places, GOLDEN_PLACES_HEADER: golden}
 
 
 def write_c_policy(actor: Actor, model_sha256: str) -> dict[str, str]:

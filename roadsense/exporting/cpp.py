@@ -7,8 +7,8 @@ BYTES_A_LINE, FLOATS_A_LINE = 20, 8
 
 
 def write_float(value: float | np.floating) -> str:
-    """Returns a float literal that reads back as the same float32."""
-    return f"{np.float32(value)!s}f"
+    """Returns a float literal that reads back as the same float32; NaN is `NAN` of `math.h`."""
+    return "NAN" if np.isnan(value) else f"{np.float32(value)!s}f"
 
 
 def write_floats(values: ArrayLike) -> str:

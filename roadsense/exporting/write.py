@@ -14,6 +14,7 @@ from roadsense.exporting.c_source import (
     write_c_policy,
     write_golden_header,
     write_observation_header,
+    write_places_headers,
     write_skeleton,
 )
 from roadsense.exporting.card import Card, clean, shorten
@@ -79,6 +80,7 @@ def write_firmware(folder: Path, files: list[PolicyFile], evidence: Evidence) ->
     tolerances = {C: FLOAT32_TOLERANCE, **{file.variant: find_tolerance(find_output_step(file.path)) for file in files}}
     sources = {f"policy_{file.variant}.h": write_policy_header(file) for file in files}
     sources[OBSERVATION_HEADER] = write_observation_header()
+    sources |= write_places_headers()
     sources[GOLDEN_HEADER] = write_golden_header(golden, actions, tolerances)
     sources[GOLDEN_NAME] = write_golden_json(golden, {TRAINED: trained, **actions}, tolerances)
     for name, text in sources.items():

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from roadsense.envs.observation import observation_space
+from roadsense.envs.observation import N_PEER_FIELDS_OF, PEER_FIELDS, observation_space
 from roadsense.errors import InputError
 
 
@@ -91,15 +91,42 @@ def read_actor(model: Any) -> Actor:
         if isinstance(policy, ActorCriticPolicy)
         else _read_off_policy(getattr(policy, "actor", policy))
     )
-    space = model.observation_space if isinstance(model.observation_space, spaces.Dict) else observation_space()
-    return Actor(
-        shapes={name: space[name].shape for name in space},
-        peer_layers=_read_peer_layers(extractor),
-        policy_layers=layers,
-        low=model.action_space.low,
-        high=model.action_space.high,
-        is_squashed=is_squashed,
+    space = model.observation_space
+    if not isinstance(space, spaces.Dict):
+        known = [observation_space(version) for version in N_PEER_FIELDS_OF]
+        space = next(one for one in known if spaces.flatten_space(one).shape == space.shape)
+    return bring_up_to_date(
+        Actor(
+            shapes={name: space[name].shape for name in space},
+            peer_layers=_read_peer_layers(extractor),
+            policy_layers=layers,
+            low=model.action_space.low,
+            high=model.action_space.high,
+            is_squashed=is_squashed,
+        )
     )
+
+
+def bring_up_to_date(actor: Actor) -> Actor:
+    """Returns the actor that acts alike on today's observations: fields that it does not know have weights of 0."""
+    n_peers, n_known = actor.shapes["peers"]
+    n_new = len(PEER_FIELDS) - n_known
+    if not n_new:
+        return actor
+    shapes = {**actor.shapes, "peers": (n_peers, len(PEER_FIELDS))}
+    if actor.peer_layers:
+        first = actor.peer_layers[0]
+        wider = replace(first, weight=np.pad(first.weight, ((0, n_new), (0, 0))))
+        return replace(actor, shapes=shapes, peer_layers=(wider, *actor.peer_layers[1:]))
+    first, blocks, row = actor.policy_layers[0], [], 0
+    for name, shape in actor.shapes.items():
+        block = first.weight[row : row + int(np.prod(shape))]
+        row += len(block)
+        if name == "peers":
+            block = np.pad(block.reshape(n_peers, n_known, -1), ((0, 0), (0, n_new), (0, 0)))
+        blocks.append(block.reshape(-1, first.weight.shape[1]))
+    wider = replace(first, weight=np.concatenate(blocks))
+    return replace(actor, shapes=shapes, policy_layers=(wider, *actor.policy_layers[1:]))
 
 
 def _read_on_policy(policy: Any) -> tuple[Any, tuple[Layer, ...], bool]:

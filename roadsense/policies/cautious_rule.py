@@ -20,6 +20,8 @@ class CautiousRule(Predicts):
 
     Attributes:
         threshold_mps2: heard braking, from 0, up to which the driver brakes alone.
+        confirmed_mps2: running mean of that car's braking, from 0, up to which a hard one counts as an accelerometer's
+            noise. Braking by 5 m/s2 passes it with the second message, braking by 8 m/s2 with the first.
         memory_s: time for which heard braking is assumed to continue.
         silence_s: time without a message after which the leader counts as silent.
         doubt_s: time without a message from at least one of the cars ahead after which the radio counts as bad.
@@ -34,6 +36,7 @@ class CautiousRule(Predicts):
     """
 
     threshold_mps2: float = 3.0
+    confirmed_mps2: float = 1.5
     memory_s: float = 0.5
     silence_s: float = 0.3
     doubt_s: float = 0.4
@@ -58,6 +61,7 @@ class CautiousRule(Predicts):
 
     def _follow_heard(self, peers: Floats, is_ahead: NDArray[np.bool_]) -> Floats:
         is_known = is_ahead & (peers[..., _PEER["age_s"]] <= self.memory_s + 1e-3)
+        is_known &= -peers[..., _PEER["steady_acceleration_mps2"]] > self.confirmed_mps2
         heard = np.where(is_known, -peers[..., _PEER["acceleration_mps2"]], 0.0).max(axis=-1)
         return np.where(heard > self.threshold_mps2, heard, 0.0)
 

@@ -19,7 +19,13 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from roadsense.envs.observation import OBSERVATION_VERSION, Observation, observation_space
+from roadsense.envs.observation import (
+    MAX_PEERS,
+    N_PEER_FIELDS_OF,
+    OBSERVATION_VERSION,
+    Observation,
+    observation_space,
+)
 from roadsense.errors import InputError, RunError
 from roadsense.policies.sb3_classes import NO_MEMORY, SIZES, find_model_class
 from roadsense.utils.files import read_checked
@@ -96,10 +102,9 @@ def check_spaces(model: Any, what: str) -> None:
         RunError: if it does not, or if it has a memory.
     """
     got = model.observation_space, model.action_space
-    known = observation_space()
-    if got[0] not in (known, spaces.flatten_space(known)) or got[1] != ACTION_SPACE:
+    if got[0] not in _known_spaces() or got[1] != ACTION_SPACE:
         raise RunError(
-            f"{what}: expected a policy over {known} and {ACTION_SPACE}, which is observation version "
+            f"{what}: expected a policy over {observation_space()} and {ACTION_SPACE}, which is observation version "
             f"{OBSERVATION_VERSION}, got {got}. Train it again."
         )
     if hasattr(model.policy, "lstm_actor"):
@@ -149,13 +154,18 @@ def _read_part(content: bytes, name: str) -> bytes:
     return read
 
 
+def _known_spaces() -> list[spaces.Space]:
+    """Returns the spaces of policies that still drive: of each version, by name or flattened."""
+    known = [observation_space(version) for version in N_PEER_FIELDS_OF]
+    return [*known, *(spaces.flatten_space(space) for space in known)]
+
+
 def _find_space(settings: Mapping[str, Any]) -> spaces.Space:
-    known = observation_space()
-    for space in (known, spaces.flatten_space(known)):
+    for space in _known_spaces():
         if _fits(space, settings["observation_space"]) and _fits(ACTION_SPACE, settings["action_space"]):
             return space
     got = [settings[name].get("spaces", settings[name].get("_shape")) for name in ("observation_space", "action_space")]
-    raise ValueError(f"expected a policy over {known} and {ACTION_SPACE}, got {got}")
+    raise ValueError(f"expected a policy over {observation_space()} and {ACTION_SPACE}, got {got}")
 
 
 def _fits(space: spaces.Space, described: Mapping[str, Any]) -> bool:
@@ -206,8 +216,14 @@ def _check_width(value: Any) -> int:
 
 
 def as_model_input(model: Any, observation: Observation) -> Any:
-    """Returns a batch of observations in the model's format: by name, or flattened in the order of the space."""
-    if isinstance(model.observation_space, spaces.Dict):
-        return dict(observation.items())
-    n = len(observation["ego"])
-    return np.concatenate([observation[name].reshape(n, -1) for name in observation_space()], axis=1)  # type: ignore[literal-required]
+    """Returns a batch of observations in the model's format: by name, or flattened in the order of the space.
+
+    A model of an earlier version gets the fields that it knows.
+    """
+    wanted, n = model.observation_space, len(observation["ego"])
+    is_dict = isinstance(wanted, spaces.Dict)
+    n_fields = wanted["peers"].shape[1] if is_dict else (wanted.shape[0] - observation["ego"].shape[1]) // MAX_PEERS - 1
+    known: dict[str, Any] = {**observation, "peers": observation["peers"][..., :n_fields]}
+    if is_dict:
+        return known
+    return np.concatenate([known[name].reshape(n, -1) for name in observation_space()], axis=1)

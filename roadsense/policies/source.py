@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from roadsense.envs.observation import OBSERVATION_VERSION
+from roadsense.envs.observation import KNOWN_VERSIONS, N_PEER_FIELDS_OF, OBSERVATION_VERSION
 from roadsense.errors import InputError, RunError
 from roadsense.policies.baselines import BASELINES
 from roadsense.utils.files import hash_file, read_json
@@ -155,14 +155,14 @@ def refuse_other_version(run_dir: Path) -> None:
     A folder without a manifest states none; then only the spaces of its policy tell, see `load_policy`.
 
     Raises:
-        RunError: if it is another one.
+        RunError: if it is none with which a policy still drives.
     """
     path = run_dir / MANIFEST_NAME
     stated = read_json(path, "the manifest of a run", RunError) if path.is_file() else {}
     # Runs of the first version did not note it.
     version = stated.get("observation_version", 1) if isinstance(stated, Mapping) and stated else OBSERVATION_VERSION
-    if version != OBSERVATION_VERSION:
+    if version not in N_PEER_FIELDS_OF:
         raise RunError(
-            f"{run_dir}: expected a policy of observation version {OBSERVATION_VERSION}, got {version}. Train it "
+            f"{run_dir}: expected a policy of observation version {KNOWN_VERSIONS}, got {version}. Train it "
             "again, or use it with the roadsense that trained it."
         )

@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.envs.observation import OBSERVATION_VERSION, Observation, observation_space
+from roadsense.envs.observation import (
+    KNOWN_VERSIONS,
+    N_PEER_FIELDS_OF,
+    OBSERVATION_VERSION,
+    Observation,
+    observation_space,
+)
 from roadsense.errors import InputError
 from roadsense.policies.guard import Predicts, guard
 from roadsense.policies.tflite_file import read_card
@@ -38,6 +44,7 @@ class TflitePolicy(Predicts):
         inputs, outputs = _read_signature(self.path, self._interpreter)
         _check_version(self.path)
         _check_signature(self.path, inputs, outputs)
+        self._n_peer_fields = int(inputs["peers"]["shape"][-1])
         self._inputs = {name: int(detail["index"]) for name, detail in inputs.items()}
         self._output = next(int(detail["index"]) for detail in outputs.values())
 
@@ -51,7 +58,8 @@ class TflitePolicy(Predicts):
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns an action for each observation of a batch, shape (n, 1), or for one, shape (1,)."""
         interpreter = self._interpreter
-        arrays = {self._inputs[name]: np.asarray(values, np.float32) for name, values in observation.items()}
+        known = {**observation, "peers": observation["peers"][..., : self._n_peer_fields]}
+        arrays = {self._inputs[name]: np.asarray(values, np.float32) for name, values in known.items()}
         actions = np.empty((len(observation["ego"]), 1), np.float32)
         for row in range(len(actions)):
             for index, values in arrays.items():
@@ -94,17 +102,21 @@ def _read_signature(path: Path, interpreter: Any) -> tuple[dict[str, Any], dict[
 def _check_version(path: Path) -> None:
     card = read_card(path)
     version = OBSERVATION_VERSION if card is None else card.get("observation_version")
-    if version != OBSERVATION_VERSION:
+    if version not in N_PEER_FIELDS_OF:
         raise InputError(
-            f"{path}: expected a policy of observation version {OBSERVATION_VERSION}, got {version}. Train and export "
+            f"{path}: expected a policy of observation version {KNOWN_VERSIONS}, got {version}. Train and export "
             "it again, or run it with the roadsense that made it."
         )
 
 
 def _check_signature(path: Path, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
-    expected = {name: ((1, *space.shape), "float32") for name, space in observation_space().items()}
+    known = [
+        {name: ((1, *space.shape), "float32") for name, space in observation_space(version).items()}
+        for version in N_PEER_FIELDS_OF
+    ]
+    expected = known[-1]
     got = {name: _describe(detail) for name, detail in inputs.items()}
-    if got != expected:
+    if got not in known:
         raise InputError(f"{path}: expected the inputs {expected}, got {got}. Export it again.")
     given = [_describe(detail) for detail in outputs.values()]
     if given != [(ACTION_SHAPE, "float32")]:

@@ -177,12 +177,19 @@ def open_run(folder: str | Path | None = None, trained: bool = True) -> Run:
     return run
 
 
-def refuse_other_observation(run: Run) -> None:
-    """Checks that a run's policy was trained on the current version of the observation, if its manifest says on which.
+def refuse_other_observation(run: Run, is_resumed: bool = False) -> None:
+    """Checks that a run's policy was trained on a version of the observation with which it still drives.
 
     Raises:
-        RunError: if it was trained on another version, even if the shapes are the same.
+        RunError: if its manifest names another version, even if the shapes are the same; for a run that is resumed, any
+            but the current one.
     """
+    version = run.read_observation_version()
+    if is_resumed and version != OBSERVATION_VERSION:
+        raise RunError(
+            f"{run.folder}: expected a run of observation version {OBSERVATION_VERSION} to resume, got {version}. "
+            "Train it again, or resume it with the roadsense that began it."
+        )
     refuse_other_version(run.folder)
 
 

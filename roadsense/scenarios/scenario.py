@@ -44,6 +44,9 @@ class Scenario:
         convoy_ids: ids of the convoy's cars from the last to the first, so `convoy_ids[0]` is the ego.
         convoy_depart_s: departure time of the ego [s].
         v2v: radio preset it asks for, by `<param key="v2v" value="..."/>` under the ego's vehicle; None without.
+        surroundings: surroundings it asks for, by such a param with the key `surroundings`, see
+            `roadsense.envs.surroundings.parse_surroundings`; None without.
+        sensors: name of the sensors it asks for, by such a param with the key `sensors`; None without.
         run_path: absolute path of the `.sumocfg` that SUMO runs: `config_path`, or a copy in a temporary folder where
             SUMO would write files, or cannot read the folder's name.
         left_out: notes on what was left out of the copy.
@@ -65,6 +68,8 @@ class Scenario:
     convoy_ids: tuple[str, ...]
     convoy_depart_s: float
     v2v: str | None = None
+    surroundings: str | None = None
+    sensors: str | None = None
     run_path: Path = Path()
     left_out: tuple[str, ...] = ()
 
@@ -183,9 +188,9 @@ def describe_scenario(path: Path, inputs: Inputs, roots: Iterable[ET.Element]) -
         depart_s = read_seconds(cars[EGO_ID], "depart")
     except ScenarioError as error:
         raise ScenarioError(f"{inputs[1][0]}: expected the depart time of {EGO_ID} in seconds: {error}") from None
-    preset = cars[EGO_ID].find("param[@key='v2v']")
-    v2v = None if preset is None else preset.get("value")
-    return Scenario(path.parent.name, path, *inputs, convoy, depart_s, v2v, run_path=path)
+    asked = {param.get("key"): param.get("value") for param in cars[EGO_ID].findall("param")}
+    radio, surroundings, sensors = (asked.get(key) for key in ("v2v", "surroundings", "sensors"))
+    return Scenario(path.parent.name, path, *inputs, convoy, depart_s, radio, surroundings, sensors, run_path=path)
 
 
 def convoy_cars(roots: Iterable[ET.Element], scenario: Scenario) -> list[ET.Element]:

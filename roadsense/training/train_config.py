@@ -70,7 +70,10 @@ class TrainConfig:
         v2v: radio preset, a `.json` file of a fitted one, or `scenario`: the radio that each scenario names, so
             that a training uses many.
         v2v_randomised: whether each episode draws its own radio around the preset.
-        penetration: share of the other traffic that carries a radio, 0 to 1.
+        surroundings: who else has a radio, and what is relayed, by name, see `roadsense.envs.surroundings`, or
+            `scenario`: what each scenario asks for, `mixed` where it asks for nothing.
+        penetration: least share of the other traffic that carries a radio, 0 to 1, whatever the surroundings.
+        sensors: what the cars' boxes measure with, by name, see `roadsense.envs.sensors`; `mixed`; or `scenario`.
         hazard_probability: share of episodes with a hazard. The defaults make more and harder hazards than
             an evaluation has, because the driver alone copes with most of those.
         stopped_share: share of hazards that are a standing vehicle.
@@ -134,7 +137,9 @@ class TrainConfig:
     net_width: int = bounded(64, 1, MAX_WIDTH)
     v2v: str = "scenario"
     v2v_randomised: bool = True
+    surroundings: str = "scenario"
     penetration: float = bounded(0.0, 0.0, 1.0)
+    sensors: str = "scenario"
     hazard_probability: float = bounded(0.85, 0.0, 1.0)
     stopped_share: float = bounded(0.05, 0.0, 1.0)
     cut_in_share: float = bounded(0.0, 0.0, 1.0)
@@ -198,7 +203,9 @@ class TrainConfig:
             n_steps=self.episode_steps,
             v2v=self.v2v,
             v2v_randomised=self.v2v_randomised,
+            surroundings=self.surroundings,
             penetration=self.penetration,
+            sensors=self.sensors,
             step_info=False,
             reward=self.reward,
             hazard=self.hazard,

@@ -24,6 +24,7 @@ RECORD = PACKAGE / "compiled.json"
 
 MODULES = (
     "roadsense.envs.assist",
+    "roadsense.envs.cars_behind",
     "roadsense.envs.convoy",
     "roadsense.envs.driver",
     "roadsense.envs.episode",
@@ -33,7 +34,9 @@ MODULES = (
     "roadsense.envs.observation",
     "roadsense.envs.radio.channel",
     "roadsense.envs.radio.equipped",
+    "roadsense.envs.radio.radio_cars",
     "roadsense.envs.reward",
+    "roadsense.envs.sensing",
     "roadsense.envs.sumo.connection",
     "roadsense.envs.sumo.road",
     "roadsense.envs.world",

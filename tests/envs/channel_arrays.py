@@ -26,5 +26,5 @@ def heard_step(channel):
 def observed(ego, pedals_mps2, channel, step):
     """The observation of an ego that hears this channel."""
     row = np.full(N_VALUES, np.nan, np.float32)
-    observe(row, ego, pedals_mps2, channel, step)
+    observe(row, ego, pedals_mps2, [channel], step)
     return split_observation(row)

@@ -147,7 +147,7 @@ def test_terms_are_summed_and_the_row_holds_every_figure():
     assert row["term_danger"] == pytest.approx(2.0)
     assert set(row) == {
         "scenario", "duration_s", "collision", "was_struck", "collision_partner", "impact_speed_mps",
-            "hazard", "hazard_kind",
+            "hazard", "hazard_kind", "decoy_kind", "decoy_onset_s", "decoy_answered", "messages_dropped",
         "hazard_onset_s",
         "reaction_time_s", "assist_reaction_time_s", "min_gap_m", "min_ttc_s", "min_time_headway_s", "max_drac_mps2",
         "max_deceleration_mps2", "max_jerk_mps3", "rms_jerk_mps3", "calm_s", "false_braking_s", "false_brakings",

@@ -38,7 +38,7 @@ FILES = {
     "policy.tflite", "policy_int8.tflite", "checksums.json", "model_card.json", "model_card.md", "observations.npz",
     "episodes.csv", "settings.json",
     "firmware/observation.h", "firmware/policy_float32.h", "firmware/policy_int8.h", "firmware/golden.h",
-    "firmware/golden.json", "firmware/policy.h", "firmware/policy.c",
+    "firmware/golden.json", "firmware/places.h", "firmware/golden_places.h", "firmware/policy.h", "firmware/policy.c",
     *(["policy.onnx"] if ONNX else []),
     *(f"firmware/platformio/{path.relative_to(SKELETON)}" for path in SKELETON.rglob("*") if path.is_file()),
 }  # fmt: skip
@@ -277,14 +277,14 @@ def test_a_policy_of_another_observation_version_is_refused(trained_run, tmp_pat
     assert manifest["observation_version"] == observation.OBSERVATION_VERSION
     run_dir = copy_run(trained_run, tmp_path)
     (run_dir / "manifest.json").write_text(json.dumps(manifest | {"observation_version": 99}))
-    refused(run_dir, RunError, f"observation version {observation.OBSERVATION_VERSION}, got 99")
+    refused(run_dir, RunError, f"observation version {observation.KNOWN_VERSIONS}, got 99")
 
 
 def test_an_exported_file_of_another_observation_version_is_refused(exported, monkeypatch):
     path = exported.folder / "policy.tflite"
     assert read_card(path)["observation_version"] == observation.OBSERVATION_VERSION
-    monkeypatch.setattr("roadsense.policies.tflite_policy.OBSERVATION_VERSION", 99)
-    with pytest.raises(InputError, match="expected a policy of observation version 99"):
+    monkeypatch.setattr("roadsense.policies.tflite_policy.N_PEER_FIELDS_OF", {99: 8})
+    with pytest.raises(InputError, match=f"observation version .*, got {observation.OBSERVATION_VERSION}"):
         TflitePolicy(path)
 
 

@@ -37,7 +37,7 @@ def test_the_same_seed_records_the_same_and_extremes_and_braking_are_kept(tmp_pa
         for name, one in made.items()
     }
     assert digests["first"] == digests["second"] != digests["other"]
-    assert made["first"]["peers"].shape == (60, 8, 6)
+    assert made["first"]["peers"].shape == (60, 8, 8)
     # Of the same episodes: what few observations hold of a field, many don't exceed.
     for name in ("ego", "peers"):
         few, many = (made[size][name].reshape(-1, made[size][name].shape[-1]) for size in ("first", "many"))

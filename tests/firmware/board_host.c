@@ -35,9 +35,7 @@ void roadsense_board_sense(struct roadsense_own *sensed) { *sensed = own; }
 void roadsense_board_brake(float deceleration_mps2) { asked_mps2 = deceleration_mps2; }
 
 int main(void) {
-  const uint16_t convoy_ids[ROADSENSE_N_PEERS] = {2U, 3U, 4U, 5U, 6U, 7U, 8U, 9U};
-  uint32_t n_convoy = 0U;
-  if (!take(&n_convoy, sizeof n_convoy) || !roadsense_begin(1U, convoy_ids, n_convoy)) {
+  if (!roadsense_begin(1U)) {
     return 2;
   }
   while (take(&now_ms, sizeof now_ms) && take(&own, sizeof own) && take(&n_waiting, sizeof n_waiting)) {

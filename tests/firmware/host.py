@@ -51,9 +51,9 @@ def build_firmware(export_folder, program):
     return program
 
 
-def play(program, n_convoy, steps):
+def play(program, steps):
     """Returns for each step the action, the deceleration asked for, and the counts of refused and dropped so far."""
-    drive = struct.pack("<I", n_convoy) + b"".join(step.pack() for step in steps)
+    drive = b"".join(step.pack() for step in steps)
     done = subprocess.run([program], input=drive, capture_output=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, b"")
     return np.array([line.split() for line in done.stdout.decode().splitlines()], float).reshape(-1, 4)

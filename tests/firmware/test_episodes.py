@@ -19,21 +19,18 @@ class Recorder:
     def __init__(self):
         self.steps, self._known = [], []
 
-    def __call__(self, row, ego, pedals_mps2, channel, step):
+    def __call__(self, row, ego, pedals_mps2, channels, step):
+        messages = [message for channel in channels for message in channel.messages]
         if step == 0:
-            self.steps, self._known = [], [None] * len(channel.messages)
+            self.steps, self._known = [], [None] * len(messages)
         arrived = []
-        for place, (message, known) in enumerate(zip(channel.messages, self._known, strict=True)):
+        for place, (message, known) in enumerate(zip(messages, self._known, strict=True)):
             if message != known:
                 sent_step, x_m, y_m, *rest = message
                 arrived.append((x_m, y_m, 100 * sent_step, sent_step, *rest, place + 2, VERSION))
-        self._known = list(channel.messages)
+        self._known = messages
         self.steps.append(Step(100 * step, (*ego, pedals_mps2[0]), arrived))
-        observe(row, ego, pedals_mps2, channel, step)
-
-    @property
-    def n_convoy(self):
-        return len(self._known)
+        observe(row, ego, pedals_mps2, channels, step)
 
 
 def drive(env, policy, seed, scenario):
@@ -51,14 +48,15 @@ def drive(env, policy, seed, scenario):
 def test_the_firmware_acts_as_the_environment_step_by_step(policy, firmware, monkeypatch):
     recorder = Recorder()
     monkeypatch.setattr("roadsense.envs.episode.observe", recorder)
-    env = ConvoyEnv(scenario_dir=BASES, config=EnvConfig(n_steps=N_STEPS, step_info=False))
+    config = EnvConfig(n_steps=N_STEPS, surroundings="cars_behind", sensors="mixed", step_info=False)
+    env = ConvoyEnv(scenario_dir=BASES, config=config)
     n_steps = n_heard = n_acting = 0
     try:
         for seed in range(N_EPISODES):
             scenario = env.scenario_paths[seed % len(env.scenario_paths)]
             actions = drive(env, policy, seed, scenario)
             steps = recorder.steps[: len(actions)]  # the last one is acted on no more
-            found = play(firmware, recorder.n_convoy, steps)
+            found = play(firmware, steps)
             np.testing.assert_allclose(found[:, 0], actions, rtol=0, atol=1e-5)
             assert found[-1, 2:].tolist() == [0, 0]
             n_steps += len(steps)

@@ -35,7 +35,7 @@ def with_a_peer_network_that_ends_in_tanh():
 
 def test_layers_of_deep_sets_are_read_in_order():
     actor = read_actor(build_ppo(**DEEP_SETS, net_arch=[16, 8], activation_fn=nn.ReLU))
-    assert [layer.weight.shape for layer in actor.peer_layers] == [(6, 32), (32, 32)]
+    assert [layer.weight.shape for layer in actor.peer_layers] == [(8, 32), (32, 32)]
     assert [layer.weight.shape for layer in actor.policy_layers] == [(36, 16), (16, 8), (8, 1)]
     assert [layer.activation for layer in actor.policy_layers] == [RELU, RELU, "linear"]
     assert read_actor(build_ppo(**DEEP_SETS)).policy_layers[0].activation == TANH
@@ -45,15 +45,15 @@ def test_layers_of_deep_sets_are_read_in_order():
 
 def test_a_peer_network_that_takes_the_ego_too_is_told_from_one_that_does_not():
     actor = read_actor(build_ppo(**DEEP_SETS, features_extractor_kwargs={"sees_ego": True}))
-    assert (actor.sees_ego, actor.peer_layers[0].weight.shape) == (True, (10, 32))
-    odd = replace(actor.peer_layers[0], weight=actor.peer_layers[0].weight[:9])
-    with pytest.raises(InputError, match="a peer network of 6 inputs, or of 4 more, got one of 9"):
+    assert (actor.sees_ego, actor.peer_layers[0].weight.shape) == (True, (12, 32))
+    odd = replace(actor.peer_layers[0], weight=actor.peer_layers[0].weight[:11])
+    with pytest.raises(InputError, match="a peer network of 8 inputs, or of 4 more, got one of 11"):
         replace(actor, peer_layers=(odd, actor.peer_layers[1]))
 
 
 def test_a_plain_network_and_a_squashed_one_are_told_apart():
     plain, squashed = read_actor(build_ppo()), read_actor(build_off_policy(SAC))
-    assert (plain.peer_layers, plain.policy_layers[0].weight.shape) == ((), (60, 64))
+    assert (plain.peer_layers, plain.policy_layers[0].weight.shape) == ((), (76, 64))
     assert squashed.is_squashed
     assert len(squashed.peer_layers) == 2
 

@@ -17,7 +17,8 @@ def observe(*peers: dict[str, float], **ego: float) -> Observation:
     """An observation of one ego at 20 m/s, of itself and of peers given by their physical values."""
     rows, mask = np.zeros((MAX_PEERS, len(PEER_FIELDS))), np.zeros(MAX_PEERS)
     for place, peer in enumerate(peers):
-        rows[place] = [peer.get(name, 0.0) for name in PEER_FIELDS] / PEER_SCALE
+        known = {"steady_acceleration_mps2": peer.get("acceleration_mps2", 0.0), **peer}
+        rows[place] = [known.get(name, 0.0) for name in PEER_FIELDS] / PEER_SCALE
         mask[place] = 1
     own = np.array([{"speed_mps": 20.0, **ego}.get(name, 0.0) for name in EGO_FIELDS]) / EGO_SCALE
     batch = (values[None].astype(np.float32) for values in (own, rows, mask))

@@ -38,6 +38,7 @@ rng = np.random.default_rng(0)
 mask = (rng.uniform(size=(6, 8)) < 0.5).astype(np.float32)
 ego = rng.uniform(0, 1, (6, 4)).astype(np.float32)
 peers = rng.normal(0, 1, (6, 8, 6)).astype(np.float32) * mask[..., None]
+peers = np.concatenate([peers, rng.normal(0, 1, (6, 8, 2)).astype(np.float32)], axis=2)  # what version 2 did not know
 actions = policy(Observation(ego=ego, peers=peers, peer_mask=mask))
 row = Worker(EnvConfig(n_steps=20, step_info=False), policy).run(Plan(POLICY, Path(sys.argv[2]), 0, True))
 print(*actions.ravel(), row["duration_s"], "roadsense.training" in sys.modules)

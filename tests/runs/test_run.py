@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from roadsense.envs.observation import OBSERVATION_VERSION
+from roadsense.envs.observation import KNOWN_VERSIONS, OBSERVATION_VERSION
 from roadsense.errors import RunError
 from roadsense.evaluation.candidates import find_candidates
 from roadsense.evaluation.config import EvalConfig
@@ -156,13 +156,21 @@ def test_a_policy_of_another_observation_is_refused_by_all_that_would_run_it(tmp
     assert run.read_observation_version() == OBSERVATION_VERSION
     refuse_other_observation(run)
     run.manifest_path.write_text(json.dumps(run.read_manifest() | {"observation_version": OBSERVATION_VERSION + 1}))
-    words = f"observation version {OBSERVATION_VERSION}, got {OBSERVATION_VERSION + 1}"
+    words = f"observation version {KNOWN_VERSIONS}, got {OBSERVATION_VERSION + 1}"
     with pytest.raises(RunError, match=words):
         refuse_other_observation(run)
     with pytest.raises(RunError, match=words):
         find_candidates(EvalConfig(str(run.folder)))
-    with pytest.raises(RunError, match=words):
+    with pytest.raises(RunError, match=f"{OBSERVATION_VERSION} to resume, got {OBSERVATION_VERSION + 1}"):
         train_policy(TrainConfig(resume=str(run.folder)))
+
+
+def test_a_policy_of_version_2_still_drives_and_is_not_resumed(tmp_path):
+    run = make(tmp_path / "run")
+    run.manifest_path.write_text(json.dumps(run.read_manifest() | {"observation_version": 2}))
+    refuse_other_observation(run)
+    with pytest.raises(RunError, match="3 to resume, got 2"):
+        refuse_other_observation(run, is_resumed=True)
 
 
 def test_a_run_from_before_versions_were_noted_has_the_first(tmp_path):

@@ -28,8 +28,9 @@ class Drill(gym.Env):
         return self._observe(), 1.0, self.step_number == 5, False, {}
 
     def _observe(self):
-        peers, peer_mask = np.zeros((8, 6), np.float32), np.zeros(8, np.float32)
-        peers[0] = self.np_random.uniform([0.05, -0.1, -0.5, -1.0, -0.1, 0.2], [0.8, 0.1, 0.2, 0.3, 0.1, 1.0])
+        peers, peer_mask = np.zeros((8, 8), np.float32), np.zeros(8, np.float32)
+        low, high = [0.05, -0.1, -0.5, -1.0, -0.1, 0.2, -0.1, -1.0], [0.8, 0.1, 0.2, 0.3, 0.1, 1.0, 0.1, 0.3]
+        peers[0] = self.np_random.uniform(low, high)
         peer_mask[0] = 1
         return {"ego": self.np_random.uniform(0, 1, 4).astype(np.float32), "peers": peers, "peer_mask": peer_mask}
 
@@ -43,7 +44,7 @@ def env():
 
 def test_a_demonstration_holds_what_was_seen_done_and_earned(env):
     shown = demonstrate(env, HeardBrakingRule(), n_steps=20, gamma=0.5)
-    assert shown.observations["peers"].shape == (20, 8, 6)
+    assert shown.observations["peers"].shape == (20, 8, 8)
     np.testing.assert_array_equal(shown.actions, HeardBrakingRule()(shown.observations))
     # Two environments side by side, episodes of five steps: 1 + 1/2 + ... to the episode's end.
     np.testing.assert_allclose(shown.returns[0::2, 0], [1.9375, 1.875, 1.75, 1.5, 1.0] * 2)

@@ -9,18 +9,23 @@ lost, in the good state none; the chance to enter the bad state depends on the d
 to leave it on the mean burst.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from roadsense.envs.radio.presets import DISTANCE_EDGES_M, V2vPreset
+from roadsense.envs.sensing import WALKING_MPS, Sensors
 from roadsense.envs.world import State
 
 DELIVERED, LOST = 1, 2
 """Fate of a message; 0 where none was sent."""
 
+STEADY_S = 0.3
+"""Time constant of the mean over a sender's accelerations: an accelerometer's noise falls to two fifths."""
+
 Message = tuple[int, float, float, float, float, float]
-"""The step at which it was sent, and the state in it."""
+"""The step at which it was sent, which is its sequence number, and the state in it."""
 
 
 class V2vChannel:
@@ -29,6 +34,10 @@ class V2vChannel:
     Attributes:
         messages: newest message heard from each peer, as (step at which it was sent, x, y, speed, acceleration,
             heading), or None if none was heard yet.
+        courses_rad: heading in each peer's last message that was sent at walking pace or faster, because a slower
+            car's course means nothing; NaN if there was none.
+        steady_mps2: running mean of each peer's heard accelerations, with the time constant `STEADY_S`.
+        n_dropped: messages taken in that were no newer than what was known: relayed ones.
         stale_steps: age in steps above which a message should be ignored.
         step_length_s: time between two messages of a car.
 
@@ -38,9 +47,24 @@ class V2vChannel:
         n_steps: number of steps of the episode.
         step_length_s: time between two messages of a car.
         rng: generator of the episode.
+        sensors: boxes of all cars, or None if they measure the truth.
+        first_box: number of the first peer's box; the others' follow.
     """
 
-    def __init__(self, preset: V2vPreset, n_peers: int, n_steps: int, step_length_s: float, rng: np.random.Generator):
+    def __init__(
+        self,
+        preset: V2vPreset,
+        n_peers: int,
+        n_steps: int,
+        step_length_s: float,
+        rng: np.random.Generator,
+        sensors: Sensors | None = None,
+        first_box: int = 0,
+    ):
+        self._sensors, self._first_box = sensors, first_box
+        self.steady_mps2 = [0.0] * n_peers
+        self.courses_rad = [math.nan] * n_peers
+        self.n_dropped = 0
         self.step_length_s = step_length_s
         self.stale_steps = preset.stale_after_s / step_length_s
         self.messages: list[Message | None] = [None] * n_peers
@@ -76,6 +100,7 @@ class V2vChannel:
         """
         was_lost, (ego_x_m, ego_y_m) = self._was_lost, ego_xy_m
         chance, noise, slots, inbox, fates = self._chance, self._noise, self._slot, self._inbox, self._fates
+        sensors = self._sensors
         near_m2, middle_m2, far_m2 = self._squared_edges
         draw = step * len(was_lost) - 1
         for peer, state in enumerate(states):
@@ -83,8 +108,10 @@ class V2vChannel:
             if state is None:
                 was_lost[peer] = True
                 continue
+            squared_m2 = (state[0] - ego_x_m) ** 2 + (state[1] - ego_y_m) ** 2
+            if sensors is not None:
+                state = sensors.sense(self._first_box + peer, step, state)
             x_m, y_m, speed_mps, acceleration_mps2, heading_rad = state
-            squared_m2 = (x_m - ego_x_m) ** 2 + (y_m - ego_y_m) ** 2
             if was_lost[peer]:
                 threshold = self._stay_lost
             elif squared_m2 < middle_m2:
@@ -129,14 +156,33 @@ class V2vChannel:
 
     def forget(self, peer: int) -> None:
         """Forgets a peer and its messages under way, because another car takes its row."""
-        self.messages[peer], self._was_lost[peer] = None, False
+        self.messages[peer], self._was_lost[peer], self.courses_rad[peer] = None, False, math.nan
+        if self._sensors is not None:
+            self._sensors.forget(self._first_box + peer)
         for arriving in self._inbox:
             arriving[peer] = None
 
+    def take(self, peer: int, message: Message) -> bool:
+        """Takes a message in; returns whether it was newer than what is known, else it is dropped.
+
+        A relayed message has the sequence number that it was sent with, so it never replaces a newer one.
+        """
+        heard = self.messages[peer]
+        if heard is None or message[0] - heard[0] > self.stale_steps:
+            self.steady_mps2[peer], self.courses_rad[peer] = message[4], math.nan
+        elif message[0] <= heard[0]:
+            self.n_dropped += 1
+            return False
+        else:
+            since_s = (message[0] - heard[0]) * self.step_length_s
+            self.steady_mps2[peer] += (message[4] - self.steady_mps2[peer]) * since_s / (since_s + STEADY_S)
+        if message[3] >= WALKING_MPS:
+            self.courses_rad[peer] = message[5]
+        self.messages[peer] = message
+        return True
+
     def _hear(self, arrived: list[Message | None]) -> None:
-        messages = self.messages
         for peer, message in enumerate(arrived):
             if message is not None:
-                heard = messages[peer]
-                if heard is None or message[0] > heard[0]:
-                    messages[peer] = message
+                arrived[peer] = None
+                self.take(peer, message)

@@ -26,7 +26,7 @@ class EquippedTraffic:
 
     Args:
         connection: connection to a running simulation.
-        convoy_ids: ids of the convoy's cars, the ego first; they are always heard.
+        convoy_ids: ids of the convoy's cars, also of those behind the ego; they are always heard.
         penetration: share of the other cars that carry a radio, from 0 to 1.
         salt: number of the episode that decides which cars are equipped.
         n_places: number of cars that can be followed at once.
@@ -49,7 +49,7 @@ class EquippedTraffic:
         """Returns the state of the car in each place, None for an empty one; call it once in each step.
 
         Args:
-            ego: state of the ego.
+            ego: true state of the ego.
             channel: radio channel whose last peers these are; it forgets a car that loses its place.
         """
         states = self._connection.read_states(self.places)

@@ -22,6 +22,8 @@ INVALID = -(2.0**30)
 FOREVER_S = 1e4
 ASIDE_MPS, ASIDE_MPS2 = 8.0, 100.0
 """Lateral speed and acceleration with which a car is in the next lane within 0.3 s; faster ones swing back."""
+ROOM_BEHIND_M = 8.0
+"""A car that is added has at least this much room behind its front bumper."""
 SPEED_MODE_ALL_CHECKS = 31
 SPEED_MODE_DRIVER_DECIDES = 24
 """SUMO's plan still obeys right of way and red lights; safe speed and limits of acceleration do not bind."""
@@ -256,6 +258,27 @@ class SumoConnection:
         self._vehicle.setSpeed(vehicle_id, 0.0)
         self._vehicle.setLaneChangeMode(vehicle_id, 0)
         self._vehicle.moveTo(vehicle_id, lane, position_m)
+        return True
+
+    def add_behind(self, vehicle_id: str, ahead_id: str, behind_m: float) -> bool:
+        """Puts a car on a vehicle's lane behind it, of its type, at its speed; returns False if there is no room.
+
+        Args:
+            vehicle_id: id of the new car.
+            ahead_id: id of the vehicle whose lane, route and type it gets.
+            behind_m: distance from front bumper to front bumper.
+        """
+        vehicle = self._vehicle
+        position_m = vehicle.getLanePosition(ahead_id) - behind_m
+        if position_m < ROOM_BEHIND_M or self.find_follower(ahead_id).gap_m < behind_m + ROOM_BEHIND_M:
+            return False
+        speed_mps = vehicle.getSpeed(ahead_id)
+        # A vehicle with a value of its own, as the ego's tau, has a type of its own, `type@vehicle`. Sharing that ends
+        # the process at the next load.
+        kind = vehicle.getTypeID(ahead_id).split("@")[0]
+        vehicle.add(vehicle_id, vehicle.getRouteID(ahead_id), typeID=kind, departSpeed="0")
+        vehicle.moveTo(vehicle_id, vehicle.getLaneID(ahead_id), position_m)
+        vehicle.setPreviousSpeed(vehicle_id, speed_mps)
         return True
 
     def remove(self, vehicle_id: str) -> None:

@@ -1,6 +1,7 @@
 #include "firmware.h"
 
 #include "golden.h"
+#include "golden_places.h"
 
 #ifdef ROADSENSE_TFLM
 #include "policy_tflm.h"
@@ -29,9 +30,9 @@ static bool act(const struct roadsense_observation *observation, float *action) 
 #endif
 }
 
-bool roadsense_begin(uint16_t own_id, const uint16_t *convoy_ids, size_t n_convoy) {
-  roadsense_peers_begin(&peers, own_id, convoy_ids, n_convoy);
-  return test_policy() && roadsense_board_begin();
+bool roadsense_begin(uint16_t own_id) {
+  roadsense_peers_begin(&peers, own_id);
+  return roadsense_test_places() == 0U && test_policy() && roadsense_board_begin();
 }
 
 static void send(const struct roadsense_own *own, uint32_t now_ms) {

@@ -15,8 +15,9 @@ struct roadsense_decision {
   uint32_t n_dropped; /* messages so far that were not taken in */
 };
 
-/* Tests the policy on the golden vectors and starts the board; returns false if one fails. Then never call the step. */
-bool roadsense_begin(uint16_t own_id, const uint16_t *convoy_ids, size_t n_convoy);
+/* Tests choice of senders and policy on the golden vectors and starts the board; returns false if one fails. Then never
+ * call the step. */
+bool roadsense_begin(uint16_t own_id);
 
 /* Hears, senses, sends, decides and brakes. */
 struct roadsense_decision roadsense_step(void);

@@ -11,12 +11,11 @@
 
 namespace {
 
-// Numbers of your cars: this one, and those ahead of it from its leader forward.
+// The number of this car; every car needs another one.
 constexpr uint16_t kOwnId = 1;
-constexpr uint16_t kConvoyIds[] = {2, 3};
 
 void Run() {
-  if (!roadsense_begin(kOwnId, kConvoyIds, sizeof kConvoyIds / sizeof kConvoyIds[0])) {
+  if (!roadsense_begin(kOwnId)) {
     std::puts("The self-test or the board failed: the assist stays off.");
     return;
   }

@@ -1,6 +1,5 @@
 #include "peers.h"
 
-#define PI 3.14159265f
 #define STALE_AFTER_MS ((int32_t)(1000.0f * ROADSENSE_STALE_AFTER_S))
 
 /* Negative for what was sent later than now. */
@@ -8,8 +7,8 @@ static int32_t find_age_ms(const struct roadsense_message *message, uint32_t now
   return (int32_t)(now_ms - message->sent_ms);
 }
 
-static bool is_heard(const struct roadsense_peers *peers, size_t slot, uint32_t now_ms) {
-  return peers->is_taken[slot] && find_age_ms(&peers->newest[slot], now_ms) <= STALE_AFTER_MS;
+static bool is_heard(const struct roadsense_peer *peer, uint32_t now_ms) {
+  return peer->is_taken && find_age_ms(&peer->newest, now_ms) <= STALE_AFTER_MS;
 }
 
 static bool is_usable(const struct roadsense_message *message, uint32_t now_ms) {
@@ -19,87 +18,88 @@ static bool is_usable(const struct roadsense_message *message, uint32_t now_ms) 
          isfinite(message->acceleration_mps2) && isfinite(message->heading_rad);
 }
 
-/* Returns the car's slot: its own, or a free one behind the convoy's; ROADSENSE_N_PEERS if there is none. */
-static size_t find_slot(const struct roadsense_peers *peers, uint16_t sender, uint32_t now_ms) {
-  size_t found = ROADSENSE_N_PEERS;
-  for (size_t slot = 0; slot < ROADSENSE_N_PEERS; ++slot) {
-    const bool is_convoy = slot < peers->n_convoy;
-    if (peers->newest[slot].sender == sender && (is_convoy || is_heard(peers, slot, now_ms))) {
-      return slot;
-    }
-    if (found == ROADSENSE_N_PEERS && !is_convoy && !is_heard(peers, slot, now_ms)) {
-      found = slot;
+/* Returns the car's record, or a free one; NULL if there is none. */
+static struct roadsense_peer *find_record(struct roadsense_peers *peers, uint16_t sender, uint32_t now_ms) {
+  struct roadsense_peer *found = NULL;
+  for (size_t i = 0; i < ROADSENSE_N_TRACKED; ++i) {
+    struct roadsense_peer *peer = &peers->followed[i];
+    if (is_heard(peer, now_ms)) {
+      if (peer->newest.sender == sender) {
+        return peer;
+      }
+    } else if (found == NULL) {
+      found = peer;
     }
   }
   return found;
 }
 
-void roadsense_peers_begin(struct roadsense_peers *peers, uint16_t own_id, const uint16_t *convoy_ids,
-                           size_t n_convoy) {
+void roadsense_peers_begin(struct roadsense_peers *peers, uint16_t own_id) {
   static const struct roadsense_peers nobody = {0};
   *peers = nobody;
   peers->own_id = own_id;
-  peers->n_convoy = n_convoy < ROADSENSE_N_PEERS ? n_convoy : ROADSENSE_N_PEERS;
-  for (size_t slot = 0; slot < peers->n_convoy; ++slot) {
-    peers->newest[slot].sender = convoy_ids[slot];
+  peers->own_course_rad = NAN;
+}
+
+static void follow(struct roadsense_peer *peer, const struct roadsense_message *message, bool is_known) {
+  const float heard_mps2 = message->acceleration_mps2;
+  if (is_known) {
+    const float since_s = (float)(message->sent_ms - peer->newest.sent_ms) / 1000.0f;
+    peer->steady_mps2 += (heard_mps2 - peer->steady_mps2) * since_s / (since_s + ROADSENSE_STEADY_S);
+  } else {
+    peer->steady_mps2 = heard_mps2;
+    peer->course_rad = NAN;
   }
+  if (message->speed_mps >= ROADSENSE_WALKING_MPS) {
+    peer->course_rad = message->heading_rad;
+  }
+  peer->newest = *message;
+  peer->is_taken = true;
 }
 
 bool roadsense_peers_hear(struct roadsense_peers *peers, const struct roadsense_message *message, uint32_t now_ms) {
   if (message->sender == peers->own_id || !is_usable(message, now_ms)) {
     return false;
   }
-  const size_t slot = find_slot(peers, message->sender, now_ms);
-  if (slot == ROADSENSE_N_PEERS) {
+  struct roadsense_peer *peer = find_record(peers, message->sender, now_ms);
+  if (peer == NULL) {
     return false;
   }
   /* A car that started anew counts from 0 again: after a silence any message is new. */
-  if (is_heard(peers, slot, now_ms) && (int32_t)(message->sequence - peers->newest[slot].sequence) <= 0) {
+  const bool is_known = is_heard(peer, now_ms);
+  if (is_known && (int32_t)(message->sequence - peer->newest.sequence) <= 0) {
     return false;
   }
-  peers->newest[slot] = *message;
-  peers->is_taken[slot] = true;
+  follow(peer, message, is_known);
   return true;
 }
 
-/* Returns an angle as one from -PI to PI. */
-static float wrap_rad(float angle_rad) {
-  const float turned_rad = fmodf(angle_rad + PI, 2.0f * PI);
-  return turned_rad < 0.0f ? turned_rad + PI : turned_rad - PI;
-}
-
-static void observe_peer(const struct roadsense_message *message, const struct roadsense_own *own, uint32_t now_ms,
-                         float *fields) {
-  const float along = cosf(own->heading_rad);
-  const float across = sinf(own->heading_rad);
-  const float east_m = (float)(message->x_m - own->x_m);
-  const float north_m = (float)(message->y_m - own->y_m);
+static struct roadsense_sender describe(const struct roadsense_peer *peer, const struct roadsense_own *own,
+                                        uint32_t now_ms) {
+  const struct roadsense_message *message = &peer->newest;
   const int32_t age_ms = find_age_ms(message, now_ms);
-  const float values[ROADSENSE_N_PEER_FIELDS] = {
-      east_m * along + north_m * across,
-      north_m * along - east_m * across,
-      message->speed_mps - own->speed_mps,
-      message->acceleration_mps2,
-      wrap_rad(message->heading_rad - own->heading_rad),
+  const struct roadsense_sender sender = {
+      (float)(message->x_m - own->x_m), (float)(message->y_m - own->y_m),
+      message->speed_mps,               message->acceleration_mps2,
+      peer->steady_mps2,                peer->course_rad,
       age_ms > 0 ? (float)age_ms / 1000.0f : 0.0f,
   };
-  for (size_t i = 0; i < ROADSENSE_N_PEER_FIELDS; ++i) {
-    fields[i] = roadsense_scale(values[i], roadsense_peer_scale[i]);
-  }
+  return sender;
 }
 
-void roadsense_peers_observe(const struct roadsense_peers *peers, const struct roadsense_own *own, float assist_mps2,
+void roadsense_peers_observe(struct roadsense_peers *peers, const struct roadsense_own *own, float assist_mps2,
                              uint32_t now_ms, struct roadsense_observation *observation) {
-  static const struct roadsense_observation nothing = {{0.0f}, {{0.0f}}, {0.0f}};
-  const float ego[ROADSENSE_N_EGO] = {own->speed_mps, own->acceleration_mps2, own->driver_mps2, assist_mps2};
-  *observation = nothing;
-  for (size_t i = 0; i < ROADSENSE_N_EGO; ++i) {
-    observation->ego[i] = roadsense_scale(ego[i], roadsense_ego_scale[i]);
+  static struct roadsense_sender senders[ROADSENSE_N_TRACKED];
+  size_t n_senders = 0U;
+  if (own->speed_mps >= ROADSENSE_WALKING_MPS || isnan(peers->own_course_rad)) {
+    peers->own_course_rad = own->heading_rad;
   }
-  for (size_t slot = 0; slot < ROADSENSE_N_PEERS; ++slot) {
-    if (is_heard(peers, slot, now_ms)) {
-      observation->peer_mask[slot] = 1.0f;
-      observe_peer(&peers->newest[slot], own, now_ms, observation->peers[slot]);
+  for (size_t i = 0; i < ROADSENSE_N_TRACKED; ++i) {
+    if (is_heard(&peers->followed[i], now_ms)) {
+      senders[n_senders++] = describe(&peers->followed[i], own, now_ms);
     }
   }
+  const struct roadsense_car car = {own->speed_mps, own->acceleration_mps2, own->driver_mps2, assist_mps2,
+                                    peers->own_course_rad};
+  roadsense_look(&car, senders, n_senders, observation);
 }

@@ -1,9 +1,12 @@
-/* The cars that are heard, and what the policy sees of them: as RoadSense's environment does it in training. */
+/* The cars that are heard: the newest message of each, and what the policy sees of them, as RoadSense's environment does it
+ * in training. Which of them get a place is the rule in `places.h`. */
 #ifndef ROADSENSE_PEERS_H
 #define ROADSENSE_PEERS_H
 
 #include "message.h"
-#include "observation.h"
+#include "places.h"
+
+#define ROADSENSE_N_TRACKED 32U
 
 #ifdef __cplusplus
 extern "C" {
@@ -15,28 +18,35 @@ struct roadsense_own {
   double y_m;
   float speed_mps;
   float acceleration_mps2;
-  float heading_rad;
+  float heading_rad; /* may mean nothing below ROADSENSE_WALKING_MPS */
   float driver_mps2; /* acceleration that the driver asks for by the pedals, negative for braking */
 };
 
-/* The newest message of each car that is followed. */
-struct roadsense_peers {
-  uint16_t own_id;
-  size_t n_convoy; /* the first slots are the convoy's, from the leader forward; they are kept for these cars */
-  struct roadsense_message newest[ROADSENSE_N_PEERS];
-  bool is_taken[ROADSENSE_N_PEERS]; /* whether the slot has a message */
+/* A car that is followed. */
+struct roadsense_peer {
+  struct roadsense_message newest;
+  float course_rad;  /* of its last message at walking pace or faster; NAN before that */
+  float steady_mps2; /* running mean of its accelerations */
+  bool is_taken;     /* whether anything is known */
 };
 
-/* Begins with nobody heard. `convoy_ids` are the cars ahead, from the leader forward; those beyond the slots are left
- * out. */
-void roadsense_peers_begin(struct roadsense_peers *peers, uint16_t own_id, const uint16_t *convoy_ids, size_t n_convoy);
+/* All cars that are followed. */
+struct roadsense_peers {
+  struct roadsense_peer followed[ROADSENSE_N_TRACKED];
+  float own_course_rad; /* as a peer's */
+  uint16_t own_id;
+};
+
+/* Begins with nobody heard. */
+void roadsense_peers_begin(struct roadsense_peers *peers, uint16_t own_id);
 
 /* Takes a message in. Returns false if it is dropped: this car's own, of another version, not finite, of another time
- * than the last ROADSENSE_STALE_AFTER_S, no newer than what is known, or of a car for which no slot is free. */
+ * than the last ROADSENSE_STALE_AFTER_S, no newer than what is known of the sender (a relayed message keeps its sequence
+ * number), or if ROADSENSE_N_TRACKED others are heard. */
 bool roadsense_peers_hear(struct roadsense_peers *peers, const struct roadsense_message *message, uint32_t now_ms);
 
 /* Writes what the policy sees. `assist_mps2` is the deceleration that the assist last asked for, from 0. */
-void roadsense_peers_observe(const struct roadsense_peers *peers, const struct roadsense_own *own, float assist_mps2,
+void roadsense_peers_observe(struct roadsense_peers *peers, const struct roadsense_own *own, float assist_mps2,
                              uint32_t now_ms, struct roadsense_observation *observation);
 
 #ifdef __cplusplus
