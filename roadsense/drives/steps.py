@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from roadsense.drives.drive import Drive, HeardLog
 from roadsense.envs.assist import assist_deceleration_mps2
-from roadsense.envs.observation import EGO_FIELDS, EGO_SCALE, MAX_PEERS, N_VALUES, observe, split_observation
+from roadsense.envs.observation import EGO_FIELDS, EGO_SCALE, N_VALUES, hold_course, observe, split_observation
 from roadsense.envs.radio.channel import Message, V2vChannel
 from roadsense.envs.radio.presets import get_preset
 from roadsense.envs.world import State
@@ -82,20 +82,20 @@ class Receiver:
         self._senders = heard.sender[first:].tolist()
         self._heard = ticks(heard.heard_s[first:])
         self._next = 0
+        self._own: State | None = None
 
     def hear_until(self, tick: int) -> None:
         """Takes in all messages heard by a time in ms."""
         while self._next < len(self._heard) and self._heard[self._next] <= tick:
             peer, message = self._senders[self._next], self._messages[self._next]
-            known = self.channel.messages[peer] if peer < len(self.channel.messages) else message
-            if known is None or message[0] > known[0]:
-                self.channel.messages[peer] = message
+            self.channel.take(peer, message)
             self._next += 1
 
     def observe(self, row: Rows, ego: State, pedals_mps2: tuple[float, float], tick: int) -> None:
         """Hears what has arrived by a time in ms, and writes what the ego then sees into a row of `N_VALUES`."""
         self.hear_until(tick)
-        observe(row, ego, pedals_mps2, self.channel, tick)
+        self._own = hold_course(ego, self._own)
+        observe(row, self._own, pedals_mps2, [self.channel], tick)
 
 
 def ticks(time_s: Floats) -> list[int]:
@@ -117,7 +117,7 @@ def make_steps(drive: Drive) -> Steps:
     logged = own.driver_mps2[row]
     driver = np.where(np.isfinite(logged), logged, states[:, 3])
     steps = Steps(time_s, row, is_judged, states, driver, np.zeros((len(grid_s), N_VALUES), np.float32))
-    receiver = Receiver(drive.heard, min(len(drive.peers), MAX_PEERS))
+    receiver = Receiver(drive.heard, len(drive.peers))
     for step, tick in enumerate(ticks(time_s)):
         if is_judged[step]:
             receiver.observe(steps.observations[step], steps.state(step), (float(driver[step]), 0.0), tick)
