@@ -18,6 +18,8 @@ from roadsense.utils.project_files import find_file
 from roadsense.utils.workspace import resolve
 
 MODEL_NAME, MANIFEST_NAME = "model.zip", "manifest.json"
+KEPT_NAME = "model"
+"""Folder of a job's results that holds its run, as SageMaker calls it."""
 DEFAULT, DEFAULT_DIR = "default", Path("models/default")
 UNKNOWN = "unknown"
 SUFFIXES = (".zip", ".tflite")
@@ -134,10 +136,10 @@ def refuse_other_forms(text: str) -> None:
 
 
 def _find_in_folder(folder: Path) -> PolicySource:
-    path = folder / MODEL_NAME
-    if not path.is_file():
-        raise RunError(f"Expected a run with {path.name} in {folder}, found none. Train one with `roadsense train`.")
-    return _find_file(path)
+    for path in (folder / MODEL_NAME, folder / KEPT_NAME / MODEL_NAME):
+        if path.is_file():
+            return _find_file(path)
+    raise RunError(f"Expected a run with {MODEL_NAME} in {folder}, found none. Train one with `roadsense train`.")
 
 
 def _find_file(path: Path) -> PolicySource:

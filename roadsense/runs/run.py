@@ -17,7 +17,7 @@ import pandas as pd
 
 from roadsense.envs.observation import OBSERVATION_VERSION
 from roadsense.errors import RunError
-from roadsense.policies.source import refuse_other_version
+from roadsense.policies.source import KEPT_NAME, refuse_other_version
 from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.state import RunState, read_state
 from roadsense.utils.files import read_json, refuse_existing, write_atomically
@@ -31,6 +31,7 @@ JOB_VARIABLES = {"name": "TRAINING_JOB_NAME", "arn": "TRAINING_JOB_ARN"}
 """Environment variables that identify a job; those with the prefix are kept under the rest of their name."""
 CHECKPOINTS = "checkpoint_*.pt"
 """Names of the files in a run's folder of checkpoints."""
+CONFIG_NAME = "config.json"
 PACKAGES = ("roadsense", "eclipse-sumo", "libsumo", "gymnasium", "stable-baselines3", "torch", "numpy")
 
 
@@ -47,7 +48,7 @@ class Run:
     @property
     def config_path(self) -> Path:
         """Settings of the training, JSON."""
-        return self.folder / "config.json"
+        return self.folder / CONFIG_NAME
 
     @property
     def manifest_path(self) -> Path:
@@ -153,7 +154,8 @@ def open_run(folder: str | Path | None = None, trained: bool = True) -> Run:
     """Opens a run folder, from any process.
 
     Args:
-        folder: folder of the run; None for the newest run below `runs`, with `trained` the newest trained one.
+        folder: folder of the run, or of a fetched job that trained it; None for the newest run below `runs`, with
+            `trained` the newest trained one.
         trained: whether it must hold a trained policy; False also opens a run that is still training.
 
     Raises:
@@ -167,7 +169,7 @@ def open_run(folder: str | Path | None = None, trained: bool = True) -> Run:
     """
     if folder is None:
         return newest_run(trained)
-    run = Run(resolve(folder))
+    run = Run(_find_inside(resolve(folder)))
     if not trained and not run.config_path.is_file():
         raise RunError(f"Expected the folder of a run with {run.config_path.name}, found none in {folder}.")
     if trained and not run.model_path.is_file():
@@ -193,8 +195,14 @@ def refuse_other_observation(run: Run, is_resumed: bool = False) -> None:
     refuse_other_version(run.folder)
 
 
+def _find_inside(folder: Path) -> Path:
+    """Returns a run folder, or `model` in it, where a fetched job has the run."""
+    kept = folder / KEPT_NAME
+    return kept if (kept / CONFIG_NAME).is_file() and not (folder / CONFIG_NAME).is_file() else folder
+
+
 def find_runs(folder: str | Path = "runs") -> list[Run]:
-    """Returns the runs at any depth below a folder, the oldest first.
+    """Returns the runs at any depth below a folder, the oldest first; of the copies that a job leaves, one.
 
     Example:
         >>> import roadsense as rs
@@ -202,7 +210,19 @@ def find_runs(folder: str | Path = "runs") -> list[Run]:
         ['first']
     """
     paths = sorted(resolve(folder).rglob("manifest.json"), key=lambda path: path.stat().st_mtime)
-    return [Run(path.parent) for path in paths if (path.parent / "config.json").is_file()]
+    copies: dict[str, list[Run]] = {}
+    for run in (Run(path.parent) for path in paths if (path.parent / CONFIG_NAME).is_file()):
+        copies.setdefault(_name_training(run), []).append(run)
+    return [max(same, key=lambda run: (run.model_path.is_file(), -len(run.folder.parts))) for same in copies.values()]
+
+
+def _name_training(run: Run) -> str:
+    """Returns what all copies of a job's run have in common; for any other run, its folder."""
+    try:
+        job = json.loads(run.manifest_path.read_bytes()).get("job")
+    except (OSError, ValueError, AttributeError):  # a damaged run is found too; who opens it is told
+        job = None
+    return json.dumps(job) + run.config_path.read_text() if job else str(run.folder)
 
 
 def newest_run(trained: bool = False) -> Run:

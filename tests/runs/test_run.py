@@ -114,6 +114,21 @@ def test_runs_are_found_at_any_depth_the_oldest_first(tmp_path):
     assert found == ["sweep/seed_1", "b", "a"]
 
 
+def test_a_fetched_job_opens_as_its_run_and_is_listed_once(tmp_path):
+    """A job leaves its run in `model`, where it trained, and wherever it was fetched to."""
+    for place in ("jobs/one/checkpoints/run", "jobs/one/model", "one/model"):
+        make(tmp_path / place, trained=not place.endswith("run"))
+        manifest = json.loads((tmp_path / place / "manifest.json").read_text()) | {"job": {"name": "one"}}
+        (tmp_path / place / "manifest.json").write_text(json.dumps(manifest))
+    assert open_run(tmp_path / "one").folder == tmp_path / "one" / "model"
+    assert open_run(tmp_path / "jobs" / "one", trained=False).folder == tmp_path / "jobs" / "one" / "model"
+    judged = find_candidates(EvalConfig(str(tmp_path / "one"), str(tmp_path)))
+    assert judged.policy.path == tmp_path / "one" / "model" / "model.zip"
+    make(tmp_path / "by_hand")
+    found = [run.folder.relative_to(tmp_path).as_posix() for run in find_runs(tmp_path)]
+    assert sorted(found) == ["by_hand", "one/model"]
+
+
 def test_the_newest_run_is_the_newest_trained_one(tmp_path, monkeypatch):
     make(tmp_path / "runs" / "z_old", written_at_s=1000)
     make(tmp_path / "runs" / "a_new", written_at_s=2000)
