@@ -16,6 +16,7 @@ from roadsense.episodes.journal import name_journal
 from roadsense.episodes.plan import BOUND, POLICY
 from roadsense.episodes.run import run_plans
 from roadsense.evaluation.candidates import Candidates, find_candidates
+from roadsense.evaluation.conditions import plan_conditions
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.gallery import record_gallery
 from roadsense.evaluation.plans import (
@@ -70,7 +71,7 @@ def evaluate_policy(config: EvalConfig, policy: Any = None) -> Evaluation:
     Example:
         >>> import roadsense as rs
         >>> short = {"episodes_per_scenario": 1, "n_steps": 50, "checks_column": False, "workers": 1, "gallery_size": 0}
-        >>> short |= {"split_episodes": 0, "curve_episodes": 0}
+        >>> short |= {"split_episodes": 0, "curve_episodes": 0, "surroundings_episodes": 0}
         >>> evaluation = rs.evaluate_policy(rs.EvalConfig("runs/first", "scenarios/small/eval", **short))
         >>> evaluation.summary.query("policy == 'policy'")["episodes"].item()
         2
@@ -127,9 +128,12 @@ def plan_episodes(
         (POLICY, "unassisted", *RULES, BOUND, *beside),
     )
     radio = get_preset(CURVE_RADIO if config.v2v == "scenario" else config.v2v)
+    elsewhere = plan_conditions(
+        held_out, config.surroundings_episodes, config.v2v, (POLICY, "unassisted", *RULES, *beside)
+    )
     curves = plan_curves(held_out, config.curve_episodes, radio, (POLICY, *RULES, *beside))
     column = config.checks_column and not config.sumo_checks
-    return [*held_out, *unseen, *splits, *curves, *(with_checks(held_out) if column else [])]
+    return [*held_out, *unseen, *splits, *curves, *elsewhere, *(with_checks(held_out) if column else [])]
 
 
 def _name_judged(config: EvalConfig, candidates: Candidates) -> str | None:

@@ -25,8 +25,9 @@ from roadsense.episodes.trajectory import load_trajectory
 from roadsense.errors import InputError, RunError, ScenarioError, SimulationError
 from roadsense.evaluate import EvalConfig, Evaluation, evaluate_policy, open_evaluation, plan_episodes
 from roadsense.evaluation.compare_runs import compare_runs
+from roadsense.evaluation.conditions import CONDITIONS, HOME
 from roadsense.evaluation.gallery import find_numbers
-from roadsense.evaluation.policies import POLICIES
+from roadsense.evaluation.policies import POLICIES, RULES
 from roadsense.evaluation.replay import replay_episode
 from roadsense.evaluation.report import write_report
 from roadsense.evaluation.writing import write_evaluation
@@ -84,7 +85,7 @@ def config(dataset_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> EvalC
     (run_dir / "manifest.json").write_text(json.dumps({"observation_version": OBSERVATION_VERSION}))
     return EvalConfig(
         str(run_dir), str(dataset_dir), episodes_per_scenario=2, calm_share=0.5, n_steps=60, workers=2, seed=3,
-        split_episodes=1, curve_episodes=1, gallery_size=2,
+        split_episodes=1, curve_episodes=1, surroundings_episodes=1, gallery_size=2,
     )  # fmt: skip
 
 
@@ -104,7 +105,7 @@ def test_every_policy_has_the_same_episodes(evaluation: Evaluation) -> None:
     table = evaluation.held_out
     assert list(evaluation.summary["policy"]) == list(POLICIES)
     assert len(table) == len(POLICIES) * 2 * 2
-    assert set(evaluation.episodes["part"]) == {"held_out", "unseen", "checks_on", "loss", "latency"}
+    assert set(evaluation.episodes["part"]) == {"held_out", "unseen", "checks_on", "condition", "loss", "latency"}
     assert set(table["error"]) == {""}
     drawn = ["sumo_seed", "hazard_forced", "hazard_car", "hazard_planned_s", "hazard_deceleration_mps2"]
     for _, rows in table.groupby(["scenario", "seed"]):
@@ -135,6 +136,21 @@ def test_the_same_episodes_are_driven_with_sumos_checks_on(evaluation: Evaluatio
     assert list(evaluation.checks_on["policy"]) == list(POLICIES)
 
 
+def test_every_condition_is_driven_and_tabulated(evaluation: Evaluation) -> None:
+    table, names = evaluation.conditions, [one.name for one in CONDITIONS]
+    assert list(dict.fromkeys(table["condition"])) == [HOME, *names]
+    assert set(table["policy"]) == {POLICY, "unassisted", *RULES}
+    driven = evaluation.episodes.query("part == 'condition'")
+    assert (driven["error"] == "").all()
+    assert len(driven) == len(names) * 6
+    assert driven["seed"].nunique() == 1  # all conditions have the same episodes
+    by_name = driven[driven["policy"] == POLICY].set_index("condition")
+    assert by_name.loc["all_equipped", "messages_heard"] > by_name.loc["convoy_only", "messages_heard"]
+    assert (by_name.loc["radio_ideal", "messages_lost"], by_name.loc["radio_ideal", "radio_position_std_m"]) == (0, 0)
+    said = [verdict for verdict in evaluation.verdicts if verdict.rule == "conditions"]
+    assert len(said) == len(names)
+
+
 def test_muted_policy_and_perfect_driver_are_what_they_say(evaluation: Evaluation) -> None:
     perfect = evaluation.held_out.query("policy == 'perfect_driver'")
     assert (perfect["driver_reaction_time_s"] == 0).all()
@@ -147,7 +163,8 @@ def test_muted_policy_and_perfect_driver_are_what_they_say(evaluation: Evaluatio
 
 
 def test_rows_do_not_depend_on_the_number_of_workers(config: EvalConfig, evaluation: Evaluation) -> None:
-    short = replace(config, workers=1, checks_column=False, curve_episodes=0, split_episodes=0, gallery_size=0)
+    less = {"curve_episodes": 0, "split_episodes": 0, "surroundings_episodes": 0, "gallery_size": 0}
+    short = replace(config, workers=1, checks_column=False, **less)
     again = evaluate_policy(short)
     pd.testing.assert_frame_equal(again.episodes, evaluation.held_out.reset_index(drop=True))
     pd.testing.assert_frame_equal(again.summary, evaluation.summary)
@@ -163,7 +180,8 @@ def test_another_seed_gives_other_episodes(config: EvalConfig) -> None:
 
 def test_evaluation_is_written_whole_and_read_back(config: EvalConfig, evaluation: Evaluation) -> None:
     assert sorted(path.name for path in evaluation.folder.iterdir()) == [
-        "checks_on.csv", "collision_rate.png", "collision_rate.svg", "comparisons.csv", "config.json", "curves.csv",
+        "checks_on.csv", "collision_rate.png", "collision_rate.svg", "comparisons.csv", "conditions.csv", "config.json",
+        "curves.csv",
         "degradation.png", "degradation.svg", "differences.png", "differences.svg", "episodes.parquet", "factors.csv",
         "factors.png", "factors.svg", "gallery", "minimum_ttc.png",
         "minimum_ttc.svg", "origin.json", "outcomes_by_scenario.png", "outcomes_by_scenario.svg", "report.html",
@@ -214,7 +232,9 @@ def test_the_gallery_holds_the_worst_and_each_is_replayed_exactly(
         np.testing.assert_array_equal(getattr(again, name), getattr(trajectory, name))
 
 
-@pytest.mark.parametrize("where", ["part == 'checks_on'", "part == 'latency' and curve_value == 0.5",
+@pytest.mark.parametrize("where", ["part == 'checks_on'", "condition == 'noisy_own' and policy == 'policy'",
+                                   "condition == 'decoys'", "condition == 'noisy_messages'",
+                                   "condition == 'sensors_worst'", "part == 'latency' and curve_value == 0.5",
                                    "part == 'held_out' and policy == 'perfect_driver'",
                                    "part == 'held_out' and policy == 'policy_muted'"])  # fmt: skip
 def test_any_row_of_the_table_is_replayed_exactly(evaluation: Evaluation, where: str) -> None:
@@ -256,7 +276,7 @@ def test_command_prints_the_summary_and_judges_a_tflite(
     arguments = ["--run_dir", str(tmp_path), "--dataset-dir", config.dataset_dir, "--policy", str(tflite)]
     arguments += ["--beside", config.run_dir, "--no-checks-column"]
     numbers = {"episodes_per_scenario": 1, "calm_share": 0, "n_steps": 20, "workers": 1, "curve_episodes": 0}
-    numbers |= {"split_episodes": 0, "gallery_size": 0}
+    numbers |= {"split_episodes": 0, "surroundings_episodes": 0, "gallery_size": 0}
     arguments += [text for name, value in numbers.items() for text in (f"--{name}", str(value))]
     assert main(["evaluate", *arguments]) == 0
     assert f"{tmp_path / 'evaluation'}" in capsys.readouterr().out
@@ -280,7 +300,8 @@ def test_command_ends_with_one_line_and_the_code_of_the_error(
     [
         {"episodes_per_scenario": 0}, {"n_steps": 0}, {"workers": -1}, {"seed": -1}, {"calm_share": 1.5},
         {"v2v": "telepathy"}, {"drivers": "angels"}, {"penetration": 2.0},
-        {"policy": "model.onnx"}, {"claimed_rate": 0.0}, {"curve_episodes": -1},
+        {"policy": "model.onnx"}, {"claimed_rate": 0.0}, {"curve_episodes": -1}, {"surroundings_episodes": -1},
+        {"surroundings": "the moon"}, {"sensors": "telepathy"},
     ],
     ids=str,
 )  # fmt: skip

@@ -28,6 +28,8 @@ class Plan:
         hazard: whether there is a hazard ahead of the ego.
         radio: preset of the convoy's radio; None for that of the environment's settings.
         sumo_checks: whether SUMO's safe-speed check protects the ego; None for the environment's setting.
+        settings: names and values of other settings of the environment that differ in this episode.
+        own_noise_mps2: standard deviation of white noise on the ego's own acceleration, as the policy sees it.
     """
 
     policy: str
@@ -36,6 +38,8 @@ class Plan:
     hazard: bool
     radio: V2vPreset | None = None
     sumo_checks: bool | None = None
+    settings: tuple[tuple[str, Any], ...] = ()
+    own_noise_mps2: float = 0.0
 
 
 def reset_options(plan: Plan) -> dict[str, Any]:

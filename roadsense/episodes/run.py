@@ -5,16 +5,15 @@ The plan decides everything in an episode, so the rows don't depend on the numbe
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.observation import Observation
+from roadsense.episodes.altered import NoisyAcceleration, OtherMessages
 from roadsense.episodes.drive import drive
 from roadsense.episodes.journal import Journal
 from roadsense.episodes.plan import (
@@ -70,7 +69,7 @@ class Worker:
             ScenarioError: if the scenario cannot be opened.
             InputError: if the policy cannot be loaded.
         """
-        policy = self.policy(plan.policy)
+        policy = self.policy(plan)
         try:
             env = self.open_env(plan)
             if plan.policy == OTHER_MESSAGES:
@@ -88,14 +87,18 @@ class Worker:
     def env_config(self, plan: Plan) -> EnvConfig:
         """Returns the environment's settings for a plan."""
         checks = self._config.sumo_checks if plan.sumo_checks is None else plan.sumo_checks
-        return replace(self._config, sumo_checks=checks)
+        return replace(self._config, sumo_checks=checks, **dict(plan.settings))
 
-    def policy(self, name: str) -> Policy:
-        """Returns the policy of that name.
+    def policy(self, plan: Plan) -> Policy:
+        """Returns the policy of a plan, which sees what the plan says.
 
         Raises:
-            InputError: if there is none, or its file cannot be loaded.
+            InputError: if there is none of that name, or its file cannot be loaded.
         """
+        policy = self._find_policy(plan.policy)
+        return NoisyAcceleration(policy, plan.own_noise_mps2, plan.seed) if plan.own_noise_mps2 else policy
+
+    def _find_policy(self, name: str) -> Policy:
         if name in (POLICY, MUTED, OTHER_MESSAGES) and name not in self._policies:
             if self._policy is None:
                 raise SimulationError(f"Expected the file of a policy to run {name!r}, got none.")
@@ -112,23 +115,6 @@ class Worker:
             self.close()
             self._env = ConvoyEnv([plan.config_path], config=config)
         return self._env
-
-
-class OtherMessages:
-    """A policy that hears the messages of another episode: any success it still has is not due to the messages.
-
-    Args:
-        policy: policy that acts.
-        messages: observations of the other episode, step by step; after the last one the first follows.
-    """
-
-    def __init__(self, policy: Policy, messages: Sequence[Observation]):
-        self._policy, self._messages = policy, cycle(messages)
-
-    def __call__(self, observation: Observation) -> NDArray[np.float32]:
-        """Returns the policy's action on this car's own figures and the other episode's messages."""
-        heard = next(self._messages)
-        return self._policy(Observation(ego=observation["ego"], peers=heard["peers"], peer_mask=heard["peer_mask"]))
 
 
 def record_messages(env: ConvoyEnv, plan: Plan) -> list[Observation]:

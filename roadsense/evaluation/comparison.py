@@ -17,7 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from roadsense.errors import InputError
 from roadsense.evaluation.sample_size import pairs_for_difference
-from roadsense.evaluation.summary import TTC_CAP_S, answer_times_s, complete, unsafe
+from roadsense.evaluation.summary import (
+    TTC_CAP_S,
+    answer_times_s,
+    calm_unsafe,
+    complete,
+    has_decoy,
+    is_calm,
+    unsafe,
+)
 from roadsense.utils.statistics import (
     bootstrap_over_groups,
     compare_pairs,
@@ -27,7 +35,7 @@ from roadsense.utils.statistics import (
     ratio_difference_over_groups,
 )
 
-SAME_EPISODE = ("part", "curve_value", "scenario", "seed", "sumo_seed", "hazard_forced", "sumo_checks")
+SAME_EPISODE = ("part", "condition", "curve_value", "scenario", "seed", "sumo_seed", "hazard_forced", "sumo_checks")
 """Rows with equal values here are the same episode: same traffic, driver, radio draws and planned hazard."""
 BETTER, WORSE, NOTHING_SHOWN = "better", "worse", "no difference shown"
 SIGNIFICANCE = 0.05
@@ -63,6 +71,14 @@ class Figure:
 FIGURES = (
     Figure("collision", "collisions", "collides more often", "collides less often", is_rate=True),
     Figure("unsafe", "unsafe episodes", "has more unsafe episodes", "has fewer unsafe episodes", is_rate=True),
+    Figure(
+        "calm_unsafe",
+        "unsafe episodes without a hazard",
+        "has more unsafe episodes without a hazard",
+        "has fewer unsafe episodes without a hazard",
+        is_rate=True,
+    ),
+    Figure("decoy_answered", "answered decoys", "answers more decoys", "answers fewer decoys", is_rate=True),
     Figure("missed_hazard", "missed hazards", "misses more hazards", "misses fewer hazards", is_rate=True),
     Figure("reaction_time_s", "car's reaction time [s]", "reacts later to hazards", "reacts sooner to hazards"),
     Figure("min_ttc_s", "smallest time to collision [s]", "comes nearer to collisions", "keeps more time", -1),
@@ -106,6 +122,8 @@ def figures_of(rows: pd.DataFrame) -> pd.DataFrame:
             "calm_s": rows["calm_s"],
             "collision": rows["collision"].astype(float),
             "unsafe": unsafe(rows).astype(float),
+            "calm_unsafe": calm_unsafe(rows).astype(float).where(is_calm(rows)),
+            "decoy_answered": rows["decoy_answered"].astype(float).where(has_decoy(rows)),
             "missed_hazard": rows["assist_reaction_time_s"].isna().astype(float).where(hazard),
             # A hazard without an answer counts as the slowest answer.
             "reaction_time_s": answer_times_s(rows["reaction_time_s"]).where(hazard),

@@ -25,7 +25,10 @@ class EvalConfig:
         calm_share: share of episodes without a hazard, rounded, 0 to 1; they measure false braking.
         n_steps: number of steps after which an episode ends.
         v2v: radio preset; each episode draws its own radio around it.
-        penetration: share of the other traffic that carries a radio, 0 to 1.
+        surroundings: who else has a radio and what is relayed, a name in `roadsense.envs.surroundings.SURROUNDINGS`; or
+            `scenario`, as in trainings: what each scenario asks for.
+        penetration: least share of the other traffic that carries a radio, 0 to 1, whatever the surroundings.
+        sensors: what the cars measure with, a name in `roadsense.envs.sensors.SENSORS`; or `scenario`, likewise.
         drivers: population of the ego's driver: `tailgaters`, as in trainings, or `mixed`, attentive to tailgating.
         seed: seed of all random draws, 0 or more.
         workers: number of worker processes, one SUMO each; 0: one for each core. It does not change the results.
@@ -39,6 +42,8 @@ class EvalConfig:
         split_episodes: number of episodes on each other split of the dataset, and on the roads of `scenarios/unseen`,
             which no training has seen; 0: none.
         curve_episodes: number of episodes at each loss and latency of the radio, for the degradation curves; 0: none.
+        surroundings_episodes: number of episodes of each policy in each other condition: surroundings, decoys, sensors,
+            radios (`roadsense.evaluation.conditions`); 0: none.
         gallery_size: number of worst episodes to record.
         claimed_rate: claimed upper limit of the policy's collision rate, above 0 and below 1.
         trust: whether code inside policy files may run, if a policy cannot be opened without; prints their SHA-256.
@@ -58,7 +63,9 @@ class EvalConfig:
     calm_share: float = bounded(0.2, 0.0, 1.0)
     n_steps: Annotated[int, tyro.conf.arg(name="episode_steps")] = bounded(500, 1, 1_000_000)
     v2v: str = "esp_now"
+    surroundings: str = "scenario"
     penetration: float = bounded(0.0, 0.0, 1.0)
+    sensors: str = "scenario"
     drivers: str = "tailgaters"
     seed: int = bounded(0, 0, MAX_SEED)
     workers: int = bounded(0, 0, MAX_WORKERS)
@@ -68,6 +75,7 @@ class EvalConfig:
     checks_column: bool = True
     split_episodes: int = bounded(100, 0, 1_000_000)
     curve_episodes: int = bounded(40, 0, 1_000_000)
+    surroundings_episodes: int = bounded(40, 0, 1_000_000)
     gallery_size: int = bounded(6, 0, 1000)
     claimed_rate: float = bounded(0.01, 1e-9, 1 - 1e-9)
     trust: bool = False
@@ -88,7 +96,9 @@ class EvalConfig:
         return EnvConfig(
             n_steps=self.n_steps,
             v2v=self.v2v,
+            surroundings=self.surroundings,
             penetration=self.penetration,
+            sensors=self.sensors,
             drivers=POPULATIONS[self.drivers],
             sumo_checks=self.sumo_checks,
             step_info=False,
@@ -100,7 +110,8 @@ class EvalConfig:
         drivers = POPULATIONS[self.drivers]
         closeness = "He follows closer than he reacts: a tailgater." if self.drivers == "tailgaters" else ""
         return (
-            f"Radio {self.v2v}; {self.penetration:.0%} of the other traffic has one; SUMO's checks "
+            f"Radio {self.v2v}; surroundings {self.surroundings}, at least {self.penetration:.0%} of the other traffic "
+            f"with a radio; sensors {self.sensors}; SUMO's checks "
             f"{'on' if self.sumo_checks else 'off'}; {self.n_steps} steps an episode; {self.calm_share:.0%} of the "
             f"episodes without a hazard. The driver keeps {drivers.time_headway_min_s:g} to "
             f"{drivers.time_headway_max_s:g} s and reacts in {drivers.reaction_time_min_s:g} to "

@@ -1,13 +1,21 @@
 """The basis of the verdicts: summary and comparisons of an evaluation, and the wording of their figures."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from roadsense.episodes.plan import POLICY
+from roadsense.evaluation.comparison import WORSE
 from roadsense.evaluation.policies import RULE
 from roadsense.utils.statistics import Interval
+
+GOOD, BAD, OPEN = "good", "bad", "open"
+"""Marks of a sentence: shown and for the policy, shown and against it, not shown."""
+ALONE = "unassisted"
+Said = Iterator[tuple[str, str]]
+"""Marks and sentences."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,7 @@ class Evidence:
         failures_by_base: numbers of the judged policy's collisions and episodes, by base road.
         unseen: summary of the episodes on roads that no training has seen, or empty.
         unseen_comparisons: comparisons of the judged policy with others on these roads.
+        conditions: the same of the episodes in each other condition, by its label.
     """
 
     summary: pd.DataFrame
@@ -33,6 +42,7 @@ class Evidence:
     failures_by_base: dict[str, tuple[int, int]] = field(default_factory=dict)
     unseen: pd.DataFrame = field(default_factory=pd.DataFrame)
     unseen_comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
+    conditions: Mapping[str, "Evidence"] = field(default_factory=dict)
 
     @property
     def own(self) -> dict[str, Any]:
@@ -64,6 +74,16 @@ class Evidence:
         if POLICY not in self.unseen.index or not self.unseen.loc[POLICY, "episodes"]:
             return None
         return Evidence(self.unseen, self.unseen_comparisons, self.claimed_rate)
+
+    def elsewhere(self) -> dict[str, "Evidence"]:
+        """Returns the same for everything that is not home: the other conditions and the unseen roads, by label."""
+        unseen = self.on_unseen_roads()
+        return {**self.conditions, **({} if unseen is None else {"on unseen roads": unseen})}
+
+    def contradictions(self, figure: str, second: str) -> list[str]:
+        """Returns where away from home the judged policy is shown to be worse than another in a figure."""
+        found = {label: evidence.compared(figure, second) for label, evidence in self.elsewhere().items()}
+        return [label for label, row in found.items() if row is not None and row["verdict"] == WORSE]
 
     def others(self, *names: str) -> list[str]:
         """Returns the named policies that were driven."""

@@ -11,7 +11,7 @@ from roadsense.evaluation.figures_compare import plot_differences, plot_trade_of
 from roadsense.evaluation.figures_conditions import plot_degradation, plot_factors
 from roadsense.evaluation.policies import label_policy, order_policies, record_of
 from roadsense.evaluation.results import Evaluation
-from roadsense.evaluation.styled import show_checks, show_policies, show_splits, show_verdicts
+from roadsense.evaluation.styled import show_checks, show_conditions, show_policies, show_splits, show_verdicts
 from roadsense.pictures.style import (
     INK,
     RED,
@@ -35,6 +35,7 @@ __all__ = [
     "plot_trade_off",
     "save_figures",
     "show_checks",
+    "show_conditions",
     "show_policies",
     "show_splits",
     "show_verdicts",

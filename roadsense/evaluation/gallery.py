@@ -98,7 +98,7 @@ def _expect_same(row: dict[str, Any], trajectory: Trajectory) -> None:
 
 
 def _record(worker: Worker, plan: Plan) -> Trajectory:
-    return record_trajectory(plan, worker.policy(plan.policy), worker.env_config(plan))
+    return record_trajectory(plan, worker.policy(plan), worker.env_config(plan))
 
 
 def find_numbers(folder: Path) -> Sequence[int]:

@@ -12,6 +12,8 @@ from roadsense.scenarios.scenario import find_scenarios, open_scenario
 
 HELD_OUT, CHECKS_ON, LOSS, LATENCY, UNSEEN = "held_out", "checks_on", "loss", "latency", "unseen"
 """The judged episodes; the same with SUMO's checks on, and with worse radios; roads that no training has seen."""
+CONDITIONS_PART = "condition"
+"""Some of the judged episodes in each of `roadsense.evaluation.conditions.CONDITIONS`."""
 UNSEEN_DIR = "scenarios/unseen"
 """Folder of roads that no training has seen, made by `benchmarks/unseen_roads.py`."""
 SPLITS = ("train", "eval_wide")
@@ -31,14 +33,16 @@ class PlannedEpisode:
     """A plan and the part of the evaluation that it belongs to.
 
     Attributes:
-        part: `HELD_OUT`, `CHECKS_ON`, one of `SPLITS`, `LOSS`, `LATENCY` or `UNSEEN`.
+        part: `HELD_OUT`, `CHECKS_ON`, one of `SPLITS`, `LOSS`, `LATENCY`, `UNSEEN` or `CONDITIONS_PART`.
         plan: plan of the episode.
         curve_value: loss (0 to 1) or latency [s] in the parts `LOSS` and `LATENCY`, else NaN.
+        condition: name of the condition in `CONDITIONS_PART`, else empty.
     """
 
     part: str
     plan: Plan
     curve_value: float = float("nan")
+    condition: str = ""
 
 
 def plan_held_out(
@@ -127,16 +131,21 @@ def plan_curves(
         base: radio preset that gives all other figures.
         policies: names of the policies.
     """
-    chosen = [one.plan for one in held_out if one.plan.hazard and one.plan.policy == held_out[0].plan.policy]
-    if not n_episodes or not chosen:
-        return []
-    places = np.unique(np.linspace(0, len(chosen) - 1, min(n_episodes, len(chosen))).round().astype(int))
+    hazards = [one.plan for one in held_out if one.plan.hazard and one.plan.policy == held_out[0].plan.policy]
     return [
-        PlannedEpisode(part, replace(chosen[place], policy=policy, radio=radio), value)
+        PlannedEpisode(part, replace(plan, policy=policy, radio=radio), value)
         for part, value, radio in degraded_radios(base)
-        for place in places
+        for plan in spread_evenly(hazards, n_episodes)
         for policy in policies
     ]
+
+
+def spread_evenly(plans: Sequence[Plan], n: int) -> list[Plan]:
+    """Returns at most `n` of the plans, evenly spread over all of them."""
+    if not n or not plans:
+        return []
+    places = np.unique(np.linspace(0, len(plans) - 1, min(n, len(plans))).round().astype(int))
+    return [plans[place] for place in places]
 
 
 def degraded_radios(base: V2vPreset) -> Iterator[tuple[str, float, V2vPreset]]:

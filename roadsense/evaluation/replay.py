@@ -9,12 +9,14 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
+from roadsense.envs.config import SCENARIO_V2V
 from roadsense.envs.radio.presets import get_preset
 from roadsense.episodes.plan import OTHER_MESSAGES, POLICY, Plan
 from roadsense.episodes.record import record_trajectory
 from roadsense.episodes.run import Worker
 from roadsense.episodes.trajectory import Trajectory
 from roadsense.errors import InputError, RunError
+from roadsense.evaluation.conditions import find_condition
 from roadsense.evaluation.plans import CURVE_RADIO, LATENCY, LOSS, degraded_radios
 from roadsense.evaluation.results import Evaluation, open_evaluation
 from roadsense.evaluation.schema import DRAW_COLUMNS, OUTCOME_COLUMNS
@@ -72,20 +74,21 @@ def record_replay(evaluation: Evaluation, number: int, trust: bool = False) -> T
     worker, plan = _make_worker(evaluation, row, trust), plan_row(evaluation, row)
     if plan.policy == OTHER_MESSAGES:
         raise InputError(f"Expected an episode with its own messages to record, got one of {OTHER_MESSAGES!r}.")
-    return record_trajectory(plan, worker.policy(plan.policy), worker.env_config(plan))
+    return record_trajectory(plan, worker.policy(plan), worker.env_config(plan))
 
 
 def plan_row(evaluation: Evaluation, row: dict[str, Any]) -> Plan:
     """Returns the plan of an episode."""
     config, radio = evaluation.config, None
     if row["part"] in (LOSS, LATENCY):
-        base = get_preset(CURVE_RADIO if config.v2v == "scenario" else config.v2v)
+        base = get_preset(CURVE_RADIO if config.v2v == SCENARIO_V2V else config.v2v)
         radios = {(part, value): one for part, value, one in degraded_radios(base)}
         radio = radios[row["part"], row["curve_value"]]
-    return Plan(
+    plan = Plan(
         row["policy"], Path(row["config_path"]), int(row["seed"]), bool(row["hazard_forced"]), radio,
         bool(row["sumo_checks"]),
     )  # fmt: skip
+    return find_condition(row["condition"]).apply(plan, config.v2v) if row["condition"] else plan
 
 
 def _find_row(evaluation: Evaluation, number: int) -> dict[str, Any]:

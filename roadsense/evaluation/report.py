@@ -16,7 +16,7 @@ from roadsense.evaluation.gallery import Exhibit
 from roadsense.evaluation.generalisation import LEADER_BRAKING
 from roadsense.evaluation.policies import label_policy
 from roadsense.evaluation.results import Evaluation
-from roadsense.evaluation.styled import tabulate_policies, tabulate_rates
+from roadsense.evaluation.styled import tabulate_conditions, tabulate_policies, tabulate_rates
 from roadsense.evaluation.summary import EXPLANATION, format_rows
 from roadsense.pictures.player import player_html
 from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
@@ -54,6 +54,7 @@ def write_report(
     shown = [(name, *FIGURES[name], _encode(figures[name])) for name in FIGURES if name in figures]
     sections = {
         "unseen": format_rows(_named(evaluation.unseen)) if len(evaluation.unseen) else None,
+        "elsewhere": _condition_tables(evaluation),
         "leader": _leader_table(evaluation.factors),
         "comparisons": _table(evaluation.comparisons, COMPARED),
         "checks_on": format_rows(_named(evaluation.checks_on)) if len(evaluation.checks_on) else None,
@@ -103,6 +104,7 @@ def _list_contents(sections: Mapping[str, Any], figures: Sequence[tuple[str, str
     """Returns the anchor and the heading of each part of the page, in its order."""
     found = [("verdicts", "What the episodes show"), ("policies", "All policies")]
     found += [("unseen", "On roads that no training has seen")] if sections["unseen"] else []
+    found += [("conditions", "In other surroundings")] if sections["elsewhere"] else []
     found += [("leader", "By the leader's deceleration")] if sections["leader"] else []
     found += [("pairs", "Compared in pairs")] if sections["comparisons"] else []
     found += [(name, heading) for name, heading, *_ in figures]
@@ -117,6 +119,15 @@ def _split_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]] | 
         return None
     table = tabulate_rates(evaluation.splits, {"part": "scenarios"})
     return [str(name) for name in table.columns], table.to_numpy().tolist()
+
+
+def _condition_tables(evaluation: Evaluation) -> tuple[tuple[list[str], list[list[str]]], ...] | None:
+    """Returns the table of the policy and the driver alone in each condition, and the one of all with all columns."""
+    if evaluation.conditions.empty:
+        return None
+    few = tabulate_conditions(evaluation.conditions[evaluation.conditions["policy"].isin([POLICY, "unassisted"])])
+    shown = [str(name) for name in few.columns], few.to_numpy().tolist()
+    return shown, format_rows(_named(evaluation.conditions))
 
 
 def _leader_table(factors: pd.DataFrame) -> tuple[list[str], list[list[str]]] | None:

@@ -14,6 +14,7 @@ from roadsense.episodes.plan import POLICY
 from roadsense.errors import RunError
 from roadsense.evaluation import generalisation
 from roadsense.evaluation.comparison import compare_all
+from roadsense.evaluation.conditions import by_condition, find_condition, tabulate_conditions
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.evidence import Evidence
 from roadsense.evaluation.plans import CHECKS_ON, HELD_OUT, UNSEEN
@@ -37,6 +38,8 @@ class Evaluation:
         episodes: a row for each episode of each policy, see `roadsense.evaluation.schema`.
         summary: a row for each policy on the held-out episodes.
         unseen: summary of the episodes on roads that no training has seen; empty if they were not driven.
+        conditions: summary in each other condition, `HOME` first, see `roadsense.evaluation.conditions`; empty if none
+            was driven.
         checks_on: summary of the episodes with SUMO's checks on; empty if it was not driven.
         comparisons: paired comparisons of the judged policy with each other one, see `compare_policies`.
         factors: figures by what was varied, see `generalisation.by_factor`.
@@ -51,6 +54,7 @@ class Evaluation:
     episodes: pd.DataFrame
     summary: pd.DataFrame
     unseen: pd.DataFrame
+    conditions: pd.DataFrame
     checks_on: pd.DataFrame
     comparisons: pd.DataFrame
     factors: pd.DataFrame
@@ -65,7 +69,7 @@ class Evaluation:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Returns the computed tables, by name."""
-        names = ("summary", "unseen", "checks_on", "comparisons", "factors", "splits", "curves")
+        names = ("summary", "unseen", "conditions", "checks_on", "comparisons", "factors", "splits", "curves")
         return {name: getattr(self, name) for name in names}
 
 
@@ -92,6 +96,7 @@ def conclude(folder: Path, config: EvalConfig, origin: dict[str, Any], episodes:
     driven = [name for name in summary.loc[summary["episodes"] > 0, "policy"] if name != POLICY]
     comparisons = compare_all(held_out, POLICY, driven, rng())
     splits = generalisation.by_split(episodes)
+    conditions = by_condition(episodes, config.seed)
     evidence = Evidence(
         summary.set_index("policy"),
         comparisons,
@@ -101,14 +106,15 @@ def conclude(folder: Path, config: EvalConfig, origin: dict[str, Any], episodes:
         _failures_by_base(held_out),
         on_unseen.set_index("policy") if len(on_unseen) else on_unseen,
         compare_all(unseen, POLICY, unseen["policy"].unique(), rng()),
+        {find_condition(name).label: found for name, found in conditions.items()},
     )
     shown = [POLICY, *(name for name in driven if name not in NULL_POLICIES), "unassisted"]
     factors = generalisation.by_factor(held_out, shown)
     if config.v2v != SCENARIO_V2V:  # all drive one radio, whatever their scenarios ask for
         factors = factors[factors["factor"] != "factor_radio"]
     return Evaluation(
-        folder, config, origin, episodes, summary, on_unseen, with_checks, comparisons, factors, splits,
-        generalisation.degradation(episodes), tuple(find_verdicts(evidence)),
+        folder, config, origin, episodes, summary, on_unseen, tabulate_conditions(summary, conditions), with_checks,
+        comparisons, factors, splits, generalisation.degradation(episodes), tuple(find_verdicts(evidence)),
     )  # fmt: skip
 
 

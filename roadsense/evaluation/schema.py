@@ -46,7 +46,12 @@ def _columns(kind: str, *lines: tuple[str, str, str]) -> tuple[Column, ...]:
 PLAN_COLUMNS = (
     *_columns(
         "text",
-        ("part", "", "what the episode is for: held_out, unseen, checks_on, train, eval_wide, loss or latency"),
+        (
+            "part",
+            "",
+            "what the episode is for: held_out, unseen, checks_on, condition, train, eval_wide, loss or latency",
+        ),
+        ("condition", "", "row of the table of conditions that it belongs to; empty in other parts"),
         ("policy", "", "who drives: policy, policy_muted, a baseline, perfect_driver, or a run named with --beside"),
         ("scenario", "", "name of the scenario's folder"),
         ("base", "", "base scenario it was drawn from"),

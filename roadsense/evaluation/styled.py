@@ -29,6 +29,16 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
 """Heading and format of the figures shown for a policy."""
 
 
+CONDITION_COLUMNS: Mapping[str, tuple[str, str]] = {
+    "collision_rate": ("collisions", PERCENT),
+    "false_braking_share": ("calm time braked with 1 m/s2", PERCENT),
+    "false_brakings_per_h": ("onsets an hour", "{:.0f}"),
+    "reaction_s": ("car's reaction [s]", PLAIN),
+    "decoys_answered_rate": ("decoys answered", PERCENT),
+}
+"""Heading and format of the figures shown for a policy in a condition."""
+
+
 def show_verdicts(evaluation: Evaluation) -> Styler:
     """Returns the verdicts, a coloured line for each sentence, the most important first."""
     table = pd.DataFrame([(each.mark, each.text) for each in evaluation.verdicts], columns=["mark", "sentence"])
@@ -48,6 +58,28 @@ def tabulate_policies(summary: pd.DataFrame) -> pd.DataFrame:
         if name in summary:
             table[heading] = [_with_interval(row, name, form) for row in summary.to_dict("records")]
     return table
+
+
+def tabulate_conditions(conditions: pd.DataFrame) -> pd.DataFrame:
+    """Returns what each policy does in each condition as texts with their 95 % intervals.
+
+    Args:
+        conditions: table of `roadsense.evaluation.conditions.tabulate_conditions`.
+    """
+    table = pd.DataFrame({"condition": conditions["label"], "policy": conditions["policy"].map(label_policy)})
+    table["episodes"] = conditions["episodes"].map(str)
+    for name, (heading, form) in CONDITION_COLUMNS.items():
+        table[heading] = [_with_interval(row, name, form) for row in conditions.to_dict("records")]
+    return table
+
+
+def show_conditions(evaluation: Evaluation) -> Styler:
+    """Returns what each policy does in each condition, with a bar for needless braking; empty if none was driven."""
+    if evaluation.conditions.empty:
+        return pd.DataFrame().style
+    shares = evaluation.conditions["false_braking_share"].fillna(0.0)
+    styler = tabulate_conditions(evaluation.conditions).style.hide(axis="index").set_table_styles(LEFT + ONE_LINE)
+    return styler.apply(lambda _: [_bar(share) for share in shares], subset=["calm time braked with 1 m/s2"])
 
 
 def show_policies(evaluation: Evaluation) -> Styler:

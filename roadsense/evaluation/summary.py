@@ -26,6 +26,7 @@ ANSWER_WITHIN_S = 5.0
 """Braking later than this after a hazard's onset is no answer to it."""
 
 HEADINGS: Mapping[str, tuple[str, str]] = {
+    "label": ("condition", "{}"),
     "policy": ("policy", "{}"),
     "episodes": ("episodes", "{:.0f}"),
     "collisions": ("collisions", "{:.0f}"),
@@ -37,6 +38,9 @@ HEADINGS: Mapping[str, tuple[str, str]] = {
     "unsafe_rate": ("unsafe", "{:.1%}"),
     "unsafe_rate_low": ("from", "{:.1%}"),
     "unsafe_rate_high": ("to", "{:.1%}"),
+    "calm_unsafe_rate": ("unsafe without a hazard", "{:.1%}"),
+    "decoys": ("decoys", "{:.0f}"),
+    "decoys_answered_rate": ("answered", "{:.0%}"),
     "hazards": ("hazards", "{:.0f}"),
     "missed": ("missed", "{:.0f}"),
     "assist_reaction_s": ("assist reaction [s]", "{:.2f}"),
@@ -49,6 +53,7 @@ HEADINGS: Mapping[str, tuple[str, str]] = {
     "calm_braking_high": ("to", "{:.2f}"),
     "excess_braking_mps": ("braking beyond need [m/s]", "{:.1f}"),
     "false_braking_share": ("calm time braked with 1 m/s2", "{:.2%}"),
+    "false_brakings_per_h": ("onsets an hour", "{:.1f}"),
     "stops_braked_share": ("stops braked", "{:.0%}"),
     "min_ttc_s": ("min TTC [s]", "{:.2f}"),
     "follower_min_ttc_s": ("behind: min TTC [s]", "{:.2f}"),
@@ -98,14 +103,15 @@ def write_table(summary: pd.DataFrame) -> str:
 
 EXPLANATION = (
     "Rate: episodes with a collision, with the exact two-sided 95 % interval; the one-sided bound is the one a claim "
-    f"'below x %' needs. Unsafe: a collision, or a time to collision below {CRITICAL_TTC_S:g} s. Missed: hazards the "
-    f"assist did not answer within {ANSWER_WITHIN_S:g} s. Time lost: mean per episode against the driver alone over "
-    "the same distance. Calm time: no hazard is active and comfortable braking suffices. Speed taken off: how much "
-    "less speed the car gains, or how much more it loses, than its driver asks for, however gently the assist brakes. "
-    "Braking beyond need: speed braked off after a hazard's onset less what the perfect driver brakes off. Stops "
-    "braked: ordinary stops with needless braking before them. Reactions, times to collision and jerk: interquartile "
-    "means over episodes. Intervals of means: 95 %, by a bootstrap over scenarios. Score: lower end of the share of "
-    "safe episodes less the mean needless braking in m/s2, see `roadsense.episodes.score`."
+    f"'below x %' needs. Unsafe: a collision, or a time to collision below {CRITICAL_TTC_S:g} s; without a hazard also "
+    "of the car behind with the ego. Answered: decoys, which are no hazard, that the assist braked for. Missed: "
+    f"hazards the assist did not answer within {ANSWER_WITHIN_S:g} s. Time lost: mean per episode against the driver "
+    "alone over the same distance. Calm time: no hazard is active and comfortable braking suffices. Speed taken off: "
+    "how much less speed the car gains, or how much more it loses, than its driver asks for, however gently the "
+    "assist brakes. Braking beyond need: speed braked off after a hazard's onset less what the perfect driver brakes "
+    "off. Stops braked: ordinary stops with needless braking before them. Reactions, times to collision and jerk: "
+    "interquartile means over episodes. Intervals of means: 95 %, by a bootstrap over scenarios. Score: lower end of "
+    "the share of safe episodes less the mean needless braking in m/s2, see `roadsense.episodes.score`."
 )
 
 
@@ -129,10 +135,28 @@ def unsafe(rows: pd.DataFrame) -> pd.Series:
     return pd.Series(is_unsafe(rows["collision"], rows["min_ttc_s"]), rows.index)
 
 
+def is_calm(rows: pd.DataFrame) -> pd.Series:
+    """Returns which episodes of a table have no hazard, neither planned nor met."""
+    return ~rows["hazard_forced"].astype(bool) & ~rows["hazard"].astype(bool)
+
+
+def calm_unsafe(rows: pd.DataFrame) -> pd.Series:
+    """Returns which episodes were unsafe, the car behind included: a collision, or a time to collision below 1.5 s."""
+    return unsafe(rows) | (rows["follower_min_ttc_s"] < CRITICAL_TTC_S)
+
+
+def has_decoy(rows: pd.DataFrame) -> pd.Series:
+    """Returns in which episodes a decoy braked."""
+    return ~rows["decoy_kind"].isin(["", "none"])
+
+
 def _rates(rows: pd.DataFrame) -> dict[str, float]:
     collided, forced = rows["collision"].astype(bool), rows["hazard_forced"].astype(bool)
     struck, hazards = rows["was_struck"].astype(bool), rows["hazard"].astype(bool)
     missed = hazards & rows["assist_reaction_time_s"].isna()
+    calm, decoys = is_calm(rows), has_decoy(rows)
+    n_calm_unsafe = int((calm_unsafe(rows) & calm).sum())
+    n_answered = int((rows["decoy_answered"].astype(bool) & decoys).sum())
     stops, braked = int(rows["ordinary_stops"].sum()), int(rows["ordinary_stops_braked"].sum())
     return {
         "collisions": int(collided.sum()),
@@ -141,6 +165,12 @@ def _rates(rows: pd.DataFrame) -> dict[str, float]:
         **with_ends("hazard_collision_rate", binomial_interval(int((collided & forced).sum()), int(forced.sum()))),
         "unsafe": int(unsafe(rows).sum()),
         **with_ends("unsafe_rate", binomial_interval(int(unsafe(rows).sum()), len(rows))),
+        "calm_episodes": int(calm.sum()),
+        "calm_unsafe": n_calm_unsafe,
+        **with_ends("calm_unsafe_rate", binomial_interval(n_calm_unsafe, int(calm.sum()))),
+        "decoys": int(decoys.sum()),
+        "decoys_answered": n_answered,
+        **with_ends("decoys_answered_rate", binomial_interval(n_answered, int(decoys.sum()))),
         "was_struck": int(struck.sum()),
         "impact_speed_mps": rows.loc[collided & ~struck, "impact_speed_mps"].mean(),
         "hazards": int(hazards.sum()),

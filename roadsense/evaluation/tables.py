@@ -14,7 +14,7 @@ from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
 
 ALONE = "unassisted"
 """The policy whose time over the same distance is the reference for time lost."""
-PAIR = ["part", "curve_value", "config_path", "seed", "hazard_forced", "sumo_checks"]
+PAIR = ["part", "condition", "curve_value", "config_path", "seed", "hazard_forced", "sumo_checks"]
 """Episodes with equal values here are the same episode with another policy."""
 
 
@@ -30,6 +30,7 @@ def make_table(episodes: Sequence[PlannedEpisode], rows: Sequence[Row], sumo_che
         {
             "part": one.part,
             "curve_value": one.curve_value,
+            "condition": one.condition,
             "sumo_checks": sumo_checks if one.plan.sumo_checks is None else one.plan.sumo_checks,
         }
         for one in episodes

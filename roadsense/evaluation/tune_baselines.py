@@ -51,6 +51,8 @@ class TuneConfig:
         dataset_dir: folder of train scenarios.
         n_episodes: number of episodes of each setting, spread over the scenarios; every fifth has no hazard.
         v2v: name of the radio preset.
+        surroundings: who else has a radio and what is relayed, as in `EvalConfig`.
+        sensors: what the cars measure with, as in `EvalConfig`.
         seed: seed of the episodes, 0 or more.
         workers: number of worker processes; 0: one for each core.
         output: path of the Markdown table; empty: standard output.
@@ -59,6 +61,8 @@ class TuneConfig:
     dataset_dir: str = "scenarios/dataset_v1/train"
     n_episodes: int = bounded(80, 1, 1_000_000)
     v2v: str = "esp_now"
+    surroundings: str = "scenario"
+    sensors: str = "scenario"
     seed: int = bounded(0, 0, MAX_SEED)
     workers: int = bounded(0, 0, MAX_WORKERS)
     output: Path | None = None
@@ -82,7 +86,8 @@ def tune_baselines(config: TuneConfig) -> pd.DataFrame:
         for index, (place, seed) in enumerate(zip(places, seeds, strict=True))
         for name in candidates
     ]
-    worker = Worker(EnvConfig(v2v=config.v2v, step_info=False), None, candidates)
+    env = EnvConfig(v2v=config.v2v, surroundings=config.surroundings, sensors=config.sensors, step_info=False)
+    worker = Worker(env, None, candidates)
     rows = pd.DataFrame(run_plans(plans, worker, config.workers or os.cpu_count() or 1))
     table = [
         {"rule": rule, "settings": words, **_figures(rows[(rows["policy"] == name) & (rows["error"] == "")])}
@@ -129,8 +134,9 @@ def write_table(table: pd.DataFrame, config: TuneConfig) -> str:
         )
         for row in table.to_dict("records")
     ]  # fmt: skip
-    words = f"`roadsense tune-baselines --n_episodes {config.n_episodes} --v2v {config.v2v} --seed {config.seed}`"
-    return f"Made by {words} on train scenarios.\n\n{markdown_table(head, lines)}\n"
+    options = ("n_episodes", "v2v", "surroundings", "sensors", "seed")
+    words = " ".join(["roadsense tune-baselines", *(f"--{name} {getattr(config, name)}" for name in options)])
+    return f"Made by `{words}` on train scenarios.\n\n{markdown_table(head, lines)}\n"
 
 
 def tune_and_print(config: TuneConfig) -> None:

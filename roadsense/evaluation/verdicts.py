@@ -5,19 +5,19 @@ and favours the policy, `bad` for what is shown and is against it, `open` for wh
 sentences come first. Whether a difference is shown is decided in `roadsense.evaluation.comparison`, nowhere else.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from roadsense.episodes.plan import BOUND, MUTED
 from roadsense.evaluation.comparison import BETTER, FIGURES, NOTHING_SHOWN, WORSE, Figure
-from roadsense.evaluation.evidence import Evidence, more_pairs, points
+from roadsense.evaluation.condition_verdicts import calm_episodes, conditions
+from roadsense.evaluation.evidence import ALONE, BAD, GOOD, OPEN, Evidence, Said, more_pairs, points
 from roadsense.evaluation.generalisation import rate_difference
 from roadsense.evaluation.policies import ANOTHER_RUN, NULL_POLICIES, RULE, label_policy
 from roadsense.evaluation.sample_size import episodes_for_rate, upper_bound
 from roadsense.utils.statistics import binomial_interval
 
-GOOD, BAD, OPEN = "good", "bad", "open"
 NOT_ITS_DOING = "not the policy's doing"
 TOLERATED_FAILURES = 0.02
 """With a larger share of failed episodes the results are doubtful."""
@@ -25,7 +25,6 @@ SAME_REACTION_S = 0.1
 """A reaction that is at most this much sooner, at the end of the interval, is no sooner."""
 MATTERS = 0.02
 """A null policy whose rate is at most this much higher, at the end of the interval, is as safe as the judged one."""
-ALONE = "unassisted"
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,6 @@ class Verdict:
     rule: str
     mark: str
     text: str
-
-
-Said = Iterator[tuple[str, str]]
 
 
 def find_verdicts(evidence: Evidence) -> list[Verdict]:
@@ -70,7 +66,10 @@ def _collision_rate(evidence: Evidence) -> Said:
         f"The policy collided in {n} of {total} episodes (95 % interval {rate.low:.1%} to {rate.high:.1%}{one_sided})."
     )
     more = episodes_for_rate(n, total, limit)
-    if more == 0:
+    above = [label for label, other in evidence.elsewhere().items() if other.own["collision_rate_low"] > limit]
+    if more == 0 and above:
+        yield OPEN, f"{shown} That is below the {limit:.1%} asked for, but not with: {'; '.join(above)}."
+    elif more == 0:
         yield GOOD, f"{shown} That is below the {limit:.1%} asked for."
     elif more is None:
         mark, words = (BAD, "is refuted") if rate.low > limit else (OPEN, "cannot be shown")
@@ -88,7 +87,8 @@ def _null_policies(evidence: Evidence) -> Said:
                 continue
             counts = _counts(evidence, null, found, "collisions" if name == "collision" else "unsafe")
             if found["verdict"] == BETTER:
-                yield GOOD, f"It has fewer {counts[0]} than '{label_policy(null)}' on the same episodes ({counts[1]})."
+                text = f"It has fewer {counts[0]} than '{label_policy(null)}' on the same episodes ({counts[1]})"
+                yield _at_home(evidence, name, [null], text)
             elif found["verdict"] == WORSE:
                 yield BAD, f"It has more {counts[0]} than '{label_policy(null)}' on the same episodes ({counts[1]})."
             elif price := _higher_price(evidence, null):
@@ -192,10 +192,17 @@ def _against(evidence: Evidence, others: Sequence[str], it: str = "It") -> Said:
         if worse:
             yield BAD, f"{it} {figure.worse} than {_name_all(figure, worse)}."
         if better:
-            yield GOOD, f"{it} {figure.better} than {_name_all(figure, better)}."
+            text = f"{it} {figure.better} than {_name_all(figure, better)}"
+            yield _at_home(evidence, figure.name, [other for other, _ in better], text)
         if unclear and figure.name in ("collision", "unsafe"):
             more = f" {more_pairs(unclear[0][1])}" if len(unclear) == 1 else ""
             yield OPEN, f"{it} shows no difference in {figure.label} from {_name_all(figure, unclear)}.{more}"
+
+
+def _at_home(evidence: Evidence, figure: str, others: Sequence[str], text: str) -> tuple[str, str]:
+    """Returns a sentence for the policy, which is `OPEN` where the contrary is shown away from home."""
+    where = dict.fromkeys(label for other in others for label in evidence.contradictions(figure, other))
+    return (OPEN, f"{text}, but the contrary is shown with: {'; '.join(where)}.") if where else (GOOD, f"{text}.")
 
 
 def _name_all(figure: Figure, found: Sequence[tuple[str, dict[str, Any]]]) -> str:
@@ -294,6 +301,8 @@ def _where(evidence: Evidence) -> Said:
 RULES: dict[str, Callable[[Evidence], Said]] = {
     "episodes_failed": _episodes_failed,
     "null_policies": _null_policies,
+    "conditions": conditions,
+    "calm_episodes": calm_episodes,
     "rules": _rules,
     "other_runs": _other_runs,
     "price": _price,

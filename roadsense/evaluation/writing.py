@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from roadsense.evaluation.figures import draw_figures
@@ -12,11 +13,13 @@ from roadsense.evaluation.gallery import Exhibit
 from roadsense.evaluation.report import write_report
 from roadsense.evaluation.results import CONFIG_NAME, EPISODES_NAME, ORIGIN_NAME, Evaluation, summary_json
 from roadsense.evaluation.schema import write_episodes
+from roadsense.evaluation.styled import tabulate_conditions
 from roadsense.evaluation.summary import write_markdown, write_table
 from roadsense.pictures.episode import plot_episode
 from roadsense.runs.products import record_product
 from roadsense.runs.run import Run
 from roadsense.utils.files import hold
+from roadsense.utils.markdown import markdown_table
 from roadsense.utils.scratch import scratch_folder
 
 DPI = 120
@@ -57,13 +60,21 @@ def _write_tables(evaluation: Evaluation, folder: Path) -> None:
     unseen = (
         f"On roads that no training has seen:\n\n{write_table(evaluation.unseen)}\n\n" if len(evaluation.unseen) else ""
     )
-    (folder / "summary.md").write_text(f"{conditions}\n\n{write_markdown(evaluation.summary)}\n{unseen}{words}")
+    elsewhere = write_conditions(evaluation.conditions) if len(evaluation.conditions) else ""
+    text = f"{conditions}\n\n{write_markdown(evaluation.summary)}\n{unseen}{elsewhere}{words}"
+    (folder / "summary.md").write_text(text)
     for name, content in {
         CONFIG_NAME: asdict(evaluation.config),
         ORIGIN_NAME: evaluation.origin,
         "summary.json": summary_json(evaluation),
     }.items():
         (folder / name).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_conditions(conditions: pd.DataFrame) -> str:
+    """Returns the table of conditions as Markdown, with its heading."""
+    table = tabulate_conditions(conditions)
+    return f"In other surroundings:\n\n{markdown_table([str(name) for name in table], table.to_numpy().tolist())}\n\n"
 
 
 def _write_figures(figures: dict[str, Figure], folder: Path) -> dict[str, bytes]:

@@ -20,7 +20,7 @@ def test_a_base_is_left_out_of_training_and_judged_alone(small_config: GenConfig
     training = TrainConfig(**{**TINY, "total_timesteps": 64, "n_workers": 1, "eval_interval": 0})
     judging = EvalConfig(
         "", episodes_per_scenario=1, calm_share=0.0, n_steps=20, workers=1, checks_column=False, split_episodes=0,
-        curve_episodes=0, gallery_size=0,
+        curve_episodes=0, surroundings_episodes=0, gallery_size=0,
     )  # fmt: skip
     table = leave_one_base_out(tmp_path, generation, training, judging, ["slow_road"])
     assert set(table["left_out"]) == {"slow_road"}

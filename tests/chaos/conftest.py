@@ -31,6 +31,7 @@ EVALUATION = {
     "episodes_per_scenario": 1,
     "n_steps": 60,
     "curve_episodes": 0,
+    "surroundings_episodes": 0,
     "split_episodes": 0,
     "gallery_size": 0,
     "workers": 1,

@@ -15,7 +15,7 @@ QUIET: dict[str, Any] = {
     "rms_jerk_mps3": 1.0, "calm_s": 40.0, "false_braking_s": 0.0, "false_brakings": 0, "distance_m": 1000.0,
     "time_lost_s": 0.0, "calm_speed_loss_mps": 0.0, "needless_speed_loss_mps": 0.0, "hazard_braking_mps": 12.0,
     "excess_braking_mps": 0.0, "follower_min_ttc_s": 6.0, "overtook_leader": False, "sumo_interventions": 0,
-    "messages_heard": 900, "messages_lost": 100,
+    "messages_heard": 900, "messages_lost": 100, "condition": "", "decoy_kind": "none", "decoy_answered": False,
 }  # fmt: skip
 """An episode of 50 s with a hazard that was answered well."""
 

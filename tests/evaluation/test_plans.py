@@ -2,13 +2,17 @@
 
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from roadsense.envs.radio.channel import V2vChannel
-from roadsense.envs.radio.presets import ESP_NOW, V2vPreset
+from roadsense.envs.radio.presets import ESP_NOW, PRESETS, V2vPreset
+from roadsense.episodes.run import Worker
+from roadsense.evaluation.conditions import CONDITIONS, plan_conditions
+from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.plans import (
     LATENCIES_S,
     LATENCY,
@@ -62,6 +66,25 @@ def test_curves_take_hazards_from_all_scenarios(small_dataset: Dataset) -> None:
     assert len({one.plan.config_path for one in curves}) == 2
     assert {one.plan.seed for one in curves} <= {one.plan.seed for one in held_out}
     assert plan_curves(held_out, 0, ESP_NOW, WHO) == []
+
+
+def test_conditions_take_the_same_episodes_and_change_one_thing(small_dataset: Dataset) -> None:
+    held_out = plan_held_out(small_dataset.scenario_paths("eval"), 10, 0.2, 0, WHO)
+    planned = plan_conditions(held_out, 5, "scenario", WHO)
+    assert len(planned) == len(CONDITIONS) * 5 * 2
+    episodes = {(one.plan.config_path, one.plan.seed, one.plan.hazard) for one in planned}
+    assert len(episodes) == 5
+    assert {hazard for *_, hazard in episodes} == {True, False}
+    assert episodes <= {(one.plan.config_path, one.plan.seed, one.plan.hazard) for one in held_out}
+    by_name = {one.condition: one.plan for one in planned}
+    assert dict(by_name["decoys"].settings) == {"surroundings": "decoys"}
+    assert by_name["noisy_own"].own_noise_mps2 == 2.0
+    noisy = by_name["noisy_messages"].radio
+    assert noisy == replace(ESP_NOW, acceleration_std_mps2=1.5)
+    assert {name.removeprefix("radio_") for name in by_name if name.startswith("radio_")} == set(PRESETS) - {"muted"}
+    home = EvalConfig("run")
+    assert all(Worker(home.env_config()).env_config(one.plan) for one in planned)  # settings that there are
+    assert plan_conditions(held_out, 0, "scenario", WHO) == []
 
 
 @pytest.mark.parametrize(("part", "value", "radio"), list(degraded_radios(ESP_NOW)))

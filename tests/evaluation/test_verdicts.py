@@ -213,6 +213,59 @@ def test_roads_that_no_training_has_seen_have_their_own_sentences() -> None:
     assert "unseen_roads" not in judged(*home)
 
 
+def test_each_condition_has_its_verdict() -> None:
+    home = made_up(POLICY, 100), crashes("unassisted", 100, 20), made_up("cautious_rule", 100)
+
+    def there(name: str, **columns: object) -> list[pd.DataFrame]:
+        own = crashes(POLICY, 100, 0, part="condition", condition=name, **columns)
+        alone = crashes("unassisted", 100, 20, part="condition", condition=name)
+        return [own, alone, made_up("cautious_rule", 100, part="condition", condition=name)]
+
+    decoys = {"decoy_kind": ["behind", "none"], "decoy_answered": [True, False]}
+    said = judged(*home, *there("relayed"), *there("decoys", **decoys), *there("crowded", false_braking_s=9.0))[
+        "conditions"
+    ]
+    by_start = {verdict.text.partition(" it ")[0]: verdict for verdict in said}
+    good = by_start["With own echo and relayed messages"]
+    assert good.mark == GOOD
+    assert "collides in 0 of 100 episodes (0.0% to 3.6%; the driver alone in 20)" in good.text
+    answered = by_start["With decoys: others brake beside, behind, oncoming"]
+    assert answered.mark == BAD
+    assert "answers 50 of 50 decoys" in answered.text
+    assert "it answers more than 5% of decoys" in answered.text
+    needless = by_start["With many senders, relayed"]
+    assert needless.mark == BAD
+    assert "brakes needlessly for 22.50% of calm time (0.00% at home)" in needless.text
+    assert "brakes needlessly for a larger share of calm time than rule: cautious" in needless.text
+
+
+def test_what_holds_only_at_home_is_not_claimed() -> None:
+    home = made_up(POLICY, 300), crashes("unassisted", 300, 45), made_up("cautious_rule", 300, time_lost_s=1.0)
+    said = judged(*home)
+    assert marks(said["null_policies"]) == [GOOD, GOOD]
+    assert said["collision_rate"][0].mark == GOOD
+    where = {"part": "condition", "condition": "all_equipped"}
+    there = crashes(POLICY, 40, 12, **where), made_up("unassisted", 40, **where), made_up("cautious_rule", 40, **where)
+    said = judged(*home, *there)
+    assert marks(said["null_policies"]) == [OPEN, OPEN]
+    assert "but the contrary is shown with: all other traffic sends." in said["null_policies"][0].text
+    assert said["collision_rate"][0].mark == OPEN
+    assert any(verdict.mark == GOOD and "loses less time" in verdict.text for verdict in said["rules"])
+
+
+def test_episodes_without_a_hazard_are_judged_on_their_own() -> None:
+    calm = {"hazard": False, "hazard_forced": False}
+    alone = made_up("unassisted", 100, **calm)
+    near = made_up(POLICY, 100, **calm, follower_min_ttc_s=[1.0] + [6.0] * 4)  # the car behind
+    (verdict,) = judged(near, alone)["calm_episodes"]
+    assert verdict.mark == BAD
+    assert "Of 100 episodes without a hazard 20 are unsafe for it or the car behind" in verdict.text
+    assert "more than the driver alone's 0 (difference +20.0 points" in verdict.text
+    (same,) = judged(made_up(POLICY, 100, **calm), alone)["calm_episodes"]
+    assert same.mark == OPEN
+    assert "calm_episodes" not in judged(made_up(POLICY, 100), made_up("unassisted", 100))
+
+
 def test_the_share_of_hazards_that_need_no_help_is_said() -> None:
     (verdict,) = judged(made_up(POLICY, 100), crashes("unassisted", 100, 30))["need"]
     assert "In 70 of 100 hazards the driver alone stays safe" in verdict.text

@@ -102,7 +102,7 @@ def test_the_notebook_goes_from_the_request_to_the_best_trial_judged_beside_the_
             "output": "s3://bucket/roads", "image": SPEC.image, "role": SPEC.role, "region": REGION,
             "max_hours": 1.0, "n_trials": 4, "n_parallel": 2, "dry_run": False, "split_episodes": 0,
             "dataset_dir": str(small_dataset.folder / "eval"), "beside": [str(default.folder)],
-            "episodes_per_scenario": 1, "curve_episodes": 0,
+            "episodes_per_scenario": 1, "curve_episodes": 0, "surroundings_episodes": 0,
         }  # fmt: skip
         executed = run_notebook(TUNING, tmp_path / "executed.ipynb", given)
         trials = played.result()

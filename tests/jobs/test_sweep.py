@@ -111,7 +111,7 @@ def test_real_trainings_are_judged_on_the_same_episodes_and_by_road(small_datase
         "variants": {"augmented": {}, "without_slow": {"parameters": {"leave_out_base": "slow_road"}}},
         "judge": {
             "dataset_dir": eval_dir, "episodes_per_scenario": 1, "n_steps": 60, "checks_column": False,
-            "split_episodes": 0, "curve_episodes": 0, "gallery_size": 1,
+            "split_episodes": 0, "curve_episodes": 0, "surroundings_episodes": 0, "gallery_size": 1,
         },
     }  # fmt: skip
     (tmp_path / "sweep.json").write_text(json.dumps(content))
