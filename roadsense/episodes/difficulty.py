@@ -22,10 +22,11 @@ from roadsense.utils.progress import progress_bar
 from roadsense.utils.worker_processes import map_in_workers
 
 STANDARD_DRIVER = DriverProfile(
-    reaction_time_s=1.2, time_headway_s=1.1, minimum_gap_m=2.5, speed_factor=1.05, max_deceleration_mps2=7.0
+    reaction_time_s=1.2, time_headway_s=1.0, minimum_gap_m=2.5, speed_factor=1.05, max_deceleration_mps2=7.0
 )
-"""Reacts like the average driver of the environment, but keeps more distance: with the average headway this driver
-collides in half of all scenarios, and a measure that is zero for half of them cannot rank the harder ones."""
+"""Reacts like the average driver of the environment, and keeps the longest headway of `DriverRanges`: with the average
+headway this driver collides in half of all scenarios, and a measure that is zero for half of them cannot
+rank the harder ones."""
 
 STANDARD_HAZARD = Hazard(car=0, onset_s=8.0, deceleration_mps2=6.0, final_speed_share=0.0, hold_s=3.0)
 """The ego's direct leader in the convoy brakes to standstill. If it is slower than 5 m/s at the onset, for example
