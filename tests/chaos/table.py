@@ -49,6 +49,7 @@ TABLE: dict[str, dict[str, str]] = {
     "compare": row(otherwise=READS),
     "tune-baselines": row("not a number"),
     "fit-channel": row(otherwise="reads one log, whose numbers tests/envs/radio checks"),
+    "drive": row(otherwise="ends within seconds; damaged logs and files that are there are tried in tests/drives"),
     "run": row(otherwise=OF_STEPS),
     "job": row(otherwise=ITS_OWN),
     "runs": row(otherwise=READS),
