@@ -24,9 +24,9 @@ BASELINES: dict[str, Policy] = {
     "unassisted": Unassisted(),
     "always_brake": AlwaysBrake(),
     "gentle_brake": AlwaysBrake(0.75),
-    "heard_braking_rule": HeardBrakingRule(threshold_mps2=3.0),
+    "heard_braking_rule": HeardBrakingRule(threshold_mps2=4.0),
     "heard_drac_rule": HeardDracRule(threshold_mps2=3.0),
-    "heard_prediction_rule": HeardPredictionRule(threshold_mps2=2.0, margin_m=5.0),
+    "heard_prediction_rule": HeardPredictionRule(threshold_mps2=2.5, margin_m=5.0),
     "cautious_rule": CautiousRule(),
 }
 """The policies the learned one is compared with, by name."""
