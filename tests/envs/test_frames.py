@@ -9,7 +9,7 @@ from gymnasium.wrappers import HumanRendering, RecordVideo
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.envs.frames.canvas import CONVOY, HEARD, LOST, WHITE, Canvas
+from roadsense.envs.frames.canvas import CONVOY, HEARD, LOST, WHITE, Canvas, _cut
 from roadsense.envs.frames.film import HEIGHT, WIDTH_PX, Film
 from roadsense.envs.frames.moment import Car, Moment
 from roadsense.errors import InputError, SimulationError
@@ -60,6 +60,17 @@ def test_a_dashed_line_has_gaps():
     canvas.line([(0, 5), (100, 5)], "#000000", 2, (5, 5))
     assert 0.4 < (canvas.finish()[5].sum(axis=-1) == 0).mean() < 0.7
     assert count(Canvas(4, 4).finish(), WHITE) == 16
+
+
+def test_dashes_end_wherever_they_are():
+    rng = np.random.default_rng(0)
+    for points in rng.uniform(0, 1e3, (200, 30, 2)).tolist():
+        length = np.hypot(*np.diff(points, axis=0).T).sum()
+        dashes = _cut(points, 4.0, 3.0)
+        assert len(dashes) < length / 3.5 + 60
+        assert sum(np.hypot(x1 - x0, y1 - y0) for (x0, y0), (x1, y1) in dashes) == pytest.approx(
+            length * 4 / 7, rel=0.05
+        )
 
 
 @pytest.fixture

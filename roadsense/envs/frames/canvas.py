@@ -15,6 +15,8 @@ Frame = NDArray[np.uint8]
 
 FINENESS = 2
 """Drawn pixels for each shown one, along a side."""
+SHORTEST = 1e-6
+"""Length below which a dash has ended, in pixels."""
 GROUND, ASPHALT, EDGE, INK, GRID, WHITE = "#e9ede4", "#6b7177", "#c7cbc8", "#2b3036", "#e4e4e4", "#ffffff"
 CONVOY, TAG, HEARD, LOST, LEADER, HAZARD = "#ff7f0e", "#b34700", "#0072b2", "#d55e00", "#8c8c8c", "#f9e9df"
 """The player's colours."""
@@ -80,7 +82,7 @@ def _cut(points: Sequence[Point], dash: float, space: float) -> list[list[Point]
                 pieces.append([(x0 + (x1 - x0) * t / length, y0 + (y1 - y0) * t / length) for t in (at, end)])
             left -= end - at
             at = end
-            if left <= 0:
+            if left <= SHORTEST:  # not 0: what rounding leaves of a dash would never end
                 drawing = not drawing
                 left = dash if drawing else space
     return pieces
