@@ -54,13 +54,13 @@ class PreviewWidget:
         first = self.preview.fit(self._start, **values)
         self.controls = self._build_controls(first)
         self._picture = widgets.Image(format="png", layout=widgets.Layout(width="100%", max_width="960px"))
-        self._replay, self._status = widgets.HTML(), widgets.HTML()
+        self._replay, self._status = widgets.HTML(tooltip=""), widgets.HTML(tooltip="")
         self._buttons = {
             "simulate": self._button(f"Simulate {DURATION_S} s", "in a process of its own", self._simulate),
             "train": self._button("Add to train", "keep this draw in the dataset", lambda _: self._add("train")),
             "eval": self._button("Add to eval", "keep it as a held-out scenario", lambda _: self._add("eval")),
         }
-        self._limits = widgets.HTML()
+        self._limits = widgets.HTML(tooltip="")
         self._bound_sliders()
         for name, control in self.controls.items():
             if name in ("base", "convoy_size"):

@@ -61,7 +61,7 @@ class TrainingView:
         self._folder = resolve(folder)
         self._run, self._usd_per_hour = Run(self._folder), usd_per_hour
         self._bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="100%", max_width="860px"))
-        self._figures, self._news = widgets.HTML(), widgets.HTML()
+        self._figures, self._news = widgets.HTML(tooltip=""), widgets.HTML(tooltip="")
         self._curves = widgets.Image(value=_draw_placeholder(), format="png")
         self._curves.layout = widgets.Layout(width="100%", max_width="860px")
         self._checkpoint = widgets.Button(description="Checkpoint now", tooltip="write one and go on")
