@@ -17,7 +17,7 @@ from roadsense.utils.own_code import hash_own
 from roadsense.utils.project_files import find_file
 from roadsense.utils.workspace import resolve
 
-MODEL_NAME, MANIFEST_NAME = "model.zip", "manifest.json"
+MODEL_NAME, MANIFEST_NAME, CONFIG_NAME = "model.zip", "manifest.json", "config.json"
 KEPT_NAME = "model"
 """Folder of a job's results that holds its run, as SageMaker calls it."""
 DEFAULT, DEFAULT_DIR = "default", Path("models/default")
@@ -139,7 +139,14 @@ def _find_in_folder(folder: Path) -> PolicySource:
     for path in (folder / MODEL_NAME, folder / KEPT_NAME / MODEL_NAME):
         if path.is_file():
             return _find_file(path)
-    raise RunError(f"Expected a run with {MODEL_NAME} in {folder}, found none. Train one with `roadsense train`.")
+    raise RunError(f"Expected a run with {MODEL_NAME} in {folder}, found none. {advise(folder)}")
+
+
+def advise(folder: Path) -> str:
+    """Returns what to do about a folder that holds no trained policy."""
+    if (folder / CONFIG_NAME).is_file():
+        return f"Its training has not ended: `roadsense train --resume {folder}` goes on with it."
+    return "Train one with `roadsense train`."
 
 
 def _find_file(path: Path) -> PolicySource:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from roadsense.envs.observation import OBSERVATION_VERSION
 from roadsense.errors import RunError
-from roadsense.policies.source import KEPT_NAME, refuse_other_version
+from roadsense.policies.source import CONFIG_NAME, KEPT_NAME, advise, refuse_other_version
 from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.state import RunState, read_state
 from roadsense.utils.files import read_json, refuse_existing, write_atomically
@@ -31,7 +31,6 @@ JOB_VARIABLES = {"name": "TRAINING_JOB_NAME", "arn": "TRAINING_JOB_ARN"}
 """Environment variables that identify a job; those with the prefix are kept under the rest of their name."""
 CHECKPOINTS = "checkpoint_*.pt"
 """Names of the files in a run's folder of checkpoints."""
-CONFIG_NAME = "config.json"
 PACKAGES = ("roadsense", "eclipse-sumo", "libsumo", "gymnasium", "stable-baselines3", "torch", "numpy")
 
 
@@ -173,9 +172,7 @@ def open_run(folder: str | Path | None = None, trained: bool = True) -> Run:
     if not trained and not run.config_path.is_file():
         raise RunError(f"Expected the folder of a run with {run.config_path.name}, found none in {folder}.")
     if trained and not run.model_path.is_file():
-        raise RunError(
-            f"Expected a run with {run.model_path.name} in {folder}, found none. Train one with `roadsense train`."
-        )
+        raise RunError(f"Expected a run with {run.model_path.name} in {folder}, found none. {advise(run.folder)}")
     return run
 
 

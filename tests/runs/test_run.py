@@ -102,6 +102,12 @@ def test_a_run_is_opened_when_it_is_trained(tmp_path):
     for name in ("unfinished", "nowhere"):
         with pytest.raises(RunError, match=name):
             open_run(tmp_path / name)
+    with pytest.raises(RunError, match=r"not ended: `roadsense train --resume .*unfinished`"):
+        open_run(tmp_path / "unfinished")
+    with pytest.raises(RunError, match=r"not ended: `roadsense train --resume .*unfinished`"):
+        find_candidates(EvalConfig(str(tmp_path / "unfinished")))
+    with pytest.raises(RunError, match="Train one"):
+        open_run(tmp_path / "nowhere")
 
 
 def test_runs_are_found_at_any_depth_the_oldest_first(tmp_path):
