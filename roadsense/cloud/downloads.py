@@ -2,16 +2,35 @@
 
 import shutil
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from roadsense.cloud.checksums import CHECKSUMS_NAME, TransferError, check_checksums
 from roadsense.cloud.s3_transfer import S3Place, S3Transfer
+from roadsense.utils.files import refuse_existing
 from roadsense.utils.scratch import scratch_folder
 
 MODEL_ARCHIVE, MODEL_DIR = "model.tar.gz", "model"
 """SageMaker packs a job's folder `model` into this archive; a job on EC2 uploads it as this folder."""
 MAX_UNPACKED_BYTES = 20 * 2**30
+
+
+@contextmanager
+def arriving(folder: Path) -> Iterator[Path]:
+    """Gives a path for results that are kept as a new folder, unless the block ends with an error: then nothing is.
+
+    Args:
+        folder: the new folder.
+
+    Raises:
+        InputError: if the folder holds something.
+    """
+    refuse_existing(folder, "the results")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(f".{folder.name}_", folder.parent) as scratch:
+        yield scratch / "results"
+        (scratch / "results").rename(folder)
 
 
 def download(place: S3Place, folder: Path, names: Iterable[str] | None = None, region: str | None = None) -> None:
@@ -47,9 +66,9 @@ def download_run(url: str, folder: Path, region: str | None = None) -> None:
         prefix, _, name = place.prefix.rpartition("/")
         place, names = S3Place(place.bucket, prefix), [name]
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(f".{folder.name}_", folder.parent) as scratch:
-        download(place, scratch / "sent", names, region)
-        unpack_run(scratch / "sent", folder)
+    with scratch_folder(".sent_", folder.parent) as scratch:
+        download(place, scratch, names, region)
+        unpack_run(scratch, folder)
 
 
 def unpack_run(source: Path, folder: Path) -> None:
@@ -58,8 +77,8 @@ def unpack_run(source: Path, folder: Path) -> None:
     Raises:
         TransferError: if a file is missing or damaged.
     """
-    with scratch_folder(f".{folder.name}_", folder.parent) as scratch:
-        part, archives = scratch / "run", sorted(source.rglob("*.tar.gz"))
+    archives = sorted(source.rglob("*.tar.gz"))
+    with arriving(folder) as part:
         if archives:
             unpack_archive(next((path for path in archives if path.name == MODEL_ARCHIVE), archives[0]), part)
         else:
@@ -67,7 +86,6 @@ def unpack_run(source: Path, folder: Path) -> None:
             shutil.copytree(source / MODEL_DIR if is_job else source, part)
         if (part / CHECKSUMS_NAME).is_file():
             check_checksums(part)
-        part.rename(folder)
 
 
 def unpack_archive(archive: Path, folder: Path) -> None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from roadsense.cloud.checksums import CHECKSUMS_NAME, RESULTS, check_checksums
+from roadsense.cloud.downloads import arriving
 from roadsense.cloud.place import find_dataset
 from roadsense.errors import InputError
 from roadsense.jobs.inside.heartbeat import JobBeat, read_beat
@@ -19,8 +20,6 @@ from roadsense.jobs.inside.layout import NOTEBOOK_VARIABLE, ROOT_VARIABLE, JobLa
 from roadsense.jobs.records import RECORD_NAME
 from roadsense.jobs.spec import JobSpec, spec_from_json, spec_to_json
 from roadsense.jobs.target import JobError, JobState, JobStatus, Plan
-from roadsense.utils.files import refuse_existing
-from roadsense.utils.scratch import scratch_folder
 
 JOBS_DIR = Path("runs") / "jobs"
 SPEC_NAME, LOG_NAME, LOCK_NAME, PROCESS_NAME = "spec.json", "run.log", ".lock", ".process"
@@ -144,10 +143,7 @@ def copy_results(source: Path, folder: Path, log: str) -> Path:
         InputError: if the folder is not empty.
         TransferError: if a file is missing or damaged.
     """
-    refuse_existing(folder, "the results")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(".fetch.", folder.parent) as outer:
-        part = outer / folder.name
+    with arriving(folder) as part:
         for name in RESULTS:
             shutil.copytree(source / name, part / name)
         for name in (SPEC_NAME, CHECKSUMS_NAME):
@@ -155,7 +151,6 @@ def copy_results(source: Path, folder: Path, log: str) -> Path:
                 shutil.copy2(source / name, part / name)
         (part / LOG_NAME).write_text(log)
         check_checksums(part)
-        part.rename(folder)
     return folder
 
 

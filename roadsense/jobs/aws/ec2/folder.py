@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from roadsense.cloud.checksums import CHECKSUMS_NAME, check_checksums
-from roadsense.cloud.downloads import download
+from roadsense.cloud.downloads import arriving, download
 from roadsense.cloud.s3_transfer import S3Place
 from roadsense.cloud.session import CloudError, make_client, translate_errors
 from roadsense.errors import InputError
 from roadsense.jobs.aws.prices import cost_so_far
 from roadsense.jobs.spec import JobSpec, spec_from_values
 from roadsense.jobs.target import JobError, JobState, JobStatus
-from roadsense.utils.files import refuse_existing, write_atomically
-from roadsense.utils.scratch import scratch_folder
+from roadsense.utils.files import write_atomically
 from roadsense.utils.times import write_time
 
 MISSING_CODES = ("NoSuchKey", "404", "NotFound")
@@ -167,17 +166,13 @@ class JobFolder:
             JobError: if there are no results yet.
             TransferError: if a file is missing or damaged.
         """
-        refuse_existing(folder, "the results")
         sums = self.read_text(CHECKSUMS_NAME)
         if sums is None:
             raise JobError(f"{self.url} has no results yet: a job's machine writes {CHECKSUMS_NAME} when it ends.")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(f".{folder.name}_", folder.parent) as scratch:
-            arriving = scratch / "results"
-            download(self._place, arriving, json.loads(sums), self.region)
-            write_atomically(arriving / CHECKSUMS_NAME, sums + "\n")
-            check_checksums(arriving)
-            arriving.rename(folder)
+        with arriving(folder) as part:
+            download(self._place, part, json.loads(sums), self.region)
+            write_atomically(part / CHECKSUMS_NAME, sums + "\n")
+            check_checksums(part)
         return folder
 
     def read_text(self, name: str) -> str | None:
