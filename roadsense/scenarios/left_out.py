@@ -132,6 +132,19 @@ def note_left_out(options: list[str], elements: list[str]) -> list[str]:
         )
     if elements:
         notes.append(
-            f"Left out because it writes or names a file, and traffic is the same without it: {', '.join(elements)}."
+            f"Left out because it writes or names a file, and traffic is the same without it: {_group(elements)}."
         )
     return notes
+
+
+def _group(elements: list[str]) -> str:
+    # "a of x", "b of x", "a of y", "b of y" become "a, b of x, y".
+    owners: dict[str, dict[str, None]] = {}
+    for element in elements:
+        name, _, owner = element.partition(" of ")
+        owners.setdefault(name, {})[owner] = None
+    names: dict[tuple[str, ...], list[str]] = {}
+    for name, own in owners.items():
+        names.setdefault(tuple(own), []).append(name)
+    groups = [", ".join(name) + (f" of {', '.join(own)}" if any(own) else "") for own, name in names.items()]
+    return "; ".join(groups)

@@ -55,7 +55,7 @@ def test_a_template_of_sumo_is_read_with_all_it_writes_beside_the_values(make: M
 
 def test_pictures_for_the_window_are_left_out(make: Make) -> None:
     base = make(FLOWS + convoy(), types=TYPES.replace('id="car"', 'id="car" imgFile="car.png" osgFile="car.obj"'))
-    assert "imgFile of vType 'car', osgFile of vType 'car'" in base.notes[0]
+    assert "imgFile, osgFile of vType 'car'" in base.notes[0]
 
 
 def test_chance_that_stops_a_base_is_told_from_its_own_fault(make: Make) -> None:

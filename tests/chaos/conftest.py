@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -78,9 +79,19 @@ class Place:
         }[command]  # fmt: skip
 
     def start(self, command: str, target: Path, **settings: object) -> subprocess.Popen[str]:
-        """Starts a command as a program of its own."""
+        """Starts a command as a program of its own, which heeds signals that `nohup` or a shell's `&` let us ignore."""
         words = [sys.executable, "-m", "roadsense.cli", *self.words(command, target)]
-        return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings)  # type: ignore[call-overload]
+        prepare = settings.pop("preexec_fn", None)
+
+        def heed_signals() -> None:
+            for number in (signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            if callable(prepare):
+                prepare()
+
+        return subprocess.Popen(  # type: ignore[call-overload]
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_signals, **settings
+        )
 
     def target(self, command: str, parent: Path) -> Path:
         """Returns a new target in a folder: for commands that work in a run a copy of the trained one."""
