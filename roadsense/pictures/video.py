@@ -92,4 +92,4 @@ def _write_mp4(path: Path, frames: Iterator[Frame], fps: float) -> None:
         import imageio_ffmpeg as _encoder  # noqa: F401
     except ImportError as error:
         raise InputError(f"Writing {path.name} needs imageio ({error}). Install `roadsense[video]`.") from error
-    imageio.mimwrite(path, frames, fps=fps, quality=8)
+    imageio.mimwrite(path, list(frames), fps=fps, quality=8)
