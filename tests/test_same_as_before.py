@@ -1,4 +1,4 @@
-"""Datasets are those of version 0.1.0 to the last bit; observations and rewards those of today."""
+"""Datasets, observations and rewards are those of today to the last bit."""
 
 import hashlib
 from pathlib import Path
@@ -12,7 +12,7 @@ from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.policies.baselines import BASELINES
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
-DATASET_DIGEST = "ec8c5fcad65b5d8ccc56c46fa9be0f44015b8470146480e3477d374de3dbba1b"
+DATASET_DIGEST = "22c91add955fe3379c90f6f84546c2e8bfb590a8bf88ccc005a59af420abdbca"
 OBSERVATIONS = {
     "highway_fast": "5ed9f94981c098a76e9bd5192c2f1e2929ff071c7d065ab82986841a7bab65db",
     "highway_merge": "5f30434912fadc34a0065dc46b5262f682e7baf1028628fbe2ba927a0b165223",

@@ -6,6 +6,7 @@ peer's come again later, with the sender and the sequence that they had.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -107,8 +108,13 @@ def get_surroundings(name: str) -> SurroundingsRanges:
 
 def draw_surroundings(rng: np.random.Generator, ranges: SurroundingsRanges) -> Surroundings:
     """Returns surroundings drawn from ranges, always with the same number of draws."""
+    return place_surroundings(rng.uniform(size=len(fields(ranges))).tolist(), ranges)
+
+
+def place_surroundings(places: Sequence[float], ranges: SurroundingsRanges) -> Surroundings:
+    """Returns the surroundings at a place, from 0 to below 1, in each range, in the order of their fields."""
     drawn: dict[str, float] = {}
-    for each, share in zip(fields(ranges), rng.uniform(size=len(fields(ranges))).tolist(), strict=True):
+    for each, share in zip(fields(ranges), places, strict=True):
         low, high = getattr(ranges, each.name)
         is_count = isinstance(low, int) and isinstance(high, int)
         drawn[each.name] = low + math.floor(share * (high - low + 1)) if is_count else low + share * (high - low)

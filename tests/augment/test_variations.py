@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roadsense.augment.draws.ranges import VariationRanges
+from roadsense.augment.draws.ranges import AROUND, VariationRanges
 from roadsense.augment.draws.stratified_sampling import deal_strata
 from roadsense.augment.draws.traffic import FOLLOWING, LEVELS, Traffic, mix_factors
-from roadsense.augment.draws.variations import Variation, draw_variations, nearest_distance, redraw
+from roadsense.augment.draws.variations import Variation, draw_around, draw_variations, nearest_distance, redraw
 from roadsense.scenarios.records import DENSITY_WORDS, DRIVER_WORDS
 
 TRAFFIC = Traffic(
@@ -201,3 +202,18 @@ def test_a_mix_keeps_the_total_rate(share: float, factor: float) -> None:
     assert light >= 0.499
     assert heavy == pytest.approx(factor, abs=1e-5) or light == pytest.approx(0.5, abs=1e-5)
     assert mix_factors(0.0, factor) == mix_factors(1.0, factor) == (1.0, 1.0)
+
+
+def test_surroundings_come_evenly_and_change_nothing_else():
+    plain = draw(8)
+    around = draw_around(plain, RANGES, np.random.default_rng(3))
+    assert sorted(int(one.surroundings["penetration"] * 8) for one in around) == list(range(8))
+    assert {one.surroundings["cars_behind"] for one in around} == {0, 1, 2, 3}
+    assert Counter(one.sensors for one in around) == {name: 2 for name in RANGES.sensors}
+    assert [replace(one, surroundings={}, sensors=None) for one in around] == plain
+
+
+def test_without_surroundings_a_scenario_asks_for_none():
+    nobody = {name: (0, 0) for name in AROUND}
+    (one,) = draw_around(draw(1), VariationRanges(sensors=(), **nobody), np.random.default_rng(3))
+    assert (one.surroundings, one.sensors) == ({}, None)

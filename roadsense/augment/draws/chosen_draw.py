@@ -9,10 +9,13 @@ import numpy as np
 from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.traffic import Traffic, convoy_sizes
 from roadsense.augment.draws.variations import Variation, draw_at
+from roadsense.envs.surroundings import Surroundings, SurroundingsRanges
 from roadsense.errors import InputError
 
 PLAIN_LEVELS = ("density", "speed_mean", "sigma", "tau", "accel", "decel", "min_gap", "convoy_shift_s", "heavy_share")
 """Levels that may take any value in their range."""
+CHOSEN_AROUND = ("penetration", "cars_behind", "radio_cars")
+"""What is chosen of the surroundings; nothing is relayed, and there is no decoy."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,10 @@ class ChosenDraw:
         convoy_size: number of cars in the convoy.
         convoy_spacing: factor on the distances between the convoy's cars, limited by the room on the edge.
         v2v: name of the radio preset.
+        sensors: name of the sensors.
+        penetration: share of the other traffic that carries a radio.
+        cars_behind: number of the convoy's cars behind the ego.
+        radio_cars: number of cars on other roads, which are only heard.
         seed: seed of all values that aren't chosen, SUMO's own seed included; 0 or more.
     """
 
@@ -48,6 +55,10 @@ class ChosenDraw:
     convoy_size: int = 5
     convoy_spacing: float = 1.05
     v2v: str | None = "esp_now"
+    sensors: str | None = "hobby"
+    penetration: float = 0.0
+    cars_behind: int = 0
+    radio_cars: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -73,13 +84,22 @@ def draw_chosen(chosen: ChosenDraw, traffic: Traffic, ranges: VariationRanges) -
         if chosen.v2v not in ranges.v2v:
             raise InputError(f"v2v: expected a radio of {', '.join(ranges.v2v)}, got {chosen.v2v!r}.")
         units["v2v"] = (ranges.v2v.index(chosen.v2v) + 0.5) / len(ranges.v2v)
-    return draw_at(units, traffic, _with_shift(chosen, ranges), np.random.default_rng(chosen.seed))
+    if ranges.sensors and chosen.sensors not in ranges.sensors:
+        raise InputError(f"sensors: expected sensors of {', '.join(ranges.sensors)}, got {chosen.sensors!r}.")
+    for name in CHOSEN_AROUND:
+        _place(name, getattr(chosen, name), getattr(ranges, name))
+    drawn = draw_at(units, traffic, _with_shift(chosen, ranges), np.random.default_rng(chosen.seed))
+    around = Surroundings(**{name: getattr(chosen, name) for name in CHOSEN_AROUND})
+    is_anybody = ranges.surroundings() != SurroundingsRanges()
+    return replace(
+        drawn, surroundings=asdict(around) if is_anybody else {}, sensors=chosen.sensors if ranges.sensors else None
+    )
 
 
 def fit_to_ranges(values: Mapping[str, Any], traffic: Traffic, ranges: VariationRanges) -> ChosenDraw:
     """Returns the choice nearest to these values that the ranges and the base allow."""
     fitted = asdict(ChosenDraw()) | dict(values)
-    for name in (*PLAIN_LEVELS, "friction", "background_shift_s", "convoy_spacing"):
+    for name in (*PLAIN_LEVELS, *CHOSEN_AROUND, "friction", "background_shift_s", "convoy_spacing"):
         low, high = getattr(ranges, name)
         fitted[name] = min(max(fitted[name], low), high)
     if values.get("friction", 1.0) >= 1.0 or not ranges.wet_share:
@@ -88,8 +108,9 @@ def fit_to_ranges(values: Mapping[str, Any], traffic: Traffic, ranges: Variation
         fitted["convoy_size"] = min(
             convoy_sizes(traffic, ranges), key=lambda size: abs(size - int(fitted["convoy_size"]))
         )
-    if fitted["v2v"] not in ranges.v2v:
-        fitted["v2v"] = ranges.v2v[0] if ranges.v2v else None
+    for name, known in {"v2v": ranges.v2v, "sensors": ranges.sensors}.items():
+        if fitted[name] not in known:
+            fitted[name] = known[0] if known else None
     return ChosenDraw(**fitted)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from roadsense.envs.radio.presets import PRESETS
+from roadsense.envs.sensors import SENSORS
+from roadsense.envs.surroundings import MIXED_RANGES, Surroundings, SurroundingsRanges
 from roadsense.errors import InputError
 
 Range = tuple[float, float]
@@ -30,6 +32,8 @@ LIMITS: Mapping[str, Range] = {
     "background_shift_s": (0.0, 3600.0),
 }
 """Widest allowed range of each quantity."""
+AROUND = tuple(field.name for field in fields(Surroundings))
+"""Names of the ranges of the surroundings, see `roadsense.envs.surroundings`."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,20 @@ class VariationRanges:
     """Factor on the distances between the convoy's cars at departure; the ego's position stays."""
     v2v: tuple[str, ...] = ("ideal", "esp_now", "bursty", "blocked_antenna")
     """Names of the radios shared among the scenarios; empty: the scenarios name no radio."""
+    sensors: tuple[str, ...] = tuple(SENSORS)
+    """Names of the sensors shared among the scenarios; empty: the scenarios name none."""
+    penetration: Range = MIXED_RANGES.penetration
+    """Share of the other traffic that carries a radio."""
+    cars_behind: tuple[int, int] = MIXED_RANGES.cars_behind
+    """Number of the convoy's cars behind the ego; they are added while the scenario runs."""
+    radio_cars: tuple[int, int] = MIXED_RANGES.radio_cars
+    """Number of cars on other roads, which are only heard."""
+    echo_share: Range = MIXED_RANGES.echo_share
+    """Share of the ego's own messages that come back to it."""
+    relay_share: Range = MIXED_RANGES.relay_share
+    """Share of steps in which a peer's message comes again."""
+    decoy_probability: Range = MIXED_RANGES.decoy_probability
+    """Share of episodes in which a car that is nothing to the ego brakes hard."""
     level_spread: float = 0.25
     """Largest distance of a flow or type from the scenario's level, as a share of the range, 0 to 0.5."""
 
@@ -94,8 +112,11 @@ class VariationRanges:
             value = _as_tuple(getattr(self, name))
             _check_range(name, value, limits)
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "v2v", _as_tuple(self.v2v))
-        _check_presets(self.v2v)
+        for name in ("v2v", "sensors", *AROUND):
+            object.__setattr__(self, name, _as_tuple(getattr(self, name)))
+        _check_presets("v2v", self.v2v, PRESETS)
+        _check_presets("sensors", self.sensors, SENSORS)
+        self.surroundings()
         if not all(isinstance(size, int) for size in self.convoy_size):
             raise InputError(f"convoy_size: expected two whole numbers, got {self.convoy_size}.")
         for name, highest in {"level_spread": 0.5, "wet_share": 1.0, "speed_cut": 2.0}.items():
@@ -106,6 +127,18 @@ class VariationRanges:
                 f"speed_cut: expected 0 or more and less than the lowest speed_mean, "
                 f"{self.speed_mean[0]}, so that every speedFactor is positive; got {self.speed_cut}."
             )
+
+    def surroundings(self) -> SurroundingsRanges:
+        """Returns the ranges of the surroundings.
+
+        Raises:
+            InputError: if one is wrong.
+        """
+        for name in AROUND:
+            value = getattr(self, name)
+            if not isinstance(value, tuple) or len(value) != 2 or not all(map(_is_number, value)):
+                raise InputError(f"{name}: expected (lowest, highest), got {value}.")
+        return SurroundingsRanges(**{name: getattr(self, name) for name in AROUND})
 
     def widened(self, factor: float) -> "VariationRanges":
         """Returns ranges wider by a factor around their middles, within `LIMITS`."""
@@ -165,7 +198,7 @@ def _check_range(name: str, value: Any, limits: Range) -> None:
         raise InputError(f"{name}: expected (lowest, highest) within {limits[0]:g} to {limits[1]:g}, got {value}.")
 
 
-def _check_presets(names: Any) -> None:
-    unknown = not isinstance(names, tuple) or [name for name in names if name not in PRESETS]
+def _check_presets(what: str, names: Any, known: Mapping[str, Any]) -> None:
+    unknown = not isinstance(names, tuple) or [name for name in names if name not in known]
     if unknown or len(set(names)) < len(names):
-        raise InputError(f"v2v: expected different names of {sorted(PRESETS)}, got {names}.")
+        raise InputError(f"{what}: expected different names of {sorted(known)}, got {names}.")

@@ -1,15 +1,16 @@
 """One draw of everything that is varied, and the distance of two draws. No files and no SUMO here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from scipy.stats import qmc
 
-from roadsense.augment.draws.ranges import LIMITS, Range, VariationRanges
+from roadsense.augment.draws.ranges import AROUND, LIMITS, Range, VariationRanges
 from roadsense.augment.draws.stratified_sampling import Strata, deal_strata
 from roadsense.augment.draws.traffic import FOLLOWING, LEVELS, RADIO, Coordinate, Traffic, convoy_sizes, mix_factors
+from roadsense.envs.surroundings import SurroundingsRanges, place_surroundings
 from roadsense.scenarios.records import DENSITY_WORDS, DRIVER_WORDS, FIXED
 
 DECIMALS = 4
@@ -68,6 +69,8 @@ class Variation:
         types: drawn values of each vehicle type, by id.
         v2v: name of the scenario's radio preset; None: the scenario names none.
         sumo_seed: SUMO's own seed.
+        surroundings: drawn value of each range of the surroundings, by name; empty: the scenario asks for none.
+        sensors: name of the scenario's sensors; None: the scenario names none.
     """
 
     density_level: float | None
@@ -78,6 +81,8 @@ class Variation:
     types: Mapping[str, TypeDraw]
     v2v: str | None
     sumo_seed: int
+    surroundings: Mapping[str, float] = field(default_factory=dict)
+    sensors: str | None = None
 
     @property
     def density_word(self) -> str:
@@ -117,6 +122,30 @@ def draw_variations(
     dealt = deal_strata([n], rng)[0] if strata is None else strata
     points = qmc.LatinHypercube(d=len(traffic.coordinates), rng=rng).random(n)
     return [_at(point, own, traffic, ranges, rng) for point, own in zip(points, dealt, strict=True)]
+
+
+def draw_around(draws: Sequence[Variation], ranges: VariationRanges, rng: np.random.Generator) -> list[Variation]:
+    """Returns draws with surroundings and sensors by Latin hypercube, and everything else as it is.
+
+    Args:
+        draws: draws without them.
+        ranges: ranges of the values.
+        rng: random generator of these draws alone, so that roads and traffic stay the same whatever the surroundings.
+    """
+    bounds = ranges.surroundings()
+    points = qmc.LatinHypercube(d=len(AROUND) + 1, rng=rng).random(len(draws))
+    return [
+        _with_around(draw, point.tolist(), bounds, ranges.sensors) for draw, point in zip(draws, points, strict=True)
+    ]
+
+
+def _with_around(
+    draw: Variation, point: Sequence[float], bounds: SurroundingsRanges, sensors: Sequence[str]
+) -> Variation:
+    around = asdict(place_surroundings(point[:-1], bounds)) if bounds != SurroundingsRanges() else {}
+    drawn = {name: round(value, DECIMALS) for name, value in around.items()}
+    name = sensors[min(int(point[-1] * len(sensors)), len(sensors) - 1)] if sensors else None
+    return replace(draw, surroundings=drawn, sensors=name)
 
 
 def redraw(strata: Strata, traffic: Traffic, ranges: VariationRanges, rng: np.random.Generator) -> Variation:

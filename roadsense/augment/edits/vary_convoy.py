@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from roadsense.augment.draws.variations import Variation
 from roadsense.augment.edits.edits import Edit, set_attribute, set_param, shift_seconds
+from roadsense.envs.surroundings import Surroundings, format_surroundings
 from roadsense.errors import ScenarioError
 
 MAX_CARS = 20
 END_MARGIN_M = 1.0
-V2V_KEY = "v2v"
+V2V_KEY, SURROUNDINGS_KEY, SENSORS_KEY = "v2v", "surroundings", "sensors"
 CAR_ID = "V{:03d}"
 _POSITION_DECIMALS = 2
 
@@ -35,6 +36,11 @@ def vary_convoy(roots: Sequence[ET.Element], cars: Sequence[ET.Element], variati
     edits += [shift_seconds(car, "depart", levels["convoy_shift_s"]) for car in left]
     if variation.v2v is not None:
         edits.append(set_param(cars[0], V2V_KEY, variation.v2v))
+    if variation.surroundings:
+        text = format_surroundings(Surroundings(**variation.surroundings))  # type: ignore[arg-type]
+        edits.append(set_param(cars[0], SURROUNDINGS_KEY, text))
+    if variation.sensors is not None:
+        edits.append(set_param(cars[0], SENSORS_KEY, variation.sensors))
     return edits
 
 

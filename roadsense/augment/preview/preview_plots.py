@@ -155,6 +155,9 @@ def _title(draw: DrawnDraw) -> str:
     levels = draw.variation.levels
     wet = f", wet road (friction {levels['friction']:g})" if levels["friction"] < 1.0 else ""
     radio = f", radio {draw.variation.v2v}" if draw.variation.v2v else ""
+    around = draw.variation.surroundings
+    radio += f", {around['penetration']:.0%} of others with one" if around.get("penetration") else ""
+    radio += f", {around['cars_behind']:g} behind" if around.get("cars_behind") else ""
     words = f"{draw.variation.density_word} traffic, {draw.variation.driver_word} drivers"
     return f"{draw.name}: {words}{wet}{radio}. {draw.after_s:g} s after the convoy's departure"
 

@@ -1,14 +1,14 @@
 """Entries of a dataset: a number, a base and a draw for each scenario."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from roadsense.augment.bases.base import Base
 from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.stratified_sampling import Strata, deal_strata
-from roadsense.augment.draws.variations import Variation, draw_variations, redraw
+from roadsense.augment.draws.variations import Variation, draw_around, draw_variations, redraw
 from roadsense.scenarios.records import ScenarioName
 
 
@@ -43,7 +43,8 @@ class Entry:
 
     def redraw(self) -> None:
         """Draws again."""
-        self.variation = redraw(self.strata, self.base.traffic, self.ranges, self.rng)
+        drawn = redraw(self.strata, self.base.traffic, self.ranges, self.rng)
+        self.variation = replace(drawn, surroundings=self.variation.surroundings, sensors=self.variation.sensors)
         self.n_redraws += 1
 
 
@@ -78,8 +79,8 @@ def deal_entries(
         if not theirs:
             continue
         own_ranges = ranges[base.name]
-        sample, *redraws = map(np.random.default_rng, own_stream.spawn(1 + len(theirs)))
-        draws = draw_variations(len(parts), base.traffic, own_ranges, sample, parts)
+        sample, *redraws, around = map(np.random.default_rng, own_stream.spawn(2 + len(theirs)))
+        draws = draw_around(draw_variations(len(parts), base.traffic, own_ranges, sample, parts), own_ranges, around)
         for number, part, draw, rng in zip(theirs, parts, draws, redraws, strict=True):
             entries.append(Entry(number, split, base, part, own_ranges, draw, rng))
     return sorted(entries, key=lambda entry: entry.number)
