@@ -18,7 +18,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 STRIPPED := "metadata.papermill cell.metadata.papermill metadata.language_info"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos check format lab samples lock wheel nets infra clean
+.PHONY: help setup demo enjoy test chaos check format lab samples lock wheel nets infra clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ $(VENV)/.%: requirements.lock pyproject.toml install/install.sh
 
 demo: $(DEMO)  ## augment, train, evaluate and export on a small scale, about 10 minutes; RUN=folder names the run
 	$(BIN)/roadsense demo --run-dir $(RUN)
+
+enjoy: $(DEMO)  ## watch the model that comes with RoadSense answer a hazard, before any training
+	$(BIN)/roadsense enjoy default
 
 # A file's tests stay in one process, for what they share; one process takes up to 2 GB.
 TEST_OPTIONS ?= -n auto --maxprocesses 4 --dist loadfile
