@@ -22,6 +22,7 @@ from roadsense.evaluation.policies import NULL_POLICIES
 from roadsense.evaluation.schema import read_episodes
 from roadsense.evaluation.summary import complete, summarise
 from roadsense.evaluation.verdicts import Verdict, find_verdicts
+from roadsense.utils.files import read_json
 from roadsense.utils.workspace import resolve
 
 EPISODES_NAME, CONFIG_NAME, ORIGIN_NAME = "episodes.parquet", "config.json", "origin.json"
@@ -131,11 +132,8 @@ def open_evaluation(folder: str | Path) -> Evaluation:
     """
     folder = resolve(folder)
     episodes = read_episodes(folder / EPISODES_NAME)
-    try:
-        settings = json.loads((folder / CONFIG_NAME).read_text())
-        origin = json.loads((folder / ORIGIN_NAME).read_text())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{folder}: expected {CONFIG_NAME} and {ORIGIN_NAME} ({error}). Evaluate again.") from error
+    settings = read_json(folder / CONFIG_NAME, "the settings of an evaluation", RunError)
+    origin = read_json(folder / ORIGIN_NAME, "the origin of an evaluation", RunError)
     unknown = set(settings) - {field.name for field in fields(EvalConfig)}
     if unknown:
         raise RunError(f"{folder}: expected settings of this version, got {sorted(unknown)}. Evaluate again.")

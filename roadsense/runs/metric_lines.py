@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from roadsense.errors import RunError
+from roadsense.utils.files import read_bounded
+
 METRIC_VARIABLE = "ROADSENSE_METRIC_LINES"
 FIGURES = ("timesteps", "steps_per_s", "reward_mean", "collision_rate", "min_ttc_median_s", "false_braking_share")
 """Figures that get a line, besides those whose names begin with one of `BEGINNINGS`."""
@@ -25,9 +28,18 @@ def read_metric_lines(path: Path) -> list[dict[str, Any]]:
     """Returns the figures of each line of a `metrics.jsonl`; none if there is no file.
 
     The last line is left out if it is not complete yet.
+
+    Raises:
+        RunError: if the file is too large or a line is damaged; it names the line.
     """
-    text = path.read_text() if path.is_file() else ""
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    text = read_bounded(path, "the figures of a run", RunError).decode(errors="replace") if path.is_file() else ""
+    rows = []
+    for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise RunError(f"{path}:{number}: expected figures as JSON, got {line[:80]!r}. Remove the line.") from error
+    return rows
 
 
 def print_metrics(figures: Mapping[str, Any]) -> None:

@@ -39,6 +39,9 @@ _REMEDIES = {
     errno.EMFILE: "Raise the limit with `ulimit -n`, or use fewer workers.",
 }
 
+MAX_TEXT_BYTES = 256 * 2**20
+"""Largest file of settings or figures that is read; those of the longest runs have about 10 MB."""
+
 _STRAYS = ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
@@ -123,14 +126,33 @@ def read_json(path: Path, what: str, error: type[InputError] = InputError) -> An
         error: class of the error to raise.
 
     Raises:
-        InputError: if the file is missing or damaged.
+        InputError: if the file is missing, too large or damaged.
+    """
+    content = read_bounded(path, what, error)
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as damaged:
+        raise error(f"{path}: expected {what} as JSON, the file is damaged ({damaged}). Restore it.") from damaged
+
+
+def read_bounded(path: Path, what: str, error: type[InputError] = InputError) -> bytes:
+    """Returns the content of a file of at most `MAX_TEXT_BYTES`.
+
+    Args:
+        path: the file.
+        what: content of the file for the message, as "the settings of the run".
+        error: class of the error to raise.
+
+    Raises:
+        InputError: if the file is missing or too large.
     """
     try:
-        return json.loads(path.read_bytes())
+        n_bytes = path.stat().st_size
+        if n_bytes > MAX_TEXT_BYTES:
+            raise error(f"{path}: expected {what} of at most {MAX_TEXT_BYTES} bytes, got {n_bytes}. Restore it.")
+        return path.read_bytes()
     except OSError as missing:
         raise error(f"Expected {what}. {describe_os_error(missing)}") from missing
-    except ValueError as damaged:
-        raise error(f"{path}: expected {what} as JSON, the file is damaged ({damaged}). Restore it.") from damaged
 
 
 def record_sum(path: Path) -> None:
