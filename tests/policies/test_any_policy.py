@@ -13,7 +13,7 @@ import pytest
 import sb3_contrib
 import stable_baselines3
 
-from roadsense.envs.observation import OBSERVATION_VERSION
+from roadsense.envs.observation import KNOWN_VERSIONS, OBSERVATION_VERSION
 from roadsense.errors import InputError, RunError
 from roadsense.policies.baselines import BASELINES
 from roadsense.policies.guard import take_alone
@@ -109,7 +109,7 @@ def test_a_folder_that_states_no_version_is_judged_by_the_spaces(tmp_path):
     assert find_policy(tmp_path).path == tmp_path / "model.zip"
     load_policy(tmp_path)
     (tmp_path / "manifest.json").write_text(json.dumps({"observation_version": OBSERVATION_VERSION + 1}))
-    with pytest.raises(RunError, match=f"observation version {OBSERVATION_VERSION}, got {OBSERVATION_VERSION + 1}"):
+    with pytest.raises(RunError, match=f"observation version {KNOWN_VERSIONS}, got {OBSERVATION_VERSION + 1}"):
         load_policy(tmp_path)
 
 

@@ -29,8 +29,8 @@ class Drill(gym.Env):
 
     def _observe(self):
         peers, peer_mask = np.zeros((8, 8), np.float32), np.zeros(8, np.float32)
-        low, high = [0.05, -0.1, -0.5, -1.0, -0.1, 0.2, -0.1, -1.0], [0.8, 0.1, 0.2, 0.3, 0.1, 1.0, 0.1, 0.3]
-        peers[0] = self.np_random.uniform(low, high)
+        peers[0, :6] = self.np_random.uniform([0.05, -0.1, -0.5, -1.0, -0.1, 0.2], [0.8, 0.1, 0.2, 0.3, 0.1, 1.0])
+        peers[0, 7] = peers[0, 3]
         peer_mask[0] = 1
         return {"ego": self.np_random.uniform(0, 1, 4).astype(np.float32), "peers": peers, "peer_mask": peer_mask}
 
