@@ -12,7 +12,8 @@ from roadsense.augment.config import GenConfig
 from roadsense.augment.generate import generate_dataset
 from roadsense.scenarios.dataset import Dataset
 
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under `nohup`, the tests' processes would ignore it
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under `nohup` or in the background, the tests would ignore them
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TYPES = """
     <vType id="ego" length="4.5" sigma="0" speedFactor="normc(1,0.02,0.9,1.1)" lcSpeedGain="0"/>

@@ -73,7 +73,8 @@ def load_policy(policy: Any, trust: bool = False) -> Policy:
     Example:
         >>> import roadsense as rs
         >>> policy = rs.load_policy("runs/first")
-        >>> observation = rs.ConvoyEnv(scenario_dir="scenarios/base").observation_space.sample()
+        >>> space = rs.ConvoyEnv(scenario_dir="scenarios/base").observation_space
+        >>> observation = {name: 0 * values for name, values in space.sample().items()}  # nobody is heard
         >>> policy(observation).shape
         (1,)
         >>> rs.load_policy(lambda observation: 0.3).predict(observation)[0].item()
