@@ -30,9 +30,10 @@ from roadsense.training.splits import hash_scenario
 from roadsense.utils.bounds import MAX_WORKERS, bounded, check_bounds
 from roadsense.utils.command import run_with_options
 from roadsense.utils.files import write_atomically
-from roadsense.utils.project_files import find_file
+from roadsense.utils.project_files import project_folder
 from roadsense.utils.statistics import binomial_interval
 from roadsense.utils.terminal import print_table
+from roadsense.utils.workspace import resolve
 
 SETS_DIR = "benchmark_sets"
 NEWEST = "convoy-1"
@@ -99,15 +100,21 @@ class BenchmarkSet:
         """
         found = []
         for place, (folder, digest) in enumerate(self.scenarios.items()):
-            path = (find_file(folder) / "scenario.sumocfg").resolve()
-            if not path.is_file() or hash_scenario(path) != digest:
-                raise DatasetError(
-                    f"{self.name}: expected the scenario of the set in {path.parent} (sha256 {digest[:12]}), it is "
-                    "missing or was changed. Take that of the package, or a newer set."
-                )
+            path = self._find(folder, digest)
             seeds = np.random.SeedSequence((self.seed, place)).generate_state(self.n_seeds).tolist()
             numbered = list(enumerate(seeds))[:: 5 if quick else 1]
             found += [Plan(POLICY, path, seed, number % self.calm_every > 0) for number, seed in numbered]
+        return found
+
+    def _find(self, folder: str, digest: str) -> Path:
+        """Returns a scenario's `.sumocfg`: the project's, or the package's where the project's is another."""
+        places = [(place / "scenario.sumocfg").resolve() for place in (resolve(folder), project_folder() / folder)]
+        found = next((path for path in places if path.is_file() and hash_scenario(path) == digest), None)
+        if found is None:
+            raise DatasetError(
+                f"{self.name}: expected the scenario of the set in {places[0].parent} (sha256 {digest[:12]}), it is "
+                "missing or was changed. Take that of the package, or a newer set."
+            )
         return found
 
 
