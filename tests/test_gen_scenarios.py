@@ -123,9 +123,11 @@ def test_the_convoy_is_as_long_as_far_apart_as_late_and_on_the_radio_as_drawn(
             place = first + i * (second - first) * levels["convoy_spacing"]
             assert float(cars[name].get("departPos")) == pytest.approx(place, abs=0.011)
             assert float(cars[name].get("depart")) == round(10.0 + levels["convoy_shift_s"], 2)
-        radios = {name: [p.get("value") for p in car.iter("param")] for name, car in cars.items()}
-        assert radios.pop("V001") == [record.variation["v2v"]]
-        assert not any(radios.values())
+        asked = {name: {p.get("key"): p.get("value") for p in car.iter("param")} for name, car in cars.items()}
+        of_ego = asked.pop("V001")
+        assert (of_ego["v2v"], of_ego["sensors"]) == (record.variation["v2v"], record.variation["sensors"])
+        assert "penetration" in of_ego["surroundings"]
+        assert not any(asked.values())
 
 
 def test_only_a_wet_road_has_friction_and_cars_that_heed_it(small_dataset: Dataset, tiny_bases: Path) -> None:

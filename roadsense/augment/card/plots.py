@@ -221,6 +221,7 @@ def _draw_levels(axes: Axes, draws: pd.DataFrame, splits: Sequence[str]) -> None
 
 
 def _draw_shares_below(axes: Axes, values: Mapping[str, Sequence[float]]) -> None:
+    values = {split: own for split, own in values.items() if len(own)}  # a base held out has no draw to train on
     everything = np.concatenate([np.asarray(own, float) for own in values.values()])
     low, high = float(everything.min()), float(everything.max())
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=TICK_STEPS))
