@@ -16,7 +16,8 @@ class StackFrames(gym.Wrapper[Observation, NDArray[np.float32], Observation, NDA
     """Shows the last observations side by side, so that a policy without memory sees changes.
 
     `ego` becomes (4 n,) and `peers` (8, 8 n), the oldest first; `peer_mask` stays (8,): 1 where a peer was heard in any
-    of them. Its keys stay those of `ConvoyEnv`, so that the same networks take it. (Gymnasium's own
+    of them. Rows are in the order of distance, so a row may hold another car in another frame. Its keys stay those of
+    `ConvoyEnv`, so that the same networks take it. (Gymnasium's own
     `FrameStackObservation` puts a new axis first.) After a reset all frames are the first observation.
 
     Args:

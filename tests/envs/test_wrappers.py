@@ -28,7 +28,7 @@ def test_it_is_an_environment_like_the_one_inside():
         check_env(env, skip_render_check=True)
         assert {name: space.shape for name, space in env.observation_space.items()} == {
             "ego": (12,),
-            "peers": (8, 18),
+            "peers": (8, 24),
             "peer_mask": (8,),
         }
 
@@ -43,7 +43,7 @@ def test_frames_stand_side_by_side_the_oldest_first():
         for frame in range(3):
             one = plain[step - 2 + frame]
             np.testing.assert_array_equal(stacked[step]["ego"][4 * frame : 4 * frame + 4], one["ego"])
-            np.testing.assert_array_equal(stacked[step]["peers"][:, 6 * frame : 6 * frame + 6], one["peers"])
+            np.testing.assert_array_equal(stacked[step]["peers"][:, 8 * frame : 8 * frame + 8], one["peers"])
         masks = [plain[step - 2 + frame]["peer_mask"] for frame in range(3)]
         np.testing.assert_array_equal(stacked[step]["peer_mask"], np.max(masks, axis=0))
 
