@@ -67,8 +67,8 @@ def download_run(url: str, folder: Path, region: str | None = None) -> None:
         place, names = S3Place(place.bucket, prefix), [name]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(".sent_", folder.parent) as scratch:
-        download(place, scratch, names, region)
-        unpack_run(scratch, folder)
+        download(place, scratch / "sent", names, region)
+        unpack_run(scratch / "sent", folder)
 
 
 def unpack_run(source: Path, folder: Path) -> None:
