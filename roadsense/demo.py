@@ -89,7 +89,7 @@ def _parameters(config: DemoConfig, folder: Path) -> dict[str, dict[str, Any]]:
             "episodes_per_scenario": config.episodes_per_scenario,
             "split_episodes": 5 * config.episodes_per_scenario,
             "curve_episodes": config.episodes_per_scenario,
-            "surroundings_episodes": config.episodes_per_scenario,
+            "surroundings_episodes": config.episodes_per_scenario // 5,
             "seed": config.seed,
         },
         "03_export": {
