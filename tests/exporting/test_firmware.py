@@ -155,7 +155,7 @@ def test_the_firmware_on_tflite_micro_acts_if_its_self_test_passes_and_refuses_n
     own = (0.0, 0.0, 20.0, 0.0, 0.0, 0.0)
     heard = (30.0, 0.0, 0, 0, 15.0, -6.0, 0.0, 2, VERSION)
     broken = (0.0, 0.0, np.nan, 0.0, 0.0, 0.0)
-    found = play(program, 2, [Step(0, own, [heard]), Step(100, broken), Step(200, own)])
+    found = play(program, [Step(0, own, [heard]), Step(100, broken), Step(200, own)])
     assert found[:, 0].tolist() == [1.0, 0.0, 1.0]
     assert found[:, 2].tolist() == [0, 1, 1]
 
