@@ -9,7 +9,7 @@ import pytest
 from roadsense.augment.config import GenConfig
 from roadsense.augment.generate import generate_dataset
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.policies.baselines import BASELINES
+from roadsense.policies.rules import HeardBrakingRule
 
 BASE_DIR = Path(__file__).parents[1] / "scenarios" / "base"
 DATASET_DIGEST = "22c91add955fe3379c90f6f84546c2e8bfb590a8bf88ccc005a59af420abdbca"
@@ -33,7 +33,7 @@ where the rule now no longer sees a car that drives round the other side."""
 
 
 def hash_episode(observations, rewards, env: ConvoyEnv, seed: int, hazard: bool) -> None:
-    rule = BASELINES["heard_braking_rule"]
+    rule = HeardBrakingRule(threshold_mps2=3.0)
     observation, _ = env.reset(seed=seed, options={"hazard": hazard})
     over = False
     while not over:
