@@ -55,6 +55,7 @@ def test_every_rate_has_an_interval_that_holds_it() -> None:
     assert {"collision_rate", "unsafe_rate", "missed_rate", "stops_braked_share", "false_brakings_per_h"} <= set(
         intervals
     )
+    intervals.remove("calm_unsafe_rate")  # every one of these episodes has a hazard
     for name in intervals:
         assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"], name
     assert row["stops_braked_share"] == 0.25
