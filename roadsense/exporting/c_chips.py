@@ -79,10 +79,10 @@ class ChipFigures:
     ram_bytes: int
 
 
-MEASURED_ON = "2026-11-29"
+MEASURED_ON = "2026-11-30"
 KNOWN = {
-    "Cortex-M4F": ChipFigures(79_328, 126_600, 152, 34_104, 920),
-    "RV32IMC": ChipFigures(2_177_647, 3_123_582, 396, 40_416, 920),
+    "Cortex-M4F": ChipFigures(88_360, 133_640, 160, 34_360, 984),
+    "RV32IMC": ChipFigures(2_396_062, 3_452_547, 396, 40_680, 984),
 }
 """Figures of the default network (peers 32, 32; policy 64, 64), used where an export finds no emulators."""
 
