@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.observation import observe
+from roadsense.utils.compiled import is_compiled
 from tests.firmware.host import VERSION, Step, play
 
 BASES = Path(__file__).parents[2] / "scenarios" / "base"
@@ -45,6 +47,7 @@ def drive(env, policy, seed, scenario):
     return np.array(actions)
 
 
+@pytest.mark.skipif(is_compiled(), reason="compiled code calls `observe` itself: run with ROADSENSE_PURE=1")
 def test_the_firmware_acts_as_the_environment_step_by_step(policy, firmware, monkeypatch):
     recorder = Recorder()
     monkeypatch.setattr("roadsense.envs.episode.observe", recorder)
