@@ -5,7 +5,7 @@ numbers of workers (`--n_workers 1 2 4 8 16`) and, for comparison, with workers 
 step (`--compared_workers 8`). They take turns with each other, with bare SUMO on every core, and with one environment
 a core that nobody waits for: on a shared machine the ratios of a round hold, absolute figures do not. Figures are
 medians over the rounds. Time is counted on the wall, and as CPU time per step in the workers and in each part of the
-learning process; a model (docs/throughput.md) of it predicts other machines. The last line is JSON.
+learning process; a model (docs/explanation/throughput.md) of it predicts other machines. The last line is JSON.
 """
 
 import json

@@ -1,7 +1,7 @@
 """RoadSense: from a few hand-made SUMO roads to a tested convoy brake assist on a microcontroller.
 
 `import roadsense as rs` has all that notebooks and programs need; each name is imported when it is first used.
-`docs/api.md` says which names are stable.
+`docs/reference/api.md` says which names are stable.
 """
 
 import importlib

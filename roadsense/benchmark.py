@@ -198,7 +198,7 @@ def run_benchmark(config: BenchmarkConfig, policy: Any = None) -> list[Benchmark
 
 
 def describe_line(name: str, digest: str, rows: list[BenchmarkRow]) -> str:
-    """Returns a policy's line for `docs/leaderboard.md`."""
+    """Returns a policy's line for `docs/reference/leaderboard.md`."""
     row = next(row for row in rows if row.condition == ALL)
     rate = (
         f"{row.collisions / max(row.episodes, 1):.1%} ({row.collision_rate_low:.1%} to {row.collision_rate_high:.1%})"
@@ -228,7 +228,7 @@ def _summarise(condition: str, episodes: list[Row]) -> BenchmarkRow:
 
 
 def benchmark_and_print(config: BenchmarkConfig) -> None:
-    """Drives the frozen benchmark with a policy, prints its figures and a line for docs/leaderboard.md."""
+    """Drives the frozen benchmark with a policy, prints its figures and a line for docs/reference/leaderboard.md."""
     rows, source = run_benchmark(config), _find(config, None)
     titles = ("condition", "episodes", "failed", "collisions", "95 %", "unsafe", "needless m/s2", "score")
     table = [

@@ -87,7 +87,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "benchmark": Command(
         "roadsense.benchmark:BenchmarkConfig", "roadsense.benchmark:benchmark_and_print",
-        "drive the frozen set of episodes, for docs/leaderboard.md", "judge",
+        "drive the frozen set of episodes, for docs/reference/leaderboard.md", "judge",
     ),
     "replay": Command(
         "roadsense.evaluation.replay:ReplayConfig", "roadsense.evaluation.replay:replay_and_print",

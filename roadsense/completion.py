@@ -15,7 +15,7 @@ class CompletionConfig:
     """Settings of `roadsense completion`.
 
     Attributes:
-        shell: the shell; its line for the start file is in `docs/installation.md`.
+        shell: the shell; its line for the start file is in `docs/how-to/installation.md`.
     """
 
     shell: Annotated[Literal["bash", "zsh", "tcsh"], tyro.conf.Positional, tyro.conf.arg(metavar="bash|zsh|tcsh")]

@@ -16,8 +16,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
     ROOT / "notebooks" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "docs").glob("*/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "infra").rglob("*.md")),
 ]
 NAMES = re.compile(r"(?<![\w/.-])roadsense(?:\.[a-z_0-9]+)+(?:\.[A-Z]\w*)?")
@@ -90,7 +89,7 @@ def notebook_folder(tmp_path, tiny_bases, monkeypatch):
 def test_snippets_run_from_a_notebooks_folder():
     snippets = [
         (page.name, re.sub(rf"^{indent}", "", code, flags=re.MULTILINE))
-        for page in (ROOT / "README.md", ROOT / "notebooks" / "README.md", ROOT / "docs" / "api.md")
+        for page in (ROOT / "README.md", ROOT / "notebooks" / "README.md", ROOT / "docs" / "reference" / "api.md")
         for indent, code in SNIPPETS.findall(page.read_text())
     ]
     assert len(snippets) == 5

@@ -48,7 +48,7 @@ def test_in_an_installed_environment_it_leaves_a_kernel_and_a_report(tmp_path):
 def test_what_attaches_the_image_fits_the_service_s_model():
     config = json.loads((ROOT / "lab" / "studio_app_image_config.json").read_text())
     check_request("CreateAppImageConfig", config)
-    page = (ROOT / "docs" / "sagemaker.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "sagemaker.md").read_text()
     settings = json.loads(re.search(r"--default-user-settings '(.*?)'", page, re.DOTALL)[1])
     check_request("UpdateDomain", {"DomainId": "d-0123456789ab", "DefaultUserSettings": settings})
     (image,) = settings["JupyterLabAppSettings"]["CustomImages"]

@@ -1,7 +1,7 @@
 """A recorded drive: what each car's sensors said and what the ego heard, on one clock and one plane.
 
 A drive is a folder with CSV files, two for each car: `tx`, what its own sensors said, and `rx`, what it heard. Columns,
-units and dirt are those that `docs/drives.md` describes.
+units and dirt are those that `docs/how-to/drives.md` describes.
 """
 
 import re

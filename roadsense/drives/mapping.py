@@ -170,7 +170,7 @@ def find_mapping(folder: Path, given: str, headers: Mapping[str, list[str]]) -> 
     seen = "; ".join(f"{name}: {', '.join(header)[:300]}" for name, header in list(headers.items())[:4])
     raise DriveError(
         f"{folder}: expected files with the columns of a mapping that comes with roadsense ({', '.join(SHIPPED)}), "
-        f"got {seen}. Write which column is which into {MAPPING_NAME} in this folder; docs/drives.md shows how."
+        f"got {seen}. Write which column is which into {MAPPING_NAME} in this folder; docs/how-to/drives.md shows how."
     )
 
 

@@ -1,7 +1,7 @@
 """The policies that every evaluation drives beside the learned one: null policies and rules on the same radio.
 
 The rules' settings are the best of a search on train scenarios (`roadsense tune-baselines`, table in
-`docs/baselines.md`). The training's head start imitates the cautious rule, which the learned policy has to beat.
+`docs/reference/baselines.md`). A training first imitates the cautious rule, which the learned policy has to beat.
 
 Example:
     >>> import roadsense as rs

@@ -15,7 +15,7 @@ from roadsense.train_convoy import TrainConfig, train_policy
 from roadsense.training.vec.env import ConvoyVecEnv
 from tests.small_training import stop_tiny, train_tiny
 
-PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "extending.md"
 MORE = """
 def no_hazard(rng, scenario):
     return None

@@ -36,7 +36,7 @@ def test_every_figure_of_an_outcome_is_in_the_schema() -> None:
 
 
 def test_the_documentation_holds_the_schema() -> None:
-    assert describe_schema() in (ROOT / "docs" / "evaluation.md").read_text()
+    assert describe_schema() in (ROOT / "docs" / "explanation" / "evaluation.md").read_text()
 
 
 def test_a_table_is_read_back_as_it_was_with_its_meanings(tmp_path: Path) -> None:

@@ -276,7 +276,7 @@ def test_a_limit_is_rounded_up(hours, seconds):
 
 
 def test_the_documentation_shows_what_is_sent(no_aws):
-    page = (ROOT / "docs" / "sagemaker.md").read_text()
+    page = (ROOT / "docs" / "reference" / "sagemaker_requests.md").read_text()
     shown = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
     base = {"output": "s3://your-bucket/roadsense", "dataset": f"s3://your-bucket/roadsense/datasets/{'0a' * 32}"}
     one = replace(SPEC, **base, parameters={"total_timesteps": 5000000}, max_hours=4.0, spot=True)
