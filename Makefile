@@ -18,7 +18,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 STRIPPED := "metadata.papermill cell.metadata.papermill metadata.language_info"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo enjoy test chaos check format lab samples lock wheel nets infra clean
+.PHONY: help setup demo enjoy test chaos check format docs site lab samples lock wheel nets infra clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -54,6 +54,15 @@ format: $(DEV)  ## rewrite the sources in the project's format, and strip the no
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 	$(BIN)/nbstripout --keep-id --extra-keys $(STRIPPED) notebooks/*.ipynb
+
+# Material for MkDocs speaks of its future at each build.
+docs site: export NO_MKDOCS_2_WARNING := 1
+
+docs: $(DEV)  ## serve the documentation on 127.0.0.1:8000, built anew when a page changes
+	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8000
+
+site: $(DEV)  ## build the documentation in build/site; a warning is an error
+	$(BIN)/mkdocs build --quiet
 
 lab: $(LAB)  ## open JupyterLab on 127.0.0.1, with its token
 	$(BIN)/jupyter lab $(AS_ROOT) --config=lab/jupyter_lab_config.py

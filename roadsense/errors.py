@@ -10,7 +10,7 @@ class RoadSenseError(Exception):
     Attributes:
         exit_code: exit code of a command after this error.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> rs.EnvConfig(penetration=2)
         Traceback (most recent call last):

@@ -68,7 +68,7 @@ def evaluate_policy(config: EvalConfig, policy: Any = None) -> Evaluation:
         DatasetError: if a scenario is not what its dataset's manifest says.
         MachineError: if the run folder cannot be written to, or an episode ends several worker processes.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> short = {"episodes_per_scenario": 1, "n_steps": 50, "checks_column": False, "workers": 1, "gallery_size": 0}
         >>> short |= {"split_episodes": 0, "curve_episodes": 0, "surroundings_episodes": 0}

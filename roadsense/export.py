@@ -79,7 +79,7 @@ def export_policy(config: ExportConfig) -> Export:
         ExportError: if the conversion fails, TFLite Micro lacks an operator, or actions differ beyond the bounds.
         SimulationError: if SUMO or a process that drives fails.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> quick = {"int8": False, "n_observations": 100, "episodes_per_scenario": 0}
         >>> export = rs.export_policy(rs.ExportConfig("runs/first", "scenarios/small", **quick))

@@ -49,7 +49,7 @@ def train_policy(config: TrainConfig) -> Run:
         RunError: if the run folder holds something already, or cannot be resumed.
         StoppedError: if a stop was requested.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> tiny = {"total_timesteps": 64, "imitation_timesteps": 0, "n_workers": 1, "rollout_steps": 32}
         >>> run = rs.train_policy(rs.TrainConfig("scenarios/base", run_dir="runs/tiny", **tiny))

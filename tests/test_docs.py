@@ -11,6 +11,7 @@ import pytest
 import roadsense as rs
 from roadsense.cli import COMMANDS
 from roadsense.jobs.cli import COMMANDS as JOB_COMMANDS
+from tests.test_site import WRITERS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -58,8 +59,9 @@ def test_every_file_that_is_named_exists(page):
 
 
 def test_links_lead_to_files(page):
-    targets = {target: page.parent / target for target in LINKS.findall(page.read_text())}
-    assert not {target for target, path in targets.items() if not path.is_file()}
+    made = {(ROOT / "docs" / name) for name in WRITERS}
+    targets = {target: (page.parent / target).resolve() for target in LINKS.findall(page.read_text())}
+    assert not {target for target, path in targets.items() if not path.is_file() and path not in made}
 
 
 def test_every_command_that_is_named_exists(page):

@@ -37,7 +37,7 @@ _LEFT_OUT_AT = {"hold_lane": True, "add_traffic": 0.0, "base_ranges": {}}
 class GenConfig:
     """Which dataset to make. The same seed and base files give the same dataset, byte for byte.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> config = rs.GenConfig(output_dir="scenarios/large", n_train=800, n_eval=200)
         >>> config.ranges.sigma

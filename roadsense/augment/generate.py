@@ -30,7 +30,7 @@ def generate_dataset(config: GenConfig) -> Dataset:
         ScenarioError: if there is no base scenario or one is broken.
         GateError: if too many draws of one base are rejected. Accepted scenarios of other bases are in `output_dir`.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> config = rs.GenConfig(output_dir="scenarios/tiny", n_train=1, n_eval=1, min_split_distance=0.0)
         >>> dataset = rs.generate_dataset(config)

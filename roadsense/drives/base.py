@@ -45,7 +45,7 @@ class BaseConfig:
         ego: name of the ego; empty: as the mapping says, else V001.
         check: whether the base is checked as `roadsense check-base` does.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> rs.BaseConfig("drives/sample", "scenarios/mine/sample").flow_vph
         300.0
@@ -90,7 +90,7 @@ def make_base(config: BaseConfig) -> list[str]:
         DriveError: if no car ahead has known distances, the drive is too short, or the map does not fit.
         InputError: if the folder holds something.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> notes = rs.make_base(rs.BaseConfig("drives/sample", "scenarios/mine/sample"))
         >>> "own trace" in notes[0]

@@ -66,7 +66,7 @@ class CompareConfig:
         mapping: as of `roadsense drive judge`.
         ego: name of the ego; empty: as the mapping says, else V001.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> rs.CompareConfig("drives/sample", "scenarios/base").episodes
         20
@@ -160,7 +160,7 @@ def compare_log(config: CompareConfig) -> pd.DataFrame:
         DriveError: if the log cannot be read.
         ScenarioError: if the dataset has no scenarios.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> table = rs.compare_log(rs.CompareConfig("drives/sample", "scenarios/base", episodes=1))
         >>> "speed" in set(table["quantity"])

@@ -155,7 +155,7 @@ def read_drive(folder: str | Path, mapping: str = "", ego: str = "") -> Drive:
     Raises:
         DriveError: if the folder, a file or the mapping cannot be read, units cannot be right, or the ego's rows lack.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> drive = rs.read_drive("drives/sample")
         >>> drive.ego, drive.peers

@@ -30,7 +30,7 @@ class JudgeConfig:
         osm: OpenStreetMap extract whose lanes are drawn.
         trust: whether to run the code in a zip that cannot be opened otherwise.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> rs.JudgeConfig("drives/sample", "cautious_rule").mapping
         ''
@@ -52,7 +52,7 @@ def judge_log(config: JudgeConfig) -> Judgement:
         DriveError: if the log cannot be read.
         InputError: if the policy cannot be opened, or the output folder holds something.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> judgement = rs.judge_log(rs.JudgeConfig("drives/sample", "cautious_rule"))
         >>> judgement.sentences()[0].startswith("Open loop")

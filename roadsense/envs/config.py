@@ -79,7 +79,7 @@ class EnvConfig:
         hazard: `module:name` of your own function from a generator and a `Scenario` to the `Hazard` of an episode that
             has one; empty to draw it from `hazards`.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> rs.EnvConfig(v2v="muted", n_steps=200).n_steps
         200

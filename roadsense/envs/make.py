@@ -22,7 +22,7 @@ def make_env(
         InputError: for another render mode.
         ScenarioError: if the folder holds no scenario.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> with rs.make_env("scenarios/base") as env:
         ...     observation, info = env.reset(seed=1, options={"hazard": True})

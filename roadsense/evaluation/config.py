@@ -48,7 +48,7 @@ class EvalConfig:
         claimed_rate: claimed upper limit of the policy's collision rate, above 0 and below 1.
         trust: whether code inside policy files may run, if a policy cannot be opened without; prints their SHA-256.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> config = rs.EvalConfig("runs/first", "scenarios/small/eval", v2v="scenario")
         >>> config.episodes_per_scenario

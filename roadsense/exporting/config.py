@@ -47,7 +47,7 @@ class ExportConfig:
         seed: seed of all random draws.
         trust: whether code inside the policy's file may run, if it cannot be opened without; prints its SHA-256.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> rs.ExportConfig("runs/first", int8=False).bounds()["float32"].max
         1e-05

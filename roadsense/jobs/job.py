@@ -33,7 +33,7 @@ class Job:
     Raises:
         InputError: naming the field or the parameter that cannot be used.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> job = rs.Job(rs.JobSpec("notebooks/hello.ipynb", {"words": "hello"}))
         >>> job.price()

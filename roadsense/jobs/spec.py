@@ -71,7 +71,7 @@ class JobSpec:
         tags: your own tags, added to those that every job gets.
         search: settings of the search, if the job has more than one trial. On SageMaker only.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> spec = rs.JobSpec("01_train", {"seed": 1}, target="ec2", output="s3://bucket/prefix", max_hours=4)
         >>> spec.is_cloud

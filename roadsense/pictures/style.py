@@ -76,7 +76,7 @@ def save_figures(figures: Mapping[str, Figure], folder: str | Path, format: str 
     Raises:
         InputError: if the format is another one.
 
-    Example:
+    Examples:
         >>> from roadsense.pictures.style import new_figure, save_figures
         >>> [path.name for path in save_figures({"empty": new_figure(2, 1)[0]}, "figures")]
         ['empty.pdf']

@@ -3,7 +3,7 @@
 The rules' settings are the best of a search on train scenarios (`roadsense tune-baselines`, table in
 `docs/reference/baselines.md`). A training first imitates the cautious rule, which the learned policy has to beat.
 
-Example:
+Examples:
     >>> import roadsense as rs
     >>> observation = rs.ConvoyEnv(scenario_dir="scenarios/base").observation_space.sample()
     >>> rs.BASELINES["unassisted"]({name: values[None] for name, values in observation.items()}).item()

@@ -70,7 +70,7 @@ def load_policy(policy: Any, trust: bool = False) -> Policy:
         InputError: if the same holds for a `.tflite`; if a weight is NaN or infinite; if a file is missing or was
             changed since it was made; or if it is no policy.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> policy = rs.load_policy("runs/first")
         >>> space = rs.ConvoyEnv(scenario_dir="scenarios/base").observation_space

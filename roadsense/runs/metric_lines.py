@@ -19,6 +19,43 @@ METRIC_VARIABLE = "ROADSENSE_METRIC_LINES"
 FIGURES = ("timesteps", "steps_per_s", "reward_mean", "collision_rate", "min_ttc_median_s", "false_braking_share")
 """Figures that get a line, besides those whose names begin with one of `BEGINNINGS`."""
 BEGINNINGS = ("eval_", "experiment_")
+MEANINGS = {
+    "timesteps": "environment steps learned from",
+    "elapsed_s": "time of learning, s, without the head start",
+    "steps_per_s": "environment steps per second since the line before",
+    "eta_s": "expected time to the end, s",
+    "episodes": "episodes that have ended",
+    "reward_mean": "mean reward of the latest 200 episodes; so are the next ones, until `term_`",
+    "collision_rate": "share of them with a collision",
+    "min_ttc_median_s": "median of their smallest times to collision, s",
+    "false_braking_share": "share of their calm time in which the assist braked",
+    "term_": "sum of a term of the reward in an episode, unweighted, by its name",
+    "approx_kl": "distance of the new policy from the old one; to `learning_rate` all are Stable-Baselines3's",
+    "clip_fraction": "share of samples that PPO's clipping touched",
+    "entropy_loss": "negative entropy of the actions",
+    "explained_variance": "how well the critic predicts returns; 1 is perfect",
+    "value_loss": "loss of PPO's critic",
+    "std": "standard deviation of the exploration, in actions",
+    "actor_loss": "loss of the actor of SAC and TQC",
+    "critic_loss": "loss of their critics",
+    "ent_coef": "their weight of the entropy",
+    "learning_rate": "present learning rate",
+    "memory_main_mb": "resident memory of the learner, MB",
+    "memory_workers_mb": "resident memory of all workers, MB",
+    "eval_timesteps": "steps at which the policy of this evaluation on held-out scenarios was kept",
+    "eval_episodes": "its episodes, without failed ones",
+    "eval_failed": "its episodes that SUMO could not drive",
+    "eval_collisions": "its collisions",
+    "eval_collision_rate": "share of its episodes with a collision",
+    "eval_collision_rate_": "`low` and `high`: exact 95 % interval of this share",
+    "eval_false_braking_share": "share of calm time in which the assist braked",
+    "eval_needless_mps2": "mean needless braking, m/s2",
+    "eval_min_ttc_median_s": "median of the smallest times to collision, s",
+    "eval_score": "lower end of the 95 % interval of the share of safe episodes, less mean needless braking, m/s2",
+    "experiment_score": "mean score over the seeds of an experiment so far",
+    "experiment_worst_score": "lowest of these scores",
+}
+"""Meaning of each figure in `metrics.jsonl`; a name that ends with `_` stands for all that begin with it."""
 PREFIX = "roadsense_metric"
 PATTERN = r"roadsense_metric {name}=([-+0-9.eE]+)"
 """Regular expression of a figure's line, for `str.format`."""

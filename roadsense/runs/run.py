@@ -160,7 +160,7 @@ def open_run(folder: str | Path | None = None, trained: bool = True) -> Run:
     Raises:
         RunError: if it is no run, or holds no policy although `trained` is set.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> run = rs.open_run("runs/first")
         >>> run.read_config()["algorithm"]
@@ -201,7 +201,7 @@ def _find_inside(folder: Path) -> Path:
 def find_runs(folder: str | Path = "runs") -> list[Run]:
     """Returns the runs at any depth below a folder, the oldest first; of the copies that a job leaves, one.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> [run.folder.name for run in rs.find_runs()]
         ['first']

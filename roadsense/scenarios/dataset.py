@@ -43,7 +43,7 @@ class Dataset:
         versions: versions of roadsense, SUMO and Python.
         sums: SHA-256 of the card's files and of the manifest without this entry, by name; empty in older datasets.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> dataset = rs.Dataset.open("scenarios/small")
         >>> len(dataset.scenario_paths("train"))

@@ -51,7 +51,7 @@ class Scenario:
             SUMO would write files, or cannot read the folder's name.
         left_out: notes on what was left out of the copy.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> scenarios = rs.Scenario.find("scenarios/base")
         >>> scenarios[0].ego_id

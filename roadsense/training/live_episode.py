@@ -33,7 +33,7 @@ def record_episode(
         ScenarioError: if the scenario cannot be opened.
         SimulationError: if SUMO refuses the episode, fails in it or crashes.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> episode = rs.record_episode(rs.open_run("runs/first"), "scenarios/small/train", seed=1)
         >>> episode.facts["policy"]

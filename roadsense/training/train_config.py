@@ -104,7 +104,7 @@ class TrainConfig:
         resume: folder of a stopped or failed run to resume with its settings; other settings are refused.
         allow_other_dataset: whether to resume even if `dataset_dir` holds other scenarios than the run began with.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> config = rs.TrainConfig("scenarios/small/train", run_dir="runs/long", preset="overnight")
         >>> config.total_timesteps

@@ -47,7 +47,7 @@ def show_episode(episode: Trajectory | str | Path) -> EpisodePlayer:
     Raises:
         InputError: if the path holds no trajectory.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> episode = rs.record_episode(rs.open_run("runs/first"), "scenarios/small/train", seed=1)
         >>> rs.show_episode(episode).trajectory.n_rows > 100

@@ -48,7 +48,7 @@ def follow_theme() -> None:
     It also gives sliders and figures names for screen readers, and greys out the widgets of a closed kernel, without a
     broken link beside each.
 
-    Example:
+    Examples:
         >>> from roadsense import widgets
         >>> widgets.follow_theme()
     """

@@ -14,7 +14,6 @@ from roadsense.evaluation.schema import (
     COLUMNS,
     OUTCOME_COLUMNS,
     SCHEMA_VERSION,
-    describe_schema,
     read_episodes,
     to_table,
     write_episodes,
@@ -33,10 +32,6 @@ def test_every_figure_of_an_outcome_is_in_the_schema() -> None:
     assert {column.name for column in OUTCOME_COLUMNS} <= set(Outcome("somewhere").as_row()) | of_two
     assert all(column.meaning for column in COLUMNS)
     assert len(known) == len(COLUMNS)
-
-
-def test_the_documentation_holds_the_schema() -> None:
-    assert describe_schema() in (ROOT / "docs" / "explanation" / "evaluation.md").read_text()
 
 
 def test_a_table_is_read_back_as_it_was_with_its_meanings(tmp_path: Path) -> None:

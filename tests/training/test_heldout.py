@@ -6,6 +6,7 @@ import pytest
 from stable_baselines3 import PPO
 
 from roadsense.errors import DatasetError, InputError
+from roadsense.runs.metric_lines import MEANINGS
 from roadsense.runs.run import Run
 from roadsense.train_convoy import TrainConfig, train_policy
 from roadsense.training.heldout import judge, plan_heldout
@@ -19,6 +20,11 @@ EVALUATED = {"eval_interval": 256, "eval_episodes": 4, "total_timesteps": 512, "
 @pytest.fixture(scope="module")
 def run(small_dataset, tmp_path_factory):
     return train_tiny(tmp_path_factory.mktemp("judged") / "run", dataset_dir=str(small_dataset.folder), **EVALUATED)
+
+
+def test_every_figure_has_a_meaning(run):
+    known = [name for name in MEANINGS if name.endswith("_")]
+    assert [each for each in run.read_metrics() if each not in MEANINGS and not each.startswith(tuple(known))] == []
 
 
 def evaluations(run):

@@ -23,7 +23,7 @@ def make_vec_env(
         InputError: for no worker.
         ScenarioError: if the folder holds no scenario.
 
-    Example:
+    Examples:
         >>> import roadsense as rs
         >>> from stable_baselines3 import A2C
         >>> envs = rs.make_vec_env("scenarios/base", n_workers=2)
