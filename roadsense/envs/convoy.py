@@ -63,7 +63,7 @@ class Convoy:
         leader: vehicle ahead of the ego; `NO_LEADER` if there is none.
         driver_mps2: acceleration that the ego's driver asks for now.
         assist_mps2: deceleration that the assist asked for in the last step, from 0.
-        added_mps2: braking that the assist added to the driver's in the last step, from 0.
+        added_mps2: acceleration that the assist took off the driver's in the last step, the pedal's included, from 0.
         jerk_mps3: jerk of the ego over the last step.
         collided: whether the ego touches a car.
         collision: partner and impact of the ego's collision; None before there is one.
@@ -163,7 +163,7 @@ class Convoy:
             assist_mps2: deceleration that the assist asks for, from 0.
         """
         self.assist_mps2 = assist_mps2
-        self.added_mps2 = max(0.0, assist_mps2 - max(0.0, -self.driver_mps2))
+        self.added_mps2 = max(0.0, self.driver_mps2 + assist_mps2) if assist_mps2 > 0 else 0.0
         wanted_mps2 = arbitrate_mps2(self.driver_mps2, assist_mps2)
         self._applied_mps2 = apply_brake_mps2(wanted_mps2, self._applied_mps2, self._step_length_s)
         command_mps = max(0.0, self.speed_mps + self._applied_mps2 * self._step_length_s)
@@ -179,17 +179,18 @@ class Convoy:
         return self.hazard.advance(time_s, self.states, self.leader)
 
     def needed_mps2(self, required_mps2: float) -> float:
-        """Returns the hardest braking that a car ahead justifies: as hard as it brakes, or enough to avoid it.
+        """Returns the hardest braking that is justified: what the leader requires, and more during a hazard.
 
-        The convoy drives in a queue, so the lengths of the cars between the ego and the one that brakes are taken
-        off the distance. A car that is not slower than the ego gives no reason to brake.
+        While a hazard is active, braking as hard as any car ahead brakes, or enough to avoid it, is justified too. The
+        convoy drives in a queue, so the lengths of the cars between the ego and the one that brakes are taken off the
+        distance. A car that is not slower than the ego gives no reason to brake.
 
         Args:
             required_mps2: deceleration that keeps the ego from hitting its leader, from 0.
         """
         ego, *ahead = self.states
         needed_mps2 = required_mps2
-        if ego is None:
+        if ego is None or not self.hazard.active:
             return needed_mps2
         for place, state in enumerate(ahead, start=1):
             if state is not None and state[2] < ego[2]:

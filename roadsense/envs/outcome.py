@@ -262,8 +262,9 @@ def _reactions(steps: Columns, since_onset_s: NDArray[np.floating]) -> dict[str,
 
 
 def _speed_loss(steps: Columns, since_onset_s: NDArray[np.floating], step_length_s: float) -> dict[str, Any]:
-    needed_mps2 = np.where(steps["needed_mps2"] > COMFORT_MPS2, steps["needed_mps2"], 0.0)
-    needless_mps2 = np.minimum(steps["added_mps2"], np.maximum(steps["assist_mps2"] - needed_mps2, 0.0))
+    added_mps2, needed_mps2 = steps["added_mps2"], steps["needed_mps2"]
+    beyond_mps2 = np.minimum(added_mps2, np.maximum(steps["assist_mps2"] - needed_mps2, 0.0))
+    needless_mps2 = np.where(needed_mps2 > COMFORT_MPS2, beyond_mps2, added_mps2)
     after = (since_onset_s > 0) & (since_onset_s <= HAZARD_WINDOW_S)
     braking_mps2 = np.maximum(-steps["acceleration_mps2"], 0.0)
     return {

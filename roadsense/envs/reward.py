@@ -33,8 +33,10 @@ class Situation(NamedTuple):
         silence_s: age of the newest message from the convoy's next car, or time since the start before the first one;
             0 if that car has left the road.
         leader_speed_mps: speed of the vehicle ahead.
-        needed_mps2: hardest braking that any car ahead in the convoy, or the leader, justifies, from 0.
-        added_mps2: braking that the assist adds to the driver's, from 0.
+        needed_mps2: hardest braking that is justified, from 0: what the leader requires; while a hazard is active, also
+            what any car ahead in the convoy does or requires.
+        added_mps2: acceleration that the assist takes off the driver's, from 0. It counts the acceleration that the
+            driver does not get, too, so a car that the assist keeps standing loses as much as one that it stops.
     """
 
     collision: bool
@@ -82,17 +84,18 @@ def early_braking(situation: Situation) -> float:
 
 
 def needless_mps2(situation: Situation) -> float:
-    """Returns the needless part of the braking that the assist adds to the driver's, from 0.
+    """Returns the acceleration that the assist takes off needlessly, from 0.
 
     Nothing is free: even the weakest braking counts, with and without a hazard. Where comfortable braking is enough,
     the assist's is not needed, because the driver does it.
     """
-    needed_mps2 = situation.needed_mps2 if situation.needed_mps2 > COMFORT_MPS2 else 0.0
-    return min(situation.added_mps2, max(situation.assist_mps2 - needed_mps2, 0.0))
+    if situation.needed_mps2 <= COMFORT_MPS2:
+        return situation.added_mps2
+    return min(situation.added_mps2, max(situation.assist_mps2 - situation.needed_mps2, 0.0))
 
 
 def needless_braking(situation: Situation) -> float:
-    """Returns the needless part of the assist's braking as a share of full braking: speed lost needlessly."""
+    """Returns the acceleration taken off needlessly as a share of full braking: progress that the drive loses."""
     return min(needless_mps2(situation) / FULL_BRAKING_MPS2, 1.0)
 
 

@@ -319,3 +319,18 @@ def test_the_class_names_every_key_of_info(env):
     stated = ConvoyEnv.__doc__.split("## Info")[1].split("## Reset options")[0]
     named = set(re.findall(r"`([a-z_0-9]+)`", stated))
     assert named - {"step_info", "reset", "outcome"} == reset_keys | step_keys
+
+
+def test_a_car_that_the_assist_keeps_standing_loses_what_its_driver_would_gain(env):
+    env.reset(seed=3, options={"scenario": BASES[0], "hazard": False})
+    over, standing, wish_mps2 = False, [], 0.0
+    while not over:
+        _, _, terminated, truncated, info = env.step(np.float32([0.5]))
+        over = terminated or truncated
+        if info["speed_mps"] < 0.1 and wish_mps2 > 0:
+            standing.append((wish_mps2, info))
+        wish_mps2 = info["driver_mps2"]
+    assert standing
+    for wish_mps2, info in standing:
+        assert info["added_mps2"] == pytest.approx(wish_mps2 + info["assist_mps2"])
+        assert info["needed_mps2"] == pytest.approx(info["required_mps2"])

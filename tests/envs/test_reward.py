@@ -86,10 +86,11 @@ def test_early_braking_is_what_the_assist_gives_towards_what_is_required(require
     [
         (0, 0.1, 0.1, 0.0125), (0, 0.75, 0.75, 0.09375), (0, 4, 4, 0.5), (0, 8, 8, 1),  # the weakest counts
         (0, 4, 1, 0.125),  # the driver brakes with 3 m/s2 himself
+        (0, 0.3, 2.1, 0.2625),  # the driver would start with 1.8 m/s2, and stands
         (2, 4, 4, 0.5), (3, 3, 3, 0), (3, 7, 7, 0.5), (9, 8, 8, 0),  # comfort needs none of it
     ],
 )  # fmt: skip
-def test_needless_braking_is_what_the_assist_adds_beyond_need(needed, assist, added, value):
+def test_needless_braking_is_what_the_assist_takes_off_beyond_need(needed, assist, added, value):
     for hazard_active in (False, True):
         changes = {"needed_mps2": needed, "assist_mps2": assist, "added_mps2": added, "hazard_active": hazard_active}
         assert term("needless_braking", **changes) == pytest.approx(value)
