@@ -18,14 +18,13 @@ from scipy.stats import spearmanr
 
 from benchmarks.cheats import CHEATS
 from roadsense.envs.config import EnvConfig
-from roadsense.episodes.plan import BOUND, LONG_HEADWAY, Plan
+from roadsense.episodes.plan import BOUND, LONG_HEADWAY, Plan, is_calm
 from roadsense.episodes.run import Worker, run_plans
 from roadsense.episodes.score import SCORED, score_episodes
 from roadsense.policies.baselines import BASELINES
 from roadsense.policies.trained import load_policy
 
 BASES = sorted((Path(__file__).parents[1] / "scenarios" / "base").glob("*/scenario.sumocfg"))
-CALM_EVERY = 5
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def rank_policies(config: AgreementConfig) -> pd.DataFrame:
     others = {**CHEATS, **{run.name: load_policy(run / "model.zip") for run in config.runs}}
     seeds = np.random.SeedSequence((0x41475245, config.seed)).generate_state(config.n_episodes).tolist()
     plans = [
-        Plan(name, BASES[place % len(BASES)], seed, place % CALM_EVERY != CALM_EVERY - 1)
+        Plan(name, BASES[place % len(BASES)], seed, not is_calm(place))
         for place, seed in enumerate(seeds)
         for name in (*BASELINES, BOUND, LONG_HEADWAY, *others)
     ]

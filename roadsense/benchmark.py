@@ -37,6 +37,8 @@ from roadsense.utils.workspace import resolve
 
 SETS_DIR = "benchmark_sets"
 NEWEST = "convoy-1"
+QUICK = 5
+"""`--quick` drives one of so many seeds."""
 ALL = "all"
 """Name of the row over all conditions."""
 
@@ -49,7 +51,7 @@ class BenchmarkConfig:
         policy: a run folder, a `.zip` of Stable-Baselines3, a `.tflite`, `module:name`, a rule's name, or `default`;
             empty for the newest trained run.
         name: name of the set of episodes.
-        quick: whether to drive only every fifth seed; such figures are no entry for the leaderboard.
+        quick: whether to drive only the first fifth of the seeds; such figures are no entry for the leaderboard.
         workers: number of worker processes; 0 for one a core. The figures do not depend on it.
         trust: whether code inside the policy's file may run, if it cannot be opened without; prints its SHA-256.
     """
@@ -93,7 +95,7 @@ class BenchmarkSet:
         return EnvConfig(n_steps=self.n_steps, step_info=False, watch_behind=True, **self.conditions[condition])
 
     def plans(self, quick: bool = False) -> list[Plan]:
-        """Returns the episodes of a condition, the same in each; with `quick` every fifth seed.
+        """Returns the episodes of a condition, the same in each; with `quick` the first fifth of the seeds.
 
         Raises:
             DatasetError: if a scenario is not what the set was made of.
@@ -102,7 +104,7 @@ class BenchmarkSet:
         for place, (folder, digest) in enumerate(self.scenarios.items()):
             path = self._find(folder, digest)
             seeds = np.random.SeedSequence((self.seed, place)).generate_state(self.n_seeds).tolist()
-            numbered = list(enumerate(seeds))[:: 5 if quick else 1]
+            numbered = list(enumerate(seeds))[: self.n_seeds // QUICK if quick else None]
             found += [Plan(POLICY, path, seed, number % self.calm_every > 0) for number, seed in numbered]
         return found
 

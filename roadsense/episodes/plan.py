@@ -14,6 +14,9 @@ OTHER_MESSAGES, LONG_HEADWAY = "policy_other_messages", "driver_long_headway"
 LONG_HEADWAY_S = 2.0
 """The two-second rule of driving schools."""
 
+CALM_EVERY = 5
+"""One of so many episodes has no hazard, to measure false braking."""
+
 Row = dict[str, Any]
 
 
@@ -40,6 +43,17 @@ class Plan:
     sumo_checks: bool | None = None
     settings: tuple[tuple[str, Any], ...] = ()
     own_noise_mps2: float = 0.0
+
+
+def is_calm(place: int) -> bool:
+    """Returns whether an episode has no hazard: one in each `CALM_EVERY`, every time at another place.
+
+    So scenarios that take turns all get both kinds, also if there are `CALM_EVERY` of them.
+
+    Args:
+        place: place of the episode in its list, from 0.
+    """
+    return (place + place // CALM_EVERY) % CALM_EVERY == CALM_EVERY - 1
 
 
 def reset_options(plan: Plan) -> dict[str, Any]:

@@ -113,6 +113,8 @@ def plan_spread(
     places = np.arange(n_episodes) * max(1, len(paths) // max(n_episodes, 1)) % len(paths)
     laps = np.arange(n_episodes) * calm_share
     calm = np.floor(laps + calm_share) > np.floor(laps)
+    # Shuffled: at regular places they would all be on the same base when the scenarios' bases take turns.
+    calm = np.random.default_rng((_DOMAINS[part], seed)).permutation(calm)
     return [
         PlannedEpisode(part, Plan(who, paths[int(place)], one, not is_calm))
         for place, one, is_calm in zip(places, seeds, calm, strict=True)

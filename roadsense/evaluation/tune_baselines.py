@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from roadsense.envs.config import EnvConfig
-from roadsense.episodes.plan import Plan
+from roadsense.episodes.plan import Plan, is_calm
 from roadsense.episodes.run import Worker, run_plans
 from roadsense.episodes.score import SCORED, score_episodes
 from roadsense.policies.rules import HeardBrakingRule, HeardDracRule, HeardPredictionRule, Policy
@@ -82,7 +82,7 @@ def tune_baselines(config: TuneConfig) -> pd.DataFrame:
     seeds = np.random.SeedSequence((SEED_DOMAIN, config.seed)).generate_state(config.n_episodes).tolist()
     places = np.arange(config.n_episodes) * max(1, len(paths) // config.n_episodes) % len(paths)
     plans = [
-        Plan(name, paths[place], seed, index % 5 != 4)
+        Plan(name, paths[place], seed, not is_calm(index))
         for index, (place, seed) in enumerate(zip(places, seeds, strict=True))
         for name in candidates
     ]

@@ -18,7 +18,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from roadsense.envs.config import EnvConfig
-from roadsense.episodes.plan import POLICY, Plan, Row
+from roadsense.episodes.plan import POLICY, Plan, Row, is_calm
 from roadsense.episodes.run import Worker
 from roadsense.episodes.score import SCORED, score_episodes
 from roadsense.runs.run import Run
@@ -29,8 +29,6 @@ from roadsense.utils.files import record_sum, write_atomically
 from roadsense.utils.statistics import binomial_interval
 from roadsense.utils.worker_processes import ignore_interrupts, start_pool
 
-CALM_EVERY = 5
-"""Every fifth episode has no hazard, to measure false braking."""
 MAX_WAITING = 2
 """The training waits while this many evaluations are under way."""
 NICENESS = 5
@@ -43,10 +41,7 @@ Figures = dict[str, Any]
 def plan_heldout(paths: Sequence[Path], config: TrainConfig) -> list[Plan]:
     """Returns the fixed list of episodes, the scenarios one after the other until there are enough."""
     seeds = np.random.SeedSequence(SEED_DOMAIN).generate_state(config.eval_episodes).tolist()
-    return [
-        Plan(POLICY, paths[place % len(paths)], seed, place % CALM_EVERY != CALM_EVERY - 1)
-        for place, seed in enumerate(seeds)
-    ]
+    return [Plan(POLICY, paths[place % len(paths)], seed, not is_calm(place)) for place, seed in enumerate(seeds)]
 
 
 def judge(rows: Sequence[Row]) -> Figures:

@@ -10,6 +10,7 @@ import pytest
 
 from roadsense.envs.radio.channel import V2vChannel
 from roadsense.envs.radio.presets import ESP_NOW, PRESETS, V2vPreset
+from roadsense.episodes.plan import CALM_EVERY, is_calm
 from roadsense.episodes.run import Worker
 from roadsense.evaluation.conditions import CONDITIONS, plan_conditions
 from roadsense.evaluation.config import EvalConfig
@@ -18,10 +19,12 @@ from roadsense.evaluation.plans import (
     LATENCY,
     LOSS,
     LOSSES,
+    UNSEEN,
     degraded_radios,
     plan_curves,
     plan_held_out,
     plan_splits,
+    plan_spread,
     with_checks,
 )
 from roadsense.scenarios.dataset import Dataset
@@ -43,6 +46,15 @@ def test_each_policy_has_the_same_seeds_and_the_last_are_calm(small_dataset: Dat
     checked = with_checks(planned)
     assert all(one.plan.sumo_checks and one.part == "checks_on" for one in checked)
     assert [one.plan.seed for one in checked] == [one.plan.seed for one in planned]
+
+
+@pytest.mark.parametrize("n_bases", [3, 5, 10])
+def test_bases_that_take_turns_all_get_both_kinds_of_episodes(n_bases: int) -> None:
+    bases = [Path(f"base_{number}") for number in range(n_bases)]
+    planned = [one.plan for one in plan_spread(UNSEEN, bases, 100, 0.2, 0, ("policy",))]
+    kinds = {(plan.config_path, not plan.hazard) for plan in planned}
+    assert len(kinds) == len({(place % n_bases, is_calm(place)) for place in range(100)}) == 2 * n_bases
+    assert sum(not plan.hazard for plan in planned) == sum(map(is_calm, range(100))) == 100 // CALM_EVERY
 
 
 def test_other_splits_are_found_beside_the_judged_one(small_dataset: Dataset, tmp_path: Path) -> None:
