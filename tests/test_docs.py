@@ -1,5 +1,7 @@
 """What README and the docs name exists: modules, files, commands; links lead somewhere; the snippets run."""
 
+import ast
+import functools
 import importlib.util
 import json
 import re
@@ -11,7 +13,8 @@ import pytest
 import roadsense as rs
 from roadsense.cli import COMMANDS
 from roadsense.jobs.cli import COMMANDS as JOB_COMMANDS
-from tests.test_site import WRITERS
+from roadsense.utils.command import OTHER_NAMES
+from tests.test_site import WRITERS, hook
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -25,6 +28,7 @@ FILES = re.compile(r"(?<![\w/.:-])(?:roadsense|docs|docker|benchmarks|infra|lab|
 LINKS = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
 SNIPPETS = re.compile(r"^( *)```python\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 NO_MODULES = ("roadsense.template",)
+FORMER = [f"--{name.replace('_', '-')}" for name in OTHER_NAMES]
 
 
 @pytest.fixture(params=PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -72,6 +76,26 @@ def test_every_command_that_is_named_exists(page):
     assert not set(named) - set(JOB_COMMANDS)
 
 
+def test_every_option_that_is_named_exists(page):
+    text = re.sub(r'"[^"\n]*"', "", page.read_text().replace("\\\n", " "))
+    for command, rest in re.findall(r"(?:bin/|`|^)roadsense ((?:job |drive )?[a-z-]+)\b([^`\n#]*)", text, re.MULTILINE):
+        options = {option.replace("_", "-") for option in re.findall(r" (--[a-z][a-z_-]*)", rest)}
+        known = {*re.findall(r"--[a-z][a-z-]*", read_help(command)), "--help", "--debug", *FORMER}
+        assert not options - known, command
+
+
+@functools.cache
+def read_help(command):
+    return hook.read_help(command.split())
+
+
+def test_python_snippets_can_be_read_and_import_what_is_there(page):
+    for indent, code in SNIPPETS.findall(page.read_text()):
+        tree = ast.parse(re.sub(rf"^{indent}", "", code, flags=re.MULTILINE))
+        imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        exec(compile(ast.Module(imports, []), page.name, "exec"), {})
+
+
 @pytest.fixture
 def notebook_folder(tmp_path, tiny_bases, monkeypatch):
     """The folder in which a kernel starts, in a workspace with base roads and a run with a recorded episode."""
@@ -99,3 +123,12 @@ def test_snippets_run_from_a_notebooks_folder():
         compiled = compile(code, "snippet", "exec")
         if "train_policy" not in code:  # hours; the same calls are in the examples of the names
             exec(compiled, {})
+
+
+def test_every_error_on_the_page_of_errors_is_one_of_ours():
+    page = (ROOT / "docs" / "how-to" / "troubleshooting.md").read_text()
+    sources = [*(ROOT / "roadsense").rglob("*.py"), ROOT / "install" / "install.sh"]
+    code = re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text() for path in sources))
+    parts = [part.strip() for text in re.findall(r"^### `(.*)`$", page, re.MULTILINE) for part in text.split("...")]
+    assert len(parts) >= 20
+    assert not [part for part in parts if part not in code]

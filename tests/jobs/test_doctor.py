@@ -57,7 +57,7 @@ def test_an_empty_account_lacks_everything_and_is_told_the_way(aws, capsys):
     found = by_name(bucket="bucket", role=f"arn:aws:iam::123456789012:role/{ROLE}")
     for what in ("bucket", "image", "execution role (SageMaker)", "instance profile (EC2)"):
         assert found[what].level == MISSING, found[what]
-        assert found[what].words.endswith(("CAPABILITY_NAMED_IAM", "README, Docker."))
+        assert found[what].words.endswith(("CAPABILITY_NAMED_IAM", "`roadsense job image --push`."))
     assert main(["doctor", "--aws", "--bucket", "bucket"]) == 1
     assert "cloudformation deploy" in capsys.readouterr().out
 
