@@ -50,7 +50,7 @@ def examine_account(
 
     profile = read_config().profile
     yield _check("bucket", lambda: _find_bucket(client("s3"), bucket), DEPLOY)
-    yield _check("image", lambda: _find_images(client("ecr"), repository), "Build and push one: `roadsense job image --push`.")
+    yield _check("image", lambda: _find_images(client("ecr"), repository), "Push one: `roadsense job image --push`.")
     yield _check("execution role (SageMaker)", lambda: _find_role(client("iam"), role, region), DEPLOY)
     yield _check("instance profile (EC2)", lambda: _find_profile(client("iam"), profile), DEPLOY)
     for machine, (service, name) in QUOTAS.items():
