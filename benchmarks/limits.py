@@ -63,7 +63,7 @@ def step_bare(link: Connection) -> None:
     def _drive() -> int:
         nonlocal seed
         seed += 1
-        return bare.drive(scenario, seed)[2]
+        return bare.drive(scenario, seed).n_steps
 
     _take_turns(link, _drive)
 
