@@ -16,7 +16,7 @@ from roadsense.episodes.plan import POLICY, Plan, is_calm
 from roadsense.episodes.run import Worker, run_plans
 from roadsense.episodes.score import score_episodes
 from roadsense.errors import InputError, RunError
-from roadsense.policies.source import DEFAULT_DIR, MODEL_NAME
+from roadsense.policies.source import DEFAULT, DEFAULT_DIR, MODEL_NAME
 from roadsense.policies.trained import load_policy
 from roadsense.runs.run import Run, open_run
 from roadsense.scenarios.scenario import find_scenarios
@@ -30,8 +30,8 @@ from roadsense.utils.scratch import scratch_folder
 MAX_BYTES = 300_000
 """Largest size of the packed folder."""
 CARD_NAME, SUMMARY_NAME, NOTES_NAME = "model_card.json", "evaluation.json", "README.md"
-NOT_FOR_ACTING = ("optimizer.pth", "pytorch_variables.pth")
-"""Parts of the zip that only learning needs."""
+NOT_FOR_ACTING = ("optimizer.pth", "pytorch_variables.pth", "system_info.txt")
+"""Parts of the zip that acting does not need: what was learned with, and on which machine."""
 N_EPISODES, N_STEPS, SEED, ROADS = 60, 150, 7, "scenarios/base"
 """The episodes whose figures the card holds, so that anybody can drive them again in a minute."""
 
@@ -121,6 +121,7 @@ def _describe(run: Run, folder: Path, driven: dict[str, Any]) -> dict[str, Any]:
     exported = json.loads((run.export_dir / "model_card.json").read_text())
     known = ("name", "observation_version", "made_for", "not_made_for", "training", "closed_loop", "versions")
     files = {path.name: {"bytes": path.stat().st_size, "sha256": hash_file(path)} for path in sorted(folder.iterdir())}
+    exported["training"]["run"] = DEFAULT
     return {
         **{name: exported[name] for name in known if name in exported},
         "files": files,

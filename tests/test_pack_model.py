@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from roadsense.errors import InputError, RunError
 from roadsense.pack_model import MAX_BYTES, N_EPISODES, PackConfig, drive_again, pack_model, slim
 from roadsense.policies.models import as_model_input, load_model
 from roadsense.policies.source import find_policy
+from roadsense.policies.tflite_file import read_card
 from roadsense.policies.trained import load_policy
 from roadsense.utils.project_files import project_folder
 from tests.exporting.models import DEEP_SETS, build_ppo, draw
@@ -58,7 +60,17 @@ def test_the_model_in_the_box_is_small_complete_and_opened_by_its_name():
     assert np.abs(load_policy(FOLDER / "policy_int8.tflite")(observations) - own).mean() < 0.15
 
 
-@pytest.mark.slow
+def test_the_model_in_the_box_names_no_run_and_no_folder_of_its_author():
+    card = json.loads((FOLDER / "model_card.json").read_text())
+    assert card["training"]["run"] == "default"
+    for variant in ("policy.tflite", "policy_int8.tflite"):
+        embedded = read_card(FOLDER / variant)
+        assert embedded["model_sha256"] == card["training"]["model_sha256"]
+        assert set(embedded) == {"name", "observation_version", "model_sha256", "variant"}
+    for path in FOLDER.iterdir():
+        assert not re.search(rb"/(home|root|tmp|work|Users)/", path.read_bytes()), path
+
+
 def test_the_model_in_the_box_drives_as_its_card_says(tmp_path):
     card = json.loads((FOLDER / "model_card.json").read_text())["driven"]
     found = drive_again(FOLDER / "model.zip", 2)

@@ -83,10 +83,12 @@ def describe_driving(comparisons: list[Comparison], held_out: bool | None, n_sce
 
 
 def shorten(card: Card) -> Card:
-    """Returns the short card that is written into a policy's file, which takes flash; the full card is beside it."""
-    training = card["training"]
+    """Returns the short card that is written into a policy's file, which takes flash; the full card is beside it.
+
+    It names the model by its digest: names of runs are the trainer's own.
+    """
     known = {name: card[name] for name in ("name", "observation_version")}
-    return known | {name: training[name] for name in ("run", "model_sha256")}
+    return known | {"model_sha256": card["training"]["model_sha256"]}
 
 
 def clean(value: Any) -> Any:
