@@ -1,12 +1,14 @@
 """How assist and driver share the brake, and how fast the brake acts. Pure."""
 
-FULL_BRAKING_MPS2 = 8.0
+from typing import Final
+
+FULL_BRAKING_MPS2: Final = 8.0
 """Deceleration that an action of 1 asks for."""
-DEAD_ZONE = 0.05
+DEAD_ZONE: Final = 0.05
 """Actions up to here leave the car to its driver."""
-BUILD_UP_MPS3 = 40.0
+BUILD_UP_MPS3: Final = 40.0
 """How fast braking grows: a hydraulic brake needs about 0.2 s to full pressure."""
-RELEASE_MPS3 = 15.0
+RELEASE_MPS3: Final = 15.0
 """How fast braking is released, so that a release does not jerk."""
 
 

@@ -1,16 +1,17 @@
 """The convoy's cars behind the ego: added to SUMO as soon as there is room, and one of them brakes as a decoy."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from roadsense.envs.decoy import Decoy
 from roadsense.envs.hazard_profile import HazardProfile
 from roadsense.envs.sumo.connection import SPEED_MODE_HARD_BRAKING, SumoConnection
 from roadsense.envs.world import State
 
-CAR_ID = "roadsense_behind_{}"
-TRY_STEPS = 5
+CAR_ID: Final = "roadsense_behind_{}"
+TRY_STEPS: Final = 5
 """Time between two looks for room."""
-HEADWAY_S = 0.6
+HEADWAY_S: Final = 0.6
 """A car is added at least this far behind, so that SUMO does not brake it at once."""
 
 

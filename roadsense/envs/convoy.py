@@ -1,6 +1,7 @@
 """The convoy in the simulation: reads its true state, and drives ego and hazard through SUMO."""
 
 import math
+from typing import Final
 
 from roadsense.envs.assist import apply_brake_mps2, arbitrate_mps2
 from roadsense.envs.draw import EpisodeDraw
@@ -16,13 +17,13 @@ from roadsense.envs.world import NO_LEADER, Collision, State
 from roadsense.errors import NoRoomError, SimulationError
 from roadsense.scenarios.scenario import Scenario
 
-CAR_LENGTH_M = 4.5
-INSERTION_LIMIT_S = 5.0
-INTERVENTION_MPS = 0.1
+CAR_LENGTH_M: Final = 4.5
+INSERTION_LIMIT_S: Final = 5.0
+INTERVENTION_MPS: Final = 0.1
 """SUMO would have intervened if its planned speed is this much below the commanded one."""
 
 
-LOADS = 3
+LOADS: Final = 3
 """Most loads of a scenario, each with the next SUMO seed, until its convoy finds room."""
 
 

@@ -8,7 +8,7 @@ traffic smoothly, but reacts too late to a leader that brakes hard: that is what
 """
 
 import math
-from collections import deque
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from roadsense.envs.driver_profile import DriverProfile
 from roadsense.envs.world import Leader, RoadAhead
 
-COMFORTABLE_DECELERATION_MPS2 = 2.0
-MAX_ACCELERATION_MPS2 = 1.8
-ACCELERATION_EXPONENT = 4
-_IDM_BRAKING_MPS2 = 2 * math.sqrt(MAX_ACCELERATION_MPS2 * COMFORTABLE_DECELERATION_MPS2)
-LOOK_S = 0.5
+COMFORTABLE_DECELERATION_MPS2: Final = 2.0
+MAX_ACCELERATION_MPS2: Final = 1.8
+ACCELERATION_EXPONENT: Final = 4.0
+_IDM_BRAKING_MPS2: Final = 2 * math.sqrt(MAX_ACCELERATION_MPS2 * COMFORTABLE_DECELERATION_MPS2)
+LOOK_S: Final = 0.5
 """The driver judges a change of the leader's speed over this time, and cannot tell how hard harsh braking is."""
-STOP_LINE_MARGIN_M = 1.0
-QUEUE_PLACE_M = 7.0
+STOP_LINE_MARGIN_M: Final = 1.0
+QUEUE_PLACE_M: Final = 7.0
 """Length of road that a waiting car takes before a stop line."""
-YELLOW_STOP_DECELERATION_MPS2 = 3.0
+YELLOW_STOP_DECELERATION_MPS2: Final = 3.0
 """A driver stops at yellow if this deceleration is enough (design value of most guidelines: 3.0 to 3.4 m/s2)."""
 
 
@@ -37,19 +37,19 @@ def follow_mps2(driver: DriverProfile, speed_mps: float, gap_m: float, leader_sp
     """
     approach_mps = speed_mps - leader_speed_mps
     desired_m = driver.minimum_gap_m + max(0.0, speed_mps * (driver.time_headway_s + approach_mps / _IDM_BRAKING_MPS2))
-    return MAX_ACCELERATION_MPS2 * (1 - (desired_m / max(gap_m, 0.1)) ** 2)
+    return MAX_ACCELERATION_MPS2 * (1 - math.pow(desired_m / max(gap_m, 0.1), 2.0))
 
 
 def cruise_mps2(speed_mps: float, desired_speed_mps: float) -> float:
     """Returns the IDM's free-road term, m/s2: towards the desired speed, never braking harder than comfortable."""
     share = speed_mps / max(desired_speed_mps, 0.1)
-    free = MAX_ACCELERATION_MPS2 * (1 - share**ACCELERATION_EXPONENT)
+    free = MAX_ACCELERATION_MPS2 * (1 - math.pow(share, ACCELERATION_EXPONENT))
     return max(free, -COMFORTABLE_DECELERATION_MPS2)
 
 
 def slow_down_mps2(speed_mps: float, target_mps: float, distance_m: float) -> float:
     """Returns the braking that meets a lower limit where it begins, once comfortable braking is due; else infinity."""
-    need = (speed_mps**2 - target_mps**2) / (2 * max(distance_m, 0.1))
+    need = (math.pow(speed_mps, 2.0) - math.pow(target_mps, 2.0)) / (2 * max(distance_m, 0.1))
     return -need if need > 0.7 * COMFORTABLE_DECELERATION_MPS2 else math.inf
 
 
@@ -63,7 +63,7 @@ def stop_line_mps2(driver: DriverProfile, speed_mps: float, distance_m: float) -
     """
     if distance_m == math.inf:
         return math.inf
-    if speed_mps**2 / (2 * max(distance_m, 0.1)) > driver.max_deceleration_mps2:
+    if math.pow(speed_mps, 2.0) / (2 * max(distance_m, 0.1)) > driver.max_deceleration_mps2:
         return math.inf
     return follow_mps2(driver, speed_mps, distance_m + driver.minimum_gap_m - STOP_LINE_MARGIN_M, 0.0)
 
@@ -83,10 +83,12 @@ class Driver:
         delay_steps = round(profile.reaction_time_s / step_length_s)
         self._look_steps = max(1, round(LOOK_S / step_length_s))
         self._look_s = self._look_steps * step_length_s
-        self._seen: deque[Leader] = deque(maxlen=delay_steps + 1 + self._look_steps)
-        self._delay_s = delay_steps * step_length_s
-        self._own_ways_m: deque[float] = deque(maxlen=delay_steps + 1)
-        self._gap_errors = gap_errors.tolist()
+        self._delay_steps, self._delay_s = delay_steps, delay_steps * step_length_s
+        # Entry `step` of these is as old as the driver's memory reaches: what the driver saw, and the ego's way.
+        self._gaps_m: list[float] = []
+        self._speeds_mps: list[float] = []
+        self._own_ways_m: list[float] = []
+        self._gap_errors: list[float] = gap_errors.tolist()
         self._step = 0
 
     def accelerate(self, speed_mps: float, leader: Leader, limits: tuple[float, float]) -> float:
@@ -98,10 +100,12 @@ class Driver:
             limits: speed limit in m/s, and acceleration in m/s2 that stop lines and lower limits ahead allow.
         """
         if not self._step:  # as if nothing had changed before the start
-            self._seen.extend([leader] * (self._seen.maxlen or 0))
-            way_m, n_ways = speed_mps * self._step_length_s, self._own_ways_m.maxlen or 0
-            self._own_ways_m.extend([(step - n_ways) * way_m for step in range(n_ways)])
-        self._seen.append(leader)
+            self._gaps_m = [leader.gap_m] * (self._delay_steps + self._look_steps)
+            self._speeds_mps = [leader.speed_mps] * (self._delay_steps + self._look_steps)
+            way_m, n_ways = speed_mps * self._step_length_s, self._delay_steps + 1
+            self._own_ways_m = [(step - n_ways) * way_m for step in range(n_ways)]
+        self._gaps_m.append(leader.gap_m)
+        self._speeds_mps.append(leader.speed_mps)
         self._own_ways_m.append(self._own_ways_m[-1] + speed_mps * self._step_length_s)
         limit_mps, allowed_mps2 = limits
         desired = cruise_mps2(speed_mps, limit_mps * self.profile.speed_factor)
@@ -113,16 +117,17 @@ class Driver:
 
     def _expect_leader(self) -> tuple[float, float]:
         """Returns the leader's gap and speed that the driver expects now, knowing the ego's own way since then."""
-        before_gap_m, before_mps, _ = self._seen[0]
-        seen_gap_m, seen_mps, _ = self._seen[self._look_steps]
+        step = self._step
+        before_gap_m, before_mps = self._gaps_m[step], self._speeds_mps[step]
+        seen_gap_m, seen_mps = self._gaps_m[step + self._look_steps], self._speeds_mps[step + self._look_steps]
         if seen_gap_m == math.inf:
             return seen_gap_m, seen_mps
         slowing_mps2 = (before_mps - seen_mps) / self._look_s if before_gap_m < math.inf else 0.0
         slowing_mps2 = min(max(slowing_mps2, 0.0), COMFORTABLE_DECELERATION_MPS2)
         leader_mps = max(0.0, seen_mps - slowing_mps2 * self._delay_s)
         leader_way_m = self._delay_s * (seen_mps + leader_mps) / 2
-        own_way_m = self._own_ways_m[-1] - self._own_ways_m[0]
-        gap_m = seen_gap_m * self._gap_errors[min(self._step, len(self._gap_errors) - 1)]
+        own_way_m = self._own_ways_m[-1] - self._own_ways_m[step + 1]
+        gap_m = seen_gap_m * self._gap_errors[min(step, len(self._gap_errors) - 1)]
         return gap_m + leader_way_m - own_way_m, leader_mps
 
 
@@ -135,9 +140,9 @@ def road_mps2(driver: DriverProfile, speed_mps: float, road: RoadAhead, gap_m: f
         road: limits and stop lines ahead.
         gap_m: gap to the car ahead; one before a closed stop line will stop there, and the ego behind it.
     """
-    stop_m = road.stop_m
-    if road.yellow_m < stop_m and speed_mps**2 / (2 * max(road.yellow_m, 0.1)) < YELLOW_STOP_DECELERATION_MPS2:
-        stop_m = road.yellow_m
+    stop_m, yellow_m = road.stop_m, road.yellow_m
+    if yellow_m < stop_m and math.pow(speed_mps, 2.0) / (2 * max(yellow_m, 0.1)) < YELLOW_STOP_DECELERATION_MPS2:
+        stop_m = yellow_m
     allowed = stop_line_mps2(driver, speed_mps, stop_m)
     if gap_m < stop_m < math.inf:
         allowed = min(allowed, stop_line_mps2(driver, speed_mps, stop_m - QUEUE_PLACE_M))

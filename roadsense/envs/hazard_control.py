@@ -1,18 +1,19 @@
 """The hazard in the simulation: finds or adds the car that causes it, and drives it through SUMO."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from roadsense.envs.hazard import Hazard
 from roadsense.envs.hazard_profile import HazardProfile
 from roadsense.envs.sumo.connection import SPEED_MODE_HARD_BRAKING, SumoConnection
 from roadsense.envs.world import Leader, State
 
-OBSTACLE_ID = "roadsense_obstacle"
-OBSTACLE_REACTION_S = 0.2
+OBSTACLE_ID: Final = "roadsense_obstacle"
+OBSTACLE_REACTION_S: Final = 0.2
 """Added to the braking distance to a standing vehicle as a reaction time; SUMO reacts within a step."""
 
-CAR_LENGTH_M = 5.0
-CUT_IN_MIN_GAP_M = 4.0
+CAR_LENGTH_M: Final = 5.0
+CUT_IN_MIN_GAP_M: Final = 4.0
 """A car that cuts in leaves at least this gap to the ego, and 1 m to the car ahead."""
 
 

@@ -1,20 +1,21 @@
 """A hazard over one episode: when it begins, the speed of the car that causes it, when it ends. Pure."""
 
 import math
+from typing import Final
 
 from roadsense.envs.hazard import Hazard
 from roadsense.envs.recorded_hazard import RecordedBraking
 
-MIN_ONSET_SPEED_MPS = 5.0
+MIN_ONSET_SPEED_MPS: Final = 5.0
 """A slower car, for example one that waits at a light, is no hazard; it becomes one as soon as it is faster."""
 
-GAP_PATIENCE_S = 10.0
+GAP_PATIENCE_S: Final = 10.0
 """A hazard that waits for a gap begins at any gap this long after its onset."""
 
-CUT_IN_SHARE = 0.5
+CUT_IN_SHARE: Final = 0.5
 """A car that cuts in brakes with this share of the hazard's deceleration."""
 
-STOPPING_S = 10.0
+STOPPING_S: Final = 10.0
 """Time for a convoy to stop behind a standing vehicle."""
 
 

@@ -7,17 +7,18 @@ shape; `required_deceleration_mps2`, which the environment needs in every step, 
 """
 
 import math
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-NEVER = math.inf
+NEVER: Final = math.inf
 """Value of a time that never comes: no leader, or the gap does not shrink."""
 
-MIN_GAP_M = 0.01
+MIN_GAP_M: Final = 0.01
 """Smaller gaps count as this one, so that the figures stay finite at contact."""
 
-BRAKING_MPS2 = 0.5
+BRAKING_MPS2: Final = 0.5
 """A leader that decelerates less counts as keeping its speed."""
 
 
@@ -59,10 +60,10 @@ def required_deceleration_mps2(gap_m: float, speed_mps: float, leader: tuple[flo
     """
     leader_speed_mps, leader_acceleration_mps2 = leader
     gap_m, approach_mps = max(gap_m, MIN_GAP_M), speed_mps - leader_speed_mps
-    drac = approach_mps**2 / (2 * gap_m) if approach_mps > 0 else 0.0
+    drac = math.pow(approach_mps, 2.0) / (2 * gap_m) if approach_mps > 0 else 0.0
     if leader_acceleration_mps2 >= -BRAKING_MPS2 or speed_mps <= 0:
         return drac
     braking_mps2 = -leader_acceleration_mps2
     if approach_mps > 0 and 2 * gap_m * braking_mps2 <= leader_speed_mps * approach_mps:
         return braking_mps2 + drac
-    return speed_mps**2 / (2 * gap_m + leader_speed_mps**2 / braking_mps2)
+    return math.pow(speed_mps, 2.0) / (2 * gap_m + math.pow(leader_speed_mps, 2.0) / braking_mps2)

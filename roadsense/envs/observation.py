@@ -10,9 +10,9 @@ policy brings the same rule as C, see `places.h`.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from struct import Struct
-from typing import TypedDict
+from typing import Final, TypedDict
 
 import numpy as np
 from gymnasium import spaces
@@ -22,7 +22,7 @@ from roadsense.envs.radio.channel import V2vChannel
 from roadsense.envs.sensing import WALKING_MPS
 from roadsense.envs.world import State
 
-OBSERVATION_VERSION = 3
+OBSERVATION_VERSION: Final = 3
 """Rises by one whenever shape, scale or meaning of an observation changes."""
 N_PEER_FIELDS_OF = {2: 6, OBSERVATION_VERSION: 8}
 """Versions whose policies still drive, with the number of the first fields of `PEER_FIELDS` that they know. Version 2
@@ -30,14 +30,15 @@ knew no place rule: its policies see the senders that have a place now. Any othe
 KNOWN_VERSIONS = " or ".join(map(str, N_PEER_FIELDS_OF))
 """Those versions in words."""
 
-MAX_PEERS = 8
-BOUND = 5.0
+MAX_PEERS: Final = 8
+BOUND: Final = 5.0
 """Scaled values are cut to the range -BOUND..BOUND."""
 
-EGO_FIELDS = ("speed_mps", "acceleration_mps2", "driver_acceleration_mps2", "assist_deceleration_mps2")
-SPEED_MPS, ACCELERATION_MPS2 = 30.0, 8.0
-EGO_SCALE = np.array([SPEED_MPS, ACCELERATION_MPS2, ACCELERATION_MPS2, ACCELERATION_MPS2])
-PEER_FIELDS = (
+EGO_FIELDS: Final = ("speed_mps", "acceleration_mps2", "driver_acceleration_mps2", "assist_deceleration_mps2")
+SPEED_MPS: Final = 30.0
+ACCELERATION_MPS2: Final = 8.0
+EGO_SCALE: Final = np.array([SPEED_MPS, ACCELERATION_MPS2, ACCELERATION_MPS2, ACCELERATION_MPS2])
+PEER_FIELDS: Final = (
     "forward_m",
     "left_m",
     "relative_speed_mps",
@@ -47,24 +48,33 @@ PEER_FIELDS = (
     "aside_m",
     "steady_acceleration_mps2",
 )
-FORWARD_M, LEFT_M, RELATIVE_SPEED_MPS, AGE_S, ASIDE_SCALE_M = 100.0, 20.0, 20.0, 1.0, 10.0
-PEER_SCALE = np.array(
+FORWARD_M: Final = 100.0
+LEFT_M: Final = 20.0
+RELATIVE_SPEED_MPS: Final = 20.0
+AGE_S: Final = 1.0
+ASIDE_SCALE_M: Final = 10.0
+PEER_SCALE: Final = np.array(
     [FORWARD_M, LEFT_M, RELATIVE_SPEED_MPS, ACCELERATION_MPS2, 1.0, AGE_S, ASIDE_SCALE_M, ACCELERATION_MPS2]
 )
 
-ASIDE_M, ASIDE_SHARE, TURN_RAD = 6.0, 0.2, 2.0
+ASIDE_M: Final = 6.0
+ASIDE_SHARE: Final = 0.2
+TURN_RAD: Final = 2.0
 """A sender on the ego's way is at most this far aside of the arc, plus this share of the way, and turned by this."""
 
-_N_EGO, _N_PEER = len(EGO_FIELDS), len(PEER_FIELDS)
-_MASK_START = _N_EGO + MAX_PEERS * _N_PEER
-N_VALUES = _MASK_START + MAX_PEERS
+_N_EGO: Final = len(EGO_FIELDS)
+_N_PEER: Final = len(PEER_FIELDS)
+_MASK_START: Final = _N_EGO + MAX_PEERS * _N_PEER
+N_VALUES: Final = _MASK_START + MAX_PEERS
 """Number of values of an observation: the ego's, then those of each peer, then the mask."""
-# Measured: packing the few numbers takes half the time of making an array from a list of all 60.
-_PACK: list[tuple[Callable[..., None], Callable[..., None]]] = [
-    (Struct(f"{_N_EGO + n * _N_PEER}f").pack_into, Struct(f"{n}f").pack_into) for n in range(MAX_PEERS + 1)
+_PACK: Final[list[Callable[..., None]]] = [
+    Struct(f"{_N_EGO + n * _N_PEER}f {4 * (MAX_PEERS - n) * _N_PEER}x {n}f {4 * (MAX_PEERS - n)}x").pack_into
+    for n in range(MAX_PEERS + 1)
 ]
-"""The functions that write the peers' values and mask into a row, by number of peers."""
-
+"""The functions that write an observation into a row, by number of peers; the rest of the row becomes 0."""
+_ONES: Final = [[1.0] * n for n in range(MAX_PEERS + 1)]
+_TURN: Final = math.tau
+_HALF_TURN: Final = math.pi
 
 Row = NDArray[np.float32]
 """An observation as one array of `N_VALUES`, with leading batch axes where there are any."""
@@ -96,10 +106,6 @@ def split_observation(rows: Row) -> Observation:
     }
 
 
-Found = tuple[float, tuple[float, float, float, float, float, float, float, float]]
-"""A sender on the ego's way: how far ahead it is in m, and its scaled values."""
-
-
 def hold_course(own: State, before: State | None) -> State:
     """Returns a state of the ego whose course is the one before, if it is slower than walking pace."""
     if own[2] >= WALKING_MPS or before is None:
@@ -107,7 +113,7 @@ def hold_course(own: State, before: State | None) -> State:
     return (own[0], own[1], own[2], own[3], before[4])
 
 
-def observe(row: Row, ego: State, pedals_mps2: tuple[float, float], channels: Sequence[V2vChannel], step: int) -> None:
+def observe(row: Row, ego: State, pedals_mps2: tuple[float, float], channels: list[V2vChannel], step: int) -> None:
     """Writes what the ego knows at a step into a row.
 
     Args:
@@ -120,51 +126,57 @@ def observe(row: Row, ego: State, pedals_mps2: tuple[float, float], channels: Se
     ego_x_m, ego_y_m, speed_mps, acceleration_mps2, heading_rad = ego
     driver_mps2, assist_mps2 = pedals_mps2
     along, across = math.cos(heading_rad), math.sin(heading_rad)
-    found: list[Found] = []
+    values = [
+        _scale(speed_mps, SPEED_MPS),
+        _scale(acceleration_mps2, ACCELERATION_MPS2),
+        _scale(driver_mps2, ACCELERATION_MPS2),
+        _scale(assist_mps2, ACCELERATION_MPS2),
+    ]
+    ways_m: list[float] = []
     for channel in channels:
-        oldest, seconds, steady_mps2 = step - channel.stale_steps, channel.step_length_s, channel.steady_mps2
+        oldest, seconds = step - channel.stale_steps, channel.step_length_s
         for peer, message in enumerate(channel.messages):
-            if message is None or message[0] < oldest:
+            if message is None:
                 continue
             sent_step, x_m, y_m, peer_mps, peer_mps2, _ = message
+            if sent_step < oldest:
+                continue
             peer_rad = channel.courses_rad[peer]
             x_m -= ego_x_m
             y_m -= ego_y_m
             forward_m, left_m = x_m * along + y_m * across, y_m * along - x_m * across
-            turn_rad = (peer_rad - heading_rad + math.pi) % math.tau - math.pi if peer_rad == peer_rad else 0.0
+            turn_rad = (peer_rad - heading_rad + _HALF_TURN) % _TURN - _HALF_TURN if peer_rad == peer_rad else 0.0
             cosine, sine = math.cos(turn_rad / 2), math.sin(turn_rad / 2)
             ahead_m, aside_m = forward_m * cosine + left_m * sine, left_m * cosine - forward_m * sine
             if ahead_m <= 0 or abs(aside_m) > ASIDE_M + ASIDE_SHARE * ahead_m or abs(turn_rad) > TURN_RAD:
                 continue
-            fields = (
-                forward_m / FORWARD_M,
-                left_m / LEFT_M,
-                (peer_mps - speed_mps) / RELATIVE_SPEED_MPS,
-                peer_mps2 / ACCELERATION_MPS2,
-                turn_rad,
-                (step - sent_step) * seconds / AGE_S,
-                aside_m / ASIDE_SCALE_M,
-                steady_mps2[peer] / ACCELERATION_MPS2,
-            )
-            found.append((ahead_m, fields))
-    found.sort(key=_ahead_m)
-    del found[MAX_PEERS:]
-    values = [
-        speed_mps / SPEED_MPS,
-        acceleration_mps2 / ACCELERATION_MPS2,
-        driver_mps2 / ACCELERATION_MPS2,
-        assist_mps2 / ACCELERATION_MPS2,
-    ]
-    for _, fields in found:
-        values += fields
-    for place, value in enumerate(values):
-        if value > BOUND or value < -BOUND:  # rare
-            values[place] = BOUND if value > BOUND else -BOUND
-    pack_values, pack_mask = _PACK[len(found)]
-    row.fill(0.0)
-    pack_values(row, 0, *values)
-    pack_mask(row, 4 * _MASK_START, *([1.0] * len(found)))
+            fields = [
+                _scale(forward_m, FORWARD_M),
+                _scale(left_m, LEFT_M),
+                _scale(peer_mps - speed_mps, RELATIVE_SPEED_MPS),
+                _scale(peer_mps2, ACCELERATION_MPS2),
+                _scale(turn_rad, 1.0),
+                _scale((step - sent_step) * seconds, AGE_S),
+                _scale(aside_m, ASIDE_SCALE_M),
+                _scale(channel.steady_mps2[peer], ACCELERATION_MPS2),
+            ]
+            place = len(ways_m)
+            while place and ways_m[place - 1] > ahead_m:
+                place -= 1
+            if place == len(ways_m):  # most often
+                ways_m.append(ahead_m)
+                values += fields
+            else:
+                ways_m.insert(place, ahead_m)
+                values[_N_EGO + place * _N_PEER : _N_EGO + place * _N_PEER] = fields
+    n_peers = min(len(ways_m), MAX_PEERS)
+    del values[_N_EGO + n_peers * _N_PEER :]
+    values += _ONES[n_peers]
+    _PACK[n_peers](row, 0, *values)
 
 
-def _ahead_m(found: Found) -> float:
-    return found[0]
+def _scale(value: float, unit: float) -> float:
+    scaled = value / unit
+    if scaled > BOUND:
+        return BOUND
+    return -BOUND if scaled < -BOUND else scaled

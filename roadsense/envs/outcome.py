@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from roadsense.envs import metrics
 from roadsense.envs.reward import COMFORT_MPS2, TERMS, RewardTerms, Situation
-from roadsense.envs.world import NO_FOLLOWER, Collision, Follower
+from roadsense.envs.world import Collision, Follower
 
 REACTION_MPS2 = 1.0
 """A car that brakes this hard has reacted; an assist that asks for this much counts as braking."""
@@ -37,22 +37,14 @@ STEP_FIELDS = (*Situation._fields, *RewardTerms._fields, *[f"follower_{name}" fo
 """Fields recorded in each step: the situation that it is judged by, the reward's terms, and the car behind."""
 
 
-class EpisodeRecord:
-    """The steps of an episode, recorded as one flat list of numbers."""
+def split_steps(values: list[float]) -> dict[str, NDArray[np.float64]]:
+    """Returns the values of each of `STEP_FIELDS`, shape (n_steps,).
 
-    def __init__(self) -> None:
-        self._values: list[float] = []
-
-    def add(self, situation: Situation, terms: RewardTerms, follower: Follower = NO_FOLLOWER) -> None:
-        """Records a step."""
-        self._values += situation
-        self._values += terms
-        self._values += follower
-
-    def columns(self) -> dict[str, NDArray[np.float64]]:
-        """Returns the values of each of `STEP_FIELDS`, shape (n_steps,)."""
-        table = np.array(self._values, np.float64).reshape(-1, len(STEP_FIELDS))
-        return dict(zip(STEP_FIELDS, table.T, strict=True))
+    Args:
+        values: of the first step in the order of `STEP_FIELDS`, then of the second, and so on.
+    """
+    table = np.array(values, np.float64).reshape(-1, len(STEP_FIELDS))
+    return dict(zip(STEP_FIELDS, table.T, strict=True))
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
 """The measuring of states, step by step: see `roadsense.envs.sensors` for the model, its figures and its draws."""
 
 import math
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs.world import State
 
-WALKING_MPS = 1.4
+WALKING_MPS: Final = 1.4
 """A receiver's course over ground means nothing below this speed, a pedestrian's."""
-N_ERRORS = 6
+N_ERRORS: Final = 6
 """Errors of a car at a step: x, y, the velocity's two components, a random course, and the acceleration."""
 
 

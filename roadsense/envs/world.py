@@ -1,7 +1,7 @@
 """The world as the environment reads it in a step: states of vehicles, the road ahead, the cars ahead and behind."""
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 State = tuple[float, float, float, float, float]
 """x and y in m, speed in m/s, acceleration in m/s2, heading in rad (0 is east, counter-clockwise)."""
@@ -33,7 +33,7 @@ class Leader(NamedTuple):
     acceleration_mps2: float = 0.0
 
 
-NO_LEADER = Leader()
+NO_LEADER: Final = Leader()
 
 
 class Follower(NamedTuple):
@@ -43,7 +43,7 @@ class Follower(NamedTuple):
     speed_mps: float = 0.0
 
 
-NO_FOLLOWER = Follower()
+NO_FOLLOWER: Final = Follower()
 
 
 class Collision(NamedTuple):

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from roadsense.envs.outcome import STEP_FIELDS, EpisodeNotes, EpisodeRecord, work_out
-from roadsense.envs.reward import TERMS, RewardTerms, Situation
-from roadsense.envs.world import Collision, Follower
+from roadsense.envs.outcome import STEP_FIELDS, EpisodeNotes, split_steps, work_out
+from roadsense.envs.reward import TERMS
+from roadsense.envs.world import Collision
 
 QUIET = {
     "gap_m": 25.0, "required_mps2": 0.0, "jerk_mps3": 0.0, "speed_mps": 20.0, "leader_speed_mps": 20.0,
@@ -18,15 +18,13 @@ QUIET = {
 
 def play(steps, hazard_at_step=None, **notes):
     """The outcome of steps of 0.1 s, each given by what differs from a quiet one."""
-    record = EpisodeRecord()
+    recorded = []
     for changes in steps:
         assert set(changes) <= set(STEP_FIELDS)
-        values = QUIET | dict.fromkeys(TERMS, 0.0) | changes
-        situation = Situation(**{name: values[name] for name in Situation._fields})
-        follower = Follower(values["follower_gap_m"], values["follower_speed_mps"])
-        record.add(situation, RewardTerms(**{name: values[name] for name in TERMS}), follower)
+        values = QUIET | changes
+        recorded += [values[name] for name in STEP_FIELDS]
     hazard = {} if hazard_at_step is None else {"hazard_kind": "brake", "hazard_onset_s": hazard_at_step * 0.1}
-    return work_out(EpisodeNotes("somewhere", 0.1, **hazard, **notes), record.columns())
+    return work_out(EpisodeNotes("somewhere", 0.1, **hazard, **notes), split_steps(recorded))
 
 
 def test_a_quiet_episode():

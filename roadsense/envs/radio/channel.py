@@ -10,7 +10,7 @@ to leave it on the mean burst.
 """
 
 import math
-from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -18,10 +18,11 @@ from roadsense.envs.radio.presets import DISTANCE_EDGES_M, V2vPreset
 from roadsense.envs.sensing import WALKING_MPS, Sensors
 from roadsense.envs.world import State
 
-DELIVERED, LOST = 1, 2
+DELIVERED: Final = 1
+LOST: Final = 2
 """Fate of a message; 0 where none was sent."""
 
-STEADY_S = 0.3
+STEADY_S: Final = 0.3
 """Time constant of the mean over a sender's accelerations: an accelerometer's noise falls to two fifths."""
 
 Message = tuple[int, float, float, float, float, float]
@@ -86,11 +87,11 @@ class V2vChannel:
         self._fates = bytearray(n_steps * n_peers)
         self._stay_lost = 1 - 1 / preset.burst_mean
         get_lost = [(1 - self._stay_lost) * share / (1 - share) for share in preset.loss]
-        self._squared_edges = [edge**2 for edge in DISTANCE_EDGES_M]
+        self._near_m2, self._middle_m2, self._far_m2 = [edge**2 for edge in DISTANCE_EDGES_M]
         self._near, self._middle, self._far, self._beyond = get_lost
         self._squared_range = preset.range_m**2
 
-    def exchange(self, step: int, states: Sequence[State | None], ego_xy_m: tuple[float, float]) -> None:
+    def exchange(self, step: int, states: list[State | None], ego_xy_m: tuple[float, float]) -> None:
         """Sends every peer's state of this step, and hears what arrives by now.
 
         Args:
@@ -98,20 +99,23 @@ class V2vChannel:
             states: true state of each peer; None for a peer that has left the road.
             ego_xy_m: position of the ego.
         """
-        was_lost, (ego_x_m, ego_y_m) = self._was_lost, ego_xy_m
+        was_lost = self._was_lost
+        ego_x_m, ego_y_m = ego_xy_m
         chance, noise, slots, inbox, fates = self._chance, self._noise, self._slot, self._inbox, self._fates
         sensors = self._sensors
-        near_m2, middle_m2, far_m2 = self._squared_edges
+        near_m2, middle_m2, far_m2 = self._near_m2, self._middle_m2, self._far_m2
         draw = step * len(was_lost) - 1
         for peer, state in enumerate(states):
             draw += 1
             if state is None:
                 was_lost[peer] = True
                 continue
-            squared_m2 = (state[0] - ego_x_m) ** 2 + (state[1] - ego_y_m) ** 2
-            if sensors is not None:
-                state = sensors.sense(self._first_box + peer, step, state)
             x_m, y_m, speed_mps, acceleration_mps2, heading_rad = state
+            dx_m, dy_m = x_m - ego_x_m, y_m - ego_y_m
+            squared_m2 = dx_m * dx_m + dy_m * dy_m
+            if sensors is not None:
+                measured = sensors.sense(self._first_box + peer, step, state)
+                x_m, y_m, speed_mps, acceleration_mps2, heading_rad = measured
             if was_lost[peer]:
                 threshold = self._stay_lost
             elif squared_m2 < middle_m2:
@@ -124,11 +128,16 @@ class V2vChannel:
                 continue
             was_lost[peer] = False
             fates[draw] = DELIVERED
-            dx_m, dy_m, dv_mps, da_mps2, dh_rad = noise[5 * draw : 5 * draw + 5]
+            first = 5 * draw
             # If two messages arrive in one step, the one that was sent later replaces the other.
             inbox[slots[draw]][peer] = (
-                step, x_m + dx_m, y_m + dy_m, speed_mps + dv_mps, acceleration_mps2 + da_mps2, heading_rad + dh_rad
-            )  # fmt: skip
+                step,
+                x_m + noise[first],
+                y_m + noise[first + 1],
+                speed_mps + noise[first + 2],
+                acceleration_mps2 + noise[first + 3],
+                heading_rad + noise[first + 4],
+            )
         self._hear(inbox[step % len(inbox)])
 
     def count_messages(self, until_step: int) -> tuple[int, int]:

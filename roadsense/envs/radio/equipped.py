@@ -3,15 +3,16 @@
 import math
 import zlib
 from collections.abc import Sequence
+from typing import Final
 
 from roadsense.envs.radio.channel import V2vChannel
 from roadsense.envs.sumo.connection import SumoConnection
 from roadsense.envs.world import State
 
-RANGE_M = 300.0
+RANGE_M: Final = 300.0
 """Cars farther off are not followed."""
 
-CHOICE_STEPS = 10
+CHOICE_STEPS: Final = 10
 """Time between two choices of the cars to follow."""
 
 

@@ -5,6 +5,7 @@ the ego's way or out of range gives its place to another, so whatever they do is
 """
 
 import math
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,15 @@ from roadsense.envs.decoy import Decoy
 from roadsense.envs.hazard_profile import HazardProfile
 from roadsense.envs.world import State
 
-N_SPAWNS, N_DRAWN = 64, 8
+N_SPAWNS: Final = 64
+N_DRAWN: Final = 8
 """Cars drawn for an episode, taken in turn, and the numbers that each is made of."""
-GONE_M = 250.0
-WAY_LEFT_M, WAY_AHEAD_M, WAY_TURN_RAD = 4.0, 100.0, 0.5
+GONE_M: Final = 250.0
+WAY_LEFT_M: Final = 4.0
+WAY_AHEAD_M: Final = 100.0
+WAY_TURN_RAD: Final = 0.5
 """A car less than this aside, ahead of the ego and turned like it, is on the ego's way."""
-PREVIEW_S = 3.0
+PREVIEW_S: Final = 3.0
 """A decoy is heard for this long before it brakes."""
 
 

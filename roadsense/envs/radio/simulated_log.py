@@ -47,7 +47,7 @@ def write_log(
         time_s = step * step_length_s
         ego_x_m = CONVOY_SPEED_MPS * time_s
         states = [_swing(time_s, peer / n_peers) for peer in range(n_peers)]
-        channel.exchange(step, states, (ego_x_m, 0.0))
+        channel.exchange(step, list(states), (ego_x_m, 0.0))
         for peer, (state, message) in enumerate(zip(states, channel.messages, strict=True)):
             heard = message[1:] if message is not None and message[0] == step else None
             heard_at = f"1,{time_s + latency_s[step, peer]:.6f}" if heard else "0,"

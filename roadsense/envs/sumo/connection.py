@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from roadsense.envs.sumo.backend import make_backend
 from roadsense.envs.sumo.road import SIGHT_M, RoadReader
@@ -15,19 +16,21 @@ from roadsense.envs.world import NO_FOLLOWER, NO_LEADER, Collision, Follower, Le
 from roadsense.errors import SimulationError
 from roadsense.scenarios.sumo_program import run_sumo
 
-DEGREE, HALF_TURN = math.pi / 180, math.pi
-INVALID = -(2.0**30)
+DEGREE: Final = math.pi / 180
+HALF_TURN: Final = math.pi
+INVALID: Final = -(2.0**30)
 """SUMO's value for the position of a vehicle that is not on the road."""
 
-FOREVER_S = 1e4
-ASIDE_MPS, ASIDE_MPS2 = 8.0, 100.0
+FOREVER_S: Final = 1e4
+ASIDE_MPS: Final = 8.0
+ASIDE_MPS2: Final = 100.0
 """Lateral speed and acceleration with which a car is in the next lane within 0.3 s; faster ones swing back."""
-ROOM_BEHIND_M = 8.0
+ROOM_BEHIND_M: Final = 8.0
 """A car that is added has at least this much room behind its front bumper."""
-SPEED_MODE_ALL_CHECKS = 31
-SPEED_MODE_DRIVER_DECIDES = 24
+SPEED_MODE_ALL_CHECKS: Final = 31
+SPEED_MODE_DRIVER_DECIDES: Final = 24
 """SUMO's plan still obeys right of way and red lights; safe speed and limits of acceleration do not bind."""
-SPEED_MODE_HARD_BRAKING = 27
+SPEED_MODE_HARD_BRAKING: Final = 27
 """All checks but the vehicle's own limit of deceleration."""
 
 OPTIONS: tuple[str, ...] = (
@@ -56,6 +59,11 @@ class SumoConnection:
         self.step_length_s = step_length_s
         self._backend = make_backend(backend, step_length_s, gui)
         self._vehicle, self._simulation = self._backend.vehicle, self._backend.simulation
+        vehicle = self._vehicle
+        self._read_position, self._read_angle = vehicle.getPosition, vehicle.getAngle
+        self._read_speed, self._read_acceleration = vehicle.getSpeed, vehicle.getAcceleration
+        self._read_leader, self._read_plan = vehicle.getLeader, vehicle.getSpeedWithoutTraCI
+        self._read_colliding, self._set_speed = self._simulation.getCollidingVehiclesIDList, vehicle.setSpeed
         self._road = RoadReader(self._backend.vehicle, self._backend.lane)
         self._min_gaps: dict[str, float] = {}
         self._config_path: Path | None = None
@@ -132,7 +140,7 @@ class SumoConnection:
 
     def colliding_ids(self) -> Sequence[str]:
         """Ids of the vehicles that collide in this step; empty in nearly all steps."""
-        return self._simulation.getCollidingVehiclesIDList()
+        return self._read_colliding()
 
     def find_collision(self, vehicle_id: str) -> Collision | None:
         """Returns a vehicle's collision in this step as SUMO records it; None if there is none."""
@@ -145,31 +153,32 @@ class SumoConnection:
 
     def read_states(self, ids: Iterable[str]) -> list[State | None]:
         """Returns the state of each vehicle; None for one that is not on the road."""
-        vehicle = self._vehicle
         states: list[State | None] = []
         for name in ids:
             try:
-                x_m, y_m = vehicle.getPosition(name)
-                # SUMO's angle is a compass's, in degrees.
-                heading_rad = HALF_TURN / 2 - vehicle.getAngle(name) * DEGREE
-                states.append((x_m, y_m, vehicle.getSpeed(name), vehicle.getAcceleration(name), heading_rad))
+                position_m: tuple[float, float] = self._read_position(name)
+                x_m, y_m = position_m
+                speed_mps: float = self._read_speed(name)
+                acceleration_mps2: float = self._read_acceleration(name)
+                angle_deg: float = self._read_angle(name)
             except self._backend.NOT_THERE:
-                x_m = INVALID
                 states.append(None)
+                continue
             if x_m == INVALID:  # it has left the road, or waits for its insertion
-                states[-1] = None
+                states.append(None)
+            else:  # SUMO's angle is a compass's
+                states.append((x_m, y_m, speed_mps, acceleration_mps2, HALF_TURN / 2 - angle_deg * DEGREE))
         return states
 
     def find_leader(self, vehicle_id: str) -> Leader:
         """Returns the vehicle ahead on the route of `vehicle_id` within `SIGHT_M`, or `NO_LEADER`."""
-        vehicle = self._vehicle
-        found = vehicle.getLeader(vehicle_id, SIGHT_M)
+        found: tuple[str, float] | None = self._read_leader(vehicle_id, SIGHT_M)
         if not found or not found[0] or found[1] > SIGHT_M:
             return NO_LEADER
         name, distance_m = found
         # SUMO subtracts the follower's minGap from the distance.
         gap_m = distance_m + self._min_gap_m(vehicle_id)
-        return Leader(gap_m, vehicle.getSpeed(name), vehicle.getAcceleration(name))
+        return tuple.__new__(Leader, (gap_m, self._read_speed(name), self._read_acceleration(name)))  # quicker
 
     def find_follower(self, vehicle_id: str) -> Follower:
         """Returns the vehicle behind on the lane of `vehicle_id` within `SIGHT_M`, or `NO_FOLLOWER`."""
@@ -198,7 +207,7 @@ class SumoConnection:
 
     def command_speed(self, vehicle_id: str, speed_mps: float) -> None:
         """Sets the speed of a vehicle after the next step, as far as its speed mode allows."""
-        self._vehicle.setSpeed(vehicle_id, speed_mps)
+        self._set_speed(vehicle_id, speed_mps)
 
     def expect_quick_reaction(self, vehicle_id: str) -> None:
         """Makes SUMO's safe speed assume a reaction within one step: only the last moment to brake binds."""
@@ -252,7 +261,7 @@ class SumoConnection:
         """
         lane = self._vehicle.getLaneID(behind_id)
         position_m = self._vehicle.getLanePosition(behind_id) + ahead_m
-        if position_m > self._road.length_and_limit(lane)[0]:
+        if position_m > self._road.describe_lane(lane)[0]:
             return False
         self._vehicle.add(vehicle_id, self._vehicle.getRouteID(behind_id), departSpeed="0")
         self._vehicle.setSpeed(vehicle_id, 0.0)
@@ -288,7 +297,7 @@ class SumoConnection:
 
     def planned_speed_mps(self, vehicle_id: str) -> float:
         """Returns the speed that SUMO's checks would have chosen in place of the one commanded for the last step."""
-        return float(self._vehicle.getSpeedWithoutTraCI(vehicle_id))
+        return float(self._read_plan(vehicle_id))
 
 
 def _explain_refusal(config_path: Path, error: Exception) -> str:
