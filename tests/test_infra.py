@@ -86,7 +86,11 @@ def test_the_execution_role_reads_datasets_and_writes_jobs_only(stocked):
             "reads a dataset": attempt(lambda: s3.get_object(Bucket="cars", Key="rs/datasets/d1/manifest.json")),
             "lists jobs": attempt(lambda: s3.list_objects_v2(Bucket="cars", Prefix="rs/jobs/j1/")),
             "writes a job": attempt(lambda: s3.put_object(Bucket="cars", Key="rs/jobs/j1/output/x", Body=b"x")),
+            "deletes a checkpoint": attempt(
+                lambda: s3.delete_object(Bucket="cars", Key="rs/jobs/j1/checkpoints/j1/checkpoints/checkpoint_1.pt")
+            ),
+            "deletes results": attempt(lambda: s3.delete_object(Bucket="cars", Key="rs/jobs/j1/output/x")),
             "changes a dataset": attempt(lambda: s3.put_object(Bucket="cars", Key="rs/datasets/d1/x", Body=b"x")),
             "reads others'": attempt(lambda: s3.get_object(Bucket="cars", Key="others/secret")),
         }
-    assert [what for what, answer in got.items() if answer == ALLOWED] == list(got)[:3]
+    assert [what for what, answer in got.items() if answer == ALLOWED] == list(got)[:4]

@@ -31,7 +31,7 @@ from roadsense.jobs.parameters import decode_parameters, find_notebook, take_pai
 from roadsense.jobs.records import read_records
 from roadsense.jobs.shown import plot_trials, tabulate_trials
 from roadsense.jobs.spec import JobSpec, spec_from_json
-from roadsense.jobs.target import TARGETS, JobError, JobState, JobStatus, open_target
+from roadsense.jobs.target import TARGETS, JobError, JobState, JobStatus, UnansweredError, open_target
 from roadsense.utils.command import run_command, run_with_options
 from roadsense.utils.files import write_atomically
 
@@ -172,21 +172,25 @@ def publish(config: PublishConfig) -> None:
 
 
 def list_jobs(config: ListConfig) -> None:
-    """Lists the jobs of every target. Names a target that doesn't answer; with --target that is an error."""
+    """Lists the jobs of every target. Names what doesn't answer; with --target that is an error behind the list."""
     submitted = {record.target for record in read_records()} | {"local"}
     names = [config.target] if config.target else [name for name in TARGETS if config.everyone or name in submitted]
     rows: list[JobStatus] = []
+    failed: RoadSenseError | None = None
     for name in names:
         try:
             rows += open_target(name, config.region).list_jobs(config.everyone)
         except RoadSenseError as error:
-            if config.target:
-                raise
-            _note(f"{name}: not listed. {error}")
+            failed, found = error, error.found if isinstance(error, UnansweredError) else []
+            rows += found
+            if not config.target:
+                _note(f"{name}: not {'all ' if found else ''}listed. {error}")
     if config.json:
         _print_json([asdict(row) for row in rows])
     else:
         sys.stdout.write("".join(_describe_row(row) + "\n" for row in rows))
+    if failed is not None and config.target:
+        raise failed
 
 
 def _read_submit(words: Sequence[str]) -> SubmitConfig:

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 RUNS_DIR = Path("runs")
 LOOK_EVERY_S, WAIT_EVERY_S = 10.0, 1.0
+RESUMABLE = (JobState.STOPPED, JobState.FAILED)
 
 
 class Job:
@@ -117,7 +119,8 @@ class Job:
         """
         if self._missing:
             raise InputError(f"Expected a job that lacks nothing. Missing: {' '.join(self._missing)}")
-        plan, spec = self._plan, self.spec
+        plan = self._plan
+        spec = replace(self.spec, region=plan.spec.region)  # another region may be configured when it is looked for
         path = write_record(spec, plan.job_id, plan.describe()) if record else None
         try:
             job_id = self._target.submit(plan)
@@ -133,7 +136,12 @@ class Job:
         """Returns the job that resumes this one from its last checkpoint, ready to be submitted.
 
         On SageMaker the new job has the same checkpoints and a new name, because SageMaker takes a name only once.
+
+        Raises:
+            InputError: if the job still runs, or has ended with all its work done: two jobs would share checkpoints.
         """
+        if self._record.target == "sagemaker" and (state := self.status().state) not in RESUMABLE:
+            raise InputError(f"Expected a job that was stopped or failed, but {self.name} is {state}.")
         resumed = Job(continue_spec(self.spec) if self._record.target == "sagemaker" else self.spec)
         resumed._record = JobRecord(resumed.name, self._record.job_id, self.spec.target, self.spec.region)
         return resumed

@@ -69,6 +69,14 @@ class JobStatus:
     was_interrupted: bool = False
 
 
+class UnansweredError(JobError):
+    """Raised when a part of a target did not answer, such as a region; `found` is what the others listed."""
+
+    def __init__(self, message: str, found: Sequence[JobStatus]):
+        super().__init__(message)
+        self.found = list(found)
+
+
 @dataclass(frozen=True)
 class Plan:
     """A job that is ready to be submitted: `submit` does exactly what `describe` shows.

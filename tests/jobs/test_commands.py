@@ -7,6 +7,8 @@ import boto3
 import pytest
 
 from roadsense.cli import main
+from roadsense.cloud.session import AccessError
+from roadsense.jobs.aws.ec2 import machines as ec2_machines
 from roadsense.jobs.spec import JobSpec, spec_to_json
 from tests.jobs.small_notebooks import ROOT, write_notebook
 from tests.jobs.test_ec2 import account, end_machine, machines
@@ -236,6 +238,32 @@ def test_a_listing_of_everything_tells_which_targets_did_not_answer(no_aws, caps
     assert (code, out) == (0, "")
     assert "ec2: not listed" in err
     assert run(capsys, "list", "--target", "ec2")[0] == 2
+
+
+def test_a_region_that_refuses_hides_nothing_of_the_others(account, capsys, monkeypatch):
+    words = ["01_train", "--name", "roadsense-one", "--target", "ec2", "--output", "s3://cars/rs", *CLOUD[4:]]
+    assert run(capsys, "submit", *words, "--yes")[0] == 0
+
+    def ask(region, filters, real=ec2_machines.list_costing):
+        if region == "us-east-1":  # as where an organisation's policy allows only some regions
+            raise AccessError("AWS refused DescribeInstances", "UnauthorizedOperation")
+        return real(region, filters)
+
+    monkeypatch.setattr(ec2_machines, "list_costing", ask)
+    code, out, err = run(capsys, "list", "--all", "--target", "ec2")
+    assert (code, out.split()[0]) == (1, "roadsense-one")
+    assert "us-east-1" in err
+    code, out, err = run(capsys, "list", "--all")
+    assert (code, "roadsense-one" in out) == (0, True)
+    assert "ec2: not all listed." in err
+
+
+def test_a_job_is_found_in_the_region_it_was_submitted_to(account, capsys, monkeypatch):
+    words = ["01_train", "--name", "roadsense-one", "--target", "ec2", "--output", "s3://cars/rs", *CLOUD[4:]]
+    assert run(capsys, "submit", *words, "--yes")[0] == 0
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "us-east-1")
+    assert json.loads(run(capsys, "status", "roadsense-one")[1])["state"] == "running"
 
 
 def test_help_names_every_command(capsys):

@@ -4,6 +4,7 @@ import base64
 import copy
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from roadsense.jobs.aws.ec2.target import Ec2Target
 from roadsense.jobs.spec import JobSpec
 from roadsense.jobs.target import JobState, Target, open_target
 from roadsense.scenarios.dataset import Dataset
+from roadsense.utils.times import write_time
 from tests.jobs.conftest import REGION
+from tests.jobs.recorded_calls import record_calls
 
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/roadsense@sha256:{'0' * 64}"
 DATASET = f"s3://cars/rs/datasets/{'d' * 64}"
@@ -82,17 +85,20 @@ def machines() -> list[dict]:
     return [item for page in pages for item in page["Instances"]]
 
 
-def end_machine(place: str, code: int = 0, stopped: str = "", **files: str) -> None:
-    """Does what a machine does at its end, but for the work."""
+def end_machine(place: str, code: int = 0, stopped: str = "", vanished: bool = False, **files: str) -> datetime:
+    """Does what a machine does at its end, but for the work; returns when it had begun, two hours before its end."""
     ec2, s3 = boto3.client("ec2"), boto3.client("s3")
     mine = [machine for machine in machines() if {"Key": "roadsense:place", "Value": place} in machine.get("Tags", [])]
     instance_id = mine[-1]["InstanceId"]
     ec2.terminate_instances(InstanceIds=[instance_id])
     bucket, _, prefix = place.removeprefix("s3://").partition("/")
-    texts = {"attempts/2026-11-26T09:00:00Z": f"2026-11-26T09:00:00Z 2026-11-26T11:00:00Z 1.5000 {instance_id}"}
+    began = datetime.now(UTC).replace(microsecond=0)
+    ended = "-" if vanished else write_time(began + timedelta(hours=2))
+    texts = {f"attempts/{write_time(began)}": f"{write_time(began)} {ended} 1.5000 {instance_id}"}
     texts |= {"exit_code": f"{code}\n", "stopped": f"{stopped}\n" if stopped else "", "run.log": "one\ntwo\nthree"}
     for name, text in {**texts, **files}.items():
         s3.put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=text.encode())
+    return began
 
 
 def test_it_is_a_target(account: str) -> None:
@@ -233,10 +239,11 @@ def test_status_from_the_start_to_the_end(target: Ec2Target) -> None:
     assert "until 20" in at_work.phase
     for other_name in ("roadsense-first", machines()[0]["InstanceId"]):
         assert target.status(other_name).output == job
-    end_machine(job)
+    began = end_machine(job)
     done = target.status(job)
     assert (done.state, done.reason) == (JobState.DONE, "")
-    assert (done.started, done.ended, done.usd) == ("2026-11-26T09:00:00Z", "2026-11-26T11:00:00Z", 3.0)
+    assert (done.started, done.ended) == (write_time(began), write_time(began + timedelta(hours=2)))
+    assert done.usd == pytest.approx(3.0)
     with pytest.raises(InputError, match="roadsense-second"):
         target.status("roadsense-second")
     with pytest.raises(InputError, match="third"):
@@ -252,7 +259,7 @@ def test_status_says_why_a_job_failed(target: Ec2Target) -> None:
 
 def test_a_machine_that_vanished_is_no_success(target: Ec2Target) -> None:
     job = submit(target, spec())
-    end_machine(job, **{"attempts/2026-11-26T09:00:00Z": "2026-11-26T09:00:00Z - 1.5 i-1"})
+    end_machine(job, vanished=True)
     status = target.status(job)
     assert status.state == JobState.STOPPED
     assert "taken away" in status.reason
@@ -311,6 +318,40 @@ def test_following_logs_shows_each_line_once(target: Ec2Target, monkeypatch: pyt
     assert list(target.logs(job, follow=True)) == ["one", "two", "three"]
 
 
+def test_the_log_of_a_resumed_job_is_that_of_its_new_machine(
+    target: Ec2Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = submit(target, spec(spot=True))
+    end_machine(job, stopped="spot interruption")  # its log has three lines
+    time.sleep(1.1)  # S3's times are full seconds
+    submit(target, spec(spot=True))
+    s3, key = boto3.client("s3"), "rs/jobs/roadsense-first/run.log"
+    pauses = iter(range(2))
+
+    def go_on(_pause_s: float) -> None:
+        if next(pauses) == 0:
+            s3.put_object(Bucket="cars", Key=key, Body=b"once more\n")
+        else:
+            end_machine(job, **{"run.log": "once more\nto the end"})
+
+    monkeypatch.setattr("roadsense.jobs.aws.ec2.target.time.sleep", go_on)
+    assert list(target.logs(job, follow=True)) == ["once more", "to the end"]
+
+
+def test_a_resumed_job_waits_while_ec2_does_not_list_its_machine(
+    target: Ec2Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = submit(target, spec(spot=True))
+    end_machine(job, stopped="spot interruption")
+    time.sleep(1.1)
+    submit(target, spec(spot=True))
+    monkeypatch.setattr(target, "_machines_of", lambda _folder: [])  # it is listed some seconds later
+    status = target.status(job)
+    assert (status.state, status.was_interrupted) == (JobState.WAITING, False)
+    monkeypatch.setattr("roadsense.jobs.aws.ec2.folder.NEW_S", 0.0)
+    assert target.status(job).was_interrupted
+
+
 def test_stop_asks_the_machine_and_does_not_end_it(target: Ec2Target) -> None:
     job = submit(target, spec())
     target.stop(job)
@@ -330,7 +371,7 @@ def test_a_machine_that_cannot_be_asked_is_ended(target: Ec2Target, monkeypatch:
     target.stop(job)
     assert machines()[0]["State"]["Name"] == "terminated"
     assert "cannot be asked" in capsys.readouterr().err
-    end_machine(job, **{"attempts/2026-11-26T09:00:00Z": f"2026-11-26T09:00:00Z - 1.5 {machines()[0]['InstanceId']}"})
+    end_machine(job, vanished=True)
     stopped = target.status(job)
     assert (stopped.state, stopped.was_interrupted) == (JobState.STOPPED, False)
 
@@ -403,6 +444,13 @@ def test_a_machine_past_its_deadline_is_pointed_out(target: Ec2Target) -> None:
     past = [{"Key": "roadsense:deadline", "Value": "2026-01-01T00:00:00Z"}]
     boto3.client("ec2").create_tags(Resources=[machines()[0]["InstanceId"]], Tags=past)
     assert target.list_jobs(everyone=False)[0].reason.startswith("overdue: it should have ended at 2026-01-01")
+
+
+def test_a_missing_file_is_looked_for_as_the_policies_allow(target: Ec2Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = record_calls(monkeypatch)
+    job = submit(target, spec())
+    target.status(job)
+    assert "s3:HeadObject" not in made  # S3 answers 403 to who may list only a prefix
 
 
 def test_the_place_of_a_job_reads_only_what_is_new(target: Ec2Target) -> None:

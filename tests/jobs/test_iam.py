@@ -23,7 +23,6 @@ FOLDER = Path(__file__).parents[2] / "infra" / "iam"
 VALUES = {"ACCOUNT": "123456789012", "REGION": REGION, "BUCKET": "cars", "PREFIX": "rs", "REPOSITORY": "roadsense"}
 POLICIES = ("instance-role", "submitter", "publisher")
 ACTIONS = {
-    "s3:HeadObject": "s3:GetObject",
     "s3:ListObjectsV2": "s3:ListBucket",
 }
 """Operations whose right has another name."""

@@ -4,6 +4,7 @@ import nbformat
 import pytest
 
 from roadsense.errors import InputError
+from roadsense.jobs.inside.results import gather_run
 from roadsense.jobs.parameters import check_parameters
 from roadsense.jobs.runner import NotebookError, run_notebook
 from tests.jobs.small_notebooks import printed, write_notebook
@@ -106,3 +107,14 @@ def test_an_executed_copy_is_never_overwritten(tmp_path):
 def test_a_missing_notebook_is_named(tmp_path):
     with pytest.raises(InputError, match="nowhere"):
         run_notebook(tmp_path / "nowhere.ipynb", tmp_path / "executed.ipynb", {})
+
+
+def test_what_sagemaker_puts_beside_checkpoints_is_no_result(tmp_path):
+    run_dir = tmp_path / "run"
+    (run_dir / "heldout_plots").mkdir(parents=True)
+    for name in ("config.json", "heldout_plots/one.png"):
+        for end in ("", ".sagemaker-uploading", ".sagemaker-uploaded"):
+            (run_dir / f"{name}{end}").write_text(name)
+    gather_run(run_dir, tmp_path / "model")
+    kept = [path.relative_to(tmp_path / "model").as_posix() for path in (tmp_path / "model").rglob("*.*")]
+    assert sorted(kept) == ["config.json", "heldout_plots/one.png"]

@@ -8,10 +8,12 @@ import re
 import tarfile
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import boto3
 import pytest
 from moto.sagemaker.models import sagemaker_backends
+from moto.sagemaker.responses import SageMakerResponse
 from sagemaker.core.resources import Base
 
 from roadsense.cloud.checksums import CHECKSUMS_NAME, TransferError, check_checksums
@@ -20,12 +22,14 @@ from roadsense.errors import InputError
 from roadsense.jobs.aws.sagemaker.logs import GROUP
 from roadsense.jobs.aws.sagemaker.plan import plan_job
 from roadsense.jobs.aws.sagemaker.target import SageMakerTarget
+from roadsense.jobs.job import Job
 from roadsense.jobs.target import JobError, JobState
-from tests.jobs.sagemaker_stand_in import Story, told
+from tests.jobs.sagemaker_stand_in import NameInUse, Story, told
 from tests.jobs.small_notebooks import start_job, write_notebook
 from tests.jobs.test_sagemaker_request import SPEC, TUNING_SPEC, search
 
 REGION = "eu-central-1"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -131,6 +135,30 @@ def test_a_job_is_stopped_once(story):
 def test_an_unknown_job_is_named(story):
     with pytest.raises(InputError, match="nobody"):
         SageMakerTarget().status("nobody")
+
+
+def test_a_name_that_is_no_search_either_is_named(story, monkeypatch):
+    message = "Amazon SageMaker can't find a tuning job called nobody. Type another name."
+
+    def refuse(_self):
+        raise NameInUse("ResourceNotFound", message)
+
+    monkeypatch.setattr(SageMakerResponse, "describe_hyper_parameter_tuning_job", refuse)
+    with pytest.raises(InputError, match="nobody"):
+        SageMakerTarget().status("nobody")
+
+
+@pytest.mark.parametrize("status", ["InProgress", "Completed"])
+def test_a_job_that_runs_or_is_done_is_not_resumed(story, tmp_path, monkeypatch, status):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
+    story.steps = [(status, "Training", "")]
+    job = Job(SPEC)
+    job.submit()
+    with pytest.raises(InputError, match="stopped or failed"):
+        Job.find(job.name).resume()
+    story.ends[job.name] = ("Stopped", "Stopped", "")
+    assert Job.find(job.name).resume().name == f"{job.name}-2"
 
 
 def test_results_are_fetched_whole(story, tmp_path):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from roadsense.cloud.session import make_client, translate_errors
 from roadsense.errors import RoadSenseError
-from roadsense.jobs.target import JobStatus
+from roadsense.jobs.target import JobStatus, UnansweredError
 
 N_AT_ONCE = 8
 """Number of regions that are asked at the same time."""
@@ -19,7 +19,7 @@ def list_everywhere(home: str, list_costing: Callable[[str], list[JobStatus]]) -
         list_costing: function that returns what costs money in a region.
 
     Raises:
-        RoadSenseError: if a region does not answer, because something may cost money there.
+        UnansweredError: if a region does not answer, because something may cost money there; with what the others said.
     """
     with translate_errors():
         regions = [item["RegionName"] for item in make_client("ec2", home).describe_regions()["Regions"]]
@@ -33,6 +33,7 @@ def list_everywhere(home: str, list_costing: Callable[[str], list[JobStatus]]) -
     with ThreadPoolExecutor(N_AT_ONCE) as pool:
         answers = list(pool.map(_ask, regions))
     failed = [answer for answer in answers if isinstance(answer, str)]
+    found = [status for answer in answers if not isinstance(answer, str) for status in answer]
     if failed:
-        raise RoadSenseError(f"Expected an answer from every region, got none from {', '.join(failed)}.")
-    return [status for answer in answers if not isinstance(answer, str) for status in answer]
+        raise UnansweredError(f"Expected an answer from every region, got none from {', '.join(failed)}.", found)
+    return found

@@ -8,6 +8,8 @@ from roadsense.runs.products import read_products
 from roadsense.runs.stopping import STOP_NAME
 
 NOT_KEPT = ("checkpoints", "heldout", STOP_NAME)
+MARKERS = (".sagemaker-uploading", ".sagemaker-uploaded")
+"""Ends of the files that SageMaker puts beside those it copies to S3; they come and go at any time."""
 
 
 def gather_run(run_dir: Path, model_dir: Path) -> None:
@@ -21,7 +23,8 @@ def gather_run(run_dir: Path, model_dir: Path) -> None:
     for seed in seeds:
         gather_run(seed, model_dir / seed.name)
     for path in sorted(run_dir.iterdir()):
-        if path not in seeds and path.name not in NOT_KEPT and not path.name.startswith("."):
+        is_ours = not path.name.startswith(".") and not path.name.endswith(MARKERS)
+        if is_ours and path not in seeds and path.name not in NOT_KEPT:
             _copy(path, model_dir / path.name)
 
 
@@ -33,7 +36,8 @@ def gather_products(list_path: Path, model_dir: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, dirs_exist_ok=True)
+        markers = shutil.ignore_patterns(*(f"*{end}" for end in MARKERS))
+        shutil.copytree(source, target, dirs_exist_ok=True, ignore=markers)
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target)

@@ -1,7 +1,6 @@
 """A job's folder in S3: its spec, the files its machines wrote, its final state and its results."""
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Any
 from roadsense.cloud.checksums import CHECKSUMS_NAME, check_checksums
 from roadsense.cloud.downloads import arriving, download
 from roadsense.cloud.s3_transfer import S3Place
-from roadsense.cloud.session import CloudError, make_client, translate_errors
+from roadsense.cloud.session import make_client, translate_errors
 from roadsense.errors import InputError
 from roadsense.jobs.aws.prices import cost_so_far
 from roadsense.jobs.spec import JobSpec, spec_from_values
@@ -19,8 +18,7 @@ from roadsense.jobs.target import JobError, JobState, JobStatus
 from roadsense.utils.files import write_atomically
 from roadsense.utils.times import write_time
 
-MISSING_CODES = ("NoSuchKey", "404", "NotFound")
-SPEC_NAME = "spec.json"
+SPEC_NAME, LOG_NAME = "spec.json", "run.log"
 SAME = ("notebook_name", "parameters", "dataset")
 """Fields of a spec that identify a job: a machine resumes it only if these are the same."""
 EXIT_REASONS = {
@@ -37,7 +35,7 @@ SPOT_REASON, ASKED = "spot interruption", "it was asked to stop"
 STOP_REQUESTS = "stop_requests"
 """Folder with an empty file for each machine that was ended on request."""
 NEW_S = 300.0
-"""Longest time until EC2 lists a new machine, seconds."""
+"""Longest time until a new machine has begun, seconds: EC2 may take some of it to list the machine."""
 MAX_REASON = 1024
 
 
@@ -145,9 +143,12 @@ class JobFolder:
         )
 
     def _read_outcome(self, attempts: list[Attempt]) -> tuple[JobState, str]:
+        submitted = self._find_time(SPEC_NAME)
+        is_new = submitted is not None and (datetime.now(UTC) - submitted).total_seconds() < NEW_S
+        if submitted is not None and is_new and not any(attempt.started >= submitted for attempt in attempts):
+            return JobState.WAITING, "no machine has begun to work on it"
         if not attempts:
-            is_new = self._find_age_s(SPEC_NAME) < NEW_S
-            return (JobState.WAITING if is_new else JobState.STOPPED), "no machine has begun to work on it"
+            return JobState.STOPPED, "no machine has begun to work on it"
         code = self.read_text("exit_code")
         if attempts[-1].ended is None or code is None:
             is_asked = self.read_text(f"{STOP_REQUESTS}/{attempts[-1].instance_id}") is not None
@@ -183,29 +184,34 @@ class JobFolder:
     def read(self, name: str, offset: int) -> bytes | None:
         """Returns a file's content from an offset on, empty if it isn't longer, or None if there is no such file."""
         bucket, key = self._place.bucket, self._place.key(name)
-        head = self._look(key)
-        if head is None or head["ContentLength"] <= offset:
-            return None if head is None else b""
+        found = self._look(key)
+        if found is None or found["Size"] <= offset:
+            return None if found is None else b""
         with translate_errors():
             return self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes={offset}-")["Body"].read()
+
+    def has_new_log(self) -> bool:
+        """Returns whether the log is that of the last machine, and not of an earlier one."""
+        submitted, written = self._find_time(SPEC_NAME), self._find_time(LOG_NAME)
+        return submitted is not None and written is not None and written >= submitted
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a small file."""
         with translate_errors():
             self._client.put_object(Bucket=self._place.bucket, Key=self._place.key(name), Body=content)
 
-    def _find_age_s(self, name: str) -> float:
-        head = self._look(self._place.key(name))
-        return (datetime.now(UTC) - head["LastModified"]).total_seconds() if head else math.inf
+    def _find_time(self, name: str) -> datetime | None:
+        found = self._look(self._place.key(name))
+        return found["LastModified"] if found else None
 
     def _look(self, key: str) -> dict[str, Any] | None:
-        try:
-            with translate_errors():
-                return self._client.head_object(Bucket=self._place.bucket, Key=key)
-        except CloudError as error:
-            if error.code in MISSING_CODES:
-                return None
-            raise
+        """Returns size and time of a file; the bucket is listed, because S3 says 403 for a missing file.
+
+        It says 404 only to those who may list the whole bucket, and the policies in `infra/iam` allow our prefix.
+        """
+        with translate_errors():
+            answer = self._client.list_objects_v2(Bucket=self._place.bucket, Prefix=key, MaxKeys=1)
+        return next((item for item in answer.get("Contents", []) if item["Key"] == key), None)
 
 
 def _parse_attempt(text: str) -> Attempt:

@@ -78,6 +78,7 @@ def plan_machine(
     if not spec.image:
         raise InputError("Expected an image for target ec2, e.g. the URI in ECR that it was pushed to. Give --image.")
     region = find_region(spec.region)
+    spec = replace(spec, region=region)
     limited, estimate = _limit(spec, config, ask)
     folder = JobFolder(f"{spec.output.rstrip('/')}/jobs/{spec.name}", region)
     kind = "job" if workstation is None else "workstation"

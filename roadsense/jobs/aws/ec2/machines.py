@@ -111,7 +111,7 @@ def list_costing_anywhere(home: str) -> list[JobStatus]:
         home: region that is asked for the list of regions.
 
     Raises:
-        RoadSenseError: if a region does not answer, because something may be left there.
+        UnansweredError: if a region does not answer, because something may be left there.
     """
     return list_everywhere(home, lambda region: list_costing(region, build_search("roadsense")))
 

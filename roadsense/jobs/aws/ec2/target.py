@@ -13,7 +13,7 @@ from pathlib import Path
 from roadsense.cloud.session import CloudError, find_owner, find_region, make_client, translate_errors
 from roadsense.cloud.storage import publish_dataset
 from roadsense.errors import InputError
-from roadsense.jobs.aws.ec2.folder import STOP_REQUESTS, JobFolder
+from roadsense.jobs.aws.ec2.folder import LOG_NAME, STOP_REQUESTS, JobFolder
 from roadsense.jobs.aws.ec2.launch import Ec2Plan, plan_machine, run_machine
 from roadsense.jobs.aws.ec2.machines import JOB_TAG, PLACE_TAG, Machine, list_costing_anywhere, list_machines
 from roadsense.jobs.aws.ec2.requests import Ec2Config, build_search, build_stop_request, read_config
@@ -81,7 +81,7 @@ class Ec2Target:
         folder, offset, rest = self._find_folder(job_id), 0, b""
         while True:
             state = self._read_status(folder).state
-            data = folder.read("run.log", offset)
+            data = folder.read(LOG_NAME, offset) if state.is_over or folder.has_new_log() else b""
             offset += len(data or b"")
             *lines, rest = (rest + (data or b"")).split(b"\n")
             yield from (line.decode(errors="replace") for line in lines)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from roadsense.cloud.session import find_region
 from roadsense.cloud.storage import find_dataset_url
 from roadsense.jobs.aws.prices import Estimate, estimate_cost, limit_to_money
 from roadsense.jobs.aws.sagemaker.request import DISK_GB, Placement, Request, build_training_request, check_request
@@ -38,7 +39,7 @@ def plan_job(spec: JobSpec, ask: bool = False, space: SearchSpace | None = None)
     """
     if spec.name is None or spec.instance_type is None:
         spec = check_spec(spec)
-    search = spec.search
+    spec, search = replace(spec, region=find_region(spec.region)), spec.search
     one = replace(
         spec,
         max_usd=None if spec.max_usd is None else spec.max_usd / search.n_trials,

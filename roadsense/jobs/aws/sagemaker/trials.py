@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 COMPLETED = "Completed"
 """SageMaker's word for a trial that ran to its end."""
-MISSING_WORDS = ("not found", "could not find", "does not exist")
-"""Words in SageMaker's message if there is no such job; its error code has many meanings."""
+MISSING_CODE, MISSING_WORDS = "ResourceNotFound", ("not found", "could not find")
+"""SageMaker's code if there is no such search, and the words of its message if there is no such training."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _ask_for(describe: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         with translate_errors():
             return describe()
     except CloudError as error:
-        if any(word in str(error).lower() for word in MISSING_WORDS):
+        if error.code == MISSING_CODE or any(words in str(error).lower() for words in MISSING_WORDS):
             return None
         raise
 
