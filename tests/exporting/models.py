@@ -9,6 +9,7 @@ from stable_baselines3 import PPO, SAC
 
 from roadsense.envs.observation import Observation, observation_space
 from roadsense.policies.deep_sets import DeepSetsExtractor
+from roadsense.policies.models import as_model_input
 
 
 class Spaces(gym.Env):
@@ -29,18 +30,23 @@ class OtherSpaces(Spaces):
 DEEP_SETS = {"features_extractor_class": DeepSetsExtractor}
 
 
-def spread(layer):
-    """Scales a head up, so that actions spread over 0..1 and beyond both ends before they are bounded."""
+def spread(model, layer, mean, std):
+    """Scales and shifts a head: what it gives has this mean and standard deviation over the observations of `draw`."""
+    given = []
+    hook = layer.register_forward_hook(lambda _, __, output: given.append(output.detach()))
+    model.predict(as_model_input(model, draw(500)), deterministic=True)
+    hook.remove()
     with torch.no_grad():
-        layer.weight.mul_(200.0 if layer.weight.abs().max() < 0.05 else 8.0)
-        layer.bias.fill_(0.3)
+        scale = std / given[0].std()
+        layer.weight.mul_(scale)
+        layer.bias.sub_(given[0].mean()).mul_(scale).add_(mean)
 
 
 def build_ppo(env=Spaces, use_sde=False, **policy):
     kind = "MultiInputPolicy" if isinstance(env.observation_space, spaces.Dict) else "MlpPolicy"
     kwargs = {"net_arch": [64, 64], **policy}
     model = PPO(kind, env(), n_steps=64, seed=0, device="cpu", use_sde=use_sde, policy_kwargs=kwargs)
-    spread(model.policy.action_net)
+    spread(model, model.policy.action_net, 0.5, 0.6)  # then cut to 0..1
     return model
 
 
@@ -50,7 +56,7 @@ def build_off_policy(kind, use_sde=False, **policy):
         "MultiInputPolicy", Spaces(), buffer_size=10, seed=0, device="cpu", use_sde=use_sde, policy_kwargs=kwargs
     )
     if not use_sde:
-        spread(model.actor.mu)
+        spread(model, model.actor.mu, 0.0, 1.0)  # then squashed by tanh
     return model
 
 
