@@ -3,6 +3,7 @@
 #   git clone https://github.com/espressif/esp-tflite-micro
 #   docs/firmware/check_tflm.sh esp-tflite-micro runs/first/export/firmware [-DROADSENSE_TFLM_INT8]
 set -euo pipefail
+[ $# -ge 2 ] || { echo "usage: $0 CHECKOUT FIRMWARE [-DROADSENSE_TFLM_INT8]" >&2 && exit 2; }
 tflm=$(realpath "$1") firmware=$(realpath "$2")
 shift 2
 here=$(realpath "$(dirname "$0")/../..")

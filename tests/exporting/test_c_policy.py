@@ -86,6 +86,18 @@ def test_a_broken_value_anywhere_is_refused_and_brakes_nothing(eager, value):
     assert actions[:, 0].tolist() == [0.0] * N_VALUES + [1.0]
 
 
+@pytest.mark.parametrize("value", [np.inf, -6.0])
+def test_without_the_refusal_a_broken_value_brakes_fully(eager, tmp_path, value):
+    folder = shutil.copytree(eager, tmp_path / "eager")
+    text, refusal = (folder / "policy.c").read_text(), "if (!roadsense_is_valid(observation))"
+    assert text.count(refusal) == 1
+    (folder / "policy.c").write_text(text.replace(refusal, "if (false)"))
+    flat = np.zeros((1, N_VALUES), np.float32)
+    flat[0, 0] = value
+    actions, accepted = CPolicy(folder, COMPILER).act(split_observation(flat))
+    assert (actions.item(), accepted.item()) == (1.0, True)
+
+
 @pytest.mark.parametrize("mask", [0.5, -1.0, 2.0, np.nan])
 def test_a_mask_that_is_neither_0_nor_1_is_refused(eager, mask):
     observations = draw(1)

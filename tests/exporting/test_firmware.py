@@ -160,6 +160,16 @@ def test_the_firmware_on_tflite_micro_acts_if_its_self_test_passes_and_refuses_n
     assert found[:, 2].tolist() == [0, 1, 1]
 
 
+@pytest.mark.parametrize("place", range(len(EGO_SCALE)))
+def test_without_the_refusal_the_runtime_turns_nan_into_full_braking(exported, place):
+    path = exported.folder / "policy.tflite"
+    policy = MicroPolicy(path, TflitePolicy(path).input_names)
+    broken = Observation(**{name: np.zeros((1, *one.shape), np.float32) for name, one in observation_space().items()})
+    broken["ego"][0, place] = np.nan
+    unguarded = MicroPolicy.__call__.__wrapped__
+    assert (unguarded(policy, broken).item(), policy(broken).item()) == (1.0, 0.0)
+
+
 def test_the_firmware_on_tflite_micro_stays_off_if_an_action_is_wrong(exported, tmp_path):
     program = tmp_path / "program"
     assert build_with_tflm(exported, program, STATIC, "-DGOLDEN_OFFSET=2e-5f").returncode == 0
@@ -177,6 +187,23 @@ def test_a_build_that_would_not_fit_the_runtime_is_refused(exported, tmp_path):
     done = build_with_tflm(exported, tmp_path / "program")
     assert done.returncode
     assert "Define TF_LITE_STATIC_MEMORY" in done.stderr
+
+
+def test_the_script_that_checks_the_runtimes_source_builds_what_it_finds_and_fails_with_it(exported, tmp_path):
+    script = Path(__file__).parents[2] / "docs" / "firmware" / "check_tflm.sh"
+    checkout = shutil.copytree(DOUBLE, tmp_path / "checkout")
+    for name in ("kernels", "tflite_bridge", "memory_planner", "arena_allocator"):
+        (checkout / "tensorflow" / "lite" / "micro" / name).mkdir()
+    for name in ("lite/core", "lite/kernels", "compiler"):
+        (checkout / "tensorflow" / name).mkdir(parents=True)
+    (checkout / "tensorflow" / "lite" / "core" / "one.cc").write_text("int one() { return 1; }\n")
+    words = [script, checkout, exported.folder / "firmware"]
+    for options in ([], ["-DROADSENSE_TFLM_INT8"]):
+        done = subprocess.run([*words, *options], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "The self-test passed.\n", "")
+    done = subprocess.run([*words, "-DGOLDEN_OFFSET=2e-5f"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert subprocess.run([script], capture_output=True, check=False).returncode == 2
 
 
 def test_golden_rows_spread_over_few_and_many_observations():
