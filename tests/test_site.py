@@ -61,6 +61,12 @@ def test_an_executed_notebook_shows_its_replays(tmp_path):
     assert '<iframe class="replay" src="01_train_replay_1.html"' in text
 
 
+def test_the_page_of_results_has_the_table_of_the_readme():
+    text = (ROOT / "docs" / "explanation" / "results.md").read_text()
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="explanation/results.md"))
+    assert "| `esp_now`" in hook.on_page_markdown(text, page)
+
+
 def test_a_link_out_of_the_documentation_becomes_a_name():
     page = SimpleNamespace(file=SimpleNamespace(src_uri="how-to/drives.md"))
     text = hook.on_page_markdown("[log](../../CHANGELOG.md) [one](../glossary.md) [01](01_train.ipynb)", page)

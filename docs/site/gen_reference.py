@@ -23,6 +23,7 @@ from roadsense.utils.markdown import markdown_table
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 HELP_COLUMNS = "100"
+RESULTS = "<!-- The site shows the table of the README here. -->"
 OUTSIDE = re.compile(r"\[([^\]]*)\]\(((?:\.\./)+[^)#]*)[^)]*\)")
 
 
@@ -169,7 +170,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Returns a page's text with links to the converted notebooks, and with names of files in place of links out."""
+    """Returns a page's text with the README's results, links to notebooks' pages, and names of files for links out."""
     folder = Path(config_path(page)).parent
 
     def name_file(link: re.Match[str]) -> str:
@@ -179,7 +180,19 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         name = f"`{path.relative_to(ROOT)}`"
         return name if link[1] in (path.name, str(path.relative_to(ROOT))) else f"{link[1]} ({name})"
 
-    return re.sub(r"\((\d\d_\w+)\.ipynb\)", r"(\1.md)", OUTSIDE.sub(name_file, markdown))
+    markdown = re.sub(r"\((\d\d_\w+)\.ipynb\)", r"(\1.md)", OUTSIDE.sub(name_file, markdown))
+    return markdown.replace(RESULTS, read_results()) if RESULTS in markdown else markdown
+
+
+def read_results() -> str:
+    """Returns the README's table of results and what it says of it."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return text.partition("<!-- results: begin -->")[2].partition("<!-- results: end -->")[0].strip()
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Returns a page without the marks of the command line in types."""
+    return re.sub(r'<span title="tyro\.conf\.Suppress">Suppress</span>\[(.*)\]</code>', r"\1</code>", output)
 
 
 def config_path(page: Any) -> str:
