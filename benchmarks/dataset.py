@@ -71,7 +71,7 @@ def measure(n_scenarios: int, config: BenchmarkConfig, sumo_s: list[float]) -> d
     with tempfile.TemporaryDirectory() as outer:
         dataset = generate_dataset(
             GenConfig(
-                base_dir=ROOT / "scenarios" / "base",
+                base_dir=(ROOT / "scenarios" / "base",),
                 output_dir=Path(outer) / "dataset",
                 seed=config.seed,
                 n_train=n_train,

@@ -67,7 +67,7 @@ def measure(preview: DrawPreview, name: str, repeats: int) -> dict[str, float]:
 def main() -> None:
     """Measures each base and prints a line for each, then all as JSON."""
     config = tyro.cli(BenchmarkConfig, description=__doc__)
-    preview = DrawPreview(GenConfig(base_dir=config.base_dir))
+    preview = DrawPreview(GenConfig(base_dir=(config.base_dir,)))
     results = {}
     for name in preview.bases:
         results[name] = measure(preview, name, config.repeats)

@@ -19,7 +19,6 @@ import tyro
 from roadsense.command_table import COMMANDS, list_commands
 from roadsense.errors import InputError
 from roadsense.utils.command import DEBUG_VARIABLE, parse_options, run_command, run_with_options
-from roadsense.utils.project_files import find_file
 from roadsense.utils.terminal import print_table
 from roadsense.utils.workspace import resolve
 
@@ -46,12 +45,12 @@ class VerifyConfig:
     Attributes:
         dataset: folder of the dataset.
         rebuild: whether to generate the dataset again from its base scenarios and compare byte by byte.
-        base_dir: folder of the base scenarios, for `rebuild`; if it doesn't exist, those of the package.
+        base_dir: folders of the base scenarios, for `rebuild`; if they don't exist, those of the package.
     """
 
     dataset: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
     rebuild: bool = False
-    base_dir: Path = Path("scenarios/base")
+    base_dir: tuple[Path, ...] = (Path("scenarios/base"), Path("scenarios/bends"))
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def verify(config: VerifyConfig) -> None:
     dataset = Dataset.open(config.dataset)
     differences = dataset.verify()
     if config.rebuild and not differences:
-        differences = rebuild_differences(dataset, find_file(config.base_dir))
+        differences = rebuild_differences(dataset, config.base_dir)
     if differences:
         raise DatasetError(f"{config.dataset} is not what its manifest says: {'; '.join(differences)}.")
     sys.stdout.write(f"{config.dataset}: every file is as its manifest says.\n")

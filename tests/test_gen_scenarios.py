@@ -201,7 +201,9 @@ def test_other_ways_to_state_a_rate_and_single_vehicles_are_varied_too(network: 
 def test_rebuilding_gives_the_same_and_says_what_a_changed_base_changes(
     small_dataset: Dataset, tiny_bases: Path, tmp_path: Path
 ) -> None:
-    assert rebuild_differences(small_dataset, tiny_bases) == []
+    assert rebuild_differences(small_dataset, (tiny_bases, Path("scenarios/bends"))) == []
+    with pytest.raises(DatasetError, match="slow_road is not there"):
+        rebuild_differences(small_dataset, "scenarios/bends")
     routes = shutil.copytree(tiny_bases, tmp_path / "bases") / "slow_road" / "routes.rou.xml"
     routes.write_text(routes.read_text().replace('vehsPerHour="600"', 'vehsPerHour="610"'))
     changed = rebuild_differences(small_dataset, tmp_path / "bases")
@@ -356,6 +358,8 @@ def test_a_base_that_cannot_be_varied_is_refused_at_once(
 def test_bases_must_be_there_and_have_names_of_their_own(network: Path, tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="is not there"):
         generate_dataset(GenConfig(tmp_path / "nowhere", tmp_path / "out"))
+    with pytest.raises(InputError, match="got none"):
+        GenConfig((), tmp_path / "out")
     write_base(tmp_path / "a" / "road", network)
     write_base(tmp_path / "b" / "road", network)
     with pytest.raises(ScenarioError, match="folders of different names"):

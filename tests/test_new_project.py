@@ -67,7 +67,8 @@ def test_a_folder_that_holds_something_is_left_alone(project, capsys):
 def test_files_of_the_package_are_found_from_anywhere_unless_the_folder_has_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_file(Path("scenarios/base")).samefile(ROOT / "scenarios" / "base")
-    assert GenConfig().base_dir.samefile(ROOT / "scenarios" / "base")
+    for found, name in zip(GenConfig().base_dir, ("base", "bends"), strict=True):
+        assert found.samefile(ROOT / "scenarios" / name)
     assert find_file(Path("scenarios/other")) == Path("scenarios/other")
     (tmp_path / "scenarios" / "base").mkdir(parents=True)
     assert find_file(Path("scenarios/base")) == Path("scenarios/base")

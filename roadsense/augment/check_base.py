@@ -48,7 +48,7 @@ def check_and_print(config: CheckBaseConfig) -> None:
         ScenarioError: if a base cannot be read or the gate rejects it unvaried; it names every such base and reason.
     """
     problems = []
-    for base in GenConfig(config.folder, ego=config.ego, convoy=config.convoy).read_bases():
+    for base in GenConfig((config.folder,), ego=config.ego, convoy=config.convoy).read_bases():
         started_s = time.monotonic()
         learned, report = simulate_unvaried(base)
         took_s = time.monotonic() - started_s

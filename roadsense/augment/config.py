@@ -17,7 +17,7 @@ from roadsense.augment.edits.network_files import hash_road
 from roadsense.errors import DatasetError, InputError
 from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
 from roadsense.utils.files import refuse_existing
-from roadsense.utils.project_files import find_file
+from roadsense.utils.project_files import find_folders
 from roadsense.utils.workspace import resolve
 
 _NONE = object()
@@ -44,8 +44,8 @@ class GenConfig:
         (0.0, 0.5)
     """
 
-    base_dir: Path = Path("scenarios/base")
-    """Folder of base scenarios: every folder with a .sumocfg below it is one."""
+    base_dir: tuple[Path, ...] = (Path("scenarios/base"), Path("scenarios/bends"))
+    """Folders of base scenarios: every folder with a .sumocfg below one of them is one."""
     output_dir: Path = Path("scenarios/dataset_v1")
     """Output folder; must be new or empty. An interrupted generation resumes when it is started again."""
     seed: int = 0
@@ -88,8 +88,10 @@ class GenConfig:
         Raises:
             InputError: if a setting is wrong; it names the setting, what was expected and what was given.
         """
-        object.__setattr__(self, "base_dir", find_file(self.base_dir))
+        object.__setattr__(self, "base_dir", find_folders(self.base_dir))
         object.__setattr__(self, "output_dir", resolve(self.output_dir))
+        if not self.base_dir:
+            raise InputError("base_dir: expected a folder of base scenarios or several, got none.")
         for name, lowest in _LEAST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < lowest:
@@ -112,13 +114,13 @@ class GenConfig:
 
     @classmethod
     def from_settings(
-        cls, settings: Mapping[str, Any], base_dir: Path, output_dir: Path, workers: int = 0
+        cls, settings: Mapping[str, Any], base_dir: Sequence[Path], output_dir: Path, workers: int = 0
     ) -> "GenConfig":
         """Returns the config of a dataset with these settings, without the scenarios added by hand."""
         own = {name: value for name, value in settings.items() if name != CHOSEN}
         own["ranges"] = VariationRanges(**own["ranges"])
         own["base_ranges"] = {name: VariationRanges(**one) for name, one in own.get("base_ranges", {}).items()}
-        return cls(base_dir, output_dir, workers=workers, **own)
+        return cls(tuple(base_dir), output_dir, workers=workers, **own)
 
     @classmethod
     def read_default(cls, arguments: Sequence[str] | None) -> "GenConfig":
@@ -161,7 +163,7 @@ class GenConfig:
             ScenarioError: if there is none, or some cannot be varied.
             InputError: if a setting names a base that does not exist.
         """
-        bases = read_bases(Path(self.base_dir), self.ranges, self.naming, self.hold_lane, self.add_traffic)
+        bases = read_bases(self.base_dir, self.ranges, self.naming, self.hold_lane, self.add_traffic)
         names = [base.name for base in bases]
         if self.hold_out_base is not None and len(self.held_out(bases)) not in range(1, len(bases)):
             raise InputError(

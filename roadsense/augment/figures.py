@@ -1,7 +1,6 @@
 """Figures and tables of notebook 00: roads, effects of the variations, and coverage of a dataset."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -15,6 +14,7 @@ from roadsense.pictures.style import BLUE
 from roadsense.scenarios.dataset import Dataset
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.progress import progress_bar
+from roadsense.utils.project_files import Folders, find_folders
 
 MEASURED = {
     "n_collisions": "collisions",
@@ -25,13 +25,13 @@ MEASURED = {
 """Heading of each measurement of the gate that is shown."""
 
 
-def plot_roads(base_dir: str | Path, time_s: float = 30.0) -> list[Figure]:
-    """Draws each base road with its cars after `time_s` seconds of simulation.
+def plot_roads(base_dir: Folders, time_s: float = 30.0) -> list[Figure]:
+    """Draws each base road below a folder, or folders, with its cars after `time_s` seconds of simulation.
 
     Raises:
         ScenarioError: if there is no base scenario or one is broken.
     """
-    paths = find_scenarios(base_dir)
+    paths = find_scenarios(*find_folders(base_dir))
     with progress_bar(len(paths), "drawing", "road") as bar:
         figures = []
         for path in paths:
@@ -51,7 +51,8 @@ def plot_effects(config: GenConfig, variations: Sequence[str] = (), base: str | 
     Raises:
         ScenarioError: if there is no such base.
     """
-    folder = config.base_dir / base if base else find_scenarios(config.base_dir)[0].parent
+    folders = [path.parent for path in find_scenarios(*config.base_dir)]
+    folder = next((one for one in folders if base in (one.name, None)), config.base_dir[0] / str(base))
     return plots.plot_effects(measure_effects(folder, variations or list_ranges(config.ranges), config.ranges))
 
 

@@ -42,8 +42,10 @@ def generate_dataset(config: GenConfig) -> Dataset:
     hashes = {base.name: base.hash_files() for base in bases}
     if existing is not None:
         if existing.bases != hashes:
+            folders = ", ".join(map(str, config.base_dir))
             raise DatasetError(
-                f"{output_dir} was made from other base roads than {config.base_dir}. Name another folder."
+                f"{output_dir} was made from other base roads than those below {folders}. Name another "
+                "folder, or the base_dir it was made from."
             )
         return _check_complete(existing, config)
     bases = check_unvaried(bases, config.workers)

@@ -2,23 +2,31 @@
 
 from pathlib import Path
 
+from roadsense.augment.bases.base import name_base
 from roadsense.augment.config import CHOSEN, GenConfig
 from roadsense.augment.generate import generate_dataset
 from roadsense.augment.validation.additions import add_again
+from roadsense.errors import DatasetError
 from roadsense.scenarios.dataset import Dataset
+from roadsense.scenarios.scenario import find_scenarios
+from roadsense.utils.project_files import Folders, find_folders
 from roadsense.utils.scratch import scratch_folder
 
 
-def rebuild_differences(dataset: Dataset, base_dir: Path, workers: int = 0) -> list[str]:
+def rebuild_differences(dataset: Dataset, base_dir: Folders, workers: int = 0) -> list[str]:
     """Makes a dataset again from its base scenarios and returns the differences, one line each.
 
     Args:
         dataset: the dataset to check; its files aren't read, for that use `Dataset.verify`.
-        base_dir: folder of the base scenarios.
+        base_dir: folder or folders of the base scenarios; those that the dataset was not made from don't matter.
         workers: number of scenarios simulated at the same time; 0: one for each core.
+
+    Raises:
+        DatasetError: if a base of the dataset is missing.
     """
+    own_dirs = _find_bases(dataset, base_dir)
     with scratch_folder("roadsense_rebuild_") as outer:
-        again = generate_dataset(GenConfig.from_settings(dataset.settings, base_dir, outer / "again", workers))
+        again = generate_dataset(GenConfig.from_settings(dataset.settings, own_dirs, outer / "again", workers))
         again = add_again(again, base_dir, dataset.settings.get(CHOSEN, {}))
     old, new = _hashes(dataset), _hashes(again)
     differences = [f"not rebuilt: {name}" for name in sorted(old.keys() - new)]
@@ -28,6 +36,17 @@ def rebuild_differences(dataset: Dataset, base_dir: Path, workers: int = 0) -> l
     if not differences and again.digest != dataset.digest:
         differences.append("other when rebuilt: the manifest's settings or values")
     return differences
+
+
+def _find_bases(dataset: Dataset, base_dir: Folders) -> list[Path]:
+    folders = find_folders(base_dir)
+    found = {name_base(path): path.parent for path in find_scenarios(*folders)}
+    if missing := sorted(dataset.bases.keys() - found):
+        raise DatasetError(
+            f"{dataset.folder}: expected the bases it was made from below {', '.join(map(str, folders))}; "
+            f"{', '.join(missing)} is not there. Name their folders with --base_dir."
+        )
+    return [found[name] for name in dataset.bases]
 
 
 def _hashes(dataset: Dataset) -> dict[str, str]:

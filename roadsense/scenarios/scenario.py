@@ -204,13 +204,16 @@ def background_vehicles(root: ET.Element, scenario: Scenario) -> list[ET.Element
     return [car for car in single_vehicles(root) if car.get("id") not in scenario.convoy_ids]
 
 
-def find_scenarios(folder: str | Path) -> list[Path]:
-    """Returns every `.sumocfg` at any depth below `folder`, sorted by path; hidden files and folders are left out.
+def find_scenarios(*folders: str | Path) -> list[Path]:
+    """Returns every `.sumocfg` at any depth below `folders`, sorted by path in each; hidden ones are left out.
 
     Raises:
-        ScenarioError: if the folder does not exist or holds none.
+        ScenarioError: if a folder does not exist or holds none.
     """
-    folder = resolve(folder)
+    return list(dict.fromkeys(path for folder in folders for path in _find_below(resolve(folder))))
+
+
+def _find_below(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ScenarioError(f"Expected a folder of scenarios, but {folder} is not there. Check the path.")
     found = [path for pattern in ("*.sumocfg", "*.sumo.cfg") for path in folder.rglob(pattern)]

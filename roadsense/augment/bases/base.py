@@ -32,6 +32,7 @@ from roadsense.scenarios.scenario import (
     name_inputs,
 )
 from roadsense.utils.files import hash_file
+from roadsense.utils.project_files import Folders, find_folders
 
 HORIZON_S = 60.0
 """How long the ego must stay on the road after its departure: an episode of 50 s, and a margin."""
@@ -97,16 +98,16 @@ class Base:
 
 
 def read_bases(
-    base_dir: Path,
+    base_dir: Folders,
     ranges: VariationRanges,
     naming: ConvoyNaming | None = None,
     hold_lane: bool = True,
     add_vph: float = 0.0,
 ) -> list[Base]:
-    """Returns the base scenarios below a folder, sorted by name: one for each folder with a `.sumocfg`.
+    """Returns the base scenarios below folders, sorted by name: one for each folder with a `.sumocfg`.
 
     Args:
-        base_dir: folder of base scenarios.
+        base_dir: folder or folders of base scenarios.
         ranges: ranges of what is varied.
         naming: cars of the convoy, the same ids in every base; None: V001, V002, ...
         hold_lane: whether the convoy's cars change lane only where their route needs it.
@@ -115,8 +116,8 @@ def read_bases(
     Raises:
         ScenarioError: if there is none, two share a name, or some cannot be varied; it names every file and reason.
     """
-    paths = [path.resolve() for path in find_scenarios(base_dir)]
-    _check_names(base_dir, paths)
+    paths = [path.resolve() for path in find_scenarios(*find_folders(base_dir))]
+    _check_names(paths)
     bases, problems = [], []
     for path in paths:
         try:
@@ -127,12 +128,12 @@ def read_bases(
     return sorted(bases, key=lambda base: base.name)
 
 
-def _check_names(base_dir: Path, paths: Sequence[Path]) -> None:
+def _check_names(paths: Sequence[Path]) -> None:
     names = [name_base(path) for path in paths]
     twice = [str(path) for path, name in zip(paths, names, strict=True) if names.count(name) > 1]
     if twice:
         raise ScenarioError(
-            f"{base_dir}: expected one .sumocfg in each folder and folders of different names (by letters, digits and "
+            f"Expected one .sumocfg in each folder and folders of different names (by letters, digits and "
             f"_), got {twice}. Keep one configuration in each folder and move or rename the rest."
         )
 

@@ -22,6 +22,7 @@ from roadsense.augment.validation.working_folder import hold_working_folder, rel
 from roadsense.errors import DatasetError, GateError, InputError
 from roadsense.scenarios.dataset import Dataset, compute_digest, current_versions, write_manifest
 from roadsense.scenarios.records import CONFIG_NAME, ScenarioName, ScenarioRecord
+from roadsense.utils.project_files import Folders, find_folders
 
 ADDABLE = ("train", "eval")
 
@@ -50,14 +51,14 @@ class Addition:
             raise InputError(f"split: expected one of {', '.join(ADDABLE)}, got {self.split!r}.")
 
 
-def add_scenario(folder: str | Path, base_dir: str | Path, addition: Addition) -> tuple[Dataset, ScenarioRecord]:
+def add_scenario(folder: str | Path, base_dir: Folders, addition: Addition) -> tuple[Dataset, ScenarioRecord]:
     """Adds a chosen draw to a dataset if the gate accepts it, and returns the dataset and the new record.
 
     The manifest, the digest and the card are written again; the other scenarios don't change.
 
     Args:
         folder: the dataset's folder.
-        base_dir: folder of the base scenarios it was made from.
+        base_dir: folder or folders of the base scenarios it was made from.
         addition: the draw to add.
 
     Raises:
@@ -72,7 +73,7 @@ def add_scenario(folder: str | Path, base_dir: str | Path, addition: Addition) -
     with hold_working_folder(dataset.folder, "addition") as working:
         dataset = Dataset.open(folder)  # after the last process that held it
         _refuse_twice(dataset, addition)
-        config = GenConfig.from_settings(dataset.settings, Path(base_dir), dataset.folder)
+        config = GenConfig.from_settings(dataset.settings, find_folders(base_dir), dataset.folder)
         base = _find_base(dataset, config, addition.base)
         variation = draw_chosen(addition.chosen, base.traffic, config.ranges_of(base))
         number = max(ScenarioName.parse(record.name).number for record in dataset.scenarios) + 1
@@ -93,7 +94,7 @@ def _refuse_twice(dataset: Dataset, addition: Addition) -> None:
             raise InputError(f"These values are in the dataset already, as {name}. Choose another value or seed.")
 
 
-def add_again(dataset: Dataset, base_dir: Path, chosen: Mapping[str, Mapping[str, Any]]) -> Dataset:
+def add_again(dataset: Dataset, base_dir: Folders, chosen: Mapping[str, Mapping[str, Any]]) -> Dataset:
     """Adds the scenarios that another dataset's setting `chosen` lists, in the same order."""
     for entry in chosen.values():
         addition = Addition(entry["base"], ChosenDraw(**entry["values"]), entry["split"])
@@ -107,7 +108,10 @@ def _find_base(dataset: Dataset, config: GenConfig, name: str) -> Base:
         both = sorted(bases.keys() & dataset.bases.keys())
         raise DatasetError(f"{dataset.folder}: expected a base of {both}, got {name!r}. Choose one the dataset has.")
     if bases[name].hash_files() != dataset.bases[name]:
-        raise DatasetError(f"{dataset.folder}: {config.base_dir}/{name} has changed since. Generate the dataset again.")
+        raise DatasetError(
+            f"{bases[name].scenario.config_path.parent} has changed since {dataset.folder} was made. "
+            "Generate the dataset again."
+        )
     return check_unvaried([bases[name]])[0]
 
 

@@ -24,8 +24,9 @@ def config(tiny_bases: Path, tmp_path: Path) -> GenConfig:
 
 
 def start(config: GenConfig) -> subprocess.Popen[bytes]:
-    options = ("base_dir", "output_dir", "seed", "n_train", "n_eval", "workers")
+    options = ("output_dir", "seed", "n_train", "n_eval", "workers")
     arguments = [text for name in options for text in (f"--{name}", str(getattr(config, name)))]
+    arguments += ["--base_dir", *map(str, config.base_dir)]
     command = [sys.executable, "-m", "roadsense.gen_scenarios", *arguments]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
