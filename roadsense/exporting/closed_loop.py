@@ -89,7 +89,7 @@ class Comparison:
             return f"{warning}{self.variant} collides more often, which may be chance. {counts}{vacuous}"
         if self.verdict == AS_GOOD:
             return f"{self.variant} drives as well as the trained policy: {counts}{vacuous}"
-        return f"{self.variant} was not shown to drive as well, for want of episodes: {counts}{vacuous}"
+        return f"{self.variant} was not shown to drive as well, because there were too few episodes: {counts}{vacuous}"
 
     def is_warning(self) -> bool:
         """Returns whether the exported policy drives worse or collides more often."""

@@ -51,7 +51,7 @@ def test_equal_driving_of_enough_episodes_is_as_good():
 def test_too_few_episodes_show_nothing():
     found = compare(make_rows("int8", n=40), make_rows("trained", n=40))
     assert found.verdict == NOT_SHOWN
-    assert "for want of episodes" in found.in_words()
+    assert "too few episodes" in found.in_words()
 
 
 def test_more_collisions_are_said_loudly():
