@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import re
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ import numpy as np
 from gymnasium import spaces
 
 from roadsense.envs.observation import (
+    KNOWN_VERSIONS,
     MAX_PEERS,
     N_PEER_FIELDS_OF,
     OBSERVATION_VERSION,
@@ -54,7 +56,14 @@ MAX_PART_BYTES = 200 * 2**20
 """Largest unpacked size of a part of the zip."""
 MAX_WIDTH, MAX_LAYERS = 4096, 16
 DEEP_SETS = "<class 'roadsense.policies.deep_sets.DeepSetsExtractor'>"
-ACTIVATIONS = {f"<class 'torch.nn.modules.activation.{name}'>": name for name in ("ReLU", "Tanh")}
+ACTIVATIONS = {
+    f"<class 'torch.nn.modules.activation.{name}'>": name
+    for name in ("ReLU", "Tanh", "ELU", "LeakyReLU", "GELU", "SiLU", "Sigmoid", "Softplus", "SELU", "Mish")
+}
+FLAGS = ("ortho_init", "share_features_extractor", "with_bias", "full_std", "use_expln", "normalize_images")
+"""Settings of a network that are true or false."""
+_PART = re.compile(r"'(\w+)'[:,] (Box\(.*?, float32\))")
+"""Name and space of a part of a dictionary of spaces, as Gymnasium and its older versions write it."""
 NOT_FOR_ACTING = {"optimizer_class", "optimizer_kwargs", ":type:", ":serialized:"}
 """Settings of a policy that have no effect when it acts."""
 
@@ -78,13 +87,17 @@ def load_model(path: Path, trust: bool = False) -> Any:
     if importlib.util.find_spec("stable_baselines3") is None:
         raise InputError(f"Opening {path} needs Stable-Baselines3. Install `roadsense[train]`.")
     content = read_checked(path)
-    kind = find_model_class(_try_settings(content))
+    settings = _try_settings(content)
+    kind = find_model_class(settings)
+    if settings:
+        _find_space(settings, str(path))
     try:
         model = _load_trusted(kind, path, content) if trust else _rebuild(kind, content)
     except UNREADABLE as error:
         advice = "" if trust else " If you trust whoever made it, open it with --trust, which runs the code in it."
         raise RunError(
-            f"{path}: expected a {kind.__name__} policy of Stable-Baselines3 ({error}). Train it again.{advice}"
+            f"{path}: expected a policy of {kind.__name__} of Stable-Baselines3 that can be read ({error}). "
+            f"Train it again.{advice}"
         ) from error
     check_spaces(model, str(path))
     model.policy.set_training_mode(False)
@@ -101,12 +114,8 @@ def check_spaces(model: Any, what: str) -> None:
     Raises:
         RunError: if it does not, or if it has a memory.
     """
-    got = model.observation_space, model.action_space
-    if got[0] not in _known_spaces() or got[1] != ACTION_SPACE:
-        raise RunError(
-            f"{what}: expected a policy over {observation_space()} and {ACTION_SPACE}, which is observation version "
-            f"{OBSERVATION_VERSION}, got {got}. Train it again."
-        )
+    if model.observation_space not in _known_spaces() or model.action_space != ACTION_SPACE:
+        raise _other_spaces(what, model.observation_space, model.action_space)
     if hasattr(model.policy, "lstm_actor"):
         raise RunError(f"{what}: {NO_MEMORY}")
 
@@ -129,9 +138,12 @@ def _rebuild(kind: Any, content: bytes) -> Any:
 
     settings = _read_settings(content)
     weights = torch.load(io.BytesIO(_read_part(content, "policy.pth")), map_location="cpu", weights_only=True)
-    space = _find_space(settings)
+    space = _find_space(settings, "its spaces")
     name = "MultiInputPolicy" if isinstance(space, spaces.Dict) else "MlpPolicy"
     network, sizes = _read_network(settings), SIZES[kind.__name__]
+    if kind.__name__ == "ARS" and "net_arch" not in network and "action_net.2.weight" not in weights:
+        # Its LinearPolicy, whose settings are in its class.
+        network |= {"net_arch": [], "with_bias": "action_net.0.bias" in weights, "squash_output": False}
     model = kind(name, None, device="cpu", policy_kwargs=network, _init_setup_model=False, **sizes)
     model.observation_space, model.action_space, model.n_envs = space, ACTION_SPACE, 1
     model._setup_model()
@@ -160,48 +172,86 @@ def _known_spaces() -> list[spaces.Space]:
     return [*known, *(spaces.flatten_space(space) for space in known)]
 
 
-def _find_space(settings: Mapping[str, Any]) -> spaces.Space:
-    for space in _known_spaces():
-        if _fits(space, settings["observation_space"]) and _fits(ACTION_SPACE, settings["action_space"]):
-            return space
-    got = [settings[name].get("spaces", settings[name].get("_shape")) for name in ("observation_space", "action_space")]
-    raise ValueError(f"expected a policy over {observation_space()} and {ACTION_SPACE}, got {got}")
+def _find_space(settings: Mapping[str, Any], what: str) -> spaces.Space:
+    """Returns the space of the observations, its parts in the order in which the network takes them."""
+    seen, action = ({**_as_mapping(settings.get(name))} for name in ("observation_space", "action_space"))
+    if _fits(ACTION_SPACE, action):
+        parts = _PART.findall(str(seen.get("spaces")))
+        for space in _known_spaces():
+            if isinstance(space, spaces.Dict):
+                if len(parts) == len(space) and dict(parts) == {name: str(part) for name, part in space.items()}:
+                    return spaces.Dict(**{name: space[name] for name, _ in parts})
+            elif _fits(space, seen):
+                return space
+    raise _other_spaces(what, *(_describe_space(one) for one in (seen, action)))
+
+
+def _as_mapping(described: Any) -> Mapping[str, Any]:
+    return described if isinstance(described, Mapping) else {}
 
 
 def _fits(space: spaces.Space, described: Mapping[str, Any]) -> bool:
-    """Returns whether Stable-Baselines3's description of a space matches this one."""
-    names = ("spaces",) if isinstance(space, spaces.Dict) else ("low", "high", "dtype")
+    """Returns whether Stable-Baselines3's description of a box matches this one."""
+    names = ("low", "high", "dtype")
     return all(str(described.get(name)).split() == str(getattr(space, name)).split() for name in names)
+
+
+def _describe_space(described: Mapping[str, Any]) -> str:
+    """Returns a space in words, from Stable-Baselines3's description."""
+    if "spaces" in described:
+        return str(described["spaces"])
+    kind = str(described.get(":type:", "nothing")).split(".")[-1].strip("'>")
+    shape, bounds = described.get("_shape"), f" from {described.get('low')} to {described.get('high')}"
+    return kind + (f" of shape {tuple(shape)}" if shape else "") + (bounds if shape == [1] else "")
+
+
+def _other_spaces(what: str, seen: Any, action: Any) -> RunError:
+    n_values = spaces.flatten_space(observation_space()).shape
+    return RunError(
+        f"{what}: expected a policy over {observation_space()}, or the same flattened to shape {n_values}, and one "
+        f"action {ACTION_SPACE}, which is observation version {OBSERVATION_VERSION} (versions {KNOWN_VERSIONS} still "
+        f"drive), got one over {seen} with the action {action}. Train it on the environment of RoadSense, without "
+        "wrappers that change observations or actions."
+    )
 
 
 def _read_network(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the checked arguments of the policy's network."""
+    if settings.get("use_sde"):
+        raise ValueError("its exploration depends on the state (use_sde)")
+    given = settings["policy_kwargs"].items()
+    return {
+        name: _check_setting(name, value)
+        for name, value in given
+        if not (name in NOT_FOR_ACTING or (name == "use_sde" and value is False))
+    }
+
+
+def _check_setting(name: str, value: Any) -> Any:
     from torch import nn
 
     from roadsense.policies.deep_sets import DeepSetsExtractor
 
-    if settings.get("use_sde"):
-        raise ValueError("its exploration depends on the state (use_sde)")
-    network: dict[str, Any] = {}
-    for name, value in settings["policy_kwargs"].items():
-        if name == "features_extractor_class" and value == DEEP_SETS:
-            network[name] = DeepSetsExtractor
-        elif name == "features_extractor_kwargs" and value.keys() <= {"n_units", "sees_ego"}:
-            network[name] = {"n_units": _check_width(value.get("n_units", 32)), "sees_ego": bool(value.get("sees_ego"))}
-        elif name == "activation_fn" and value in ACTIVATIONS:
-            network[name] = getattr(nn, ACTIVATIONS[value])
-        elif name == "net_arch":
-            network[name] = _check_layers(value)
-        elif name in ("n_critics", "n_quantiles"):
-            network[name] = _check_width(value)
-        elif name == "log_std_init" and isinstance(value, int | float):
-            network[name] = float(value)
-        elif not (name in NOT_FOR_ACTING or (name == "use_sde" and value is False)):
-            raise ValueError(f"its network has a part that is not known: {name} {value!r}")
-    return network
+    if name == "features_extractor_class" and value == DEEP_SETS:
+        return DeepSetsExtractor
+    if name == "features_extractor_kwargs" and value.keys() <= {"n_units", "sees_ego"}:
+        return {"n_units": _check_width(value.get("n_units", 32)), "sees_ego": bool(value.get("sees_ego"))}
+    if name == "activation_fn" and value in ACTIVATIONS:
+        return getattr(nn, ACTIVATIONS[value])
+    if name == "net_arch":
+        return _check_layers(value)
+    if name in ("n_critics", "n_quantiles"):
+        return _check_width(value)
+    if name in ("log_std_init", "clip_mean") and isinstance(value, int | float):
+        return float(value)
+    if name in FLAGS and isinstance(value, bool):
+        return value
+    raise ValueError(f"its network has a part that is not known: {name} {value!r}")
 
 
 def _check_layers(value: Any) -> Any:
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+        value = value[0]  # as before version 1.8 of Stable-Baselines3
     if isinstance(value, dict) and value.keys() <= {"pi", "vf", "qf"}:
         return {name: _check_layers(widths) for name, widths in value.items()}
     if not isinstance(value, list) or len(value) > MAX_LAYERS:

@@ -46,7 +46,8 @@ def build_ppo(env=Spaces, use_sde=False, **policy):
     kind = "MultiInputPolicy" if isinstance(env.observation_space, spaces.Dict) else "MlpPolicy"
     kwargs = {"net_arch": [64, 64], **policy}
     model = PPO(kind, env(), n_steps=64, seed=0, device="cpu", use_sde=use_sde, policy_kwargs=kwargs)
-    spread(model, model.policy.action_net, 0.5, 0.6)  # then cut to 0..1
+    if env is not OtherSpaces:
+        spread(model, model.policy.action_net, 0.5, 0.6)  # then cut to 0..1
     return model
 
 

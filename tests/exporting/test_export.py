@@ -268,7 +268,7 @@ def test_a_run_without_a_model_is_refused(tmp_path):
     refused(tmp_path / "run", RunError, r"model\.zip")
     write_version(tmp_path / "run")
     (tmp_path / "run" / "model.zip").write_bytes(b"no zip")
-    refused(tmp_path / "run", RunError, "expected a PPO policy", dataset_dir=str(BASES))
+    refused(tmp_path / "run", RunError, "expected a policy of PPO", dataset_dir=str(BASES))
 
 
 def test_a_policy_of_another_observation_version_is_refused(trained_run, tmp_path, monkeypatch):

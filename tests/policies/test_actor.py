@@ -90,5 +90,5 @@ def test_a_model_over_other_spaces_is_refused(tmp_path):
     with pytest.raises(RunError, match="expected a policy over"):
         load_model(tmp_path / "model.zip")
     (tmp_path / "broken.zip").write_bytes(b"no zip")
-    with pytest.raises(RunError, match="expected a PPO policy"):
+    with pytest.raises(RunError, match="expected a policy of PPO"):
         load_model(tmp_path / "broken.zip")

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import sb3_contrib
 import stable_baselines3
+import torch
+from gymnasium import spaces
 
-from roadsense.envs.observation import KNOWN_VERSIONS, OBSERVATION_VERSION
+from roadsense.envs.observation import KNOWN_VERSIONS, OBSERVATION_VERSION, observation_space
 from roadsense.errors import InputError, RunError
 from roadsense.policies.baselines import BASELINES
 from roadsense.policies.guard import take_alone
@@ -35,15 +37,31 @@ ALGORITHMS = {
 }
 
 
-def build(name, env=None, policy=None):
+class SortedSpaces(Spaces):
+    observation_space = spaces.Dict(**dict(sorted(observation_space().items())))
+
+
+class SpacesOf2(Spaces):
+    observation_space = observation_space(2)
+
+
+class StepsOfBraking(Spaces):
+    action_space = spaces.Discrete(5)
+
+
+class BothPedals(Spaces):
+    action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+
+def build(name, env=None, policy=None, **changes):
     """A model as the library makes it by itself, with nothing of this project."""
     kind = getattr(stable_baselines3, name, None) or getattr(sb3_contrib, name)
-    space, settings = ALGORITHMS.get(name, (Spaces, {}))
+    space, settings = ALGORITHMS.get(name, (Spaces, {"buffer_size": 10} if "DQN" in name else {}))
     space = env or space
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         default = "MlpPolicy" if issubclass(space, FlatSpaces) else "MultiInputPolicy"
-        return kind(policy or default, space(), seed=0, device="cpu", **settings)
+        return kind(policy or default, space(), seed=0, device="cpu", **settings, **changes)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -102,6 +120,68 @@ def test_the_spaces_tell_another_observation(tmp_path):
         load_policy(tmp_path / "model.zip")
     with pytest.raises(RunError, match=f"observation version {OBSERVATION_VERSION}"):
         load_policy(model)
+
+
+FOREIGN = {
+    "other activation": ("PPO", None, None, {"activation_fn": torch.nn.ELU, "net_arch": [10, 20, 30]}),
+    "no hidden layer": ("PPO", None, None, {"net_arch": []}),
+    "own layers for the value": ("PPO", None, None, {"net_arch": {"pi": [8], "vf": [16, 16]}}),
+    "layers of old": ("PPO", None, None, {"net_arch": [{"pi": [8], "vf": [16, 16]}]}),
+    "no shared extractor": ("PPO", None, None, {"share_features_extractor": False, "ortho_init": False}),
+    "shared extractor": ("SAC", None, None, {"share_features_extractor": True, "clip_mean": 1.0}),
+    "fewer critics": ("TQC", None, None, {"n_critics": 1, "n_quantiles": 7}),
+    "linear": ("ARS", None, "LinearPolicy", {}),
+    "no bias": ("ARS", None, None, {"net_arch": [16], "with_bias": False}),
+    "other order": ("PPO", SortedSpaces, None, {}),
+    "version 2": ("PPO", SpacesOf2, None, {}),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_networks_of_others_act_as_in_their_library_without_trust(tmp_path, name):
+    algorithm, env, policy, kwargs = FOREIGN[name]
+    model = build(algorithm, env, policy, policy_kwargs=kwargs)
+    with torch.no_grad():
+        for weight in model.policy.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
+    model.save(tmp_path / "model.zip")
+    observations = draw(50)
+    expected = model.predict(as_model_input(model, observations), deterministic=True)[0]
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(load_policy(tmp_path / "model.zip")(observations), expected, atol=1e-5)
+
+
+def test_a_zip_of_an_older_gymnasium_is_opened_in_its_own_order_of_inputs(tmp_path):
+    model = build("PPO", SortedSpaces)
+    model.save(tmp_path / "new.zip")
+    with zipfile.ZipFile(tmp_path / "new.zip") as new, zipfile.ZipFile(tmp_path / "old.zip", "w") as old:
+        for name in new.namelist():
+            content = new.read(name)
+            if name == "data":
+                settings = json.loads(content)
+                pairs = [f"('{part}', {space})" for part, space in SortedSpaces.observation_space.items()]
+                settings["observation_space"]["spaces"] = f"OrderedDict([{', '.join(pairs)}])"
+                content = json.dumps(settings).encode()
+            old.writestr(name, content)
+    expected = model.predict(draw(20), deterministic=True)[0]
+    np.testing.assert_allclose(load_policy(tmp_path / "old.zip")(draw(20)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "env", "words"),
+    [
+        ("PPO", StepsOfBraking, "the action Discrete"),
+        ("A2C", BothPedals, r"the action Box of shape \(1,\) from .-1.. to .1.."),
+        ("PPO", OtherSpaces, r"got one over \{'ego': Box\(-5.0, 5.0, \(3,\)"),
+        ("DQN", StepsOfBraking, r"as of PPO, .* got one of stable_baselines3\.dqn"),
+        ("QRDQN", StepsOfBraking, r"got one of sb3_contrib\.qrdqn"),
+    ],
+)
+def test_other_spaces_are_named_and_trust_is_not_advised(tmp_path, name, env, words):
+    build(name, env).save(tmp_path / "model.zip")
+    with pytest.raises(RunError, match=words) as caught:
+        load_policy(tmp_path / "model.zip")
+    assert "--trust" not in str(caught.value)
 
 
 def test_a_folder_that_states_no_version_is_judged_by_the_spaces(tmp_path):
