@@ -22,14 +22,13 @@ OBSERVATIONS = {
 }
 """SHA-256 over every observation, version 3, of two episodes, with a hazard and without, with nobody else about."""
 REWARDS = {
-    "highway_fast": "81e98d091155f0187f193d87c6b179bc30384553e23fde59d8e8eb50f595c097",
-    "highway_merge": "1171d31e88bf6d6fe70d9e3ff5bce825c4bf99666e592109f3236b15fccc8371",
-    "rural_curve": "6ab865366e7792fef9178e7062bcae019abc4c1775686a87df97643d92bc3854",
-    "urban_intersection": "db537522e927287318e85d996eed9fbdc22c502b70caab36f5957961a454db20",
-    "urban_roundabout": "92b945b6251f5d99b6d8e06d49932c6ac16991e1b32291b1e05906d55e2df135",
+    "highway_fast": "64dbbbf16439ffebc3db7add9004f3ee4ccab0a2d3497b8b10eb36aa8452808f",
+    "highway_merge": "e27cfd6b9e1b8d150f7fa268bcb9b3c86bda18fa81de9cfdf963a0b406d2a705",
+    "rural_curve": "3fb8456c4cb5ce3f7ad3c8bf97e7e3448bd56e4bf66f878ff3aa0698fd5051fb",
+    "urban_intersection": "8e4fcb441d3d929f807bbc8e786252b61ca3ce78ce94276ef3ead705e9bdaed8",
+    "urban_roundabout": "7da67fc1f71829fecdd556b459a373253aa5ae99ee4795281f2d867d929ab46f",
 }
-"""SHA-256 over their rewards. With version 2 of the observation they were the same on all roads but the roundabout,
-where the rule now no longer sees a car that drives round the other side."""
+"""SHA-256 over their rewards."""
 
 
 def hash_episode(observations, rewards, env: ConvoyEnv, seed: int, hazard: bool) -> None:

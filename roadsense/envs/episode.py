@@ -171,7 +171,7 @@ class Episode:
                 convoy.acceleration_mps2,
                 0.0 if convoy.states[1] is None else self._channel.silence_s(0, self.step),
                 leader_mps,
-                convoy.needed_mps2(required_mps2) if convoy.added_mps2 else 0.0,
+                convoy.needed_mps2(required_mps2) if convoy.assist_mps2 else 0.0,
                 convoy.added_mps2,
             ),
         )

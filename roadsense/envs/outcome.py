@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs import metrics
+from roadsense.envs.assist import FULL_BRAKING_MPS2
 from roadsense.envs.reward import COMFORT_MPS2, TERMS, RewardTerms, Situation
 from roadsense.envs.world import Collision, Follower
 
@@ -254,14 +255,11 @@ def _reactions(steps: Columns, since_onset_s: NDArray[np.floating]) -> dict[str,
 
 
 def _speed_loss(steps: Columns, since_onset_s: NDArray[np.floating], step_length_s: float) -> dict[str, Any]:
-    added_mps2, needed_mps2 = steps["added_mps2"], steps["needed_mps2"]
-    beyond_mps2 = np.minimum(added_mps2, np.maximum(steps["assist_mps2"] - needed_mps2, 0.0))
-    needless_mps2 = np.where(needed_mps2 > COMFORT_MPS2, beyond_mps2, added_mps2)
     after = (since_onset_s > 0) & (since_onset_s <= HAZARD_WINDOW_S)
     braking_mps2 = np.maximum(-steps["acceleration_mps2"], 0.0)
     return {
         "calm_speed_loss_mps": float(steps["added_mps2"][_is_calm(steps)].sum() * step_length_s),
-        "needless_speed_loss_mps": float(needless_mps2.sum() * step_length_s),
+        "needless_speed_loss_mps": float(FULL_BRAKING_MPS2 * steps["needless_braking"].sum() * step_length_s),
         "hazard_braking_mps": float(braking_mps2[after].sum() * step_length_s) if after.any() else math.nan,
     }
 

@@ -77,21 +77,23 @@ def danger(situation: Situation) -> float:
 
 
 def early_braking(situation: Situation) -> float:
-    """Returns the assist's braking, up to what is required, as a share of full braking."""
-    if situation.required_mps2 < COMFORT_MPS2 or not situation.assist_mps2:
+    """Returns the assist's braking, up to what is needed, as a share of full braking."""
+    if situation.needed_mps2 < COMFORT_MPS2 or not situation.assist_mps2:
         return 0.0
-    return min(situation.assist_mps2, situation.required_mps2, FULL_BRAKING_MPS2) / FULL_BRAKING_MPS2
+    return min(situation.assist_mps2, situation.needed_mps2, FULL_BRAKING_MPS2) / FULL_BRAKING_MPS2
 
 
 def needless_mps2(situation: Situation) -> float:
     """Returns the acceleration that the assist takes off needlessly, from 0.
 
     Nothing is free: even the weakest braking counts, with and without a hazard. Where comfortable braking is enough,
-    the assist's is not needed, because the driver does it.
+    the assist's is not needed, because the driver does it. Behind a leader that is not heard the driver's own wish to
+    close up does not count: the longer gap is wanted there, see `blind_following`.
     """
-    if situation.needed_mps2 <= COMFORT_MPS2:
+    needed_mps2 = situation.needed_mps2 if situation.needed_mps2 > COMFORT_MPS2 else 0.0
+    if not needed_mps2 and situation.silence_s < BLIND_S:
         return situation.added_mps2
-    return min(situation.added_mps2, max(situation.assist_mps2 - situation.needed_mps2, 0.0))
+    return min(situation.added_mps2, max(situation.assist_mps2 - needed_mps2, 0.0))
 
 
 def needless_braking(situation: Situation) -> float:

@@ -24,8 +24,7 @@ class CautiousRule(Predicts):
             noise. Braking by 5 m/s2 passes it with the second message, braking by 8 m/s2 with the first.
         memory_s: time for which heard braking is assumed to continue.
         silence_s: time without a message after which the leader counts as silent.
-        doubt_s: time without a message from at least one of the cars ahead after which the radio counts as bad.
-        headway_s: time headway that it keeps if the leader is silent or the radio bad.
+        headway_s: time headway that it keeps if the leader is silent.
         gap_m: gap that it keeps in addition to that headway.
         falling_back_mps2: hardest braking to reach that gap, from 0: about as hard as lifting the foot.
         falling_back_gain: factor of the missing share of the gap; it brakes hardest where the product reaches 1.
@@ -39,7 +38,6 @@ class CautiousRule(Predicts):
     confirmed_mps2: float = 1.5
     memory_s: float = 0.5
     silence_s: float = 0.3
-    doubt_s: float = 0.4
     headway_s: float = 2.0
     gap_m: float = 2.0
     falling_back_mps2: float = 0.45
@@ -67,11 +65,9 @@ class CautiousRule(Predicts):
 
     def _bridge_silence(self, ego: Floats, peers: Floats, is_ahead: NDArray[np.bool_]) -> Floats:
         """Returns the braking for silent cars; 0 if no car ahead is known."""
-        ages_s = np.where(is_ahead, peers[..., _PEER["age_s"]], 0.0)
         leader = _nearest(peers, is_ahead)
         is_silent = is_ahead.any(axis=-1) & (leader[..., _PEER["age_s"]] >= self.silence_s - 1e-3)
-        is_doubtful = is_silent | (ages_s.max(axis=-1) >= self.doubt_s - 1e-3)
-        falling_back_mps2 = np.where(is_doubtful, self._fall_back(ego[..., _EGO["speed_mps"]], leader), 0.0)
+        falling_back_mps2 = np.where(is_silent, self._fall_back(ego[..., _EGO["speed_mps"]], leader), 0.0)
         is_helped = is_silent & (ego[..., _EGO["driver_acceleration_mps2"]] < -self.driver_mps2)
         return np.where(is_helped, np.inf, falling_back_mps2)
 

@@ -198,7 +198,7 @@ def test_an_ordinary_stop_is_braked_if_the_assist_brakes_on_the_way_to_it():
 
 def test_speed_that_the_assist_takes_off_counts_however_gently_it_brakes():
     gentle = {"assist_mps2": 0.5, "added_mps2": 0.5}
-    outcome = play([gentle] * 40 + [{**gentle, "needed_mps2": 4.0}] * 10)
+    outcome = play([{**gentle, "needless_braking": 0.5 / 8}] * 40 + [{**gentle, "needed_mps2": 4.0}] * 10)
     assert outcome.false_braking_s == 0.0  # below the threshold of 1 m/s2
     assert outcome.calm_speed_loss_mps == pytest.approx(2.5)
     assert outcome.needless_speed_loss_mps == pytest.approx(2.0)  # with the cars ahead it is not needless

@@ -74,11 +74,11 @@ def test_danger_goes_from_comfortable_to_full_braking(required, value):
 
 
 @pytest.mark.parametrize(
-    ("required", "assist", "value"),
+    ("needed", "assist", "value"),
     [(1.9, 8, 0), (2, 2, 0.25), (2, 8, 0.25), (4, 2, 0.25), (4, 8, 0.5), (8, 8, 1), (50, 8, 1), (50, 0, 0)],
 )
-def test_early_braking_is_what_the_assist_gives_towards_what_is_required(required, assist, value):
-    assert term("early_braking", required_mps2=required, assist_mps2=assist) == pytest.approx(value)
+def test_early_braking_is_what_the_assist_gives_towards_what_is_needed(needed, assist, value):
+    assert term("early_braking", needed_mps2=needed, assist_mps2=assist) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,12 @@ def test_needless_braking_is_what_the_assist_takes_off_beyond_need(needed, assis
     for hazard_active in (False, True):
         changes = {"needed_mps2": needed, "assist_mps2": assist, "added_mps2": added, "hazard_active": hazard_active}
         assert term("needless_braking", **changes) == pytest.approx(value)
+
+
+def test_behind_a_silent_leader_the_drivers_wish_to_close_up_does_not_count():
+    falling_back = {"assist_mps2": 0.45, "added_mps2": 1.45}
+    assert term("needless_braking", silence_s=0.5, **falling_back) == pytest.approx(0.45 / 8)
+    assert term("needless_braking", silence_s=0.2, **falling_back) == pytest.approx(1.45 / 8)
 
 
 @pytest.mark.parametrize(("jerk", "value"), [(0, 0), (20, 0.0625), (-40, 0.25), (80, 1), (-200, 1)])
@@ -149,7 +155,9 @@ def test_terms_grow_the_way_they_should(situation, more):
 
 
 def test_the_sum_is_the_one_by_hand():
-    situation = BLIND._replace(collision=True, required_mps2=5.0, assist_mps2=4.0, jerk_mps3=20.0, gap_m=10.5)
+    situation = BLIND._replace(
+        collision=True, required_mps2=5.0, needed_mps2=5.0, assist_mps2=4.0, jerk_mps3=20.0, gap_m=10.5
+    )
     weights = RewardWeights(
         collision=-10, danger=-2, early_braking=0.4, needless_braking=-3, jerk=-0.2, blind_following=-0.5
     )
