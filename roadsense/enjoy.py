@@ -1,6 +1,7 @@
 """Shows a policy at the wheel: one episode in SUMO's window, as a video, or in the player."""
 
 import itertools
+import os
 import sys
 import webbrowser
 from dataclasses import dataclass
@@ -86,9 +87,9 @@ def enjoy(config: EnjoyConfig) -> list[Path]:
         config: settings.
 
     Raises:
-        InputError: if the policy cannot be loaded, or a package for videos is missing.
+        InputError: if the policy cannot be loaded, a package for videos is missing, or there is no screen for `gui`.
         ScenarioError: if the scenario cannot be opened.
-        SimulationError: if SUMO fails, or has no screen for its window.
+        SimulationError: if SUMO fails.
     """
     source = _choose(config.policy)
     policy = load_policy(source, config.trust)
@@ -128,6 +129,8 @@ def _find_scenario(config: EnjoyConfig) -> Path:
 
 
 def _drive_in_window(plan: Plan, policy: Policy, env_config: EnvConfig) -> None:
+    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+        raise InputError("gui: expected a screen for SUMO's window, found none. Watch it with --html or --video.")
     with ConvoyEnv([plan.config_path], config=env_config, render_mode="human") as env:
         observation, _ = env.reset(seed=plan.seed, options=reset_options(plan))
         for _ in drive(env, policy, observation):

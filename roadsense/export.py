@@ -22,7 +22,7 @@ from roadsense.evaluation.plans import plan_held_out
 from roadsense.exporting.c_proof import prove_c
 from roadsense.exporting.c_source import C
 from roadsense.exporting.calibration import check_calibration, read_calibration
-from roadsense.exporting.card import Card, clean, describe_driving, describe_policy
+from roadsense.exporting.card import Card, clean, describe_driving, describe_policy, warn_of_size
 from roadsense.exporting.closed_loop import TRAINED, Comparison, compare_driving, drive_all
 from roadsense.exporting.config import BEST, LAST, ONNX, POLICY_NAMES, Export, ExportConfig
 from roadsense.exporting.convert import convert_float32, convert_int8
@@ -59,8 +59,6 @@ __all__ = ["Export", "ExportConfig", "ExportError", "export_and_print", "export_
 
 PACKAGES = {"tensorflow": "TensorFlow", "ai_edge_litert": "LiteRT", "tflite_micro": "TFLite Micro"}
 ONNX_PACKAGES = {"onnx": "ONNX", "onnxruntime": "ONNX Runtime"}
-APP_BYTES = 1 << 20
-"""What ESP-IDF's default partition table leaves for a program on 4 MB of flash."""
 N_TIMED_CALLS = 500
 STEPS = ("recording to calibrate", "converting", "recording to compare", "comparing", "driving", "timing", "writing")
 
@@ -263,11 +261,8 @@ def export_and_print(config: ExportConfig) -> None:
             f"arena {found['arena_bytes']} bytes, "
             f"difference rms {differences['rms']:.2g}, largest {differences['max']:.2g}\n"
         )
-        if found["size_bytes"] > APP_BYTES:
-            sys.stderr.write(
-                f"WARNING: {name} does not fit into the {APP_BYTES} bytes that an ESP32 with 4 MB of flash has for a "
-                "program by default. Train a smaller network, or take a chip with more flash.\n"
-            )
+    for sentence in warn_of_size(export.card):
+        sys.stderr.write(f"WARNING: {sentence}\n")
     for comparison in export.comparisons:
         stream = sys.stderr if comparison.is_warning() else sys.stdout
         stream.write(comparison.in_words() + "\n")

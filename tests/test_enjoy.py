@@ -1,5 +1,8 @@
 """A policy is seen at the wheel: in the player and in a video, whatever policy it is."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +75,22 @@ def test_without_a_choice_the_player_is_written_and_nothing_overwritten(scenario
     pages = [enjoy(config) for _ in range(2)]
     stem = f"unassisted_{scenario.parent.name}_0"
     assert pages == [[Path(f"runs/enjoy/{stem}.html")], [Path(f"runs/enjoy/{stem}_2.html")]]
+
+
+def test_without_a_screen_the_window_is_refused_with_what_works(scenario, monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(InputError, match="--html or --video"):
+        enjoy(EnjoyConfig("unassisted", str(scenario), episode_steps=5, gui=True))
+
+
+def test_with_a_screen_the_window_shows_the_episode(scenario, tmp_path):
+    if shutil.which("xvfb-run") is None:
+        pytest.skip("no xvfb-run on this machine")
+    words = ["--gui", "--scenario", str(scenario), "--episode_steps=5"]
+    command = ["xvfb-run", "-a", sys.executable, "-m", "roadsense.cli", "enjoy", "unassisted", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("wrong", [{"video": Path("a.avi")}, {"html": Path("a.txt")}, {"episode_steps": 0}])

@@ -31,7 +31,9 @@ def prove_c(folder: Path, actor: Actor, evidence: Evidence, bounds: Bounds) -> C
     """
     chips = {chip.name: measure_chip(chip, folder) for chip in find_chips()}
     figures, origin = (chips, "measured with this policy") if chips else _find_known(actor)
+    layers = (*actor.peer_layers, *actor.policy_layers)
     return {
+        "weight_bytes": sum(layer.weight.nbytes + layer.bias.nbytes for layer in layers),
         "difference": _compare(folder, evidence, bounds),
         "chips": {name: asdict(found) for name, found in figures.items()},
         "chips_origin": origin,

@@ -17,6 +17,8 @@ from roadsense.runs.run import Run
 from roadsense.utils.files import hash_file
 
 SCHEMA_VERSION = 1
+APP_BYTES = 1 << 20
+"""What ESP-IDF's default partition table leaves for a program on 4 MB of flash."""
 SUMMARY_NAME = "summary.csv"
 PACKAGES = (
     "roadsense", "stable-baselines3", "torch", "ai-edge-litert", "tflite-micro", "numpy", "libsumo",
@@ -80,6 +82,23 @@ def describe_driving(comparisons: list[Comparison], held_out: bool | None, n_sce
         "worse": [found.variant for found in comparisons if found.is_warning()],
         "comparisons": {found.variant: asdict(found) | {"in_words": found.in_words()} for found in comparisons},
     }
+
+
+def warn_of_size(card: Card) -> list[str]:
+    """Returns a sentence for each file, plain C included, that a small chip's flash does not hold beside the rest.
+
+    Args:
+        card: card with `files`, and `c` if plain C was exported.
+    """
+    sizes = {name: found["size_bytes"] for name, found in card["files"].items()}
+    if card.get("c"):
+        sizes["policy.c"] = card["c"].get("weight_bytes", 0)
+    return [
+        f"{name} takes {size:,} bytes: it does not fit into the {APP_BYTES:,} bytes that an ESP32 with 4 MB of flash "
+        "has for a program by default. Train a smaller network, or take a chip with more flash."
+        for name, size in sizes.items()
+        if size > APP_BYTES
+    ]
 
 
 def shorten(card: Card) -> Card:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from roadsense.exporting.card import warn_of_size
 from roadsense.utils.markdown import markdown_table
 
 Card = Mapping[str, Any]
@@ -14,7 +15,8 @@ def write_card(card: Card) -> str:
     Args:
         card: content of `model_card.json`.
     """
-    warnings = [f"> **{found['in_words']}**\n" for found in _warned(card)]
+    said = [*(found["in_words"] for found in _warned(card)), *(f"WARNING: {one}" for one in warn_of_size(dict(card)))]
+    warnings = [f"> **{one}**\n" for one in said]
     sections = (
         _list("What it is for", card["made_for"]),
         _list("What it is not for", card["not_made_for"]),

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from roadsense.exporting.card import clean, describe_policy
+from roadsense.exporting.card import clean, describe_policy, warn_of_size
 from roadsense.exporting.card_text import write_card
 from roadsense.policies.tflite_file import read_card
 from roadsense.runs.run import open_run
@@ -20,7 +20,6 @@ def test_each_file_says_what_it_is_and_the_card_where_it_comes_from(exported):
         assert card == {
             "name": exported.card["name"],
             "observation_version": exported.card["observation_version"],
-            "run": exported.card["training"]["run"],
             "model_sha256": exported.card["training"]["model_sha256"],
             "variant": found["variant"],
         }
@@ -33,8 +32,11 @@ def test_each_file_says_what_it_is_and_the_card_where_it_comes_from(exported):
 
 
 def test_no_path_of_this_machine_is_in_what_is_handed_on(exported):
-    for path in (*exported.folder.glob("policy*.tflite"), exported.folder / "model_card.json"):
-        assert str(exported.run_dir.parent).encode() not in path.read_bytes()
+    handed_on = [*exported.folder.glob("policy*"), *exported.folder.glob("model_card*")]
+    handed_on += [path for path in (exported.folder / "firmware").rglob("*") if path.is_file()]
+    assert len(handed_on) > 15
+    for path in handed_on:
+        assert str(exported.run_dir.parent).encode() not in path.read_bytes(), path
 
 
 def test_the_text_says_everything_and_hashes_are_those_of_the_files(exported):
@@ -58,6 +60,16 @@ def test_a_warning_comes_first(exported):
     card["closed_loop"]["worse"] = ["int8"]
     card["closed_loop"]["comparisons"]["int8"]["in_words"] = "WARNING: int8 drives worse."
     assert write_card(card).splitlines()[2] == "> **WARNING: int8 drives worse.**"
+
+
+def test_plain_c_that_is_too_large_for_a_small_chip_is_said(exported):
+    card = json.loads(json.dumps(exported.card))
+    assert 10_000 < card["c"]["weight_bytes"] < 100_000
+    assert not warn_of_size(card)
+    card["c"]["weight_bytes"] = 3 << 20
+    (sentence,) = warn_of_size(card)
+    assert sentence.startswith("policy.c takes 3,145,728 bytes")
+    assert f"> **WARNING: {sentence}**" in write_card(card)
 
 
 def test_the_newest_evaluation_of_the_trained_model_is_in_it(exported, tmp_path):

@@ -220,11 +220,12 @@ def test_a_large_policy_alone_undriven_is_said_loudly_and_named(trained_run, tmp
     assert main(["export", "--run_dir", str(run_dir), *options, *formats]) == 0
     said, folder = capsys.readouterr().err, run_dir / "export"
     assert "WARNING: the exported policy was not driven" in said
-    assert "WARNING: policy.tflite does not fit" in said
+    assert "WARNING: policy.tflite takes 1," in said
     left_out = ("int8", "episodes.csv", "onnx", "policy.c", "policy.h", "platformio")
     assert set(files_in(folder)) == {name for name in FILES if not any(part in name for part in left_out)}
     text = (folder / "model_card.md").read_text()
     assert "was not driven" in text
+    assert "> **WARNING: policy.tflite takes 1," in text
     assert "| model | best_model.zip |" in text
     assert hash_file(run_dir / "best_model.zip") in text
     assert "int8" not in (folder / "firmware" / "golden.h").read_text().lower()
