@@ -15,7 +15,7 @@ compiled = runpy.run_path(str(ROOT / "roadsense" / "utils" / "compiled.py"))
 
 
 def find_extensions() -> list[Extension]:
-    """Returns the modules as C extensions; none if mypyc is missing, `ROADSENSE_PURE` is set or nothing is built."""
+    """Returns all as extensions; none if mypyc is missing, `ROADSENSE_PURE` is set or nothing is built."""
     if os.environ.get(compiled["PURE_VARIABLE"], "0") not in ("", "0") or {"egg_info", "dist_info"} & set(sys.argv):
         return []
     try:
@@ -23,11 +23,18 @@ def find_extensions() -> list[Extension]:
     except ImportError:
         return []
     sources = [str(compiled["source_of"](module).relative_to(ROOT)) for module in compiled["MODULES"]]
-    return mypycify(
+    extensions = mypycify(
         ["--ignore-missing-imports", "--follow-imports=silent", *sources],
         group_name="roadsense.compiled",
         opt_level="3",
     )
+    reader = compiled["READER"].relative_to(ROOT)
+    name = ".".join(reader.with_suffix("").parts)
+    extensions.append(Extension(name, [str(reader)], extra_compile_args=["-O3"], language="c++", optional=True))
+    for extension in extensions:
+        # The same results as Python's: each product and sum is rounded, and a square comes from `pow`.
+        extension.extra_compile_args += ["-ffp-contract=off", "-fno-builtin-pow", "-fno-semantic-interposition"]
+    return extensions
 
 
 class BuildCompiled(build_ext):

@@ -90,9 +90,9 @@ def draw_gap_errors(rng: np.random.Generator, n_steps: int, std: float, step_len
     """
     keep = math.exp(-step_length_s / GAP_ERROR_TIME_S)
     kicks = rng.normal(0.0, std * math.sqrt(1 - keep**2), n_steps)
-    errors = np.empty(n_steps)
+    errors: list[float] = []
     level = rng.normal(0.0, std)
-    for step, kick in enumerate(kicks):
-        errors[step] = level
+    for kick in kicks.tolist():
+        errors.append(level)
         level = keep * level + kick
     return np.exp(errors)

@@ -99,6 +99,9 @@ def observation_space(version: int = OBSERVATION_VERSION) -> spaces.Dict:
 
 def split_observation(rows: Row) -> Observation:
     """Returns views of observations stored in rows of `N_VALUES`, with any leading axes."""
+    if rows.ndim == 1:  # twice as fast
+        peers = rows[_N_EGO:_MASK_START].reshape(MAX_PEERS, _N_PEER)
+        return {"ego": rows[:_N_EGO], "peers": peers, "peer_mask": rows[_MASK_START:]}
     return {
         "ego": rows[..., :_N_EGO],
         "peers": rows[..., _N_EGO:_MASK_START].reshape(*rows.shape[:-1], MAX_PEERS, _N_PEER),

@@ -42,6 +42,8 @@ MODULES = (
     "roadsense.envs.world",
 )
 """The modules that run in every step of the environment. They hold no dataclass: a compiled one cannot be pickled."""
+READER = PACKAGE / "envs" / "sumo" / "states.cpp"
+"""Source of the module that reads states of vehicles from SUMO, with no equal in Python: see `roadsense.envs.sumo`."""
 
 
 def source_of(module: str) -> Path:
@@ -50,8 +52,9 @@ def source_of(module: str) -> Path:
 
 
 def hash_sources() -> dict[str, str]:
-    """Returns the SHA-256 of each source in `MODULES`."""
-    return {module: hashlib.sha256(source_of(module).read_bytes()).hexdigest() for module in MODULES}
+    """Returns the SHA-256 of each source in `MODULES`, and of `READER`."""
+    sources = {module: source_of(module) for module in MODULES} | {READER.name: READER}
+    return {name: hashlib.sha256(source.read_bytes()).hexdigest() for name, source in sources.items()}
 
 
 def why_plain_python() -> str:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from roadsense.envs import metrics
@@ -89,3 +90,10 @@ def _smallest_gap_m(gap_m: float, speed_mps: float, leader: tuple[float, float],
         leader_mps = max(0.0, leader_mps + leader_mps2 * step_s)
         smallest = min(smallest, gap_m)
     return smallest
+
+
+def test_squares_are_python_s_to_the_last_bit():
+    speeds_mps = np.random.default_rng(0).uniform(0.0, 50.0, 20_000).tolist()
+    assert any(speed_mps * speed_mps != speed_mps**2 for speed_mps in speeds_mps)  # a C compiler's square is another
+    for speed_mps in speeds_mps:
+        assert metrics.required_deceleration_mps2(20.0, speed_mps, (0.0, 0.0)) == speed_mps**2 / 40.0

@@ -1,6 +1,7 @@
 """The interface of the two backends, SUMO in this process or as a program, and the choice between them."""
 
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any, Protocol
 
 from roadsense.envs.sumo.in_process import LibsumoBackend
@@ -18,6 +19,7 @@ class SumoBackend(Protocol):
         vehicle: readings and commands of vehicles, under SUMO's names for them.
         lane: readings of lanes.
         simulation: readings of the whole simulation.
+        reader: module that reads states and leaders in one call, `roadsense.envs.sumo.states`; None without one.
     """
 
     ERRORS: tuple[type[Exception], ...]
@@ -25,6 +27,7 @@ class SumoBackend(Protocol):
     vehicle: Any
     lane: Any
     simulation: Any
+    reader: ModuleType | None
 
     @property
     def is_open(self) -> bool:

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import ClassVar
 
 import libsumo
 from libsumo import _libsumo
 
 from roadsense.errors import SimulationError
+from roadsense.utils.compiled import why_plain_python
 
 READINGS = (
     "getAcceleration", "getAngle", "getFollower", "getIDList", "getLaneID", "getLanePosition", "getLeader", "getMinGap",
@@ -42,6 +44,17 @@ def read_all_names() -> None:
         locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
 
 
+@cache
+def find_reader() -> ModuleType | None:
+    """Returns the compiled module `roadsense.envs.sumo.states`; None if there is none, or it may not run."""
+    if not why_plain_python():
+        with suppress(ImportError):
+            from roadsense.envs.sumo import states
+
+            return states
+    return None
+
+
 class LibsumoBackend:
     """A simulation in this process; see `roadsense.envs.sumo.backend.SumoBackend`.
 
@@ -61,6 +74,7 @@ class LibsumoBackend:
 
     def __init__(self) -> None:
         self.is_open = False
+        self.reader = find_reader()
 
     def claim(self) -> None:
         """Checks that no other simulation is open in this process.

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 import sumo
@@ -41,6 +42,7 @@ class TraciBackend:
 
     ERRORS: tuple[type[Exception], ...] = (traci.TraCIException, SimulationError)
     NOT_THERE: type[Exception] = traci.TraCIException
+    reader: ModuleType | None = None
 
     def __init__(self, step_length_s: float, gui: bool = False):
         self._step_length_s, self._gui, self._shown_s = step_length_s, gui, 0.0

@@ -14,6 +14,7 @@ import pytest
 import sumolib
 
 from roadsense.envs.sumo.connection import SIGHT_M, SPEED_MODE_DRIVER_DECIDES, SumoConnection
+from roadsense.envs.sumo.in_process import find_reader
 from roadsense.envs.world import NO_LEADER
 from roadsense.errors import SimulationError
 
@@ -326,3 +327,25 @@ print(resident_mb() - before)
         [sys.executable, "-c", code, str(URBAN_CONFIG), str(HIGHWAY_CONFIG)], capture_output=True, text=True, check=True
     )
     assert float(done.stdout) < 30
+
+
+@pytest.mark.skipif(find_reader() is None, reason="it is not compiled")
+@pytest.mark.parametrize("config", [URBAN_CONFIG, HIGHWAY_CONFIG])
+def test_the_compiled_reader_reads_what_the_getters_do(connection, config):
+    compiled = SumoConnection()
+    connection._read_states_at_once = connection._read_leader_at_once = None
+    connection.reload(config, 3)
+    compiled._road, compiled._min_gaps = connection._road, connection._min_gaps
+    for _ in range(600):
+        connection.step()
+        ids = [*connection.vehicle_ids(), EGO, "", "nobody"]  # the ego is not there yet at first
+        assert compiled.read_states(ids) == connection.read_states(ids)
+        for name in connection.vehicle_ids():
+            assert compiled.find_leader(name) == connection.find_leader(name)
+    assert None not in connection.read_states(["V001", "V002"])
+    with pytest.raises(RuntimeError, match="nobody"):
+        find_reader().read_leader("nobody", SIGHT_M)
+    with pytest.raises(TypeError, match="got 1 arguments"):
+        find_reader().read_leader(EGO)
+    with pytest.raises(TypeError):
+        find_reader().read_states([7])

@@ -1,0 +1,6 @@
+from collections.abc import Sequence
+
+from roadsense.envs.world import State
+
+def read_states(ids: Sequence[str]) -> list[State | None]: ...
+def read_leader(vehicle_id: str, sight_m: float) -> tuple[float, float, float] | None: ...
