@@ -18,6 +18,21 @@ from roadsense.errors import InputError
 from roadsense.pictures.video import draw_frames, write_video
 from roadsense.policies.baselines import BASELINES
 
+WATCH = """
+import sys
+from roadsense.cli import main
+from roadsense.envs.sumo.over_socket import VIEW, TraciBackend
+
+advance = TraciBackend.advance
+def watched(backend, time_s):
+    advance(backend, time_s)
+    if time_s == 0.0 and backend.ask("gui.getTrackedVehicle", VIEW):
+        print(backend.ask("gui.getTrackedVehicle", VIEW))
+TraciBackend.advance = watched
+sys.exit(main(sys.argv[1:]))
+"""
+"""Runs a command and prints which car SUMO's window follows in each step."""
+
 
 @pytest.fixture(scope="module")
 def scenario(small_dataset):
@@ -87,10 +102,11 @@ def test_without_a_screen_the_window_is_refused_with_what_works(scenario, monkey
 def test_with_a_screen_the_window_shows_the_episode(scenario, tmp_path):
     if shutil.which("xvfb-run") is None:
         pytest.skip("no xvfb-run on this machine")
-    words = ["--gui", "--scenario", str(scenario), "--episode_steps=5"]
-    command = ["xvfb-run", "-a", sys.executable, "-m", "roadsense.cli", "enjoy", "unassisted", *words]
+    words = ["enjoy", "unassisted", "--gui", "--scenario", str(scenario), "--episode_steps=5"]
+    command = ["xvfb-run", "-a", sys.executable, "-c", WATCH, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, set(done.stdout.split())) == (0, {"V001"}), done.stderr
+    assert len(done.stdout.split()) >= 5
 
 
 @pytest.mark.parametrize("wrong", [{"video": Path("a.avi")}, {"html": Path("a.txt")}, {"episode_steps": 0}])

@@ -56,7 +56,11 @@ class TflitePolicy(Predicts):
 
     @guard
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
-        """Returns an action for each observation of a batch, shape (n, 1), or for one, shape (1,)."""
+        """Returns an action for each observation of a batch, shape (n, 1), or for one, shape (1,).
+
+        Raises:
+            InputError: if the file gives anything but a number from 0 to 1.
+        """
         interpreter = self._interpreter
         known = {**observation, "peers": observation["peers"][..., : self._n_peer_fields]}
         arrays = {self._inputs[name]: np.asarray(values, np.float32) for name, values in known.items()}
@@ -66,6 +70,11 @@ class TflitePolicy(Predicts):
                 interpreter.set_tensor(index, values[row : row + 1])
             interpreter.invoke()
             actions[row] = interpreter.get_tensor(self._output)[0]
+        if not ((actions >= 0) & (actions <= 1)).all():
+            raise InputError(
+                f"{self.path}: expected actions from 0 to 1, got {actions.min():g} to {actions.max():g}. "
+                "It is no policy of RoadSense: export one."
+            )
         return actions
 
     def __reduce__(self) -> tuple[type["TflitePolicy"], tuple[Path, bool]]:

@@ -37,6 +37,27 @@ def test_it_acts_as_in_pytorch(policy):
     np.testing.assert_allclose(policy(observation), expected, atol=TOLERANCE)
 
 
+def test_a_file_that_gives_no_action_is_told_from_a_policy(tmp_path):
+    flatbuffers = pytest.importorskip("flatbuffers")
+    from ai_edge_litert import schema_py_generated as schema
+
+    from roadsense.errors import InputError
+    from roadsense.policies.tflite_policy import TflitePolicy
+
+    model = schema.ModelT.InitFromPackedBuf((FOLDER / "policy.tflite").read_bytes(), 0)
+    for tensor in model.subgraphs[0].tensors:
+        buffer = model.buffers[tensor.buffer]
+        if tensor.type == schema.TensorType.FLOAT32 and buffer.data is not None and len(buffer.data):
+            buffer.data = np.full(len(buffer.data) // 4, np.nan, np.float32).view(np.uint8)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    (tmp_path / "other.tflite").write_bytes(builder.Output())
+    with np.load(FOLDER / "driven.npz") as driven:
+        observation = {name: driven[name] for name in ("ego", "peers", "peer_mask")}
+    with pytest.raises(InputError, match="expected actions from 0 to 1, got nan"):
+        TflitePolicy(tmp_path / "other.tflite")(observation)
+
+
 def test_opening_it_imports_nothing_that_learns(policy):
     words = [sys.executable, "-c", CODE, str(policy.path)]
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip() == "set()"

@@ -19,13 +19,18 @@ import traci
 
 from roadsense.envs.sumo.subscriptions import LaneReadings, SimulationReadings, VehicleReadings
 from roadsense.errors import SimulationError
+from roadsense.scenarios.scenario import EGO_ID
 
 START_LIMIT_S, CLOSE_LIMIT_S = 60.0, 5.0
 CONNECT_PAUSE_S = 0.003
 """Pause between two tries to connect. The client's own pause is a second."""
 
-WINDOW_OPTIONS = ("--start", "true", "--quit-on-end", "true", "--delay", "0")
+WINDOW_OPTIONS = ("--start", "true", "--quit-on-end", "true", "--delay", "0", "--window-size", "1200,700")
 """Run at once, close with the connection. We set the pace: SUMO's delay would also slow the time before the convoy."""
+
+
+VIEW, SHOWN_M = "View #0", 70.0
+"""The window's view, and how far around the ego it shows the road."""
 
 
 class TraciBackend:
@@ -37,7 +42,8 @@ class TraciBackend:
 
     Args:
         step_length_s: length of a simulation step.
-        gui: whether to run `sumo-gui`, which needs a display. Single steps then run in real time.
+        gui: whether to run `sumo-gui`, which needs a display. Single steps then run in real time, and the view
+            follows the ego.
     """
 
     ERRORS: tuple[type[Exception], ...] = (traci.TraCIException, SimulationError)
@@ -46,6 +52,7 @@ class TraciBackend:
 
     def __init__(self, step_length_s: float, gui: bool = False):
         self._step_length_s, self._gui, self._shown_s = step_length_s, gui, 0.0
+        self._is_followed = False
         self._child: subprocess.Popen[bytes] | None = None
         self._messages: IO[bytes] | None = None
         self._link: Any = None
@@ -90,14 +97,25 @@ class TraciBackend:
         self.simulation.results = self.ask("simulation.getAllSubscriptionResults")
         self.vehicle.results.clear()
         self.simulation.results.clear()
+        self._is_followed = False
 
     def advance(self, time_s: float) -> None:
         """Steps to a simulation time; 0 means one step."""
         self.ask("simulationStep", time_s)
         if self._gui and time_s == 0.0:
+            self._follow_ego()
             due_s = self._shown_s + self._step_length_s
             time.sleep(max(0.0, due_s - time.monotonic()))
             self._shown_s = max(due_s, time.monotonic())
+
+    def _follow_ego(self) -> None:
+        """Lets the view show the ego and its surroundings as soon as it is on the road, not the whole network."""
+        if not self._is_followed and EGO_ID in self.ask("vehicle.getIDList"):
+            x_m, y_m = self.ask("vehicle.getPosition", EGO_ID)
+            self.ask("gui.setSchema", VIEW, "real world")
+            self.ask("gui.setBoundary", VIEW, x_m - SHOWN_M, y_m - SHOWN_M, x_m + SHOWN_M, y_m + SHOWN_M)
+            self.ask("gui.trackVehicle", VIEW, EGO_ID)
+            self._is_followed = True
 
     def ask(self, function: str, *arguments: Any, **keywords: Any) -> Any:
         """Calls a function of the connection by its name, such as `vehicle.getSpeed`, and returns the answer.
