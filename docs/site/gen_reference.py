@@ -23,6 +23,18 @@ from roadsense.utils.markdown import markdown_table
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 HELP_COLUMNS = "100"
+COMMAND_NOTES = """What `roadsense COMMAND --help` prints. Options may be written with `_` or `-`. Relative paths count from
+the project's folder.
+
+| exit code | means |
+|---|---|
+| 0 | done |
+| 1 | failed |
+| 2 | wrong input |
+| 3 | an error of the machine: disk, permission |
+| 130 | interrupted |
+| 143 | stopped by a signal, with a checkpoint |
+"""
 RESULTS = "<!-- The site shows the table of the README here. -->"
 OUTSIDE = re.compile(r"\[([^\]]*)\]\(((?:\.\./)+[^)#]*)[^)]*\)")
 
@@ -34,7 +46,7 @@ def write_commands() -> str:
     from roadsense.jobs.cli import COMMANDS as JOB
 
     parts = {"job": JOB, "drive": DRIVE}
-    lines = ["# Command line", "", "What `roadsense COMMAND --help` prints.", ""]
+    lines = [f"# Command line\n\n{COMMAND_NOTES}\n"]
     for group in GROUPS:
         lines += [f"## {group.capitalize()}", ""]
         for name in (name for name, command in COMMANDS.items() if command.group == group):
