@@ -23,8 +23,8 @@ from roadsense.utils.markdown import markdown_table
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 HELP_COLUMNS = "100"
-COMMAND_NOTES = """What `roadsense COMMAND --help` prints. Options may be written with `_` or `-`. Relative paths count from
-the project's folder.
+COMMAND_NOTES = """What `roadsense COMMAND --help` prints. Options may be written with `_` or `-`. Relative paths
+count from the project's folder.
 
 | exit code | means |
 |---|---|
