@@ -64,6 +64,7 @@ def test_a_training_and_a_report_follow(dataset: Dataset, tmp_path: Path) -> Non
         n_steps=60,
         curve_episodes=0,
         split_episodes=0,
+        surroundings_episodes=0,
         gallery_size=0,
         workers=1,
         checks_column=False,
