@@ -28,11 +28,20 @@ CONFIG_ROOTS = ("configuration", "sumoConfiguration")
 REQUIRED_INPUTS = ("net-file", "route-files")
 INPUTS = (*REQUIRED_INPUTS, "additional-files")
 SAFE_OPTIONS = (
-    "begin duration-log.disable eager-insert end ignore-route-errors lateral-resolution max-depart-delay "
-    "no-internal-links no-step-log no-warnings scale seed step-length step-method.ballistic verbose "
+    "begin duration-log.disable eager-insert end extrapolate-departpos ignore-route-errors junction-taz "
+    "lateral-resolution max-depart-delay no-internal-links no-step-log no-warnings scale seed step-length "
+    "pedestrian.model step-method.ballistic time-to-impatience verbose "
     "xml-validation xml-validation.net xml-validation.routes"
 ).split()
-SAFE_FAMILIES = ("collision.", "default.", "emergencydecel.", "lanechange.", "time-to-teleport", "tls.")
+SAFE_FAMILIES = (
+    "collision.",
+    "default.",
+    "emergencydecel.",
+    "lanechange.",
+    "pedestrian.striping.",
+    "time-to-teleport",
+    "tls.",
+)
 """Prefixes of further option names that read or write no file and open no port."""
 
 VALIDATION = "xml-validation"

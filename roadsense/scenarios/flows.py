@@ -57,7 +57,8 @@ def read_rate_vph(flow: ET.Element) -> float:
     try:
         rate = _RATE_READERS[find_rate_attribute(flow)](flow)
     except (ValueError, ZeroDivisionError) as error:
-        raise ScenarioError(f"<flow id={flow.get('id')!r}>: not a rate: {flow.attrib}.") from error
+        given = {name: flow.attrib[name] for name in _RATE_READERS if name in flow.attrib}
+        raise ScenarioError(f"<flow id={flow.get('id')!r}>: not a rate: {given}. Correct it.") from error
     if not 0.0 < rate < math.inf:
         raise ScenarioError(f"<flow id={flow.get('id')!r}>: expected a rate above 0, got {rate:g} vehicles an hour.")
     return rate
@@ -87,7 +88,7 @@ def format_scaled_rate(flow: ET.Element, factor: float) -> str:
     if attribute == "number":
         return str(max(1, round(float(text) * factor)))
     if attribute == "period":
-        return str(round(float(text) / factor, _DECIMALS))
+        return str(round(float(parseTime(text)) / factor, _DECIMALS))
     if attribute == "probability":
         return str(min(1.0, round(float(text) * factor, _SMALL_DECIMALS)))
     return str(round(float(text) * factor, _DECIMALS))
@@ -114,10 +115,12 @@ def is_random(flow: ET.Element) -> bool:
 def _read_period_rate(flow: ET.Element) -> float:
     text = flow.attrib["period"]
     exponential = EXPONENTIAL.fullmatch(text)
-    return float(exponential[1]) * HOUR_S if exponential else HOUR_S / float(text)
+    return float(exponential[1]) * HOUR_S if exponential else HOUR_S / float(parseTime(text))
 
 
 def _read_number_rate(flow: ET.Element) -> float:
+    if "end" not in flow.attrib:
+        raise ScenarioError(f"<flow id={flow.get('id')!r}>: a number without an end has no rate. Give it an end.")
     return float(flow.attrib["number"]) * HOUR_S / (read_seconds(flow, "end") - read_seconds(flow, "begin"))
 
 

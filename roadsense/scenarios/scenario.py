@@ -180,9 +180,13 @@ def describe_scenario(path: Path, inputs: Inputs, roots: Iterable[ET.Element]) -
     cars = {car.get("id", ""): car for root in roots for car in single_vehicles(root)}
     convoy = tuple(sorted(name for name in cars if CONVOY_ID.fullmatch(name)))
     if len(convoy) < 2 or convoy[0] != EGO_ID:
-        raise ScenarioError(
-            f"{inputs[1][0]}: expected vehicles {EGO_ID} (ego), V002, ... going forward, got {sorted(cars)[:8]}. "
+        how = (
             "Rename the convoy's cars, or name them with --ego and --convoy when generating."
+            if len(cars) > 1
+            else "Write the convoy as <vehicle> or <trip> elements: a <flow> has no place for each car."
+        )
+        raise ScenarioError(
+            f"{inputs[1][0]}: expected vehicles {EGO_ID} (ego), V002, ... going forward, got {sorted(cars)[:8]}. {how}"
         )
     try:
         depart_s = read_seconds(cars[EGO_ID], "depart")

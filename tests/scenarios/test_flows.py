@@ -83,7 +83,7 @@ def test_a_vehicle_counts_once_it_departs() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('<flow id="f" number="3"/>', "expected a rate above 0"),
+        ('<flow id="f" number="3"/>', "a number without an end has no rate"),
         ('<flow id="f" period="9" begin="triggered"/>', "expected begin"),
         ('<flow id="f" period="often"/>', "not a rate"),
         ('<vehicle id="v" depart="triggered"/>', "expected depart"),

@@ -16,6 +16,7 @@ from roadsense.augment.bases.notes import list_notes
 from roadsense.augment.bases.supported import add_supported_variations, find_held_types, read_depart_limits
 from roadsense.augment.draws.ranges import Range, VariationRanges
 from roadsense.augment.draws.traffic import Traffic
+from roadsense.augment.edits.vary_convoy import CAR_ID
 from roadsense.augment.edits.vehicle_defaults import CLASSES_LEFT_ALONE, WITHOUT_SIGMA
 from roadsense.errors import ScenarioError
 from roadsense.scenarios.checks import CONFIG_ROOTS, raise_all, read_xml
@@ -156,7 +157,9 @@ def _read_base(
     if naming:
         rename_convoy(config_path, roots, naming)
     scenario = describe_scenario(config_path, inputs, roots)
-    notes = [*note_left_out(options, elements), *simplify_demand(config, roots, scenario, hold_lane)]
+    notes = note_left_out(options, elements)
+    scenario, renamed = _number_convoy(scenario, roots)
+    notes += [*renamed, *simplify_demand(config, roots, scenario, hold_lane)]
     if add_vph:
         notes.append(add_traffic(config, roots, scenario, add_vph))
     notes += list_notes(scenario, roots)
@@ -181,6 +184,17 @@ def _read_base(
         held_types=held,
         depart_limits_mps=read_depart_limits(roots, scenario.network_path),
     )
+
+
+def _number_convoy(scenario: Scenario, roots: Sequence[ET.Element]) -> tuple[Scenario, list[str]]:
+    # Numbers without a gap: the next free one is the name of a car that a draw adds.
+    old = scenario.convoy_ids
+    new = tuple(CAR_ID.format(number) for number in range(1, len(old) + 1))
+    if old == new:
+        return scenario, []
+    rename_convoy(scenario.config_path, roots, ConvoyNaming(old[0], old[1:]))
+    note = f"The convoy's cars {', '.join(old)} are {', '.join(new)} in the scenarios."
+    return replace(scenario, convoy_ids=new), [note]
 
 
 def _read_traffic(scenario: Scenario, roots: Sequence[ET.Element]) -> Traffic:
