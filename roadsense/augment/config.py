@@ -3,9 +3,9 @@
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tyro
 
@@ -20,6 +20,7 @@ from roadsense.utils.files import refuse_existing
 from roadsense.utils.project_files import find_folders
 from roadsense.utils.workspace import resolve
 
+Kind = TypeVar("Kind")
 _NONE = object()
 WIDE_FACTOR = 1.5
 """Factor on the widths of all ranges in the split eval_wide."""
@@ -116,11 +117,17 @@ class GenConfig:
     def from_settings(
         cls, settings: Mapping[str, Any], base_dir: Sequence[Path], output_dir: Path, workers: int = 0
     ) -> "GenConfig":
-        """Returns the config of a dataset with these settings, without the scenarios added by hand."""
+        """Returns the config of a dataset with these settings, without the scenarios added by hand.
+
+        Raises:
+            DatasetError: if another version made the dataset, with settings that this one does not have.
+        """
         own = {name: value for name, value in settings.items() if name != CHOSEN}
-        own["ranges"] = VariationRanges(**own["ranges"])
-        own["base_ranges"] = {name: VariationRanges(**one) for name, one in own.get("base_ranges", {}).items()}
-        return cls(tuple(base_dir), output_dir, workers=workers, **own)
+        own["ranges"] = build_known(VariationRanges, own.get("ranges", {}))
+        of_bases = own.get("base_ranges", {}).items()
+        own["base_ranges"] = {name: build_known(VariationRanges, ranges) for name, ranges in of_bases}
+        places = {"base_dir": tuple(base_dir), "output_dir": output_dir, "workers": workers}
+        return build_known(cls, own | places)
 
     @classmethod
     def read_default(cls, arguments: Sequence[str] | None) -> "GenConfig":
@@ -187,5 +194,20 @@ class GenConfig:
         return base.narrow(ranges.widened(WIDE_FACTOR) if split == "eval_wide" else ranges)
 
 
+def build_known(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
+    """Returns a dataclass with values from a manifest.
+
+    Raises:
+        DatasetError: if it has no field of some name, as in a dataset that another version made.
+    """
+    unknown = sorted(values.keys() - {each.name for each in fields(kind)})  # type: ignore[arg-type] # a dataclass
+    if unknown:
+        raise DatasetError(
+            f"The dataset was made with {', '.join(unknown)}, which this version of RoadSense does not have. Use the "
+            "version that made it, or generate a new one; `roadsense verify` without --rebuild compares its files."
+        )
+    return kind(**values)
+
+
 def _flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name != "ranges"} | settings["ranges"]
+    return {name: value for name, value in settings.items() if name != "ranges"} | settings.get("ranges", {})

@@ -1,9 +1,12 @@
 """Checks that a dataset follows from its settings and base scenarios: makes it again and compares."""
 
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 from roadsense.augment.bases.base import name_base
 from roadsense.augment.config import CHOSEN, GenConfig
+from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.generate import generate_dataset
 from roadsense.augment.validation.additions import add_again
 from roadsense.errors import DatasetError
@@ -22,9 +25,14 @@ def rebuild_differences(dataset: Dataset, base_dir: Folders, workers: int = 0) -
         workers: number of scenarios simulated at the same time; 0: one for each core.
 
     Raises:
-        DatasetError: if a base of the dataset is missing.
+        DatasetError: if a base of the dataset is missing, or another version made it with other settings.
     """
     own_dirs = _find_bases(dataset, base_dir)
+    if later := sorted({each.name for each in fields(VariationRanges)} - dataset.settings.get("ranges", {}).keys()):
+        raise DatasetError(
+            f"{dataset.folder} was made before {', '.join(later)} could be varied: this version of RoadSense cannot "
+            "make it again. `roadsense verify` without --rebuild compares its files."
+        )
     with scratch_folder("roadsense_rebuild_") as outer:
         again = generate_dataset(GenConfig.from_settings(dataset.settings, own_dirs, outer / "again", workers))
         again = add_again(again, base_dir, dataset.settings.get(CHOSEN, {}))
@@ -35,7 +43,13 @@ def rebuild_differences(dataset: Dataset, base_dir: Folders, workers: int = 0) -
     differences += [f"other when rebuilt: {name}" for name in both if old[name] != new[name]]
     if not differences and again.digest != dataset.digest:
         differences.append("other when rebuilt: the manifest's settings or values")
+    if differences and again.versions != dataset.versions:
+        differences.append(f"made with {_listed(dataset.versions)}, rebuilt with {_listed(again.versions)}")
     return differences
+
+
+def _listed(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _find_bases(dataset: Dataset, base_dir: Folders) -> list[Path]:

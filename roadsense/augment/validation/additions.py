@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from roadsense.augment.bases.base import Base
-from roadsense.augment.config import CHOSEN, GenConfig
+from roadsense.augment.config import CHOSEN, GenConfig, build_known
 from roadsense.augment.draws.chosen_draw import ChosenDraw, draw_chosen
 from roadsense.augment.draws.variations import Variation, nearest_distance, restore_variation
 from roadsense.augment.validation.entries import name_scenario
@@ -97,7 +97,7 @@ def _refuse_twice(dataset: Dataset, addition: Addition) -> None:
 def add_again(dataset: Dataset, base_dir: Folders, chosen: Mapping[str, Mapping[str, Any]]) -> Dataset:
     """Adds the scenarios that another dataset's setting `chosen` lists, in the same order."""
     for entry in chosen.values():
-        addition = Addition(entry["base"], ChosenDraw(**entry["values"]), entry["split"])
+        addition = Addition(entry["base"], build_known(ChosenDraw, entry["values"]), entry["split"])
         dataset, _ = add_scenario(dataset.folder, base_dir, addition)
     return dataset
 
