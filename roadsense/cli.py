@@ -3,22 +3,27 @@
 A command's module is imported when the command is called, so making a dataset imports no training library.
 """
 
-import difflib
-import importlib
-import itertools
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from roadsense.command_table import COMMANDS, list_commands
 from roadsense.errors import InputError
-from roadsense.utils.command import DEBUG_VARIABLE, parse_options, run_command, run_with_options
+from roadsense.utils.command import (
+    DEBUG_VARIABLE,
+    load_name,
+    parse_options,
+    refuse_command,
+    run_command,
+    run_with_options,
+)
+from roadsense.utils.files import find_free
 from roadsense.utils.terminal import print_table
 from roadsense.utils.workspace import resolve
 
@@ -94,14 +99,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"roadsense {version('roadsense')}\n")
         return 0
     if name not in COMMANDS:
-        return run_command(lambda: _refuse(words[0], name))
+        return refuse_command(words[0], COMMANDS, "roadsense")
     command = COMMANDS[name]
     if name == "run":
         return run_command(lambda: _run_with_parameters(words[1:]))
-    function = _load(command.function)
+    function = load_name(command.function)
     if not command.config:
         return int(function(words[1:]))
-    return run_with_options(function, _load(command.config), f"roadsense {name}", words[1:])
+    return run_with_options(function, load_name(command.config), f"roadsense {name}", words[1:])
 
 
 def verify(config: VerifyConfig) -> None:
@@ -144,14 +149,9 @@ def run(config: RunConfig) -> None:
     from roadsense.jobs.parameters import decode_parameters
     from roadsense.jobs.runner import run_notebook
 
-    output = config.output or _find_free(resolve("runs") / "notebooks" / config.notebook.name)
+    output = config.output or find_free(resolve("runs") / "notebooks" / config.notebook.name)
     executed = run_notebook(config.notebook, output, decode_parameters(config.notebook, config.parameters))
     sys.stdout.write(f"Executed notebook: {executed}\n")
-
-
-def _find_free(path: Path) -> Path:
-    numbered = (path.with_stem(f"{path.stem}_{number}") for number in itertools.count(2))
-    return next(each for each in itertools.chain([path], numbered) if not each.exists())
 
 
 def show_runs(config: RunsConfig) -> None:
@@ -196,17 +196,6 @@ def _list(folder: str) -> list[tuple[str, str, str, str, str]]:
         steps = f"{progress.timesteps:,} of {progress.total:,}"
         rows.append((str(found.folder), name, state.since, steps, describe_held_out(progress.latest)))
     return rows
-
-
-def _refuse(word: str, name: str) -> None:
-    close = difflib.get_close_matches(name, COMMANDS, n=1)
-    hint = f"Did you mean {close[0]!r}?" if close else f"The commands are {', '.join(COMMANDS)}."
-    raise InputError(f"Expected a command of roadsense, got {word!r}. {hint}")
-
-
-def _load(reference: str) -> Any:
-    module, name = reference.split(":")
-    return getattr(importlib.import_module(module), name)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """What makes the tab key complete commands, options and files: `roadsense completion bash`."""
 
-import importlib
 import sys
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union
@@ -8,6 +7,7 @@ from typing import Annotated, Any, Literal, Union
 import tyro
 
 from roadsense.command_table import COMMANDS
+from roadsense.utils.command import load_name
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ def print_completion(config: CompletionConfig) -> None:
 def _describe(name: str) -> Any:
     """Returns a command as tyro knows subcommands; one that reads its words by itself has no options there."""
     command = COMMANDS[name]
-    module, _, kind = (command.config or "roadsense.completion:NoConfig").partition(":")
-    found = getattr(importlib.import_module(module), kind)
+    found = load_name(command.config) if command.config else NoConfig
     return Annotated[found, tyro.conf.subcommand(name, description=command.summary, prefix_name=False)]
 
 

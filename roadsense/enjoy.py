@@ -1,6 +1,5 @@
 """Shows a policy at the wheel: one episode in SUMO's window, as a video, or in the player."""
 
-import itertools
 import os
 import sys
 import webbrowser
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from roadsense.cloud.place import find_dataset
+from roadsense.cloud.storage import find_dataset
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.episodes.drive import drive
@@ -25,7 +24,7 @@ from roadsense.runs.run import open_run
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.bounds import MAX_SEED, bounded, check_bounds
 from roadsense.utils.command import run_with_options
-from roadsense.utils.files import write_atomically
+from roadsense.utils.files import find_free, write_atomically
 from roadsense.utils.project_files import find_file
 from roadsense.utils.workspace import resolve
 
@@ -99,7 +98,8 @@ def enjoy(config: EnjoyConfig) -> list[Path]:
         _drive_in_window(plan, policy, env_config)
     pages = [config.html] if config.html else []
     if not (config.gui or config.video or pages):
-        pages = [_name_page(f"{source.name}_{plan.config_path.parent.name}_{config.seed}")]
+        name = f"{source.name}_{plan.config_path.parent.name}_{config.seed}.html"
+        pages = [find_free(resolve("runs") / "enjoy" / name)]
     if not (config.video or pages):
         return []
     trajectory = record_trajectory(plan, policy, env_config)
@@ -135,13 +135,6 @@ def _drive_in_window(plan: Plan, policy: Policy, env_config: EnvConfig) -> None:
         observation, _ = env.reset(seed=plan.seed, options=reset_options(plan))
         for _ in drive(env, policy, observation):
             pass
-
-
-def _name_page(stem: str) -> Path:
-    """Returns the first free name of a page in `runs/enjoy`."""
-    folder = resolve("runs") / "enjoy"
-    names = itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
-    return next(path for path in (folder / f"{name}.html" for name in names) if not path.exists())
 
 
 def enjoy_and_print(config: EnjoyConfig) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from roadsense.cloud.place import find_dataset
+from roadsense.cloud.storage import find_dataset
 from roadsense.envs.radio.presets import get_preset
 from roadsense.episodes.journal import name_journal
 from roadsense.episodes.plan import BOUND, POLICY

@@ -26,7 +26,6 @@ from roadsense.errors import InputError, RunError, ScenarioError, SimulationErro
 from roadsense.evaluate import EvalConfig, Evaluation, evaluate_policy, open_evaluation, plan_episodes
 from roadsense.evaluation.compare_runs import compare_runs
 from roadsense.evaluation.conditions import CONDITIONS, HOME
-from roadsense.evaluation.gallery import find_numbers
 from roadsense.evaluation.policies import POLICIES, RULES
 from roadsense.evaluation.replay import replay_episode
 from roadsense.evaluation.report import write_report
@@ -217,7 +216,8 @@ def test_the_report_stands_alone_and_escapes_what_it_shows(evaluation: Evaluatio
 def test_the_gallery_holds_the_worst_and_each_is_replayed_exactly(
     evaluation: Evaluation, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    numbers = find_numbers(evaluation.folder)
+    paths = sorted((evaluation.folder / "gallery").glob("episode_*.npz"))
+    numbers = [int(path.stem.split("_")[1]) for path in paths]
     own = evaluation.held_out.query("policy == 'policy'")
     assert sorted(own.sort_values(["collision", "min_ttc_s"], ascending=[False, True]).index[:2]) == numbers
     trajectory = load_trajectory(evaluation.folder / "gallery" / f"episode_{numbers[0]:05d}.npz")

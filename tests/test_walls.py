@@ -64,7 +64,7 @@ FLOORS = (
     "drives exporting",
     "widgets",
     "jobs",
-    "benchmark enjoy evaluate export gen_scenarios pack_model replay train_convoy",
+    "benchmark enjoy evaluate export gen_scenarios replay train_convoy",
     "demo doctor new_project",
     "command_table",
     "completion",

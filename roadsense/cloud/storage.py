@@ -4,18 +4,16 @@ A dataset is at `<prefix>/datasets/<digest>/`. Its manifest is uploaded last: if
 A downloaded dataset appears in the cache completely or not at all, under its digest.
 """
 
-import fcntl
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from roadsense.cloud.checksums import TransferError
 from roadsense.cloud.s3_transfer import S3, S3Place, S3Transfer, find_files, select_missing
 from roadsense.errors import DatasetError, InputError
 from roadsense.scenarios.dataset import CARD_NAMES, MANIFEST_NAME, Dataset
-from roadsense.utils.files import hash_file
+from roadsense.utils.files import hash_file, hold
+from roadsense.utils.workspace import resolve
 
 CACHE_VARIABLE = "ROADSENSE_CACHE"
 DATASETS = "datasets"
@@ -82,7 +80,8 @@ def fetch_dataset(url: str, cache_dir: Path | None = None, region: str | None = 
         )
     cache = cache_dir or find_cache()
     folder, part = cache / match["digest"], cache / f".{match['digest']}.part"
-    with _locked(cache, match["digest"]):
+    cache.mkdir(parents=True, exist_ok=True)
+    with hold(cache / f".{match['digest']}.lock"):  # one process at a time downloads a dataset
         if not folder.is_dir():
             _fetch(S3Transfer(S3Place.parse(match["place"]), region), part, match["digest"])
             part.rename(folder)
@@ -91,14 +90,17 @@ def fetch_dataset(url: str, cache_dir: Path | None = None, region: str | None = 
     return folder
 
 
-def find_dataset(dataset_dir: str | Path, cache_dir: Path | None = None) -> Path:
-    """Returns the local folder for a path, or for the URL of a dataset on S3 or of a folder in it."""
-    match = DATASET_PLACE.fullmatch(str(dataset_dir))
+def find_dataset(folder: str | Path) -> Path:
+    """Returns the local folder for a path, or for `s3://.../datasets/<digest>`, optionally with a split after it.
+
+    A dataset on S3 is downloaded once, checked, and kept in the cache by its digest; see `fetch_dataset`.
+    """
+    if not str(folder).startswith(S3):
+        return resolve(folder)
+    match = DATASET_PLACE.fullmatch(str(folder))
     if match is None:
-        if str(dataset_dir).startswith(S3):
-            fetch_dataset(str(dataset_dir), cache_dir)  # says what is wrong with it
-        return Path(dataset_dir)
-    return fetch_dataset(match["place"], cache_dir) / (match["rest"] or "")
+        return fetch_dataset(str(folder))  # says what is wrong with it
+    return fetch_dataset(match["place"]) / (match["rest"] or "")
 
 
 def find_cache() -> Path:
@@ -140,15 +142,6 @@ def _fetch(transfer: S3Transfer, part: Path, digest: str) -> None:
 
 def _has(path: Path, sha256: str) -> bool:
     return path.is_file() and hash_file(path) == sha256
-
-
-@contextmanager
-def _locked(cache: Path, digest: str) -> Iterator[None]:
-    """Lets one process at a time download a dataset."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f".{digest}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def check_dataset(folder: str | Path) -> None:

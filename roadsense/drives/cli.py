@@ -1,13 +1,10 @@
 """The commands `roadsense drive ...`: one table of settings and functions."""
 
-import difflib
-import importlib
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from roadsense.errors import InputError
-from roadsense.utils.command import run_command, run_with_options
+from roadsense.utils.command import load_name, refuse_command, run_with_options
 
 
 class Command(NamedTuple):
@@ -56,17 +53,6 @@ def main(words: Sequence[str]) -> int:
         sys.stdout.write("\n".join([head, "", *lines, ""]))
         return 0
     if name not in COMMANDS:
-        return run_command(lambda: _refuse(name))
+        return refuse_command(name, COMMANDS, "roadsense drive")
     command = COMMANDS[name]
-    return run_with_options(_load(command.function), _load(command.config), f"roadsense drive {name}", rest)
-
-
-def _refuse(name: str) -> None:
-    close = difflib.get_close_matches(name, COMMANDS, n=1)
-    hint = f"Did you mean {close[0]!r}?" if close else f"The commands are {', '.join(COMMANDS)}."
-    raise InputError(f"Expected a command of roadsense drive, got {name!r}. {hint}")
-
-
-def _load(reference: str) -> Any:
-    module, name = reference.split(":")
-    return getattr(importlib.import_module(module), name)
+    return run_with_options(load_name(command.function), load_name(command.config), f"roadsense drive {name}", rest)

@@ -12,7 +12,7 @@ from roadsense.drives.judgement import Judgement, judge_drive
 from roadsense.drives.report import write_report
 from roadsense.drives.steps import STEP_S
 from roadsense.policies.trained import load_policy
-from roadsense.utils.files import refuse_existing
+from roadsense.utils.files import find_free, refuse_existing
 from roadsense.utils.workspace import resolve
 
 
@@ -58,7 +58,7 @@ def judge_log(config: JudgeConfig) -> Judgement:
         >>> judgement.sentences()[0].startswith("Open loop")
         True
     """
-    folder = config.output or free_folder(resolve("runs") / "drives" / Path(config.log).resolve().name)
+    folder = config.output or find_free(resolve("runs") / "drives" / Path(config.log).resolve().name)
     refuse_existing(folder, "the report")
     policy = load_policy(config.policy, config.trust)
     judgement = judge_drive(read_drive(config.log, config.mapping, config.ego), policy, config.policy)
@@ -76,12 +76,3 @@ def judge_and_print(config: JudgeConfig) -> None:
     lines += [f"  {sentence}" for sentence in judgement.sentences()]
     lines += [f"  quality: {len(drive.findings)} findings, see the report", f"Report: {folder / 'report.html'}"]
     sys.stdout.write("\n".join(lines) + f"\njudged in {time.monotonic() - started_s:.1f} s\n")
-
-
-def free_folder(path: Path) -> Path:
-    """Returns a path where nothing is: this one, or with the next number."""
-    number = 2
-    found = path
-    while found.exists():
-        found, number = path.with_name(f"{path.name}_{number}"), number + 1
-    return found

@@ -145,15 +145,6 @@ def run_policy(policy: Policy, steps: Steps) -> Floats:
     return actions
 
 
-def with_demands(steps: Steps, actions: Floats) -> Rows:
-    """Returns the observations with the policy's last demand in them, as it saw them."""
-    rows = steps.observations.copy()
-    demands = np.array([assist_deceleration_mps2(action) for action in actions.tolist()])
-    before = np.r_[0.0, demands[:-1]] * np.r_[False, steps.is_judged[:-1]]
-    rows[:, ASSIST] = np.where(steps.is_judged, before / EGO_SCALE[ASSIST], 0.0)
-    return rows
-
-
 def find_spans(mask: NDArray[np.bool_], join: int = 0) -> Iterator[tuple[int, int]]:
     """Yields first and last place of each stretch of True; stretches at most `join` places apart are one."""
     places = np.flatnonzero(mask)

@@ -1,7 +1,6 @@
 """The worst episodes of the judged policy: trajectory, picture, and the command that replays each exactly."""
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,8 +98,3 @@ def _expect_same(row: dict[str, Any], trajectory: Trajectory) -> None:
 
 def _record(worker: Worker, plan: Plan) -> Trajectory:
     return record_trajectory(plan, worker.policy(plan), worker.env_config(plan))
-
-
-def find_numbers(folder: Path) -> Sequence[int]:
-    """Returns the numbers of the episodes in an evaluation's gallery, in the order of their names."""
-    return [int(path.stem.split("_")[1]) for path in sorted((folder / "gallery").glob("episode_*.npz"))]

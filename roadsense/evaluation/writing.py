@@ -18,7 +18,7 @@ from roadsense.evaluation.summary import write_markdown, write_table
 from roadsense.pictures.episode import plot_episode
 from roadsense.runs.products import record_product
 from roadsense.runs.run import Run
-from roadsense.utils.files import hold
+from roadsense.utils.files import find_free, hold
 from roadsense.utils.markdown import markdown_table
 from roadsense.utils.scratch import scratch_folder
 
@@ -34,7 +34,7 @@ def write_evaluation(evaluation: Evaluation, gallery: Sequence[Exhibit] = ()) ->
     with hold(run.folder / LOCK_NAME), scratch_folder(".evaluation.", run.folder) as outer:
         waiting = outer / "evaluation"
         waiting.mkdir()
-        final = _free_folder(run.evaluation_dir)
+        final = find_free(run.evaluation_dir)
         placed = replace(evaluation, folder=final)
         _write_tables(placed, waiting)
         pictures = _write_figures(draw_figures(placed), waiting)
@@ -85,11 +85,3 @@ def _write_figures(figures: dict[str, Figure], folder: Path) -> dict[str, bytes]
         figure.savefig(folder / f"{name}.svg")
         contents[name] = (folder / f"{name}.png").read_bytes()
     return contents
-
-
-def _free_folder(wanted: Path) -> Path:
-    folder, number = wanted, 1
-    while folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        number += 1
-        folder = wanted.with_name(f"{wanted.name}_{number}")
-    return folder

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadsense.cloud.place import find_dataset
+from roadsense.cloud.storage import find_dataset
 from roadsense.errors import InputError
 from roadsense.runs.run import Run
 from roadsense.scenarios.dataset import check_scenarios

@@ -1,6 +1,5 @@
 """The commands `roadsense job ...`: one table of settings and functions, all of them through `Job`."""
 
-import importlib
 import json
 import sys
 import time
@@ -32,7 +31,7 @@ from roadsense.jobs.records import read_records
 from roadsense.jobs.shown import plot_trials, tabulate_trials
 from roadsense.jobs.spec import JobSpec, spec_from_json
 from roadsense.jobs.target import TARGETS, JobError, JobState, JobStatus, UnansweredError, open_target
-from roadsense.utils.command import run_command, run_with_options
+from roadsense.utils.command import load_name, refuse_command, run_command, run_with_options
 from roadsense.utils.files import write_atomically
 
 WAIT_S = 1.0
@@ -74,12 +73,11 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(_usage())
         return 0
     if name not in COMMANDS:
-        sys.stderr.write(f"error: Expected a command of {sorted(COMMANDS)} behind job, got {name!r}.\n")
-        return InputError.exit_code
+        return refuse_command(name, COMMANDS, "roadsense job")
     if name == "submit":
         return run_command(lambda: submit(_read_submit(rest)))
-    module, _, function = COMMANDS[name].function.rpartition(":")
-    action = getattr(importlib.import_module(module or __name__), function)
+    function = COMMANDS[name].function
+    action = load_name(function if ":" in function else f"{__name__}:{function}")
     (settings, _) = get_type_hints(action).values()
     return run_with_options(action, settings, f"roadsense job {name}", rest)
 

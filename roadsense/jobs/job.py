@@ -50,7 +50,7 @@ class Job:
     def __init__(self, spec: JobSpec, missing: Sequence[str] = ()):
         self._spec: JobSpec | None = check_spec(spec)
         self._missing = tuple(missing)
-        self._record = JobRecord(self._spec.name or "", "", spec.target, spec.region, spec.output)
+        self._record = JobRecord(self._spec.name or "", "", spec.target, spec.region)
 
     @classmethod
     def draft(cls, **given: Any) -> "Job":
@@ -128,7 +128,7 @@ class Job:
             if path is not None and not self._record.job_id:
                 path.unlink()  # nothing was started
             raise
-        self._record = JobRecord(self.name, job_id, spec.target, spec.region, spec.output)
+        self._record = JobRecord(self.name, job_id, spec.target, spec.region)
         del self._plan  # another start has another token
         return job_id
 

@@ -23,19 +23,17 @@ class JobRecord:
         job_id: id of the job at its target.
         target: target the job runs on.
         region: AWS region it was submitted to; None for the configured one.
-        output: folder or S3 URL of its results.
     """
 
     name: str
     job_id: str
     target: str
     region: str | None = None
-    output: str = ""
 
 
 def write_record(spec: JobSpec, job_id: str, request: Mapping[str, Any] | None = None) -> Path:
     """Records a job with its spec and its exact request; returns the file."""
-    record = JobRecord(spec.name or "", job_id, spec.target, spec.region, spec.output)
+    record = JobRecord(spec.name or "", job_id, spec.target, spec.region)
     path = RECORDS_DIR / record.name / RECORD_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {**asdict(record), "spec": asdict(spec), "request": request}

@@ -1,6 +1,5 @@
 """The interface of every target: plan, submit, status, logs, stop, fetch, list."""
 
-import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,6 +8,7 @@ from typing import Any, Protocol
 
 from roadsense.errors import InputError, RoadSenseError
 from roadsense.jobs.spec import JobSpec
+from roadsense.utils.command import load_name
 
 TARGETS = {
     "local": "roadsense.jobs.local.process:LocalTarget",
@@ -137,11 +137,5 @@ def open_target(name: str, region: str | None = None) -> Target:
     """
     if name not in TARGETS:
         raise InputError(f"Expected a target of {', '.join(TARGETS)}, got {name!r}.")
-    path, kind = TARGETS[name].split(":")
-    try:
-        module = importlib.import_module(path)
-    except ModuleNotFoundError as error:
-        if error.name != path:
-            raise
-        raise InputError(f"This version of RoadSense has no target {name}.") from error
-    return getattr(module, kind)(region=region)
+    target: Target = load_name(TARGETS[name])(region=region)
+    return target

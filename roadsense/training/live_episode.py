@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from roadsense.cloud.place import find_dataset
+from roadsense.cloud.storage import find_dataset
 from roadsense.envs.config import EnvConfig
 from roadsense.episodes.plan import MUTED, POLICY, Plan
 from roadsense.episodes.record import record_trajectory, take_trajectory

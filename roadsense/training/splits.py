@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadsense.cloud.place import find_dataset
+from roadsense.cloud.storage import find_dataset
 from roadsense.errors import DatasetError, InputError, ScenarioError
 from roadsense.scenarios.dataset import MANIFEST_NAME, check_scenarios
 from roadsense.scenarios.records import ScenarioName

@@ -1,12 +1,14 @@
 """Runs every command: options become settings, an error becomes one line, and the result an exit code."""
 
 import contextlib
+import difflib
+import importlib
 import inspect
 import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -14,7 +16,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from roadsense.errors import MachineError, RoadSenseError
+from roadsense.errors import InputError, MachineError, RoadSenseError
 from roadsense.utils.files import describe_os_error
 
 DEBUG_VARIABLE = "ROADSENSE_DEBUG"
@@ -63,6 +65,19 @@ def _end_with(error: RoadSenseError | OSError | KeyboardInterrupt) -> int:
 def escape(text: str) -> str:
     """Returns a text without control characters, which could move a terminal's cursor or hide later text."""
     return "".join(char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in text)
+
+
+def load_name(reference: str) -> Any:
+    """Returns what `module:name` names; the module is imported now."""
+    module, name = reference.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def refuse_command(word: str, known: Collection[str], prog: str) -> int:
+    """Says that a word is none of the commands of a program, and which one may be meant; returns the exit code."""
+    close = difflib.get_close_matches(word.replace("_", "-"), known, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else f"The commands are {', '.join(known)}."
+    return _end_with(InputError(f"Expected a command of {prog}, got {word!r}. {hint}"))
 
 
 def run_with_options(

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -65,6 +66,13 @@ def refuse_existing(folder: Path, what: str, error: type[InputError] = InputErro
         reason = None if nearest.is_dir() else f"cannot be made in {nearest}, a file"
     if reason:
         raise error(f"Expected a new folder for {what}, but {folder} {reason}. Name another one.")
+
+
+def find_free(wanted: Path) -> Path:
+    """Returns a path for a new file or folder: the wanted one, or the first with a number where nothing is."""
+    numbered = (wanted.with_stem(f"{wanted.stem}_{number}") for number in itertools.count(2))
+    places = itertools.chain([wanted], numbered)
+    return next(path for path in places if not path.exists() or (path.is_dir() and not any(path.iterdir())))
 
 
 def describe_os_error(error: OSError) -> str:

@@ -14,10 +14,9 @@ from moto.s3.models import FakeKey
 
 from roadsense.cloud.checksums import WHOLE, TransferError, write_checksums
 from roadsense.cloud.downloads import download_run
-from roadsense.cloud.place import find_dataset
 from roadsense.cloud.s3_transfer import S3Place, S3Transfer, find_files
 from roadsense.cloud.session import CloudError
-from roadsense.cloud.storage import fetch_dataset, publish_dataset
+from roadsense.cloud.storage import fetch_dataset, find_dataset, publish_dataset
 from roadsense.errors import DatasetError, InputError
 from roadsense.scenarios.dataset import Dataset
 from roadsense.training.splits import find_splits

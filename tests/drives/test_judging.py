@@ -12,10 +12,11 @@ from roadsense.drives.answers import compare_answers, list_onsets, tabulate_brak
 from roadsense.drives.drive import read_drive
 from roadsense.drives.judgement import BESIDE, judge_drive
 from roadsense.drives.motion import Braking, find_brakings, follow_cars, needed_mps2
-from roadsense.drives.steps import find_spans, make_steps, run_policy, with_demands
+from roadsense.drives.steps import ASSIST, find_spans, make_steps, run_policy
 from roadsense.drives.trace import make_trajectory
 from roadsense.drives.what_if import try_out
-from roadsense.envs.observation import split_observation
+from roadsense.envs.assist import assist_deceleration_mps2
+from roadsense.envs.observation import EGO_SCALE, split_observation
 from roadsense.episodes.trajectory import LOST, load_trajectory
 from roadsense.policies.baselines import BASELINES
 from roadsense.policies.rules import AlwaysBrake, Unassisted
@@ -24,6 +25,15 @@ from roadsense.policies.rules import AlwaysBrake, Unassisted
 @pytest.fixture(scope="module")
 def judged(dirty):
     return judge_drive(read_drive(dirty), BASELINES["cautious_rule"], "cautious_rule")
+
+
+def with_demands(steps, actions):
+    """The observations with the policy's last demand in them, as it saw them."""
+    rows = steps.observations.copy()
+    demands = np.array([assist_deceleration_mps2(action) for action in actions.tolist()])
+    before = np.r_[0.0, demands[:-1]] * np.r_[False, steps.is_judged[:-1]]
+    rows[:, ASSIST] = np.where(steps.is_judged, before / EGO_SCALE[ASSIST], 0.0)
+    return rows
 
 
 def test_an_episode_written_as_a_log_gives_the_same_observations_back(record, perfect):

@@ -11,8 +11,7 @@ from roadsense.errors import InputError
 from roadsense.jobs.inside.heartbeat import read_beat
 from roadsense.jobs.inside.layout import JobLayout
 from roadsense.jobs.local import rehearse as module
-from roadsense.jobs.local.rehearse import rehearse, shorten
-from roadsense.jobs.local.weights import DifferenceError
+from roadsense.jobs.local.rehearse import DifferenceError, rehearse, shorten
 from roadsense.jobs.spec import JobSpec, check_spec
 from roadsense.jobs.target import JobError
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from stable_baselines3 import PPO
 
-from roadsense.jobs.local.weights import DifferenceError, compare_weights, read_records
+from roadsense.jobs.local.rehearse import DifferenceError, compare_weights, read_records
 from tests.small_training import train_tiny
 
 

@@ -124,7 +124,7 @@ def open_layout(environment: Mapping[str, str] = os.environ) -> JobLayout:
 
 
 def write_layout(root: Path, spec: JobSpec, dataset: Path | None = None) -> JobLayout:
-    """Writes a job's input files, as SageMaker does.
+    """Writes a job's input files at the paths that SageMaker gives them.
 
     Args:
         root: the job's root folder; files of an earlier start of the same job stay.
@@ -133,13 +133,9 @@ def write_layout(root: Path, spec: JobSpec, dataset: Path | None = None) -> JobL
     """
     layout = JobLayout(root)
     layout.make_folders()
-    config = layout.hyperparameters_path.parent
-    config.mkdir(parents=True, exist_ok=True)
+    layout.hyperparameters_path.parent.mkdir(parents=True, exist_ok=True)
     texts = {name: encode_value(value) for name, value in spec.parameters.items()}
-    _write_json(layout.hyperparameters_path, texts)
-    channel = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
-    _write_json(config / "inputdataconfig.json", {CHANNEL: channel} if dataset or spec.dataset else {})
-    _write_json(config / "resourceconfig.json", _describe_resources(spec.instance_type or spec.target))
+    write_atomically(layout.hyperparameters_path, json.dumps(texts, indent=2) + "\n")
     if dataset is not None and not layout.dataset_dir.exists():
         layout.dataset_dir.parent.mkdir(parents=True, exist_ok=True)
         layout.dataset_dir.symlink_to(dataset.resolve(), target_is_directory=True)
@@ -153,21 +149,4 @@ def job_environment(spec: JobSpec) -> dict[str, str]:
         RUN_VARIABLE: spec.run_name,
         NOTEBOOK_VARIABLE: spec.notebook_name,
         "ROADSENSE_JOB_TARGET": spec.target,
-    }
-
-
-def _write_json(path: Path, content: object) -> None:
-    write_atomically(path, json.dumps(content, indent=2) + "\n")
-
-
-def _describe_resources(machine: str) -> dict[str, object]:
-    host = "algo-1"
-    group = {"instance_group_name": "homogeneousCluster", "instance_type": machine, "hosts": [host]}
-    return {
-        "current_host": host,
-        "current_instance_type": machine,
-        "current_group_name": group["instance_group_name"],
-        "hosts": [host],
-        "instance_groups": [group],
-        "network_interface_name": "eth0",
     }

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from roadsense.cloud.downloads import download_run
-from roadsense.cloud.place import find_dataset
 from roadsense.cloud.session import find_owner
+from roadsense.cloud.storage import find_dataset
 from roadsense.errors import InputError
 from roadsense.jobs.inside.heartbeat import read_beat
 from roadsense.jobs.inside.layout import (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from roadsense.cloud.checksums import CHECKSUMS_NAME, RESULTS, check_checksums
 from roadsense.cloud.downloads import arriving
-from roadsense.cloud.place import find_dataset
+from roadsense.cloud.storage import find_dataset
 from roadsense.errors import InputError
 from roadsense.jobs.inside.heartbeat import JobBeat, read_beat
 from roadsense.jobs.inside.layout import NOTEBOOK_VARIABLE, ROOT_VARIABLE, JobLayout, job_environment, write_layout

@@ -6,8 +6,10 @@ machine) it ends properly with a checkpoint; submitted again it resumes and give
 training, weight for weight.
 """
 
+import io
 import sys
 import time
+import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +17,10 @@ from typing import Any
 
 import tyro
 
-from roadsense.errors import InputError
+from roadsense.errors import InputError, RoadSenseError
 from roadsense.jobs.inside.plan import RESUME, RUN
 from roadsense.jobs.job import Job
 from roadsense.jobs.local.engine import find_engine, has_engine
-from roadsense.jobs.local.weights import compare_weights
 from roadsense.jobs.parameters import read_parameters
 from roadsense.jobs.spec import JobSpec, check_spec, spec_from_json
 from roadsense.jobs.target import JobError, JobState, open_target
@@ -38,7 +39,7 @@ SHORT: dict[str, Any] = {
     "n_observations": 50,
 }
 """A rehearsal's values for a notebook's parameters, unless the job's own values are smaller."""
-MODEL = "model.zip"
+MODEL, WEIGHTS = "model.zip", ".pth"
 NAMES = ("rehearsal-whole", "rehearsal-broken")
 """Names of the uninterrupted and of the interrupted job."""
 LOOK_EVERY_S = 0.1
@@ -201,3 +202,56 @@ def _report(found: Rehearsal) -> None:
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+class DifferenceError(RoadSenseError):
+    """Raised when two results differ that should be the same."""
+
+
+def compare_weights(one: Path, other: Path) -> int:
+    """Compares the weights of two policies and the state of their optimisers, without running code from the files.
+
+    Stable-Baselines3's `model.zip` holds zips of torch, whose records `<name>/data/<key>` are the numbers as in memory.
+
+    Args:
+        one: `model.zip` of the first policy.
+        other: `model.zip` of the second policy.
+
+    Returns:
+        Size of the compared numbers, bytes.
+
+    Raises:
+        DifferenceError: naming the first record that differs, or if there is nothing to compare.
+    """
+    ours, theirs = read_records(one), read_records(other)
+    wrong = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    if wrong:
+        raise DifferenceError(f"Expected the same weights in {one} and {other}, but {len(wrong)} differ: {wrong[:3]}.")
+    size = sum(len(content) for content in ours.values())
+    if not size:
+        raise DifferenceError(f"Expected weights in {one} and {other}, found none.")
+    return size
+
+
+def read_records(model: Path) -> dict[str, bytes]:
+    """Returns the numbers in a policy's file, by record name.
+
+    Raises:
+        DifferenceError: if the file is not a policy.
+    """
+    records: dict[str, bytes] = {}
+    try:
+        with zipfile.ZipFile(model) as archive:
+            for member in archive.namelist():
+                if member.endswith(WEIGHTS):
+                    records |= {f"{member}:{name}": content for name, content in _read_torch(archive.read(member))}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DifferenceError(f"Expected a policy in {model}: {error}.") from error
+    return records
+
+
+def _read_torch(content: bytes) -> list[tuple[str, bytes]]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        # The first part is the archive's own name, which has no meaning.
+        names = [(name, name.partition("/")[2]) for name in archive.namelist()]
+        return [(place, archive.read(name)) for name, place in names if place.startswith("data/")]

@@ -11,6 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from roadsense.cloud.checksums import check_checksums
+from roadsense.cloud.downloads import MODEL_ARCHIVE, arriving, unpack_archive
+from roadsense.cloud.s3_transfer import S3Place, S3Transfer
 from roadsense.cloud.session import find_owner, find_region, make_client, translate_errors
 from roadsense.cloud.storage import publish_dataset
 from roadsense.errors import InputError
@@ -18,13 +21,15 @@ from roadsense.jobs.aws.prices import list_price
 from roadsense.jobs.aws.regions import list_everywhere
 from roadsense.jobs.aws.sagemaker.logs import read_lines
 from roadsense.jobs.aws.sagemaker.plan import SageMakerPlan, plan_job
-from roadsense.jobs.aws.sagemaker.results import fetch_results
 from roadsense.jobs.aws.sagemaker.trials import describe_training, describe_tuning, find_best, read_trials
 from roadsense.jobs.records import read_records
 from roadsense.jobs.spec import CLOUD_NAME, JobSpec
-from roadsense.jobs.target import JobState, JobStatus, Plan
+from roadsense.jobs.target import JobError, JobState, JobStatus, Plan
+from roadsense.utils.scratch import scratch_folder
 from roadsense.utils.times import write_time
 
+ARCHIVES = {MODEL_ARCHIVE: "model", "output.tar.gz": "output/data"}
+"""The archives SageMaker makes from a job's folders, and their paths in our job folder."""
 NOT_STARTED = "9999"
 """Start time of waiting jobs for sorting: the newest of all."""
 WAITING_PHASES = ("Starting", "Pending", "LaunchingMLInstances", "PreparingTrainingStack")
@@ -106,7 +111,7 @@ class SageMakerTarget:
         job = self._describe(job_id)
         if _is_search(job):
             job = self._describe(find_best(job_id, self._region).job)
-        return fetch_results(job, folder, self._region)
+        return self._fetch_results(job, folder)
 
     def list_jobs(self, everyone: bool) -> list[JobStatus]:
         """Returns your own jobs, the newest first; with `everyone`, all that cost money, of all users and regions."""
@@ -118,6 +123,21 @@ class SageMakerTarget:
             if record.target == "sagemaker" and record.name not in found:
                 found[record.name] = SageMakerTarget(record.region or region).status(record.name)
         return sorted(found.values(), key=lambda job: job.started or NOT_STARTED, reverse=True)
+
+    def _fetch_results(self, job: dict[str, Any], folder: Path) -> Path:
+        """Downloads all or nothing and compares every file with its checksum, unlike the SDK's download."""
+        name, base = job["TrainingJobName"], job["OutputDataConfig"]["S3OutputPath"].rstrip("/")
+        place = S3Place.parse(f"{base}/{name}/output")
+        transfer = S3Transfer(place, self._region)
+        there = {key: file for key, file in transfer.list_files().items() if key in ARCHIVES}
+        if MODEL_ARCHIVE not in there:
+            raise JobError(f"{name} has left no results yet: there is no {MODEL_ARCHIVE} at {place.url}.")
+        with arriving(folder) as part, scratch_folder(".packed_", folder.parent) as packed:
+            transfer.receive(there.values(), packed)
+            for archive in there:
+                unpack_archive(packed / archive, part / ARCHIVES[archive])
+            check_checksums(part / ARCHIVES[MODEL_ARCHIVE])
+        return folder
 
     def _describe(self, job_id: str) -> dict[str, Any]:
         found = describe_training(job_id, self._region) or describe_tuning(job_id, self._region)

@@ -1,4 +1,4 @@
-"""Packs an exported and evaluated run as the model that comes with RoadSense: `python -m roadsense.pack_model RUN`."""
+"""Packs an exported and evaluated run as the model that comes with RoadSense: `python -m benchmarks.pack_model RUN`."""
 
 import io
 import json
@@ -140,7 +140,7 @@ def _list_commands(run: Run) -> list[str]:
         " ".join(["roadsense train --dataset_dir scenarios/dataset_v1/train --run_dir runs/default", *settings]),
         "roadsense evaluate runs/default --dataset_dir scenarios/dataset_v1/eval",
         "roadsense export runs/default",
-        "python -m roadsense.pack_model runs/default",
+        "python -m benchmarks.pack_model runs/default",
     ]
 
 
@@ -174,4 +174,4 @@ def pack_and_print(config: PackConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_with_options(pack_and_print, PackConfig, "python -m roadsense.pack_model"))
+    sys.exit(run_with_options(pack_and_print, PackConfig, "python -m benchmarks.pack_model"))

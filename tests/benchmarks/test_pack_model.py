@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.pack_model import MAX_BYTES, N_EPISODES, PackConfig, drive_again, pack_model, slim
 from roadsense.errors import InputError, RunError
-from roadsense.pack_model import MAX_BYTES, N_EPISODES, PackConfig, drive_again, pack_model, slim
 from roadsense.policies.models import as_model_input, load_model
 from roadsense.policies.source import find_policy
 from roadsense.policies.tflite_file import read_card
@@ -18,7 +18,7 @@ from roadsense.policies.trained import load_policy
 from roadsense.utils.project_files import project_folder
 from tests.exporting.models import DEEP_SETS, build_ppo, draw
 
-FOLDER = Path(__file__).parents[1] / "models" / "default"
+FOLDER = Path(__file__).parents[2] / "models" / "default"
 
 
 def test_a_slim_zip_acts_the_same_and_holds_no_optimizer(tmp_path):
