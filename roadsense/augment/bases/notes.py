@@ -38,7 +38,10 @@ def _flows(roots: Sequence[ET.Element], flows: Sequence[ET.Element]) -> Iterator
         yield "Density is not varied: there is no <flow>."
     calibrators = [element.get("id") for root in roots for element in root.iter("calibrator")]
     if calibrators:
-        yield f"The flows of calibrators are left as they are: {_listed(calibrators)}."
+        yield (
+            f"The flows of calibrators are left as they are: {_listed(calibrators)}. Where they stand, they add what a "
+            "sparse draw leaves out and take away what a dense one adds."
+        )
 
 
 def _convoy(cars: Sequence[ET.Element], roots: Sequence[ET.Element]) -> Iterator[str]:
