@@ -205,4 +205,7 @@ def _expect(part: Any, what: str, *kinds: type) -> None:
 
 
 def _refusal(expected: str, got: str) -> UnknownNetworkError:
-    return UnknownNetworkError(f"Only a network of known parts can be exported: expected {expected}, got {got}.")
+    return UnknownNetworkError(
+        f"Only a network of known parts can be exported: expected {expected}, got {got}. Train one with layers of ReLU "
+        "or Tanh, as PPO, SAC and TQC have them; every other command takes this one as it is."
+    )
