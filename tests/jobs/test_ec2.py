@@ -11,6 +11,8 @@ from pathlib import Path
 import boto3
 import pytest
 from moto.backends import get_backend
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.responses import EC2Response
 
 from roadsense.cloud.session import CloudError, CredentialsError, RegionError
 from roadsense.errors import InputError
@@ -195,6 +197,7 @@ def test_wrong_settings_of_the_account_are_named(variables: dict[str, str], name
         ({"image": None}, "image"),
         ({"instance_type": "c7g.8xlarge"}, "ARM"),
         ({"max_usd": 0.1}, "max_usd"),
+        ({"output": f"s3://cars/{'a' * 240}"}, "at most 256"),
         ({"max_usd": 9.0, "instance_type": "x9z.huge"}, "max_usd"),
     ],
 )
@@ -217,6 +220,16 @@ def test_a_missing_instance_profile_is_explained(target: Ec2Target) -> None:
     boto3.client("iam").delete_instance_profile(InstanceProfileName="roadsense-instance")
     with pytest.raises(CloudError, match="infra/iam says how it is made"):
         submit(target, spec())
+
+
+def test_the_first_spot_machine_of_an_account_is_explained(target: Ec2Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_self: object) -> None:
+        raise EC2ClientError(code, "The provided credentials do not have permission to create the service-linked role")
+
+    code = "AuthFailure.ServiceLinkedRoleCreationNotPermitted"
+    monkeypatch.setattr(EC2Response, "run_instances", refuse)
+    with pytest.raises(CloudError, match="create-service-linked-role"):
+        submit(target, spec(spot=True))
 
 
 def test_missing_credentials_and_region_are_explained(account: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,11 +32,15 @@ from roadsense.utils.times import write_time
 
 GRACE_S = 600
 """Time from the job's limit until the machine ends, seconds: a checkpoint within 90 s, then uploads up to 20 GB."""
+MAX_TAG = 256
+"""Longest value of a tag on AWS, characters; the machine has the job's folder as one."""
 HINTS = {
     "InsufficientInstanceCapacity": "AWS has none of these machines free now: try again, another type, or no spot.",
     "SpotMaxPriceTooLow": "The spot price is above what max_usd allows: raise max_usd, or leave spot out.",
     "MaxSpotInstanceCountExceeded": "The account's quota of spot machines is used up: ask AWS to raise it.",
     "VcpuLimitExceeded": "The account's quota of virtual CPUs is used up: ask AWS to raise it, or take a smaller type.",
+    "AuthFailure.ServiceLinkedRoleCreationNotPermitted": "The account never had a spot machine. An administrator runs: "
+    "aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
     "VPCIdNotSpecified": "The account has no default network here: set ROADSENSE_EC2_SUBNET_ID and _SECURITY_GROUP_ID.",
 }
 """What to do if AWS does not start a machine, by AWS's most common error codes."""
@@ -81,6 +85,8 @@ def plan_machine(
     spec = replace(spec, region=region)
     limited, estimate = _limit(spec, config, ask)
     folder = JobFolder(f"{spec.output.rstrip('/')}/jobs/{spec.name}", region)
+    if len(folder.url) > MAX_TAG:
+        raise InputError(f"Expected an output whose job folders have at most {MAX_TAG} characters, got {folder.url!r}.")
     kind = "job" if workstation is None else "workstation"
     settings = replace(_settings(limited, config, folder, estimate), **(workstation or {}))
     script, tags, token = write_user_data(settings, kind), _tags(limited, folder, estimate), secrets.token_hex(16)
