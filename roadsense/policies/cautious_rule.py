@@ -21,7 +21,7 @@ class CautiousRule(Predicts):
     Attributes:
         threshold_mps2: heard braking, from 0, up to which the driver brakes alone.
         confirmed_mps2: running mean of that car's braking, from 0, up to which a hard one counts as an accelerometer's
-            noise. Braking by 5 m/s2 passes it with the second message, braking by 8 m/s2 with the first.
+            noise. Braking by 5 m/s2 passes it with the fourth message, braking by 8 m/s2 with the second.
         memory_s: time for which heard braking is assumed to continue.
         silence_s: time without a message after which the leader counts as silent.
         headway_s: time headway that it keeps if the leader is silent.
@@ -34,8 +34,8 @@ class CautiousRule(Predicts):
         car_length_m: length of a car, taken off the distance, because heard positions are those of front bumpers.
     """
 
-    threshold_mps2: float = 3.0
-    confirmed_mps2: float = 1.5
+    threshold_mps2: float = 4.5
+    confirmed_mps2: float = 3.0
     memory_s: float = 0.5
     silence_s: float = 0.3
     headway_s: float = 2.0

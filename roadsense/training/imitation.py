@@ -13,8 +13,10 @@ from torch.nn import functional
 from roadsense.policies.rules import Policy
 from roadsense.utils.progress import progress_bar
 
-NO_BRAKING = -0.3
-"""Target of the mean action where the rule does not brake: below 0, so that exploration rarely brakes."""
+NO_BRAKING = -0.1
+"""Target of the mean action where the rule does not brake: three standard deviations of the exploration below the dead
+zone, so that exploration rarely brakes. A lower target pulls the mean below the dead zone wherever the rule may brake
+or not, and what lies below it is not learned again."""
 BATCH_SIZE = 512
 EPOCHS = 15
 LEARNING_RATE = 1e-3

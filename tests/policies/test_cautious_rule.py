@@ -10,7 +10,7 @@ from roadsense.policies.cautious_rule import CautiousRule
 AT_ONCE = {"build_up_mps2": 100.0, "release_mps2": 100.0}
 FAR, NEAR = {"forward_m": 80.0}, {"forward_m": 20.0}
 SILENT = {"age_s": 0.5}
-BRAKING = {"acceleration_mps2": -5.0}
+BRAKING = {"acceleration_mps2": -6.0}
 
 
 def observe(*peers: dict[str, float], **ego: float) -> Observation:
@@ -33,7 +33,7 @@ def asked_mps2(rule: CautiousRule, observation: Observation) -> float:
 
 
 @pytest.mark.parametrize(
-    ("age_s", "wanted_mps2"), [(0.0, 5.0), (0.2, 5.0), (0.5, 5.0), (0.6, 0.0)], ids=lambda value: str(value)
+    ("age_s", "wanted_mps2"), [(0.0, 6.0), (0.2, 6.0), (0.5, 6.0), (0.6, 0.0)], ids=lambda value: str(value)
 )
 def test_heard_braking_is_believed_for_a_while(age_s, wanted_mps2):
     heard = observe(FAR | BRAKING | {"age_s": age_s})
@@ -42,7 +42,7 @@ def test_heard_braking_is_believed_for_a_while(age_s, wanted_mps2):
 
 def test_ordinary_braking_and_cars_behind_are_left_to_the_driver():
     rule = CautiousRule(**AT_ONCE)
-    assert asked_mps2(rule, observe(NEAR | {"acceleration_mps2": -2.9})) == 0.0
+    assert asked_mps2(rule, observe(NEAR | {"acceleration_mps2": -4.4})) == 0.0
     assert asked_mps2(rule, observe(BRAKING | {"forward_m": -20.0})) == 0.0
     assert asked_mps2(rule, observe()) == 0.0
 
@@ -75,7 +75,7 @@ def test_a_driver_who_brakes_hard_behind_a_silent_leader_is_helped():
     assert asked_mps2(rule, observe(**braking)) == 0.0
 
 
-@pytest.mark.parametrize(("acceleration", "asked"), [(0.0, 2.5), (1.5, 1.0), (-2.0, 4.5), (-4.0, 5.0)])
+@pytest.mark.parametrize(("acceleration", "asked"), [(0.0, 2.5), (1.5, 1.0), (-2.0, 4.5), (-4.0, 6.0)])
 def test_braking_grows_step_by_step_from_how_the_car_moves(acceleration, asked):
     heard = observe(FAR | BRAKING, acceleration_mps2=acceleration)
     assert asked_mps2(CautiousRule(), heard) == pytest.approx(asked, abs=1e-4)
