@@ -37,7 +37,7 @@ class RewardWeights:
     early_braking: float = 0.15
     needless_braking: float = -0.9
     jerk: float = -2.4
-    blind_following: float = -0.6
+    blind_following: float = -1.2
 
     def __post_init__(self) -> None:
         for name in (each.name for each in fields(self)):

@@ -1,20 +1,20 @@
 """The reward: named terms, each from 0 to 1, and one weighted sum. Pure."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from roadsense.envs.assist import FULL_BRAKING_MPS2
 
-COMFORT_MPS2 = 2.0
+COMFORT_MPS2: Final = 2.0
 """A required deceleration up to this is no danger."""
-BLIND_S = 0.3
+BLIND_S: Final = 0.3
 """A leader that was not heard for this long may be braking already."""
-BLIND_HEADWAY_S = 2.0
+BLIND_HEADWAY_S: Final = 2.0
 """Time headway to keep to such a leader: the two seconds of driving schools."""
-BLIND_GAP_M = 2.0
+BLIND_GAP_M: Final = 2.0
 """Gap to keep beside that headway, so that a queue is not penalised."""
-FALLING_BACK_MPS2 = 0.2
+FALLING_BACK_MPS2: Final = 0.2
 """An ego that slows by this much falls back. The value is low: a policy that explores slows by more than needed."""
-HARSH_JERK_MPS3 = 80.0
+HARSH_JERK_MPS3: Final = 80.0
 """Full braking that begins or ends within a step; the brake builds up half as fast, see `roadsense.envs.assist`."""
 
 
