@@ -22,11 +22,11 @@ OBSERVATIONS = {
 }
 """SHA-256 over every observation, version 3, of two episodes, with a hazard and without, with nobody else about."""
 REWARDS = {
-    "highway_fast": "64dbbbf16439ffebc3db7add9004f3ee4ccab0a2d3497b8b10eb36aa8452808f",
-    "highway_merge": "e27cfd6b9e1b8d150f7fa268bcb9b3c86bda18fa81de9cfdf963a0b406d2a705",
-    "rural_curve": "3fb8456c4cb5ce3f7ad3c8bf97e7e3448bd56e4bf66f878ff3aa0698fd5051fb",
-    "urban_intersection": "8e4fcb441d3d929f807bbc8e786252b61ca3ce78ce94276ef3ead705e9bdaed8",
-    "urban_roundabout": "7da67fc1f71829fecdd556b459a373253aa5ae99ee4795281f2d867d929ab46f",
+    "highway_fast": "c715fc212b1ed580c11de288050dc8db10d128a6a7f1277865843e2f0fbe9662",
+    "highway_merge": "874466268eb0ec7baaa0892536c0d6f7b25ff819ed1ccdccbc6d29a9a98b9433",
+    "rural_curve": "01fe92dc470e615f9fd2aaef9f5f8148717ad77d87ba3844238994dac59b7e0a",
+    "urban_intersection": "5cf1c4b27e278f875ed9dc05d5bd013ee0e1e3b75936c377b023dad242eb22b0",
+    "urban_roundabout": "eb476964783be8035c1ea0c183ce22a2d19ea9897b623344adf2723427994d63",
 }
 """SHA-256 over their rewards."""
 

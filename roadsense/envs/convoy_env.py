@@ -54,7 +54,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     ## Reward
     Terms from 0 to 1, weighted by `RewardWeights`: collision (-50), danger (-2), early braking (+0.15),
-    needless braking (-0.9), jerk (-2.4), blind following (-0.6); see `roadsense.envs.reward`.
+    needless braking (-0.9), jerk (-2.4), blind following (-1.2); see `roadsense.envs.reward`.
     Range of a step: -55.9 to 0.15.
 
     ## Starting state
