@@ -21,6 +21,8 @@ READINGS = (
     "getNextLinks", "getPosition", "getSpeed", "getSpeedWithoutTraCI", "setSpeed",
 )  # fmt: skip
 """Functions of a vehicle that are called in every step."""
+READER_VERSION = "1.28.0"
+"""The libsumo that `states.cpp` was written for: it finds functions by name, which does not say what they return."""
 
 
 class DirectVehicle(libsumo.vehicle):
@@ -47,7 +49,7 @@ def read_all_names() -> None:
 @cache
 def find_reader() -> ModuleType | None:
     """Returns the compiled module `roadsense.envs.sumo.states`; None if there is none, or it may not run."""
-    if not why_plain_python():
+    if libsumo.__version__ == READER_VERSION and not why_plain_python():
         with suppress(ImportError):
             from roadsense.envs.sumo import states
 

@@ -12,12 +12,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
+from roadsense.envs.sumo import in_process
 from roadsense.envs.sumo import over_socket as sumo_traci
 from roadsense.envs.sumo.connection import SPEED_MODE_DRIVER_DECIDES, SumoConnection
 from roadsense.errors import InputError, SimulationError
@@ -308,3 +310,12 @@ def test_the_window_shows_the_same_in_its_own_time(libsumo):
     command = ["xvfb-run", "-a", sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.split() == [digest(watch(libsumo, HIGHWAY, n_steps=10)), "True", "False"], done.stderr
+
+
+def test_the_compiled_reader_serves_only_the_libsumo_that_it_was_written_for(monkeypatch):
+    monkeypatch.setattr(in_process, "why_plain_python", lambda: "")
+    monkeypatch.setitem(sys.modules, "roadsense.envs.sumo.states", ModuleType("states"))
+    find_reader = in_process.find_reader.__wrapped__  # without its cache
+    assert find_reader() is not None
+    monkeypatch.setattr(in_process.libsumo, "__version__", "1.99.0")
+    assert find_reader() is None
