@@ -35,7 +35,7 @@ def rebuild_differences(dataset: Dataset, base_dir: Folders, workers: int = 0) -
         )
     with scratch_folder("roadsense_rebuild_") as outer:
         again = generate_dataset(GenConfig.from_settings(dataset.settings, own_dirs, outer / "again", workers))
-        again = add_again(again, base_dir, dataset.settings.get(CHOSEN, {}))
+        again = add_again(again, own_dirs, dataset.settings.get(CHOSEN, {}))
     old, new = _hashes(dataset), _hashes(again)
     differences = [f"not rebuilt: {name}" for name in sorted(old.keys() - new)]
     differences += [f"new when rebuilt: {name}" for name in sorted(new.keys() - old)]

@@ -96,7 +96,7 @@ def far_draw(dataset, base, split):
     raise AssertionError("no draw is far enough")
 
 
-def test_an_added_draw_is_part_of_a_dataset_that_still_proves_itself(dataset_copy, tiny_bases, base):
+def test_an_added_draw_is_part_of_a_dataset_that_still_proves_itself(dataset_copy, tiny_bases, base, tmp_path):
     before = Dataset.open(dataset_copy)
     for split in ("train", "eval"):
         dataset = Dataset.open(dataset_copy)
@@ -111,7 +111,10 @@ def test_an_added_draw_is_part_of_a_dataset_that_still_proves_itself(dataset_cop
     assert [r.name for r in dataset.scenarios[: len(before.scenarios)]] == [r.name for r in before.scenarios]
     assert dataset.min_train_distance >= dataset.settings["min_split_distance"]
     assert record.name in (dataset_copy / "README.md").read_text()
-    assert rebuild_differences(dataset, tiny_bases, workers=2) == []
+    other = tmp_path / "others" / "broken" / "broken.sumocfg"  # not a base of the dataset
+    other.parent.mkdir(parents=True)
+    other.write_text("no XML")
+    assert rebuild_differences(dataset, (tiny_bases, tmp_path / "others"), workers=2) == []
     listed = json.loads((dataset_copy / "manifest.json").read_text())["settings"]["chosen"]
     assert listed[record.name]["values"]["density"] == chosen.density
 
