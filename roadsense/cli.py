@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 
 from roadsense.command_table import COMMANDS, list_commands
-from roadsense.errors import InputError
+from roadsense.errors import InputError, RunError
 from roadsense.utils.command import (
     DEBUG_VARIABLE,
     load_name,
@@ -23,7 +23,7 @@ from roadsense.utils.command import (
     run_command,
     run_with_options,
 )
-from roadsense.utils.files import find_free
+from roadsense.utils.files import find_free, reading
 from roadsense.utils.terminal import print_table
 from roadsense.utils.workspace import resolve
 
@@ -178,9 +178,10 @@ def _trace(question: str, folder: str | None = None) -> list[str]:
     from roadsense.training.lineage import list_commands, trace_lineage
 
     run = open_run(folder, trained=False)
-    if question == "reproduce":
-        return list(list_commands(run))
-    return [f"{link:10}{what}" for link, what in trace_lineage(run).items()]
+    with reading(run.manifest_path, "the origin of a run, here and in its settings", RunError):
+        if question == "reproduce":
+            return list(list_commands(run))
+        return [f"{link:10}{what}" for link, what in trace_lineage(run).items()]
 
 
 def _list(folder: str) -> list[tuple[str, str, str, str, str]]:

@@ -4,12 +4,14 @@ import fcntl
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from roadsense.episodes.plan import Row
 from roadsense.errors import RunError
+from roadsense.utils.files import check_object, reading
 
 
 class Journal:
@@ -35,12 +37,19 @@ class Journal:
             raise RunError(
                 f"Another process drives the same episodes ({self.path}). Wait for it, or stop it."
             ) from None
-        self._file.seek(0)
-        text = self._file.read()
-        whole = text[: text.rfind("\n") + 1]  # a line that was cut off is driven again
-        self._file.truncate(len(whole.encode()))
-        self.rows = dict(json.loads(line) for line in whole.splitlines())
+        with ExitStack() as closing:
+            closing.callback(self._file.close)
+            self._read()
+            closing.pop_all()
         return self
+
+    def _read(self) -> None:
+        with reading(self.path, "rows of episodes", RunError):
+            self._file.seek(0)
+            text = self._file.read()
+            whole = text[: text.rfind("\n") + 1]  # a line that was cut off is driven again
+            self.rows = {int(index): check_object(row) for index, row in map(json.loads, whole.splitlines())}
+            self._file.truncate(len(whole.encode()))
 
     def add(self, index: int, row: Row) -> None:
         """Writes the row of the episode with this index in the plans."""

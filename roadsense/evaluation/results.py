@@ -22,10 +22,11 @@ from roadsense.evaluation.policies import NULL_POLICIES
 from roadsense.evaluation.schema import read_episodes
 from roadsense.evaluation.summary import complete, summarise
 from roadsense.evaluation.verdicts import Verdict, find_verdicts
-from roadsense.utils.files import read_json
+from roadsense.utils.files import read_json, reading
 from roadsense.utils.workspace import resolve
 
 EPISODES_NAME, CONFIG_NAME, ORIGIN_NAME = "episodes.parquet", "config.json", "origin.json"
+_ORIGIN_KINDS: dict[str, type] = {"policy_files": dict, "policy_sha256": dict}
 
 
 @dataclass(frozen=True)
@@ -132,12 +133,14 @@ def open_evaluation(folder: str | Path) -> Evaluation:
     """
     folder = resolve(folder)
     episodes = read_episodes(folder / EPISODES_NAME)
-    settings = read_json(folder / CONFIG_NAME, "the settings of an evaluation", RunError)
-    origin = read_json(folder / ORIGIN_NAME, "the origin of an evaluation", RunError)
+    settings = read_json(folder / CONFIG_NAME, "the settings of an evaluation", RunError, seed=int)
+    origin = read_json(folder / ORIGIN_NAME, "the origin of an evaluation", RunError, **_ORIGIN_KINDS)
     unknown = set(settings) - {field.name for field in fields(EvalConfig)}
     if unknown:
         raise RunError(f"{folder}: expected settings of this version, got {sorted(unknown)}. Evaluate again.")
-    return conclude(folder, EvalConfig(**settings), origin, episodes)
+    with reading(folder / CONFIG_NAME, "the settings of an evaluation", RunError):
+        config = EvalConfig(**settings)
+    return conclude(folder, config, origin, episodes)
 
 
 def find_evaluations(run_dir: str | Path) -> list[Path]:

@@ -15,10 +15,12 @@ import pyarrow.parquet as pq
 
 from roadsense.envs.reward import TERMS
 from roadsense.errors import RunError
-from roadsense.utils.files import write_atomically
+from roadsense.utils.files import reading, write_atomically
 from roadsense.utils.markdown import markdown_table
 
 SCHEMA_VERSION = 4
+MAX_EPISODES = 1_000_000
+"""Largest number of episodes in a table that is read; a row takes about 1 kB of memory."""
 _TYPES = {"text": pa.string(), "flag": pa.bool_(), "whole": pa.int64(), "number": pa.float64()}
 
 
@@ -181,16 +183,24 @@ def read_episodes(path: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise RunError(f"Expected an evaluation with {path.name} in {path.parent}, found none. Make one first.")
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise RunError(f"{path}: expected a table of episodes ({error}). Evaluate again.") from error
-    version = (table.schema.metadata or {}).get(b"schema_version", b"").decode()
-    if version != str(SCHEMA_VERSION) or table.schema.names != [column.name for column in COLUMNS]:
+    with reading(path, "a table of episodes", RunError), pq.ParquetFile(path) as file:
+        _check_schema(path, file)
+        table = file.read()
+        if empty := [column.name for column in COLUMNS if table[column.name].null_count and column.kind != "number"]:
+            raise ValueError(f"{', '.join(empty)}: values are missing")
+        return table.to_pandas()
+
+
+def _check_schema(path: Path, file: pq.ParquetFile) -> None:
+    version = (file.schema_arrow.metadata or {}).get(b"schema_version", b"").decode(errors="replace")
+    if version != str(SCHEMA_VERSION) or file.schema_arrow.names != [column.name for column in COLUMNS]:
         raise RunError(
             f"{path}: expected episodes of schema {SCHEMA_VERSION}, got {version or 'none'}. Evaluate again."
         )
-    return table.to_pandas()
+    if wrong := [one.name for one in COLUMNS if file.schema_arrow.field(one.name).type != _TYPES[one.kind]]:
+        raise ValueError(f"{', '.join(wrong)}: values are of another type")
+    if not 0 < file.metadata.num_rows <= MAX_EPISODES:
+        raise ValueError(f"expected 1 to {MAX_EPISODES} episodes, got {file.metadata.num_rows}")
 
 
 def describe_schema() -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from roadsense.evaluation.sweep_judging import name_policies
 from roadsense.runs.experiment import find_best_folder
+from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.utils.files import write_atomically
 from roadsense.utils.statistics import CONFIDENCE, Interval, binomial_interval
 
@@ -169,10 +170,7 @@ def _summarise(judged: "pd.DataFrame") -> dict[Any, dict[str, Any]]:
 
 
 def _read_last_evaluation(folder: Path) -> dict[str, Any] | None:
-    path = folder / "model" / "metrics.jsonl"
-    if not path.is_file():
-        return None
-    rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    rows = read_metric_lines(folder / "model" / "metrics.jsonl")
     judged = [row for row in rows if row.get("eval_episodes")]
     return judged[-1] if judged else None
 

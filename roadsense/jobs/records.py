@@ -8,7 +8,7 @@ from typing import Any
 
 from roadsense.errors import InputError
 from roadsense.jobs.spec import JobSpec, spec_from_values
-from roadsense.utils.files import write_atomically
+from roadsense.utils.files import read_json, write_atomically
 
 RECORDS_DIR = Path("runs") / "jobs"
 RECORD_NAME = "job.json"
@@ -80,9 +80,9 @@ def read_submitted_spec(record: JobRecord) -> JobSpec:
     path = RECORDS_DIR / record.name / RECORD_NAME
     if not path.is_file():
         raise InputError(f"Expected a job that was submitted from this folder, but {record.name} has no record here.")
-    return spec_from_values(json.loads(path.read_text())["spec"], str(path))
+    return spec_from_values(read_json(path, "the record of a job", spec=dict)["spec"], str(path))
 
 
 def _read(path: Path) -> JobRecord:
-    values: dict[str, Any] = json.loads(path.read_text())
+    values = read_json(path, "the record of a job", name=str, job_id=str, target=str)
     return JobRecord(**{each.name: values[each.name] for each in fields(JobRecord) if each.name in values})

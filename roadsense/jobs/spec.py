@@ -20,7 +20,7 @@ from roadsense.cloud.storage import check_dataset
 from roadsense.errors import InputError
 from roadsense.jobs.parameters import NOTEBOOK_DIR, Parameter, check_parameters, check_settings, find_notebook
 from roadsense.jobs.tuning import TuningConfig
-from roadsense.utils.files import write_atomically
+from roadsense.utils.files import read_json, write_atomically
 from roadsense.utils.times import write_time
 
 LOCAL_TARGETS = ("local", "docker")
@@ -235,13 +235,7 @@ def spec_from_json(path: str | Path) -> JobSpec:
     Raises:
         InputError: if the file is missing, not JSON, or holds an unknown field.
     """
-    try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"Expected a job's spec at {path}, found none. Check the path.") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}).") from error
-    return spec_from_values(values, str(path))
+    return spec_from_values(read_json(Path(path), "a job's spec"), str(path))
 
 
 def spec_from_values(values: Any, origin: str) -> JobSpec:

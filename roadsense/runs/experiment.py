@@ -24,7 +24,7 @@ def is_experiment(folder: Path) -> bool:
 
 def list_seed_folders(folder: Path) -> list[Path]:
     """Returns the folders of an experiment's runs in training order, including runs that have not begun."""
-    settings = read_json(folder / EXPERIMENT_NAME, "the settings of an experiment", RunError)
+    settings = read_json(folder / EXPERIMENT_NAME, "the settings of an experiment", RunError, seeds=list)
     return [name_seed_folder(folder, seed) for seed in settings["seeds"]]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from roadsense.errors import RunError
-from roadsense.utils.files import read_bounded
+from roadsense.utils.files import check_object, read_bounded
 
 METRIC_VARIABLE = "ROADSENSE_METRIC_LINES"
 FIGURES = ("timesteps", "steps_per_s", "reward_mean", "collision_rate", "min_ttc_median_s", "false_braking_share")
@@ -73,8 +73,8 @@ def read_metric_lines(path: Path) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
         try:
-            rows.append(json.loads(line))
-        except ValueError as error:
+            rows.append(check_object(json.loads(line), timesteps=int))
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{path}:{number}: expected figures as JSON, got {line[:80]!r}. Remove the line.") from error
     return rows
 

@@ -5,7 +5,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from roadsense.utils.files import write_atomically
+from roadsense.errors import RunError
+from roadsense.utils.files import check_object, reading, write_atomically
 
 PHASE_NAME = "phase.json"
 WRITE_EVERY_S = 0.5
@@ -61,4 +62,7 @@ class PhaseWriter:
 def read_phase(folder: Path) -> Phase | None:
     """Returns the newest phase of the run in a folder; None if the run wrote none."""
     path = folder / PHASE_NAME
-    return Phase(**json.loads(path.read_text())) if path.is_file() else None
+    if not path.is_file():
+        return None
+    with reading(path, "the phase of a training", RunError):
+        return Phase(**check_object(json.loads(path.read_bytes()), name=str, done=int, total=int))

@@ -74,7 +74,7 @@ def read_progress(run: Run, metrics: pd.DataFrame, usd_per_hour: float | None = 
     return RunProgress(
         state=run.read_state(),
         timesteps=int(metrics["timesteps"].max()) if len(metrics) else 0,
-        total=int(run.read_config()["total_timesteps"]),
+        total=run.read_total_timesteps(),
         latest=latest,
         checkpoint_timesteps=_newest_checkpoint(run.checkpoint_dir),
         is_checkpoint_wanted=(run.folder / CHECKPOINT_NAME).exists(),

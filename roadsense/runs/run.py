@@ -98,6 +98,10 @@ class Run:
         """Returns the training's settings."""
         return read_json(self.config_path, "the settings of a run", RunError)
 
+    def read_total_timesteps(self) -> int:
+        """Returns the number of environment steps of the whole training."""
+        return read_json(self.config_path, "the settings of a run", RunError, total_timesteps=int)["total_timesteps"]
+
     def read_manifest(self) -> dict[str, Any]:
         """Returns the origin of the run."""
         return read_json(self.manifest_path, "the manifest of a run", RunError)
@@ -216,10 +220,10 @@ def find_runs(folder: str | Path = "runs") -> list[Run]:
 def _name_training(run: Run) -> str:
     """Returns what all copies of a job's run have in common; for any other run, its folder."""
     try:
-        job = json.loads(run.manifest_path.read_bytes()).get("job")
-    except (OSError, ValueError, AttributeError):  # a damaged run is found too; who opens it is told
-        job = None
-    return json.dumps(job) + run.config_path.read_text() if job else str(run.folder)
+        job = run.read_manifest().get("job")
+        return json.dumps([job, run.read_config()]) if job else str(run.folder)
+    except RunError:  # a damaged run is found too; who opens it is told
+        return str(run.folder)
 
 
 def newest_run(trained: bool = False) -> Run:

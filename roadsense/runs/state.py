@@ -11,9 +11,9 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from roadsense.errors import MachineError
+from roadsense.errors import InputError, MachineError
 from roadsense.runs.stopping import StoppedError
-from roadsense.utils.files import describe_os_error, hold, write_atomically
+from roadsense.utils.files import describe_os_error, hold, read_json, write_atomically
 
 STATE_NAME, LOCK_NAME = "state.json", ".lock"
 _ROOM_BYTES = 1024
@@ -42,8 +42,8 @@ def read_state(folder: Path) -> RunState:
     if not path.is_file():
         return RunState(TRAINED) if (folder / "model.zip").is_file() else RunState(FAILED, "it never began")
     try:
-        state = RunState(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
+        state = RunState(**read_json(path, "the state of a run", name=str, reason=str, since=str))
+    except (InputError, TypeError):
         state = RunState(FAILED, f"{STATE_NAME} is damaged")
     if state.name == RUNNING and not _is_locked(folder):
         return RunState(FAILED, "its process died", state.since)

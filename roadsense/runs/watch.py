@@ -97,7 +97,7 @@ def _has_begun(folder: Path) -> bool:
 
 
 def _watch_run(run: Run, every_s: float) -> None:
-    total, next_s = run.read_config()["total_timesteps"], 0.0
+    total, next_s = run.read_total_timesteps(), 0.0
     for figures in follow(run):
         if time.monotonic() >= next_s or "eval_score" in figures:
             sys.stdout.write(describe(figures, total) + "\n")

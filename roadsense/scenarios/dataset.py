@@ -76,10 +76,7 @@ class Dataset:
                 f"Expected a dataset with a {MANIFEST_NAME} in {folder}, found none. "
                 "Make one with `roadsense gen-scenarios`, or name the folder above train/ and eval/."
             )
-        try:
-            return _read_manifest(path, json.loads(path.read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise DatasetError(f"{path}: not JSON ({error}). Generate the dataset again.") from error
+        return _read_manifest(path, read_json(path, "the manifest of a dataset", DatasetError))
 
     @property
     def seed(self) -> int:

@@ -7,12 +7,13 @@ import itertools
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from roadsense.errors import InputError, MachineError, RunError
+from roadsense.errors import InputError, MachineError, RoadSenseError, RunError
 
 PROBE_NAME = ".roadsense_probe"
 SUMS_NAME = "checksums.json"
@@ -43,6 +44,11 @@ _REMEDIES = {
 MAX_TEXT_BYTES = 256 * 2**20
 """Largest file of settings or figures that is read; those of the longest runs have about 10 MB."""
 
+_MISREAD = (
+    OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, EOFError, ArithmeticError, MemoryError,
+    zipfile.BadZipFile,
+)  # fmt: skip
+"""What readers raise for content that is not theirs; a `RecursionError` is a `RuntimeError`."""
 _STRAYS = ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
@@ -125,42 +131,71 @@ def hold(path: Path, busy: str = "") -> Iterator[None]:
             return
 
 
-def read_json(path: Path, what: str, error: type[InputError] = InputError) -> Any:
-    """Returns the content of a JSON file.
+@contextmanager
+def reading(path: Path, what: str, error: type[RoadSenseError] = InputError) -> Iterator[None]:
+    """Turns any failure to read or understand a file inside a `with` into one error that names the file.
+
+    Args:
+        path: the file, which others may have changed.
+        what: content of the file for the message, as "the settings of the run".
+        error: class of the error to raise.
+
+    Raises:
+        InputError: if the file is missing, is no file, is too large, or its content is not as expected.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")
+        if (n_bytes := path.stat().st_size) > MAX_TEXT_BYTES:
+            raise ValueError(f"it has {n_bytes} bytes, at most {MAX_TEXT_BYTES} are read")
+        yield
+    except InputError as refused:
+        if str(path.parent) in str(refused):  # it names the file, or one beside it
+            raise
+        raise error(f"{path}: {refused}") from refused
+    except _MISREAD as damaged:
+        if isinstance(damaged, OSError) and damaged.errno:
+            damaged.filename = damaged.filename or str(path)
+            raise error(f"Expected {what}. {describe_os_error(damaged)}") from damaged
+        name = "" if isinstance(damaged, ValueError) else f"{type(damaged).__name__}: "
+        reason = name + " ".join(str(damaged).split())[:200]
+        raise error(f"{path}: expected {what}, but the file is damaged: {reason}. Restore it.") from damaged
+
+
+def read_json(path: Path, what: str, error: type[RoadSenseError] = InputError, **kinds: type) -> dict[str, Any]:
+    """Returns the object in a JSON file.
 
     Args:
         path: the file.
         what: content of the file for the message, as "the settings of the run".
         error: class of the error to raise.
+        kinds: type of each value that the object must have.
 
     Raises:
-        InputError: if the file is missing, too large or damaged.
+        InputError: if the file is missing, too large or damaged, or such a value is missing or of another type.
     """
-    content = read_bounded(path, what, error)
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as damaged:
-        raise error(f"{path}: expected {what} as JSON, the file is damaged ({damaged}). Restore it.") from damaged
+    with reading(path, what, error):
+        return check_object(json.loads(path.read_bytes()), **kinds)
 
 
-def read_bounded(path: Path, what: str, error: type[InputError] = InputError) -> bytes:
-    """Returns the content of a file of at most `MAX_TEXT_BYTES`.
-
-    Args:
-        path: the file.
-        what: content of the file for the message, as "the settings of the run".
-        error: class of the error to raise.
+def check_object(found: Any, **kinds: type) -> dict[str, Any]:
+    """Returns what was read from JSON, if it is an object with values of these types.
 
     Raises:
-        InputError: if the file is missing or too large.
+        ValueError: if it is none, or a value is missing or of another type.
     """
-    try:
-        n_bytes = path.stat().st_size
-        if n_bytes > MAX_TEXT_BYTES:
-            raise error(f"{path}: expected {what} of at most {MAX_TEXT_BYTES} bytes, got {n_bytes}. Restore it.")
+    if not isinstance(found, dict):
+        raise ValueError(f"expected an object, got {type(found).__name__}")
+    for name, kind in kinds.items():
+        if not isinstance(found.get(name), kind):
+            raise ValueError(f"expected {name} as {kind.__name__}, got {found.get(name)!r}")
+    return found
+
+
+def read_bounded(path: Path, what: str, error: type[RoadSenseError] = InputError) -> bytes:
+    """Returns the content of a file of at most `MAX_TEXT_BYTES`; see `reading` for the arguments and errors."""
+    with reading(path, what, error):
         return path.read_bytes()
-    except OSError as missing:
-        raise error(f"Expected {what}. {describe_os_error(missing)}") from missing
 
 
 def record_sum(path: Path) -> None:

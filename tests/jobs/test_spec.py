@@ -155,8 +155,8 @@ def test_a_file_of_a_spec_comes_back(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "not JSON"),
-        ("[]", "expected a job"),
+        ("{", "the file is damaged"),
+        ("[]", "expected an object"),
         ("{}", "expected a job with a notebook"),
         ('{"notebook": "01_train", "hours": 3}', "hours"),
         ('{"notebook": 3}', "notebook of a job to be str"),
@@ -167,7 +167,7 @@ def test_a_file_that_is_no_spec_is_refused(tmp_path, text, said):
     path.write_text(text)
     with pytest.raises(InputError, match=said):
         spec_from_json(path)
-    with pytest.raises(InputError, match="found none"):
+    with pytest.raises(InputError, match="no such file"):
         spec_from_json(tmp_path / "other.json")
 
 
@@ -204,5 +204,5 @@ def test_hyperparameters_of_the_service_itself_are_ignored(tmp_path):
     layout.hyperparameters_path.write_text(json.dumps(given))
     assert layout.read_hyperparameters() == {"seed": "3", "number": "4"}
     layout.hyperparameters_path.write_text("[3]")
-    with pytest.raises(InputError, match="JSON object"):
+    with pytest.raises(InputError, match="expected an object"):
         layout.read_hyperparameters()

@@ -22,9 +22,10 @@ import json, pathlib
 folder = pathlib.Path(run_dir)
 folder.mkdir(parents=True)
 (folder / "config.json").write_text("{}")
-early = {"eval_collisions": 50, "eval_episodes": 100, "eval_false_braking_share": 0.5}
-last = {"eval_collisions": n_collisions + seed, "eval_episodes": 100, "eval_false_braking_share": 0.01}
-(folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\\n" for row in ({}, early, last, {})))
+rest = {"timesteps": 64}
+early = {"timesteps": 64, "eval_collisions": 50, "eval_episodes": 100, "eval_false_braking_share": 0.5}
+last = {**early, "eval_collisions": n_collisions + seed, "eval_false_braking_share": 0.01}
+(folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\\n" for row in (rest, early, last, rest)))
 assert not fails
 """
 

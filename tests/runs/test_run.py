@@ -71,7 +71,7 @@ def test_a_damaged_file_of_a_run_is_named(tmp_path, content):
     for path, read in ((run.config_path, run.read_config), (run.manifest_path, run.read_manifest)):
         path.write_text(content)
         if content != "[1]":
-            with pytest.raises(RunError, match=f"{path.name}: expected the .* as JSON, the file is damaged"):
+            with pytest.raises(RunError, match=f"{path.name}: expected the .*, but the file is damaged"):
                 read()
     (run.folder / "state.json").write_text(content)
     assert run.read_state().reason == "state.json is damaged"

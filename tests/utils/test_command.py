@@ -61,7 +61,7 @@ def test_output_that_nobody_reads_is_no_error():
 @pytest.mark.parametrize("content", ["", "{", '{"a": 1', "\x00\xff"])
 def test_damaged_json_is_named(tmp_path, content):
     (tmp_path / "config.json").write_text(content)
-    with pytest.raises(InputError, match=r"config.json: expected settings as JSON, the file is damaged"):
+    with pytest.raises(InputError, match=r"config.json: expected settings, but the file is damaged"):
         read_json(tmp_path / "config.json", "settings")
     with pytest.raises(InputError, match="no such file"):
         read_json(tmp_path / "other.json", "settings")
@@ -77,7 +77,7 @@ def test_a_file_that_was_changed_since_it_was_made_is_refused(tmp_path):
     with pytest.raises(InputError, match="changed since"):
         read_checked(path)
     (tmp_path / "checksums.json").write_text(json.dumps([1]))
-    with pytest.raises(InputError, match="by its name"):
+    with pytest.raises(InputError, match="expected an object"):
         read_checked(path)
 
 

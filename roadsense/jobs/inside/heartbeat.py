@@ -7,7 +7,7 @@ from pathlib import Path
 
 from roadsense.runs.experiment import is_experiment, list_run_folders, list_seed_folders
 from roadsense.runs.metric_lines import read_metric_lines
-from roadsense.utils.files import write_atomically
+from roadsense.utils.files import read_json, reading, write_atomically
 from roadsense.utils.times import say_now
 
 BEAT_EVERY_S = 10.0
@@ -70,7 +70,10 @@ class Heartbeat:
 
 def read_beat(path: Path) -> JobBeat | None:
     """Returns the last state a job wrote; None if it has written none."""
-    return JobBeat(**json.loads(path.read_text())) if path.is_file() else None
+    if not path.is_file():
+        return None
+    with reading(path, "the state of a job"):
+        return JobBeat(**read_json(path, "the state of a job", state=str))
 
 
 def read_progress(run_dir: Path | None) -> tuple[int | None, int | None]:
@@ -82,7 +85,7 @@ def read_progress(run_dir: Path | None) -> tuple[int | None, int | None]:
     if run_dir is None or not begun:
         return None, None
     n_seeds = len(list_seed_folders(run_dir)) if is_experiment(run_dir) else 1
-    wanted = json.loads((begun[0] / "config.json").read_text()).get("total_timesteps")
+    wanted = read_json(begun[0] / "config.json", "the settings of a run").get("total_timesteps")
     return sum(_count_timesteps(each) for each in begun), wanted and wanted * n_seeds
 
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadsense.errors import InputError
 from roadsense.jobs.parameters import encode_value
 from roadsense.jobs.spec import JobSpec
-from roadsense.utils.files import write_atomically
+from roadsense.utils.files import read_json, write_atomically
 
 ROOT_VARIABLE = "ROADSENSE_JOB_ROOT"
 NOTEBOOK_VARIABLE = "ROADSENSE_NOTEBOOK"
@@ -99,10 +98,7 @@ class JobLayout:
         path = self.hyperparameters_path
         if not path.is_file():
             return {}
-        try:
-            values = dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{path}: expected a JSON object of texts ({error}).") from error
+        values = read_json(path, "the parameters of a job")
         own = {name: value for name, value in values.items() if not name.startswith(IGNORED)}
         return {name: value if isinstance(value, str) else json.dumps(value) for name, value in own.items()}
 
