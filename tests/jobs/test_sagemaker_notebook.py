@@ -59,7 +59,7 @@ def test_a_training_is_submitted_followed_and_downloaded(story):
 
 
 def test_a_stopped_training_resumes_under_a_new_name_with_its_checkpoints(story):
-    story.ends[SPEC.name] = ("Stopped", "Stopped", "")
+    story.ends |= {name: ("Stopped", "Stopped", "") for name in (SPEC.name, f"{SPEC.name}-2")}
     job = Job(replace(SPEC, dataset=None))
     job.submit()
     resumed = job.resume()
