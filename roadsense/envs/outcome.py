@@ -79,7 +79,7 @@ class Outcome:
         false_brakings: number of times that the assist began to brake in calm time.
         ordinary_stops: number of times that the ego stopped with no hazard active: at lights, in a queue.
         ordinary_stops_braked: number of these stops with false braking in the 10 s before.
-        calm_speed_loss_mps: speed that the assist took off in calm time, beyond the driver's own braking, m/s.
+        calm_speed_loss_mps: speed that the assist took off in calm time: the driver's wish less what the car did, m/s.
         needless_speed_loss_mps: speed that the assist took off needlessly in the whole episode, m/s.
         hazard_braking_mps: speed that the car lost by braking in the `HAZARD_WINDOW_S` after the hazard's onset, m/s;
             NaN without a hazard.

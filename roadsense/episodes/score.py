@@ -4,8 +4,8 @@ It is the safety that the episodes show with confidence, less the policy's cost:
 
     lower end of the share of safe episodes (exact 95 % interval) - mean needless braking [m/s2]
 
-Needless braking is what the assist adds to the driver's braking beyond what a car ahead makes reasonable, even weak
-braking and during hazards (`roadsense.envs.reward.needless_mps2`); braking needlessly with 1 m/s2 all the time costs 1.
+Needless braking is the acceleration that the assist takes off the driver's beyond what a car ahead makes reasonable,
+even weak braking and during hazards (`roadsense.envs.reward.needless_mps2`); taking off 1 m/s2 all the time costs 1.
 A policy that never brakes scores the same as the driver alone.
 """
 
