@@ -11,24 +11,12 @@ from roadsense.exporting.c_host import CPolicy
 from roadsense.policies.models import load_model
 from roadsense.policies.tflite_policy import TflitePolicy
 from roadsense.policies.trained import load_policy
+from tests.driving import drive
 from tests.exporting.test_c_policy import COMPILER, write_sources
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models" / "default"
 N_EPISODES, N_STEPS = 5, 200
-
-
-def drive(env, policy, seed):
-    """Returns the actions of an episode with a hazard, and whether it ended in a collision."""
-    options = {"scenario": env.scenario_paths[seed % len(env.scenario_paths)], "hazard": True}
-    observation, _ = env.reset(seed=seed, options=options)
-    actions, over = [], False
-    while not over:
-        action = policy({name: values[None] for name, values in observation.items()})[0]
-        actions.append(action.item())
-        observation, _, terminated, truncated, _ = env.step(action)
-        over = terminated or truncated
-    return np.array(actions), terminated
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +35,8 @@ def driven(tmp_path_factory):
         config=EnvConfig(n_steps=N_STEPS, surroundings="mixed", sensors="mixed", step_info=False),
     )
     try:
-        return {name: [drive(env, one, seed) for seed in range(N_EPISODES)] for name, one in policies.items()}
+        roads = [env.scenario_paths[seed % len(env.scenario_paths)] for seed in range(N_EPISODES)]
+        return {name: [drive(env, one, *plan) for plan in enumerate(roads)] for name, one in policies.items()}
     finally:
         env.close()
 

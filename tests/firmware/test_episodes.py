@@ -9,6 +9,7 @@ from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.observation import observe
 from roadsense.utils.compiled import is_compiled
+from tests.driving import drive
 from tests.firmware.host import VERSION, Step, play
 
 BASES = Path(__file__).parents[2] / "scenarios" / "base"
@@ -35,18 +36,6 @@ class Recorder:
         observe(row, ego, pedals_mps2, channels, step)
 
 
-def drive(env, policy, seed, scenario):
-    """Returns the policy's actions over an episode."""
-    observation, _ = env.reset(seed=seed, options={"scenario": scenario, "hazard": True})
-    actions, over = [], False
-    while not over:
-        action = policy({name: values[None] for name, values in observation.items()})[0]
-        actions.append(action.item())
-        observation, _, terminated, truncated, _ = env.step(action)
-        over = terminated or truncated
-    return np.array(actions)
-
-
 @pytest.mark.skipif(is_compiled(), reason="compiled code calls `observe` itself: run with ROADSENSE_PURE=1")
 def test_the_firmware_acts_as_the_environment_step_by_step(policy, firmware, monkeypatch):
     recorder = Recorder()
@@ -57,7 +46,7 @@ def test_the_firmware_acts_as_the_environment_step_by_step(policy, firmware, mon
     try:
         for seed in range(N_EPISODES):
             scenario = env.scenario_paths[seed % len(env.scenario_paths)]
-            actions = drive(env, policy, seed, scenario)
+            actions, _ = drive(env, policy, seed, scenario)
             steps = recorder.steps[: len(actions)]  # the last one is acted on no more
             found = play(firmware, steps)
             np.testing.assert_allclose(found[:, 0], actions, rtol=0, atol=1e-5)
