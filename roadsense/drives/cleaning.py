@@ -1,5 +1,6 @@
 """Brings the rows of a log in order: wrong times, restarts, order, duplicates, gaps, positions that are none."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.signal import medfilt
 
 from roadsense.drives.findings import Findings
+from roadsense.drives.mapping import LogMapping
 from roadsense.drives.table import Table
 
 Floats = NDArray[np.float64]
@@ -52,6 +54,29 @@ def note_gaps(table: Table, findings: Findings) -> None:
     for kind, mask in (("gap", gaps), ("slept", slept)):
         line = int(table.lines[1:][np.argmax(mask)]) if mask.any() else 0
         findings.note(kind, table.file, int(mask.sum()), "nothing is judged there", line, float(steps_s[mask].sum()))
+
+
+def note_unused(
+    headers: Mapping[str, list[str]], mapping: LogMapping, others_heard: Sequence[str], findings: Findings
+) -> None:
+    """Notes the columns that are not used, once for all files that have them, and the files of what others heard.
+
+    Args:
+        headers: column names of each file, by its name.
+        mapping: mapping of the columns.
+        others_heard: files of what other cars than the ego heard.
+        findings: gets the notes.
+    """
+    if others_heard:
+        findings.note("others_heard", ", ".join(others_heard), len(others_heard), "only what the ego heard counts")
+    files: dict[tuple[str, ...], list[str]] = {}
+    for file, header in headers.items():
+        if role := mapping.role_of(header):
+            used = {column.name for column in mapping.used(role).values()}
+            files.setdefault(tuple(name for name in header if name not in used), []).append(file)
+    for columns, names in files.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        findings.note("unused_column", f"{names[0]}{more}", len(columns), ", ".join(columns)[:200])
 
 
 def blank_positions(table: Table, findings: Findings) -> Table:

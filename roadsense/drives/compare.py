@@ -11,25 +11,16 @@ import pandas as pd
 import tyro
 from numpy.typing import NDArray
 
-from roadsense.drives.drive import Drive, read_drive
-from roadsense.drives.motion import follow_cars, smooth
-from roadsense.drives.ranges import fit_radio, write_ranges
-from roadsense.drives.steps import Steps, make_steps
+from roadsense.drives.drive import read_drive
+from roadsense.drives.ranges import write_ranges
+from roadsense.drives.sampling import sample_drive, sample_training
 from roadsense.envs.config import EnvConfig
-from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.envs.observation import EGO_FIELDS, EGO_SCALE, PEER_FIELDS, PEER_SCALE, Observation, split_observation
-from roadsense.envs.radio.presets import DISTANCE_EDGES_M
-from roadsense.episodes.drive import drive as drive_episode
 from roadsense.errors import DriveError
-from roadsense.policies.rules import Unassisted
-from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.bounds import MAX_SEED, bounded, check_bounds
 from roadsense.utils.files import write_atomically
 from roadsense.utils.markdown import markdown_table
-from roadsense.utils.project_files import find_file
 
 Floats = NDArray[np.float64]
-Samples = dict[str, Floats]
 
 COVERED = (0.005, 0.995)
 """A training covers what lies between these quantiles of it."""
@@ -37,9 +28,6 @@ SLACK = 0.03
 """A value is outside if it lies this share of their distance beyond them."""
 SHOWN = (0.05, 0.95)
 """Quantiles of a table's low and high ends."""
-STANDING_MPS, MOVING_MPS = 0.3, 3.0
-LEAST_MESSAGES = 20
-"""A loss from fewer messages is not told."""
 UNITS = {
     "speed": "m/s", "gap": "m", "leader's relative speed": "m/s", "message age": "s", "cars heard": "",
     "own braking": "m/s2",
@@ -47,7 +35,6 @@ UNITS = {
     "acceleration noise, heard": "m/s2", "heard ahead": "m", "heard beside": "m", "heard behind": "m",
 }  # fmt: skip
 """Quantities that are compared, with their units; losses by distance are added to them."""
-BANDS = ("0 to 20 m", "20 to 50 m", "50 to 100 m", "beyond 100 m")
 
 
 @dataclass(frozen=True)
@@ -57,11 +44,13 @@ class CompareConfig:
     Attributes:
         log: folder of the drive.
         dataset: folder of scenarios, or of a dataset, whose train scenarios are driven then.
-        ranges_file: new TOML file with ranges for `roadsense gen-scenarios` that cover the drive; the radio that was
-            fitted to it is written beside, as `.radio.json`, for `--v2v`.
+        ranges_file: new TOML file with ranges for `roadsense gen-scenarios` that cover the drive; what its boxes
+            measured and sent with is written beside, as `.sensors.json` for `--sensors` and `.radio.json` for `--v2v`.
         output: new CSV file for the whole table.
         episodes: episodes of the training that are driven for the comparison.
-        v2v: radio of these episodes, as of a training.
+        v2v: radio of these episodes, as of a training; likewise `surroundings` and `sensors`.
+        surroundings: who else has a radio in them.
+        sensors: what the cars measure with in them.
         seed: seed of these episodes.
         mapping: as of `roadsense drive judge`.
         ego: name of the ego; empty: as the mapping says, else V001.
@@ -78,15 +67,22 @@ class CompareConfig:
     output: Path | None = None
     episodes: int = bounded(20, 1, 10_000)
     v2v: str = "scenario"
+    surroundings: str = "scenario"
+    sensors: str = "scenario"
     seed: int = bounded(0, 0, MAX_SEED)
     mapping: str = ""
     ego: str = ""
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        self.make_env_config()
         for path in (self.ranges_file, self.output):
             if path is not None and Path(path).exists():
                 raise DriveError(f"Expected a new file, but {path} is there. Name another one.")
+
+    def make_env_config(self) -> EnvConfig:
+        """Returns the settings of the episodes that stand for the training."""
+        return EnvConfig(v2v=self.v2v, surroundings=self.surroundings, sensors=self.sensors)
 
 
 def compare_samples(drive: Mapping[str, Floats], training: Mapping[str, Floats]) -> pd.DataFrame:
@@ -114,43 +110,6 @@ def compare_samples(drive: Mapping[str, Floats], training: Mapping[str, Floats])
             row[f"{side}_n"] = len(values)
         rows.append(row)
     return pd.DataFrame(rows).sort_values("outside", ascending=False, na_position="last", ignore_index=True)
-
-
-def sample_drive(drive: Drive) -> Samples:
-    """Returns what the ego of a drive drove, sensed and heard, by quantity."""
-    steps = make_steps(drive)
-    found = _sample_rows(split_observation(steps.observations[steps.is_judged]))
-    moving, standing = steps.states[:, 2] > MOVING_MPS, steps.states[:, 2] < STANDING_MPS
-    noise = _noise(steps.states[:, 3])
-    found["acceleration noise, standing"] = noise[standing & steps.is_judged]
-    found["acceleration noise, moving"] = noise[moving & steps.is_judged]
-    found["acceleration noise, heard"] = _heard_noise(drive)
-    if drive.n_ahead:
-        leader = next(iter(follow_cars(drive, steps).values()))
-        ahead = steps.is_judged & (leader.gap_m > 0)
-        found["gap"] = leader.gap_m[ahead]
-        found["leader's relative speed"] = (leader.speed_mps - steps.states[:, 2])[ahead]
-    found |= _where_heard(drive, steps)
-    return found | _loss(*count_messages(drive, steps))
-
-
-def sample_training(config: CompareConfig) -> Samples:
-    """Returns what the ego of a training's episodes drove, sensed and heard, by quantity; the driver alone drives.
-
-    It opens its own simulation: call it in a process without one.
-
-    Raises:
-        ScenarioError: if the dataset has no scenarios.
-    """
-    folder = find_file(config.dataset)
-    folder = folder / "train" if (folder / "train").is_dir() else folder
-    parts: list[Samples] = []
-    env_config = EnvConfig(v2v=config.v2v)
-    with ConvoyEnv(find_scenarios(folder), config=env_config) as env:
-        for episode in range(config.episodes):
-            parts.append(_sample_episode(env, config.seed + episode))
-    names = dict.fromkeys(name for part in parts for name in part)
-    return {name: np.concatenate([part[name] for part in parts if name in part]) for name in names}
 
 
 def compare_log(config: CompareConfig) -> pd.DataFrame:
@@ -182,133 +141,28 @@ def compare_and_print(config: CompareConfig) -> None:
     if config.output:
         sys.stdout.write(f"{config.output}: the whole table\n")
     if config.ranges_file:
-        sys.stdout.write(
-            f"{config.ranges_file}: ranges that cover the drive, for roadsense gen-scenarios --ranges_file\n"
-            f"{Path(config.ranges_file).with_suffix('.radio.json')}: its radio, for roadsense train --v2v\n"
-        )
+        _tell_files(Path(config.ranges_file))
+
+
+def _tell_files(ranges_file: Path) -> None:
+    sys.stdout.write(f"{ranges_file}: ranges that cover the drive, for roadsense gen-scenarios --ranges_file\n")
+    sys.stdout.write(f"{ranges_file.with_suffix('.sensors.json')}: its sensors, for roadsense train --sensors\n")
+    radio = ranges_file.with_suffix(".radio.json")
+    if radio.is_file():
+        sys.stdout.write(f"{radio}: its radio, for roadsense train --v2v, together with its sensors\n")
 
 
 def _compare(config: CompareConfig) -> tuple[pd.DataFrame, list[str]]:
     """Returns the table, and notes on the ranges if they are asked for."""
     drive = read_drive(config.log, config.mapping, config.ego)
-    own, training = sample_drive(drive), sample_training(config)
+    own = sample_drive(drive)
+    training = sample_training(config.dataset, config.make_env_config(), config.episodes, config.seed)
     table = compare_samples(own, training)
     if config.output:
         write_atomically(Path(config.output), table.to_csv(index=False))
     if not config.ranges_file:
         return table, []
-    return table, write_ranges(Path(config.ranges_file), drive, own, training, fit_radio(drive))
-
-
-def count_messages(drive: Drive, steps: Steps) -> tuple[Floats, NDArray[np.bool_]]:
-    """Returns distance and delivery of each message of the cars that logged what they sent."""
-    distances, delivered = [np.zeros(0)], [np.zeros(0, bool)]
-    for place, car in enumerate(drive.peers):
-        log = drive.sensors.get(car)
-        if log is None:
-            continue
-        own = (
-            np.interp(log.time_s, steps.time_s, steps.states[:, 0]),
-            np.interp(log.time_s, steps.time_s, steps.states[:, 1]),
-        )
-        away_m = np.hypot(log.x_m - own[0], log.y_m - own[1])
-        within = np.isfinite(away_m) & (log.time_s >= 0) & (log.time_s <= drive.duration_s)
-        distances.append(away_m[within])
-        delivered.append(np.isin(log.key, drive.heard.of(place).key)[within])
-    return np.concatenate(distances), np.concatenate(delivered)
-
-
-def _sample_rows(observation: Observation) -> Samples:
-    ego, peers = observation["ego"] * EGO_SCALE, observation["peers"] * PEER_SCALE
-    heard = observation["peer_mask"] > 0
-    column = {name: place for place, name in enumerate(EGO_FIELDS)}
-    return {
-        "speed": ego[:, column["speed_mps"]],
-        "own braking": np.maximum(-ego[:, column["acceleration_mps2"]], 0.0),
-        "message age": peers[..., PEER_FIELDS.index("age_s")][heard],
-        "cars heard": heard.sum(axis=1).astype(float),
-    }
-
-
-def _where_heard(drive: Drive, steps: Steps) -> Samples:
-    """Returns how far ahead, beside (within 10 m) and behind the ego senders were when they were heard."""
-    heard = drive.heard
-    at = np.clip(np.searchsorted(steps.time_s, heard.heard_s), 0, len(steps) - 1)
-    dx, dy = heard.x_m - steps.states[at, 0], heard.y_m - steps.states[at, 1]
-    return _split_ways(dx, dy, steps.states[at, 4])
-
-
-def _split_ways(dx: Floats, dy: Floats, heading_rad: Floats) -> Samples:
-    forward = dx * np.cos(heading_rad) + dy * np.sin(heading_rad)
-    forward = forward[np.isfinite(forward)]
-    beside = np.abs(forward) <= 10.0
-    return {
-        "heard ahead": forward[~beside & (forward > 0)],
-        "heard beside": np.abs(forward[beside]),
-        "heard behind": -forward[~beside & (forward < 0)],
-    }
-
-
-def _sample_episode(env: ConvoyEnv, seed: int) -> Samples:
-    observation, _ = env.reset(seed=seed)
-    rows, gaps, relative, ways, away, delivered = [], [], [], [], [], []
-    for step in drive_episode(env, Unassisted(), observation):
-        rows.append(step.observation)
-        if "gap_m" not in step.info:
-            break
-        if np.isfinite(step.info["gap_m"]):
-            gaps.append(step.info["gap_m"])
-            relative.append(step.info["leader_speed_mps"] - step.info["speed_mps"])
-        snapshot = env.snapshot()
-        own = snapshot.states["V001"]
-        for car, heard_step in snapshot.messages:
-            x_m, y_m = snapshot.states[car][:2]
-            away.append(np.hypot(x_m - own[0], y_m - own[1]))
-            delivered.append(heard_step >= 0)
-            if heard_step >= 0:
-                ways.append((x_m - own[0], y_m - own[1], own[4]))
-    seen = Observation(**{name: np.concatenate([row[name] for row in rows]) for name in ("ego", "peers", "peer_mask")})  # type: ignore[typeddict-item]
-    found = _sample_rows(seen)
-    ego = seen["ego"] * EGO_SCALE
-    speed, noise = ego[:, 0], _noise(ego[:, 1])
-    found["acceleration noise, standing"], found["acceleration noise, moving"] = (
-        noise[speed < STANDING_MPS],
-        noise[speed > MOVING_MPS],
-    )
-    found["acceleration noise, heard"] = _peer_noise(seen, speed)
-    found |= {"gap": np.array(gaps), "leader's relative speed": np.array(relative)}
-    if ways:
-        found |= _split_ways(*np.array(ways).T)
-    return found | _loss(np.array(away), np.array(delivered, bool))
-
-
-def _noise(acceleration_mps2: Floats) -> Floats:
-    """Returns how far each acceleration is from the mean over half a second around it."""
-    return np.abs(acceleration_mps2 - smooth(acceleration_mps2))
-
-
-def _peer_noise(seen: Observation, speed: Floats) -> Floats:
-    first = (seen["peers"][:, 0] * PEER_SCALE)[:, PEER_FIELDS.index("acceleration_mps2")]
-    heard = (seen["peer_mask"][:, 0] > 0) & (speed > MOVING_MPS)
-    return _noise(np.where(heard, first, np.nan))[heard]
-
-
-def _heard_noise(drive: Drive) -> Floats:
-    parts = [np.zeros(0)]
-    for place in range(len(drive.peers)):
-        messages = drive.heard.of(place)
-        parts.append(_noise(messages.acceleration_mps2)[messages.speed_mps > MOVING_MPS])
-    return np.concatenate(parts)
-
-
-def _loss(away_m: Floats, delivered: NDArray[np.bool_]) -> Samples:
-    band = np.searchsorted(DISTANCE_EDGES_M, away_m, side="right")
-    found = {}
-    for number, name in enumerate(BANDS):
-        within = (band == number) & (away_m < 300.0)
-        if within.sum() >= LEAST_MESSAGES:
-            found[f"loss {name}"] = np.array([1.0 - delivered[within].mean()])
-    return found
+    return table, write_ranges(Path(config.ranges_file), drive, own, training)
 
 
 def _ends(row: Mapping[Any, Any], side: str) -> str:

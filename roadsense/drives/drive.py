@@ -19,6 +19,7 @@ from roadsense.drives.cleaning import (
     drop_repeated_messages,
     find_stuck,
     note_gaps,
+    note_unused,
     order_rows,
 )
 from roadsense.drives.clocks import Clock, fit_clock
@@ -168,6 +169,9 @@ def read_drive(folder: str | Path, mapping: str = "", ego: str = "") -> Drive:
     findings = Findings()
     tables = _read_tables(paths, headers, found, findings)
     name = _choose_ego(folder, found, ego, tables)
+    note_unused(
+        headers, found, [table.file for (car, role), table in tables.items() if role == "rx" and car != name], findings
+    )
     plane = _make_plane(folder, tables[name, "tx"])
     sensed = {car: _clean_sensed(table, plane, findings) for (car, role), table in tables.items() if role == "tx"}
     start_s = float(sensed[name].get("time")[0])
@@ -210,7 +214,7 @@ def _read_tables(
         if not role:
             findings.note("not_used", path.name, 1, f"its columns are {', '.join(headers[path.name])[:120]}")
             continue
-        table = read_table(path, dict(mapping.rx if role == "rx" else mapping.tx), findings)
+        table = read_table(path, mapping.used(role), findings)
         car = _car_of(path, table, mapping.car)
         if not car and role == "rx":
             nameless.append(table)

@@ -26,6 +26,8 @@ KINDS = {
     "turned_board": "accelerations that do not fit the changes of speed: another axis fits better",
     "no_clock": "cars whose clock cannot be set by the ego's: no message with their time was heard",
     "not_used": "files that are neither what a car sensed nor what it heard",
+    "others_heard": "files of what other cars heard",
+    "unused_column": "columns that are not used",
 }
 """Kinds of findings in the order of a report, in words."""
 

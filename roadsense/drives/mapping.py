@@ -115,6 +115,11 @@ class LogMapping:
         """Returns the orientation of a car's board."""
         return self.boards.get(car, self.board)
 
+    def used(self, role: str) -> dict[str, Column]:
+        """Returns the columns of `rx` or `tx` that are read, by quantity: those of rotations are known, not needed."""
+        columns = self.rx if role == "rx" else self.tx
+        return {quantity: column for quantity, column in columns.items() if not quantity.startswith("rotation")}
+
     def role_of(self, header: Iterable[str]) -> str:
         """Returns `rx` or `tx` for a file with these columns; empty if it is neither."""
         names = set(header)

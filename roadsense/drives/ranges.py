@@ -1,17 +1,20 @@
-"""Ranges and a radio that cover a drive: what to randomise next."""
+"""Ranges, sensors and a radio that cover a drive: what to randomise next."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.augment.draws.ranges import LIMITS, VariationRanges
+from roadsense.drives.box_errors import fit_sensors
 from roadsense.drives.drive import Drive, SensorLog
 from roadsense.drives.motion import smooth
 from roadsense.envs.radio.fit import ChannelFit, fit_log
 from roadsense.envs.radio.log import ChannelLog
 from roadsense.envs.radio.presets import preset_to_json
+from roadsense.envs.sensors import sensors_to_json
 from roadsense.errors import DriveError
 from roadsense.utils.files import write_atomically
 
@@ -19,6 +22,7 @@ Floats = NDArray[np.float64]
 
 ENDS = (0.05, 0.95)
 LEAST_VALUES = 20
+NO_NOISE = {"position_std_m": 0.0, "speed_std_mps": 0.0, "acceleration_std_mps2": 0.0, "heading_std_rad": 0.0}
 MARGIN = 1.05
 """Ranges are widened beyond the drive's ends by this factor."""
 
@@ -66,7 +70,7 @@ def make_ranges(
 
     Args:
         drive: the drive.
-        own: values of the drive, see `roadsense.drives.compare.sample_drive`.
+        own: values of the drive, see `roadsense.drives.sampling.sample_drive`.
         training: values of the training.
     """
     usual = VariationRanges()
@@ -91,31 +95,43 @@ def make_ranges(
     return VariationRanges(**changed), notes  # type: ignore[arg-type]
 
 
-def write_ranges(
-    path: Path, drive: Drive, own: Mapping[str, Floats], training: Mapping[str, Floats], fit: ChannelFit
-) -> list[str]:
-    """Writes ranges as TOML and the radio beside as JSON; returns notes on both.
+def write_ranges(path: Path, drive: Drive, own: Mapping[str, Floats], training: Mapping[str, Floats]) -> list[str]:
+    """Writes ranges as TOML and, beside it, the drive's sensors and its radio as JSON; returns notes on all three.
+
+    The sensors have the noise; the radio has none, so that it does not count twice. Without another car's log of what
+    it sent there is no radio, and a note says so.
 
     Args:
-        path: path of the TOML file; the radio's ends in `.radio.json`.
+        path: path of the TOML file; the others end in `.sensors.json` and `.radio.json`.
         drive: the drive.
         own: values of the drive.
         training: values of the training.
-        fit: the radio that fits the drive.
+
+    Raises:
+        InputError: if too few messages were heard to fit a radio.
     """
     ranges, notes = make_ranges(drive, own, training)
-    radio = path.with_suffix(".radio.json")
+    sensors, not_told = fit_sensors(drive)
+    sensors_path, radio_path = path.with_suffix(".sensors.json"), path.with_suffix(".radio.json")
+    options = f"--sensors {sensors_path.name}"
+    if set(drive.peers) & set(drive.sensors):
+        fit = fit_radio(drive)
+        write_atomically(radio_path, preset_to_json(replace(fit.preset, **NO_NOISE)) + "\n")
+        not_told += [note for note in fit.notes if "noise" not in note]
+        options += f" --v2v {radio_path.name}"
+    else:
+        not_told.append("No other car logged what it sent (tx), so lost messages cannot be counted: there is no radio.")
+    write_atomically(sensors_path, sensors_to_json(sensors) + "\n")
     lines = [
         f"# Ranges that cover the drive {drive.name}: roadsense gen-scenarios --ranges_file {path.name}",
-        f"# Its radio: roadsense train --v2v {radio.name}",
+        f"# What its boxes measured and sent with: roadsense train {options}",
     ]
     for name in sorted(ranges.given):
         value = getattr(ranges, name)
         text = f"[{', '.join(f'{end:g}' for end in value)}]" if isinstance(value, tuple) else f"{value:g}"
         lines.append(f"{name} = {text}")
     write_atomically(path, "\n".join(lines) + "\n")
-    write_atomically(radio, preset_to_json(fit.preset) + "\n")
-    return [*notes, *fit.notes]
+    return [*notes, *not_told]
 
 
 def _widen(usual: tuple[float, float], low: float, high: float, limits: tuple[float, float]) -> tuple[float, float]:

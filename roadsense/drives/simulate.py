@@ -16,12 +16,13 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from roadsense.drives.dirt import Dirt, break_rows, cut_off, repeat_rows, swap_rows
+from roadsense.drives.dirt import Dirt, spoil_files, spoil_sensors
 from roadsense.drives.plane import Plane
 from roadsense.drives.recording import ConvoyRecord, record_convoy
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.radio.channel import V2vChannel
 from roadsense.envs.radio.presets import V2vPreset, get_preset
+from roadsense.envs.sensors import GOOD, IDEAL, SENSORS, SensorRanges, draw_sensors, get_sensors
 from roadsense.errors import InputError
 from roadsense.policies.rules import Unassisted
 from roadsense.utils.bounds import MAX_SEED, bounded, check_bounds
@@ -55,6 +56,7 @@ class SimulateConfig:
         duration_s: longest time of the drive; it ends earlier where the ego's route does.
         cars: most cars with a box, from the ego forward.
         v2v: radio preset: its losses and latencies; its noise is the sensors'.
+        sensors: name in `roadsense.envs.sensors.SENSORS` of what the cars measure with, or a `.json` file of some.
         hazard: whether a car ahead brakes hard.
         others_hear: whether the other cars log what they hear, too.
         perfect: perfect sensors, clocks and radio, and no dirt.
@@ -66,6 +68,7 @@ class SimulateConfig:
     duration_s: float = bounded(75.0, 5.0, 4000.0)
     cars: int = bounded(5, 2, 50)
     v2v: str = "esp_now"
+    sensors: str = "good"
     hazard: bool = True
     others_hear: bool = True
     perfect: bool = False
@@ -73,36 +76,28 @@ class SimulateConfig:
     def __post_init__(self) -> None:
         check_bounds(self)
         get_preset(self.v2v)
+        get_sensors(self.sensors)
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """Errors of the boxes.
+    """The boxes of a convoy.
 
     Attributes:
-        wander_std_m: standard deviation of the slow error of a position's coordinates.
-        position_std_m: white noise of a position's coordinates.
-        speed_std_mps: white noise of the speed.
-        heading_std_deg: white noise of the heading.
-        acceleration_std_mps2: white noise of the acceleration.
+        sensors: what they measure with.
         drift_ppm: largest drift of a clock.
         relay_share: share of messages that a third car relays.
         digits: decimals of degrees, and of all else.
     """
 
-    wander_std_m: float = 0.8
-    position_std_m: float = 0.1
-    speed_std_mps: float = 0.08
-    heading_std_deg: float = 1.0
-    acceleration_std_mps2: float = 0.15
+    sensors: SensorRanges = GOOD
     drift_ppm: float = 40.0
     relay_share: float = 0.2
     digits: tuple[int, int] = (7, 2)
 
 
-PERFECT = Boxes(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (10, 7))
+PERFECT = Boxes(SENSORS[IDEAL], 0.0, 0.0, (10, 7))
 REAL = Boxes()
-WANDER_S = 60.0
 
 
 def simulate_drive(config: SimulateConfig) -> Path:
@@ -119,7 +114,7 @@ def simulate_drive(config: SimulateConfig) -> Path:
     options = {"hazard": config.hazard}
     record = record_convoy(scenario, Unassisted(), config.seed, env_config, options, config.cars)
     radio = get_preset("ideal" if config.perfect else config.v2v)
-    boxes = PERFECT if config.perfect else REAL
+    boxes = PERFECT if config.perfect else replace(REAL, sensors=get_sensors(config.sensors))
     rng = np.random.default_rng(config.seed)
     write_drive(config.folder, record, radio, boxes, rng, dirty=not config.perfect, others_hear=config.others_hear)
     return config.folder
@@ -153,11 +148,11 @@ def write_drive(
     """
     if len(record.cars) < 2:
         raise InputError(f"{record.scenario}: expected a convoy of two cars or more, got {record.cars}.")
-    measured = _measure(record, boxes, rng)
+    measured = _measure(record, boxes.sensors, rng)
     awake = np.isfinite(record.states[..., 0])
     dirt = Dirt()
     if dirty:
-        _spoil_sensors(record, measured, awake, dirt)
+        spoil_sensors(record.cars, measured, awake, dirt)
     clocks = {
         car: (float(rng.uniform(2, 60)) if dirty else 0.0, 1 + 1e-6 * float(rng.uniform(-1, 1)) * boxes.drift_ppm)
         for car in record.cars
@@ -171,39 +166,20 @@ def write_drive(
         if place == 0 or others_hear:
             files[f"{car}_rx.csv"] = _rx_lines(record, place, cells, delivered, clocks, radio, boxes, rng, dirt)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in _spoil_files(files, record.cars, rng, dirt, dirty).items():
+    for name, text in spoil_files(files, record.cars, rng, dirt, dirty).items():
         write_atomically(folder / name, text)
     _write_truth(folder, record, clocks, radio, awake, delivered, dirt)
 
 
-def _measure(record: ConvoyRecord, boxes: Boxes, rng: np.random.Generator) -> Floats:
-    """Returns the states that the boxes measure, (steps, cars, 5); positions wander (first-order Gauss-Markov)."""
+def _measure(record: ConvoyRecord, sensors: SensorRanges, rng: np.random.Generator) -> Floats:
+    """Returns the states that the boxes measure, (steps, cars, 5), by the environment's own model of them."""
     n_steps, n_cars, _ = record.states.shape
-    keep = np.exp(-record.step_length_s / WANDER_S)
-    wander = rng.standard_normal((n_steps, n_cars, 2))
-    for step in range(1, n_steps):
-        wander[step] = keep * wander[step - 1] + np.sqrt(1 - keep**2) * wander[step]
-    white = rng.standard_normal((n_steps, n_cars, 5))
-    std = (boxes.position_std_m,) * 2 + (
-        boxes.speed_std_mps, boxes.acceleration_std_mps2, np.radians(boxes.heading_std_deg),
-    )  # fmt: skip
-    measured = record.states + white * std
-    measured[..., :2] += boxes.wander_std_m * wander
-    measured[..., 2] = np.maximum(measured[..., 2], 0.0)
+    boxes = draw_sensors(sensors, n_cars, n_steps, record.step_length_s, rng)
+    measured = record.states.copy()
+    if boxes is not None:
+        for step, car in np.argwhere(np.isfinite(record.states[..., 0])).tolist():
+            measured[step, car] = boxes.sense(car, step, tuple(record.states[step, car].tolist()))
     return measured
-
-
-def _spoil_sensors(record: ConvoyRecord, measured: Floats, awake: NDArray[np.bool_], dirt: Dirt) -> None:
-    """Lets the last car's board wait for its first fix and sleep, and the ego's leader's position be stuck."""
-    last, leader, n_steps = len(record.cars) - 1, 1, len(record.states)
-    no_fix, stuck, slept = 15, (n_steps // 2, n_steps // 2 + 40), (n_steps // 4, n_steps // 4 + 80)
-    measured[:no_fix, last, :2] = np.nan
-    dirt.note("no_fix", f"{record.cars[last]}_tx.csv", int(awake[:no_fix, last].sum()))
-    measured[slice(*stuck), leader, :2] = measured[stuck[0], leader, :2]
-    dirt.note("stuck", f"{record.cars[leader]}_tx.csv", stuck[1] - stuck[0] - 1)
-    if last != leader:
-        awake[slice(*slept), last] = False
-        dirt.note("slept", f"{record.cars[last]}_tx.csv", 1)
 
 
 def _value_cells(measured: Floats, boxes: Boxes) -> list[list[str]]:
@@ -294,37 +270,6 @@ def _rx_lines(
     dirt.note("own_frame", f"{name}_rx.csv", n_own)
     dirt.note("relayed_again", f"{name}_rx.csv", n_again)
     return [",".join(RX_COLUMNS), *(line for _, line in sorted(rows, key=lambda row: row[0]))]
-
-
-def _spoil_files(
-    files: Mapping[str, list[str]], cars: tuple[str, ...], rng: np.random.Generator, dirt: Dirt, dirty: bool
-) -> dict[str, str]:
-    lines = {name: list(rows) for name, rows in files.items()}
-    if dirty:
-        ego, leader, last = cars[0], cars[1], cars[-1]
-        dirt.note("out_of_order", f"{leader}_tx.csv", swap_rows(lines[f"{leader}_tx.csv"], rng, 5))
-        dirt.note("duplicate", f"{ego}_rx.csv", repeat_rows(lines[f"{ego}_rx.csv"], rng, 7))
-        dirt.note("broken_line", f"{ego}_rx.csv", break_rows(lines[f"{ego}_rx.csv"], rng, 3))
-        _to_kmh(lines, last, dirt)
-    texts = {name: "\n".join(rows) + "\n" for name, rows in lines.items()}
-    if dirty:
-        texts[f"{last}_tx.csv"] = cut_off(texts[f"{last}_tx.csv"])
-        dirt.note("cut_off", f"{last}_tx.csv", 1)
-        texts[f"{ego}_rx.csv"] = "\ufeff" + texts[f"{ego}_rx.csv"]
-        dirt.note("byte_order_mark", f"{ego}_rx.csv", 1)
-    return texts
-
-
-def _to_kmh(lines: Mapping[str, list[str]], car: str, dirt: Dirt) -> None:
-    """Writes one car's speeds in km/h, in its own log and in the messages that others heard of it."""
-    for name, rows in lines.items():
-        column = rows[0].split(",").index("speed_mps")
-        for place, line in enumerate(rows[1:], start=1):
-            parts = line.split(",")
-            if len(parts) > column and (name.startswith(car) if "_tx" in name else parts[1] == car):
-                parts[column] = f"{3.6 * float(parts[column]):.2f}"
-                rows[place] = ",".join(parts)
-    dirt.note("kmh", f"{car}_tx.csv", 1)
 
 
 def _write_truth(

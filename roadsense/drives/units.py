@@ -132,7 +132,7 @@ def forward_mps2(table: Table, board: Board, findings: Findings, name: str = "")
     if not np.isfinite(values).any():
         return by_speed
     _compare_axes(axes, board, by_speed, findings, name or table.file)
-    return values - _offset(values, speed, time_s) if board.calibrate else values
+    return values - standstill_mps2(values, speed, time_s) if board.calibrate else values
 
 
 def _compare_axes(axes: list[Floats], board: Board, by_speed: Floats, findings: Findings, name: str) -> None:
@@ -150,7 +150,7 @@ def _compare_axes(axes: list[Floats], board: Board, by_speed: Floats, findings: 
         findings.note("turned_board", name, 1, f'used as mapped; [board] forward = "{axis}" fits the speed better')
 
 
-def _offset(values: Floats, speed: Floats, time_s: Floats) -> float:
+def standstill_mps2(values: Floats, speed: Floats, time_s: Floats) -> float:
     """Returns the acceleration that a level board would not show: that at standstill, else what the speed denies."""
     stands = (speed < STANDSTILL_MPS) & np.isfinite(values)
     if stands.sum() >= 20:

@@ -62,7 +62,8 @@ class EnvConfig:
             drawn anew in each episode; or `scenario`: what each scenario names, `mixed` where it names none.
         penetration: least share of the other traffic that carries a radio, from 0 to 1, whatever `surroundings` ask.
         sensors: name in `roadsense.envs.sensors.SENSORS` of what the cars' boxes measure with; or `mixed`: another in
-            each episode; or `scenario`: those that each scenario names, `mixed` where it names none.
+            each episode; or `scenario`: those that each scenario names, `mixed` where it names none; or a `.json`
+            file of `sensors_to_json`.
         sumo_checks: whether SUMO's safe-speed check protects the ego. If on, it avoids nearly every collision with any
             policy; results with it say nothing about the policy.
         backend: `libsumo` for SUMO inside this process, `traci` for SUMO as a separate, slower program: see

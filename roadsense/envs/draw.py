@@ -19,7 +19,7 @@ from roadsense.envs.radio.presets import V2vPreset, get_preset, randomise
 from roadsense.envs.radio.radio_cars import N_DRAWN, N_SPAWNS
 from roadsense.envs.radio.relays import Relays
 from roadsense.envs.sensing import Sensors
-from roadsense.envs.sensors import SENSORS, check_sensors, choose_sensors, draw_sensors
+from roadsense.envs.sensors import check_sensors, choose_sensors, draw_sensors, get_sensors
 from roadsense.envs.surroundings import Surroundings, draw_surroundings, get_surroundings
 from roadsense.errors import InputError
 from roadsense.scenarios.scenario import Scenario
@@ -183,7 +183,7 @@ def _draw_around(
     name = options.get("sensors") or config.find_sensors(scenario.sensors)
     sensors = choose_sensors(name, rng)
     n_cars, n_steps = 1 + n_peers + n_others, config.n_steps + 1
-    boxes = draw_sensors(SENSORS[sensors], n_cars, n_steps, config.step_length_s, rng)
+    boxes = draw_sensors(get_sensors(sensors), n_cars, n_steps, config.step_length_s, rng)
     return _Around(rng, surroundings, decoy, surroundings.radio_cars, n_others, sensors, boxes)
 
 

@@ -11,8 +11,10 @@ Acceleration: an accelerometer with a constant bias, white noise, and the road's
 gravity from braking.
 """
 
+import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,10 +123,54 @@ def check_sensors(name: str) -> None:
     """Checks the name of sensors.
 
     Raises:
-        InputError: if it is none of `SENSORS`, and not `MIXED`.
+        InputError: if it is none of `SENSORS`, not `MIXED`, and no `.json` file of `sensors_to_json`.
     """
-    if name not in SENSORS and name != MIXED:
-        raise InputError(f"Expected sensors of {', '.join(SENSORS)}, {MIXED} or 'scenario', got {name!r}.")
+    if name != MIXED:
+        get_sensors(name)
+
+
+def get_sensors(name: str) -> SensorRanges:
+    """Returns the ranges of a name in `SENSORS`, or those in a `.json` file, as `roadsense drive compare` writes it.
+
+    Raises:
+        InputError: if there are none of that name, or no such file.
+    """
+    if name.endswith(".json"):
+        if not Path(name).is_file():
+            raise InputError(
+                f"Expected sensors in {name}, found no file. Make one with `roadsense drive compare --ranges_file`."
+            )
+        return sensors_from_json(Path(name).read_text(encoding="utf-8"))
+    if name not in SENSORS:
+        raise InputError(
+            f"Expected sensors of {', '.join(SENSORS)}, {MIXED}, 'scenario' or a .json file, got {name!r}."
+        )
+    return SENSORS[name]
+
+
+def sensors_to_json(ranges: SensorRanges) -> str:
+    """Returns the ranges of sensors as JSON, by the names of their fields; `sensors_from_json` reads them back."""
+    return json.dumps(asdict(ranges), indent=2)
+
+
+def sensors_from_json(text: str) -> SensorRanges:
+    """Returns the ranges that `sensors_to_json` wrote.
+
+    Raises:
+        InputError: if it is no JSON, has a missing or unknown field, or a range is no two numbers from 0, low to high.
+    """
+    try:
+        found = json.loads(text, parse_int=float)
+    except ValueError as error:
+        raise InputError(f"Expected ranges of sensors as JSON, got {text[:40]!r}: {error}.") from error
+    names = [each.name for each in fields(SensorRanges)]
+    if not isinstance(found, dict) or set(found) != set(names):
+        got = sorted(found) if isinstance(found, dict) else found
+        raise InputError(f"Expected ranges of sensors with the fields {names}, got {got}. Add or delete what differs.")
+    for name, ends in found.items():
+        if not isinstance(ends, list) or len(ends) != 2 or not all(isinstance(end, float) for end in ends):
+            raise InputError(f"Expected {name} as two numbers, low to high, got {ends!r}. Correct it.")
+    return SensorRanges(**{name: (low, high) for name, (low, high) in found.items()})
 
 
 def choose_sensors(name: str, rng: np.random.Generator) -> str:

@@ -28,7 +28,8 @@ class EvalConfig:
         surroundings: who else has a radio and what is relayed, a name in `roadsense.envs.surroundings.SURROUNDINGS`; or
             `scenario`, as in trainings: what each scenario asks for.
         penetration: least share of the other traffic that carries a radio, 0 to 1, whatever the surroundings.
-        sensors: what the cars measure with, a name in `roadsense.envs.sensors.SENSORS`; or `scenario`, likewise.
+        sensors: what the cars measure with, a name in `roadsense.envs.sensors.SENSORS`, or a `.json` file; or
+            `scenario`, likewise.
         drivers: population of the ego's driver: `tailgaters`, as in trainings, or `mixed`, attentive to tailgating.
         seed: seed of all random draws, 0 or more.
         workers: number of worker processes, one SUMO each; 0: one for each core. It does not change the results.

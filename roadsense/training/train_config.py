@@ -73,7 +73,8 @@ class TrainConfig:
         surroundings: who else has a radio, and what is relayed, by name, see `roadsense.envs.surroundings`, or
             `scenario`: what each scenario asks for, `mixed` where it asks for nothing.
         penetration: least share of the other traffic that carries a radio, 0 to 1, whatever the surroundings.
-        sensors: what the cars' boxes measure with, by name, see `roadsense.envs.sensors`; `mixed`; or `scenario`.
+        sensors: what the cars' boxes measure with, by name or a `.json` file, see `roadsense.envs.sensors`; or
+            `scenario`.
         hazard_probability: share of episodes with a hazard. The defaults make more and harder hazards than
             an evaluation has, because the driver alone copes with most of those.
         stopped_share: share of hazards that are a standing vehicle.

@@ -173,6 +173,14 @@ def test_a_convoy_that_sumo_places_or_whose_type_it_draws_is_said(tmp_path: Path
     assert base.traffic.ego_types == {"ego"}
 
 
+def test_notes_have_the_names_that_the_user_gave(tmp_path: Path, network: Path) -> None:
+    cars = with_ids(convoy().replace('departPos="340"', 'departPos="random"'), "7", "mid", "lead")
+    write_base(tmp_path / "bases" / "road", network, FLOWS + cars)
+    notes = " ".join(read_base(tmp_path / "bases", ConvoyNaming("7", ("mid", "lead"))).notes)
+    assert "mid has the departPos 'random'" in notes
+    assert "V00" not in notes
+
+
 def test_options_a_scenario_may_not_set_are_left_out_and_said(tmp_path: Path, network: Path) -> None:
     config = CONFIG.replace("<time>", '<output><fcd-output value="f.xml"/></output><!-- when --><time>')
     base = base_of(tmp_path, network, FLOWS + convoy(), config)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from roadsense.envs.config import EnvConfig
-from roadsense.envs.sensors import SENSORS, SensorRanges, choose_sensors, draw_sensors
+from roadsense.envs.sensors import SENSORS, SensorRanges, choose_sensors, draw_sensors, get_sensors, sensors_to_json
 from roadsense.errors import InputError
 
 STEP_S = 0.1
@@ -104,3 +104,28 @@ def test_wrong_figures_and_names_are_refused():
         replace(SENSORS["good"], noise_mps2=(2.0, 1.0))
     with pytest.raises(InputError, match="sensors of ideal, good, hobby, worst"):
         EnvConfig(sensors="perfect")
+
+
+def test_sensors_of_ones_own_are_read_from_a_file(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(sensors_to_json(SENSORS["hobby"]))
+    assert get_sensors(str(path)) == SENSORS["hobby"]
+    assert EnvConfig(sensors=str(path)).find_sensors(None) == str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[", "as JSON"),
+        ("{}", "with the fields"),
+        (sensors_to_json(SENSORS["hobby"]).replace("wander_std_m", "wonder"), "got .*wonder"),
+        (sensors_to_json(SENSORS["ideal"]).replace(" 0.0", " NaN"), "two finite numbers"),
+        (sensors_to_json(SENSORS["ideal"]).replace(" 0.0", ' "a"'), "two numbers"),
+    ],
+)
+def test_a_damaged_file_of_sensors_is_refused(tmp_path, text, message):
+    (tmp_path / "mine.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        EnvConfig(sensors=str(tmp_path / "mine.json"))
+    with pytest.raises(InputError, match="found no file"):
+        EnvConfig(sensors=str(tmp_path / "none.json"))

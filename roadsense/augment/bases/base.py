@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from roadsense.augment.bases.added_traffic import add_traffic
-from roadsense.augment.bases.convoy_naming import ConvoyNaming, rename_convoy
+from roadsense.augment.bases.convoy_naming import ConvoyNaming, rename_convoy, tell_own_names
 from roadsense.augment.bases.demand import find_limits, simplify_demand
 from roadsense.augment.bases.notes import list_notes
 from roadsense.augment.bases.supported import add_supported_variations, find_held_types, read_depart_limits
@@ -177,7 +177,7 @@ def _read_base(
         name_base(config_path),
         scenario,
         traffic,
-        (*notes, *narrowed, *more),
+        tell_own_names((*notes, *narrowed, *more), naming),
         routes,
         config,
         limits,

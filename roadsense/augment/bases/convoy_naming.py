@@ -2,7 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +73,12 @@ def rename_convoy(config_path: Path, roots: Sequence[ET.Element], naming: Convoy
     for root in roots:
         for element in root.iter():
             _rename(element, names)
+
+
+def tell_own_names(notes: Iterable[str], naming: ConvoyNaming | None) -> tuple[str, ...]:
+    """Returns notes with the user's names of the convoy's cars, in place of V001, V002, ..."""
+    own = {f"V{number:03d}": car for number, car in enumerate(naming.cars if naming else (), start=1)}
+    return tuple(re.sub(r"(?<!\w)V\d{3,}(?!\w)", lambda found: own.get(found[0], found[0]), note) for note in notes)
 
 
 def _check_cars(path: Path, named: Sequence[str], cars: list[str], flows: list[str]) -> None:
