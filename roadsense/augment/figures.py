@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-import pandas as pd
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
 from roadsense.augment.card import dataset_tables, plots
 from roadsense.augment.config import GenConfig
+from roadsense.augment.draws.ranges import AROUND
 from roadsense.augment.preview.effects import list_ranges, measure_effects
 from roadsense.pictures.road import plot_scenario
 from roadsense.pictures.style import BLUE
@@ -45,7 +45,8 @@ def plot_effects(config: GenConfig, variations: Sequence[str] = (), base: str | 
 
     Args:
         config: settings with the base folder and the ranges.
-        variations: fields of `VariationRanges`; by default all that have a lowest and a highest value that differ.
+        variations: fields of `VariationRanges`; by default all with two different ends that change the traffic: who
+            has a radio does not.
         base: name of the base road; None for the first.
 
     Raises:
@@ -53,7 +54,8 @@ def plot_effects(config: GenConfig, variations: Sequence[str] = (), base: str | 
     """
     folders = [path.parent for path in find_scenarios(*config.base_dir)]
     folder = next((one for one in folders if base in (one.name, None)), config.base_dir[0] / str(base))
-    return plots.plot_effects(measure_effects(folder, variations or list_ranges(config.ranges), config.ranges))
+    of_traffic = [name for name in list_ranges(config.ranges) if name not in AROUND]
+    return plots.plot_effects(measure_effects(folder, variations or of_traffic, config.ranges))
 
 
 def plot_coverage(dataset: Dataset) -> Figure:
@@ -74,9 +76,10 @@ def count_scenarios(dataset: Dataset) -> Styler:
     return table.style.map(lambda count: f"background: {BLUE}{round(0x60 * count / most):02x}")
 
 
-def count_refusals(dataset: Dataset) -> pd.DataFrame:
+def count_refusals(dataset: Dataset) -> Styler:
     """Returns the number of rejected draws by base road and reason; empty if every draw was accepted."""
-    return dataset_tables.tabulate_refusals(dataset)
+    table = dataset_tables.tabulate_refusals(dataset)
+    return table.style.hide().set_properties(subset=["base", "reason"], **{"text-align": "left"})
 
 
 def summarise_proofs(dataset: Dataset) -> Styler:

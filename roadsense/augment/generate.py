@@ -16,6 +16,7 @@ from roadsense.augment.validation.working_folder import OUTCOMES, SCENARIOS, cle
 from roadsense.errors import DatasetError, GateError
 from roadsense.scenarios.dataset import SCHEMA_VERSION, Dataset, compute_digest, current_versions, write_manifest
 from roadsense.utils.files import refuse_existing
+from roadsense.utils.progress import say
 
 
 def generate_dataset(config: GenConfig) -> Dataset:
@@ -93,7 +94,7 @@ def _print_notes(bases: Sequence[Base]) -> None:
         for note in base.notes:
             by_note.setdefault(note, []).append(base.name)
     for note, names in by_note.items():
-        sys.stderr.write(f"note: {', '.join(names)}: {note}\n")
+        say(f"note: {', '.join(names)}: {note}")
 
 
 def _make_dataset(

@@ -18,6 +18,7 @@ from roadsense.errors import DriveError
 from roadsense.utils.bounds import bounded, check_bounds
 from roadsense.utils.files import refuse_existing, write_atomically
 from roadsense.utils.scratch import scratch_folder
+from roadsense.utils.workspace import resolve_fields
 
 MIN_GAP_M = 2.5
 TAU_S, LEAST_TAU_S = 1.0, 0.5
@@ -63,6 +64,7 @@ class BaseConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        resolve_fields(self, "folder", "osm")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from roadsense.errors import DriveError
 from roadsense.utils.bounds import MAX_SEED, bounded, check_bounds
 from roadsense.utils.files import write_atomically
 from roadsense.utils.markdown import markdown_table
+from roadsense.utils.workspace import resolve_fields
 
 Floats = NDArray[np.float64]
 
@@ -75,6 +76,7 @@ class CompareConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        resolve_fields(self, "ranges_file", "output")
         self.make_env_config()
         for path in (self.ranges_file, self.output):
             if path is not None and Path(path).exists():

@@ -246,7 +246,8 @@ def _car_of(path: Path, table: Table, pattern: str) -> str:
 def _join(first: Table, second: Table) -> Table:
     numbers = {name: np.concatenate([first.get(name), second.get(name)]) for name in first.numbers}
     words = {name: np.concatenate([first.words[name], second.words[name]]) for name in first.words}
-    return Table(first.file, np.concatenate([first.lines, second.lines]), numbers, words)
+    lines = np.concatenate([first.lines, second.lines + first.lines[-1:].max(initial=0)])
+    return Table(f"{first.file.partition(' to ')[0]} to {second.file}", lines, numbers, words)
 
 
 def _choose_ego(folder: Path, mapping: LogMapping, given: str, tables: Mapping[tuple[str, str], Table]) -> str:

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from pandas.io.formats.style import Styler
 
 from roadsense.drives.answers import PERSON
+from roadsense.drives.drive import Drive
 from roadsense.drives.judgement import POLICY, Judgement
 from roadsense.drives.quality import plot_quality, tabulate_cars, tabulate_findings
 from roadsense.envs.outcome import REACTION_LIMIT_S
@@ -19,9 +21,38 @@ __all__ = [
     "plot_map",
     "plot_needless",
     "plot_quality",
+    "show_cars",
+    "show_findings",
+    "show_what_ifs",
     "tabulate_cars",
     "tabulate_findings",
 ]
+
+WHAT_IF = {
+    "onset_s": "onset [s]", "car": "braking car", "lasts_s": "lasts [s]", "gap_m": "smallest gap [m]",
+    "gap_with_m": "with the policy [m]", "required_mps2": "braking needed [m/s2]",
+    "required_with_mps2": "with the policy [m/s2]", "slowed_mps": "slower by [m/s]",
+}  # fmt: skip
+"""Heading of each column of the what-ifs."""
+
+
+def show_findings(drive: Drive) -> Styler:
+    """Returns the findings about a log as a table to show."""
+    return _show(tabulate_findings(drive), ["what", "where", "done"])
+
+
+def show_cars(drive: Drive) -> Styler:
+    """Returns what is there of each car as a table to show."""
+    return _show(tabulate_cars(drive), ["car", "place"])
+
+
+def show_what_ifs(judgement: Judgement) -> Styler:
+    """Returns what would have come of each hard braking as a table to show."""
+    return _show(judgement.what_ifs.rename(columns=WHAT_IF), ["braking car"]).format(precision=1)
+
+
+def _show(table: pd.DataFrame, words: list[str]) -> Styler:
+    return table.style.hide().set_properties(subset=words, **{"text-align": "left"})
 
 
 def plot_drive(judgement: Judgement) -> Figure:
@@ -122,6 +153,7 @@ def plot_differences(comparison: pd.DataFrame) -> Figure:
         comparison: table of `roadsense.drives.compare.compare_samples`.
     """
     expect_columns(comparison, ["quantity", "unit", "drive_low", "drive_median", "drive_high", "training_low"])
+    comparison = comparison[comparison["drive_median"].notna()]
     figure, panels = new_grid(len(comparison), width=3.3, height=1.35, n_columns=3)
     for axes, row in zip(panels, comparison.to_dict("records"), strict=True):
         for place, (side, colour) in enumerate((("drive", RED), ("training", BLUE))):

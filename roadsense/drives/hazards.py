@@ -15,6 +15,7 @@ from roadsense.envs.recorded_hazard import RecordedBraking, write_recorded
 from roadsense.errors import DriveError, InputError
 from roadsense.utils.bounds import bounded, check_bounds
 from roadsense.utils.files import write_atomically
+from roadsense.utils.workspace import resolve_fields
 
 LEAD_IN_S = 0.3
 """A cut begins this long before the onset, where the car still keeps its speed."""
@@ -38,6 +39,7 @@ class HazardsConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        resolve_fields(self, "output")
 
 
 def cut_brakings(drive: Drive, lasts_s: float = 8.0) -> list[RecordedBraking]:

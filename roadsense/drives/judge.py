@@ -13,7 +13,7 @@ from roadsense.drives.report import write_report
 from roadsense.drives.steps import STEP_S
 from roadsense.policies.trained import load_policy
 from roadsense.utils.files import find_free, refuse_existing
-from roadsense.utils.workspace import resolve
+from roadsense.utils.workspace import resolve, resolve_fields
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,9 @@ class JudgeConfig:
     ego: str = ""
     osm: Path | None = None
     trust: bool = False
+
+    def __post_init__(self) -> None:
+        resolve_fields(self, "output", "osm")
 
 
 def judge_log(config: JudgeConfig) -> Judgement:

@@ -2,6 +2,7 @@
 
 A mapping names columns, units, the orientation of the board and the ego:
 
+    like = "esp32_v2v"                                  # a shipped mapping, whose columns count where none is named
     ego = "V001"                                        # by default V001, else the only car that also has a file of rx
     car = "[A-Z]+[0-9]+"                                # how a car's name looks in the name of a file
 
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from roadsense.errors import DriveError
+from roadsense.utils.workspace import resolve
 
 MAPPING_NAME = "drive.toml"
 """A mapping of this name in a drive's folder is used without being named."""
@@ -165,7 +167,7 @@ def find_mapping(folder: Path, given: str, headers: Mapping[str, list[str]]) -> 
         DriveError: if it cannot be read, or none fits.
     """
     if given:
-        return shipped_mapping(given) if given in SHIPPED else read_mapping(Path(given))
+        return shipped_mapping(given) if given in SHIPPED else read_mapping(resolve(given))
     if (folder / MAPPING_NAME).is_file():
         return read_mapping(folder / MAPPING_NAME)
     for name in SHIPPED:
@@ -180,12 +182,13 @@ def find_mapping(folder: Path, given: str, headers: Mapping[str, list[str]]) -> 
 
 
 def _parse(where: str, name: str, found: Mapping[str, Any]) -> LogMapping:
-    known = {"ego", "car", "tx", "rx", "board", "boards", "order"}
+    known = {"like", "ego", "car", "tx", "rx", "board", "boards", "order"}
     _refuse_unknown(where, found, known)
-    for table in known - {"ego", "car"}:
+    for table in known - {"like", "ego", "car"}:
         if not isinstance(found.get(table, {}), dict):
             raise DriveError(f"{where}: expected [{table}] as a table, got {found[table]!r}.")
-    columns = {role: _columns(f"{where}: [{role}]", found.get(role, {})) for role in ("tx", "rx")}
+    own = {role: _columns(f"{where}: [{role}]", found.get(role, {})) for role in ("tx", "rx")}
+    columns = {role: {**_like(where, found)[role], **own[role]} for role in own}
     for role in columns:
         missing = [quantity for quantity in NEEDED[role] if quantity not in columns[role]]
         if missing and columns[role]:
@@ -204,6 +207,17 @@ def _parse(where: str, name: str, found: Mapping[str, Any]) -> LogMapping:
     return LogMapping(
         name, columns["tx"], columns["rx"], board, boards, found.get("ego", ""), pattern, tuple(order)
     )  # fmt: skip
+
+
+def _like(where: str, found: Mapping[str, Any]) -> dict[str, Mapping[str, Column]]:
+    """Returns the columns of the shipped mapping that another one begins with."""
+    name = found.get("like")
+    if name is None:
+        return {"tx": {}, "rx": {}}
+    if name not in SHIPPED:
+        raise DriveError(f"{where}: expected like as one of {', '.join(SHIPPED)}, got {name!r}.")
+    mapping = shipped_mapping(name)
+    return {"tx": mapping.tx, "rx": mapping.rx}
 
 
 def _columns(where: str, found: Mapping[str, Any]) -> dict[str, Column]:

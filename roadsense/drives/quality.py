@@ -6,26 +6,29 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from roadsense.drives.drive import Drive, SensorLog
-from roadsense.drives.findings import KINDS
+from roadsense.drives.findings import KINDS, Finding
 from roadsense.drives.steps import find_spans
-from roadsense.pictures.style import BLUE, BROWN, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY, new_grid
+from roadsense.pictures.style import BLUE, BROWN, GREEN, GREY, INK, ORANGE, PURPLE, SKY, new_grid
 
 CAR_COLOURS = (BLUE, GREEN, PURPLE, SKY, BROWN, GREY)
 BREAK_S = 0.5
 
 
 def tabulate_findings(drive: Drive) -> pd.DataFrame:
-    """Returns a row for each finding: what, where, how much, and what was done about it."""
+    """Returns a row for each finding: what, where, how much, and what was done; one row for what is alike in files."""
+    alike: dict[object, list[Finding]] = {}
+    for one in drive.findings:
+        alike.setdefault(one if one.line else (one.kind, one.done, one.seconds), []).append(one)
     rows = [
         {
-            "what": KINDS[one.kind],
-            "where": one.file,
-            "count": one.count,
-            "first line": one.line or "",
-            "seconds": round(one.seconds, 1) or "",
-            "done": one.done,
+            "what": KINDS[first.kind],
+            "where": ", ".join(one.file for one in (first, *others)),
+            "count": sum(one.count for one in (first, *others)),
+            "first line": first.line or "",
+            "seconds": f"{first.seconds:.1f}" if first.seconds else "",
+            "done": first.done,
         }
-        for one in drive.findings
+        for first, *others in alike.values()
     ]
     return pd.DataFrame(rows, columns=["what", "where", "count", "first line", "seconds", "done"])
 
@@ -99,7 +102,7 @@ def _draw_times(axes: Axes, drive: Drive, cars: list[str], colours: dict[str, st
                 messages.heard_s, np.full(len(messages.heard_s), len(labels)), "|", color=colours[car], markersize=5
             )
             labels.append(f"{car} heard")
-    axes.set(xlabel="time [s]; orange: stuck, red: no position", title="when", ylim=(len(labels) - 0.5, -0.5))
+    axes.set(xlabel="time [s]; orange: stuck, black: no position", title="when", ylim=(len(labels) - 0.5, -0.5))
     axes.set_yticks(range(len(labels)), labels, fontsize=7.5)
 
 
@@ -108,6 +111,6 @@ def _draw_bar(axes: Axes, log: SensorLog, place: int, colour: str) -> None:
     starts, ends = np.r_[0, breaks + 1], np.r_[breaks, len(log.time_s) - 1]
     for first, last in zip(starts.tolist(), ends.tolist(), strict=True):
         axes.plot(log.time_s[[first, last]], [place, place], color=colour, linewidth=5, solid_capstyle="butt")
-    for mask, mark in ((log.is_stuck, ORANGE), (~np.isfinite(log.x_m), RED)):
+    for mask, mark in ((log.is_stuck, ORANGE), (~np.isfinite(log.x_m), INK)):
         for first, last in find_spans(mask):
             axes.plot(log.time_s[[first, last]], [place, place], color=mark, linewidth=5, solid_capstyle="butt")

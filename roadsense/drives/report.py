@@ -73,14 +73,20 @@ def draw_figures(judgement: Judgement) -> dict[str, Figure]:
 
 
 def choose_parts(judgement: Judgement) -> list[tuple[str, tuple[int, int], str]]:
-    """Returns name, first and last step, and subject of the parts worth playing: hard brakings, then needless ones."""
+    """Returns name, first and last step, and subject of the parts worth playing: hard brakings, then needless ones.
+
+    Of brakings within `AROUND_S` of each other, as along a convoy, one is played.
+    """
     wanted = [(one.first, f"{one.car} brakes with {one.peak_mps2:.1f} m/s2") for one in judgement.brakings]
     wanted = sorted(wanted, key=lambda one: -judgement.answers.assist_mps2["policy"][one[0] : one[0] + 50].max())
     needless = [(int(step), "braking for nothing") for step in judgement.onsets["step"].head(N_PLAYERS)]
+    around, last = round(AROUND_S / STEP_S), len(judgement.steps) - 1
+    wanted = [
+        one for place, one in enumerate(wanted) if all(abs(one[0] - other[0]) > around for other in wanted[:place])
+    ]
     chosen = [*wanted[: N_PLAYERS - min(len(needless), N_PLAYERS // 2)], *needless][:N_PLAYERS] or [
         (0, "the beginning")
     ]
-    around, last = round(AROUND_S / STEP_S), len(judgement.steps) - 1
     return [
         (f"part_{number}", (max(step - around, 0), min(step + 2 * around, last)), what)
         for number, (step, what) in enumerate(chosen, start=1)
@@ -103,7 +109,7 @@ def _render(judgement: Judgement, pictures: dict[str, bytes], parts: dict[str, T
         needless=_table(judgement.needless),
         onsets=_table(judgement.onsets.drop(columns=["step", "x_m", "y_m"]).head(20)),
         events=_table(judgement.events.drop(columns="is_judged")),
-        what_ifs=_table(judgement.what_ifs),
+        what_ifs=_table(judgement.what_ifs.rename(columns=figures.WHAT_IF)),
         horizon=f"{HORIZON_S:g}",
         players=[{"title": one.description, "player": player_html(one)} for one in parts.values()],
         cars=_table(figures.tabulate_cars(drive)),

@@ -28,6 +28,7 @@ from roadsense.policies.rules import Unassisted
 from roadsense.utils.bounds import MAX_SEED, bounded, check_bounds
 from roadsense.utils.files import refuse_existing, write_atomically
 from roadsense.utils.project_files import find_file
+from roadsense.utils.workspace import resolve_fields
 
 Floats = NDArray[np.float64]
 
@@ -75,6 +76,7 @@ class SimulateConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        resolve_fields(self, "folder")
         get_preset(self.v2v)
         get_sensors(self.sensors)
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from roadsense.drives.judgement import POLICY, Judgement
 from roadsense.drives.lanes import Lanes
-from roadsense.drives.motion import CarMotion
+from roadsense.drives.motion import CarMotion, smooth
 from roadsense.drives.steps import STEP_S, find_spans
 from roadsense.envs import metrics
 from roadsense.envs.convoy import CAR_LENGTH_M
@@ -15,7 +15,7 @@ from roadsense.episodes.trajectory import EGO_SERIES, LOST, Trajectory
 
 Floats = NDArray[np.float64]
 CAR_WIDTH_M, LANE_WIDTH_M = 1.8, 3.5
-POINT_EVERY_M = 3.0
+POINT_EVERY_M, SMOOTH_S = 3.0, 2.0
 
 
 def make_trajectory(
@@ -118,11 +118,12 @@ def _messages(judgement: Judgement, first: int, last: int, seen: Sequence[int]) 
 
 
 def _trace_lanes(x_m: Floats, y_m: Floats) -> Lanes:
-    """Returns the traces of the cars as lanes."""
+    """Returns the traces of the cars as lanes, without the receivers' noise: a road has no kinks."""
     lines = []
     for place in range(x_m.shape[1]):
         for first, last in find_spans(np.isfinite(x_m[:, place])):
-            points = np.column_stack([x_m[first : last + 1, place], y_m[first : last + 1, place]])
+            cut = slice(first, last + 1)
+            points = np.column_stack([smooth(values[cut, place], SMOOTH_S) for values in (x_m, y_m)])
             way = np.r_[0.0, np.cumsum(np.hypot(*np.diff(points, axis=0).T))]
             kept = points[np.flatnonzero(np.diff(np.floor(way / POINT_EVERY_M), prepend=-1))]
             if len(kept) > 1:

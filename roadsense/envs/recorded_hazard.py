@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from roadsense.errors import InputError
+from roadsense.utils.workspace import resolve
 
 SCHEMA_VERSION = 1
 MAX_FILE_BYTES, MAX_PROFILES, MAX_POINTS = 10 * 2**20, 1000, 600
@@ -65,6 +66,7 @@ def read_recorded(path: str) -> tuple[RecordedBraking, ...]:
     Raises:
         InputError: if it is missing, too large, no such file, or holds a value that no braking has.
     """
+    path = str(resolve(path))
     try:
         stamp = Path(path).stat()
     except OSError as error:

@@ -14,13 +14,13 @@ gravity from braking.
 import json
 import math
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs.sensing import N_ERRORS, Sensors
 from roadsense.errors import InputError
+from roadsense.utils.workspace import resolve
 
 Range = tuple[float, float]
 IDEAL = "ideal"
@@ -136,11 +136,11 @@ def get_sensors(name: str) -> SensorRanges:
         InputError: if there are none of that name, or no such file.
     """
     if name.endswith(".json"):
-        if not Path(name).is_file():
+        if not resolve(name).is_file():
             raise InputError(
                 f"Expected sensors in {name}, found no file. Make one with `roadsense drive compare --ranges_file`."
             )
-        return sensors_from_json(Path(name).read_text(encoding="utf-8"))
+        return sensors_from_json(resolve(name).read_text(encoding="utf-8"))
     if name not in SENSORS:
         raise InputError(
             f"Expected sensors of {', '.join(SENSORS)}, {MIXED}, 'scenario' or a .json file, got {name!r}."

@@ -16,6 +16,7 @@ from roadsense.jobs.shown import ShownJob, plot_trials
 from roadsense.jobs.spec import JobSpec, check_spec, continue_spec, spec_from_values
 from roadsense.jobs.target import JobError, JobState, JobStatus, Plan, Target, open_target
 from roadsense.runs.experiment import find_best_folder
+from roadsense.utils.progress import working
 
 if TYPE_CHECKING:
     from roadsense.jobs.aws.sagemaker.trials import Trial
@@ -99,11 +100,13 @@ class Job:
 
     def request(self) -> dict[str, Any]:
         """Returns the price and the exact requests or command of `submit`; nothing is sent."""
-        return self._plan.describe()
+        with working("preparing the request"):  # AWS's own library takes seconds to load
+            return self._plan.describe()
 
     def price(self) -> str:
         """Returns the job's highest cost, in words."""
-        return self._plan.price
+        with working("looking up the price"):
+            return self._plan.price
 
     def submit(self, record: bool = True) -> str:
         """Starts the job and returns its id; a stopped or failed job resumes, on every target but SageMaker.

@@ -14,6 +14,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from roadsense.errors import InputError
 from roadsense.pictures.vehicles import (
@@ -120,9 +121,11 @@ def _draw_scale_bar(axes: Axes, wanted_m: float) -> None:
     power = 10.0 ** np.floor(np.log10(wanted_m))
     length_m = max(step * power for step in (1, 2, 5) if step * power <= wanted_m)
     x, y = axes.transLimits.inverted().transform((0.02, 0.07))
-    axes.plot([x, x + length_m], [y, y], color=INK, linewidth=2.5, solid_capstyle="butt", zorder=6)
+    (bar,) = axes.plot([x, x + length_m], [y, y], color=INK, linewidth=2.5, solid_capstyle="butt", zorder=6)
     place: dict[str, Any] = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center", "va": "bottom"}
-    axes.annotate(f"{length_m:.0f} m", (x + length_m / 2, y), fontsize=8, color=INK, zorder=6, **place)
+    text = axes.annotate(f"{length_m:.0f} m", (x + length_m / 2, y), fontsize=8, color=INK, zorder=6, **place)
+    for part in (bar, text):
+        part.set_path_effects([withStroke(linewidth=4, foreground=GROUND)])  # it may lie over a lane
 
 
 def _draw_legend(axes: Axes, top_mps: float) -> None:

@@ -52,6 +52,12 @@ def working(what: str) -> Iterator[None]:
         bar.update()
 
 
+def say(line: str) -> None:
+    """Writes a line where the bars are: to standard error, or to a notebook's output, where that is no error."""
+    _Stream().write(f"{line}\n")
+    _Stream().flush()
+
+
 class _Stream:
     """The present standard error; in a notebook, which shows that as an error, standard output.
 

@@ -26,6 +26,13 @@ def resolve(path: str | Path) -> Path:
     return path if path.exists() or workspace == Path.cwd() else workspace / path
 
 
+def resolve_fields(config: object, *names: str) -> None:
+    """Replaces paths among the settings of a frozen dataclass, where they are not None, by those of the workspace."""
+    for name in names:
+        if getattr(config, name) is not None:
+            object.__setattr__(config, name, resolve(getattr(config, name)))
+
+
 def enter_workspace() -> Path:
     """Changes to the workspace and returns it."""
     os.chdir(find_workspace())

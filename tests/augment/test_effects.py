@@ -6,6 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from roadsense.augment import figures
+from roadsense.augment.config import GenConfig
+from roadsense.augment.draws.ranges import AROUND
 from roadsense.augment.draws.variations import VariationRanges
 from roadsense.augment.preview.effects import measure_effects, pin_ranges
 from roadsense.errors import InputError
@@ -84,3 +87,12 @@ def test_only_the_named_range_leaves_its_middle() -> None:
 def test_what_is_no_range_is_refused_with_those_there_are(name: str) -> None:
     with pytest.raises(InputError, match=rf"Expected a variation of \[.*'background_shift_s', .*got '{name}'"):
         pin_ranges(VariationRanges(), name, "lowest")
+
+
+def test_the_figure_leaves_out_what_changes_no_traffic(tiny_bases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(figures, "measure_effects", lambda _folder, names, _ranges: asked.extend(names))
+    monkeypatch.setattr(figures.plots, "plot_effects", lambda _table: None)
+    figures.plot_effects(GenConfig(tiny_bases))
+    assert "density" in asked
+    assert not set(asked) & set(AROUND)

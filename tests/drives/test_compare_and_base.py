@@ -14,9 +14,10 @@ from roadsense.augment.generate import generate_dataset
 from roadsense.cli import main
 from roadsense.drives.base import BaseConfig, Formation, find_formation, fit_formation, make_base
 from roadsense.drives.box_errors import fit_sensors
-from roadsense.drives.compare import compare_samples
+from roadsense.drives.compare import CompareConfig, compare_samples
 from roadsense.drives.drive import read_drive
 from roadsense.drives.hazards import cut_brakings
+from roadsense.drives.judge import JudgeConfig
 from roadsense.drives.ranges import fit_radio, make_ranges, write_ranges
 from roadsense.drives.road import Road, trace_of
 from roadsense.drives.sampling import sample_drive
@@ -25,9 +26,9 @@ from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.envs.hazard import Hazard, HazardRanges, draw_hazard
 from roadsense.envs.hazard_profile import HazardProfile
-from roadsense.envs.radio.presets import ESP_NOW, get_preset, preset_from_json
+from roadsense.envs.radio.presets import ESP_NOW, get_preset, preset_from_json, preset_to_json
 from roadsense.envs.recorded_hazard import RecordedBraking, read_recorded, write_recorded
-from roadsense.envs.sensors import SENSORS, sensors_from_json
+from roadsense.envs.sensors import SENSORS, sensors_from_json, sensors_to_json
 from roadsense.episodes.trajectory import load_trajectory
 from roadsense.errors import DriveError, InputError, ScenarioError
 from tests.drives.conftest import SCENARIO, write_straight_drive
@@ -279,3 +280,17 @@ def test_a_forced_recorded_hazard_happens_and_is_named_in_the_outcome():
             speeds.append(info["leader_speed_mps"])
     assert info["outcome"]["hazard_kind"] == "recorded:sample_V002_33s"
     assert speeds[19] - min(speeds[20:30]) == pytest.approx(15.0, abs=1.5)
+
+
+def test_paths_are_those_of_the_workspace_from_a_notebooks_folder(tmp_path, monkeypatch):
+    for name in ("notebooks", "scenarios"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "mine.json").write_text(sensors_to_json(SENSORS["hobby"]))
+    (tmp_path / "radio.json").write_text(preset_to_json(ESP_NOW))
+    (tmp_path / "hazards.json").write_text(write_recorded([braking()]))
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert BaseConfig("log", "scenarios/mine", osm="town.osm").folder == tmp_path / "scenarios" / "mine"
+    assert CompareConfig("log", "data", ranges_file="out.toml").ranges_file == tmp_path / "out.toml"
+    assert JudgeConfig("log", "default", output="judged").output == tmp_path / "judged"
+    config = EnvConfig(v2v="radio.json", sensors="mine.json", hazards=HazardRanges(recorded_file="hazards.json"))
+    assert config.find_radio(None) == ESP_NOW

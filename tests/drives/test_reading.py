@@ -105,12 +105,24 @@ def test_a_turned_board_is_found_and_turned_back(dirty, tmp_path):
     before = read_drive(folder)
     (finding,) = [one for one in before.findings if (one.kind, one.file) == ("turned_board", "V001_tx.csv")]
     assert 'forward = "-y"' in finding.done
-    text = (table_module.Path(table_module.__file__).parent / "mappings" / "esp32_v2v.toml").read_text()
-    (folder / "drive.toml").write_text(text + 'forward = "-y"\n')
+    (folder / "drive.toml").write_text('like = "esp32_v2v"\n[board]\nforward = "-y"\n')
     after = read_drive(folder)
     assert not [one for one in after.findings if one.kind == "turned_board"]
     straight = read_drive(dirty).own.acceleration_mps2
     assert np.median(np.abs(after.own.acceleration_mps2 - straight)) < 0.1
+
+
+def test_lines_of_joined_files_are_counted_on(dirty, tmp_path):
+    folder = to_esp32(dirty, tmp_path / "parts")
+    path = folder / "V002_tx.csv"
+    whole = {one.kind: one.line for one in read_drive(folder).findings if one.file == "V002_tx.csv"}
+    head, *lines = path.read_text().splitlines()
+    (folder / "V002_tx_001.csv").write_text("\n".join([head, *lines[:100]]) + "\n")
+    (folder / "V002_tx_002.csv").write_text("\n".join([head, *lines[100:]]) + "\n")
+    path.unlink()
+    parts = {one.kind: one for one in read_drive(folder).findings if one.file.startswith("V002_tx")}
+    assert parts["stuck"].file == "V002_tx_001.csv to V002_tx_002.csv"
+    assert parts["stuck"].line == whole["stuck"] + 1  # the second file's head is a line, too
 
 
 def scaled(folder, copy, column, factor, file="V001_tx.csv"):
@@ -178,6 +190,7 @@ def test_unknown_columns_are_shown_with_the_way_out(tmp_path):
         ('[board]\nforward = "x"\nleft = "x"\nup = "z"', "three different axes"),
         ('car = "("', "regular expression"),
         ("speed = 1", "expected keys of"),
+        ('like = "mine"', "expected like as one of roadsense, esp32_v2v"),
         ("[tx", "Expected a mapping of columns in TOML"),
         ('[tx]\ntime = "t"', "are missing"),
     ],

@@ -42,7 +42,7 @@ CONFIGS = {
 ON_AWS = ("04_ec2", "05_sagemaker", "06_tune")
 ON_DRIVES = "07_drives"
 BESIDE_THE_SETTINGS = {"further", "dry_run", "effects_base", "resumes", "show_trainer"}
-N_PICTURES = {"00_augment": 12, "01_train": 3, "02_evaluate": 9, "03_export": 4}
+N_PICTURES = {"00_augment": 12, "01_train": 2, "02_evaluate": 9, "03_export": 4}
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)

@@ -5,6 +5,10 @@ import subprocess
 import sys
 import termios
 
+import pytest
+
+from roadsense.utils import progress
+
 QUICK = """
 from roadsense.utils.progress import progress_bar
 with progress_bar(500, "proving", "scenario") as bar:
@@ -115,3 +119,10 @@ def test_of_bars_within_bars_one_line_is_seen_and_the_outer_one_stays():
     assert b"inner" in told
     last = told.decode().replace("\r\n", "\n").rstrip("\n").split("\r")[-1]
     assert last.startswith("outer: 100%")
+
+
+@pytest.mark.parametrize(("is_notebook", "output", "errors"), [(True, "a note\n", ""), (False, "", "a note\n")])
+def test_a_note_is_no_error_in_a_notebook(monkeypatch, capsys, is_notebook, output, errors):
+    monkeypatch.setattr(progress, "_is_kernel", lambda: is_notebook)
+    progress.say("a note")
+    assert capsys.readouterr() == (output, errors)

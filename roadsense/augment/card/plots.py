@@ -1,5 +1,6 @@
 """Figures of a dataset: coverage, effect of each variation, difficulty. Each takes a table and returns a figure."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -180,7 +181,7 @@ def _name_ends(axes: Axes, own: pd.DataFrame, name: str) -> None:
         setting = own.loc[own["end"] == end, "setting"].iloc[0]
         axes.plot([], [], color=colour, linestyle=line, label=f"{setting:g}")
     axes.legend(fontsize=8, frameon=False, loc="lower right")
-    axes.set_ylabel(name.replace("_", " "), fontweight="bold")
+    axes.set_ylabel(re.sub("_s$", " [s]", name).replace("_", " "), fontweight="bold")
 
 
 def _draw_counts(axes: Axes, run: pd.DataFrame, style: Mapping[str, Any]) -> None:

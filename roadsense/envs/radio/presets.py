@@ -3,12 +3,12 @@
 import json
 import math
 from dataclasses import MISSING, asdict, dataclass, fields, replace
-from pathlib import Path
 
 import numpy as np
 
 from roadsense.errors import InputError
 from roadsense.utils.bounds import bounded, check_bounds
+from roadsense.utils.workspace import resolve
 
 DISTANCE_EDGES_M = (20.0, 50.0, 100.0)
 """Upper ends of the distance bands of the loss; the fourth band is beyond 100 m."""
@@ -82,9 +82,9 @@ def get_preset(name: str) -> V2vPreset:
         InputError: if there is none of that name, or no such file.
     """
     if name.endswith(".json"):
-        if not Path(name).is_file():
+        if not resolve(name).is_file():
             raise InputError(f"Expected a V2V preset in {name}, found no file. Make one with `roadsense fit-channel`.")
-        return preset_from_json(Path(name).read_text())
+        return preset_from_json(resolve(name).read_text())
     if name not in PRESETS:
         raise InputError(f"Expected a V2V preset of {sorted(PRESETS)} or a .json file, got {name!r}.")
     return PRESETS[name]
