@@ -51,7 +51,7 @@ def fit_sensors(drive: Drive) -> tuple[SensorRanges, list[str]]:
         else:
             missing.append(name)
     notes = [f"A drive does not tell {', '.join((*NOT_TOLD, *missing))} of its sensors: they stay those of hobby."]
-    return replace(HOBBY, **found), notes  # type: ignore[arg-type]
+    return replace(HOBBY, **found), notes
 
 
 def _measure(log: SensorLog) -> dict[str, float]:
@@ -65,11 +65,11 @@ def _measure(log: SensorLog) -> dict[str, float]:
     interval_s = float(np.median(np.diff(log.time_s[fix])))
     rows = np.flatnonzero(moving)
     row_s = float(np.median(np.diff(log.time_s[rows])))
-    positions = [_noise(values[fix], log.time_s[fix], interval_s) for values in (log.x_m, log.y_m)]
+    east_m, north_m = (_noise(values[fix], log.time_s[fix], interval_s) for values in (log.x_m, log.y_m))
     return {
         "fix_interval_s": interval_s,
         "velocity_std_mps": _noise(log.speed_mps[fix], log.time_s[fix], interval_s),
-        "position_std_m": float(np.hypot(*positions) / np.sqrt(2)),
+        "position_std_m": float(np.hypot(east_m, north_m) / np.sqrt(2)),
         "noise_mps2": _noise(log.acceleration_mps2[rows], log.time_s[rows], row_s),
         "bias_mps2": abs(standstill_mps2(log.acceleration_mps2, log.speed_mps, log.time_s)),
         "speed_step_mps": _step(log.speed_mps),

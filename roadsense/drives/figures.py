@@ -1,5 +1,7 @@
 """Figures of a judged drive: tables in, matplotlib figures out."""
 
+from collections.abc import Hashable
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -51,7 +53,7 @@ def show_what_ifs(judgement: Judgement) -> Styler:
     return _show(judgement.what_ifs.rename(columns=WHAT_IF), ["braking car"]).format(precision=1)
 
 
-def _show(table: pd.DataFrame, words: list[str]) -> Styler:
+def _show(table: pd.DataFrame, words: list[Hashable]) -> Styler:
     return table.style.hide().set_properties(subset=words, **{"text-align": "left"})
 
 

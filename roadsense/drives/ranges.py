@@ -22,7 +22,6 @@ Floats = NDArray[np.float64]
 
 ENDS = (0.05, 0.95)
 LEAST_VALUES = 20
-NO_NOISE = {"position_std_m": 0.0, "speed_std_mps": 0.0, "acceleration_std_mps2": 0.0, "heading_std_rad": 0.0}
 MARGIN = 1.05
 """Ranges are widened beyond the drive's ends by this factor."""
 
@@ -116,7 +115,10 @@ def write_ranges(path: Path, drive: Drive, own: Mapping[str, Floats], training: 
     options = f"--sensors {sensors_path.name}"
     if set(drive.peers) & set(drive.sensors):
         fit = fit_radio(drive)
-        write_atomically(radio_path, preset_to_json(replace(fit.preset, **NO_NOISE)) + "\n")
+        radio = replace(
+            fit.preset, position_std_m=0.0, speed_std_mps=0.0, acceleration_std_mps2=0.0, heading_std_rad=0.0
+        )
+        write_atomically(radio_path, preset_to_json(radio) + "\n")
         not_told += [note for note in fit.notes if "noise" not in note]
         options += f" --v2v {radio_path.name}"
     else:
