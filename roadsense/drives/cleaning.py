@@ -114,7 +114,8 @@ def find_stuck(table: Table, findings: Findings) -> Mask:
         if np.nanmedian(speed[first:last]) > STUCK_MPS and np.isfinite(position[first]).all():
             stuck[first + 1 : last] = True
             n_spans += 1
-    done = f"{n_spans} times; seen by the policy as the box saw them, but no gap is worked out there"
+    times = "once" if n_spans == 1 else f"{n_spans} times"
+    done = f"{times}; seen by the policy as the box saw them, but no gap is worked out there"
     findings.note("stuck", table.file, int(stuck.sum()), done, _first(table, stuck))
     return stuck
 

@@ -30,12 +30,19 @@ __all__ = [
     "tabulate_findings",
 ]
 
-WHAT_IF = {
-    "onset_s": "onset [s]", "car": "braking car", "lasts_s": "lasts [s]", "gap_m": "smallest gap [m]",
+HEADINGS = {
+    "onset_s": "onset [s]", "car": "car", "lasts_s": "lasts [s]", "gap_m": "smallest gap [m]",
     "gap_with_m": "with the policy [m]", "required_mps2": "braking needed [m/s2]",
     "required_with_mps2": "with the policy [m/s2]", "slowed_mps": "slower by [m/s]",
+    "calm_min": "calm time [min]", "braking_share": "share braked", "onsets_per_h": "brakings an hour",
+    "onsets": "brakings", "slowed_mps_per_min": "speed taken off [m/s a minute]",
+    "time_s": "at [s]", "hardest_mps2": "hardest [m/s2]", "speed_mps": "speed [m/s]",
+    "latitude_deg": "latitude", "longitude_deg": "longitude",
+    "peak_mps2": "hardest [m/s2]", "final_mps": "slowest then [m/s]", "away_m": "away [m]", "sent": "messages sent",
+    "first_heard_s": "first heard after [s]", "person_s": "person answers after [s]",
+    "policy_s": "policy answers after [s]",
 }  # fmt: skip
-"""Heading of each column of the what-ifs."""
+"""Heading of each column of the tables for people."""
 
 
 def show_findings(drive: Drive) -> Styler:
@@ -50,7 +57,7 @@ def show_cars(drive: Drive) -> Styler:
 
 def show_what_ifs(judgement: Judgement) -> Styler:
     """Returns what would have come of each hard braking as a table to show."""
-    return _show(judgement.what_ifs.rename(columns=WHAT_IF), ["braking car"]).format(precision=1)
+    return _show(judgement.what_ifs.rename(columns=HEADINGS), ["car"]).format(precision=1)
 
 
 def _show(table: pd.DataFrame, words: list[Hashable]) -> Styler:

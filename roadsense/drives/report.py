@@ -20,6 +20,7 @@ from roadsense.drives.trace import make_trajectory
 from roadsense.drives.what_if import HORIZON_S
 from roadsense.envs.observation import OBSERVATION_VERSION
 from roadsense.episodes.trajectory import Trajectory
+from roadsense.evaluation.policies import record_of
 from roadsense.pictures.player import player_html, player_page
 from roadsense.utils.files import write_atomically
 
@@ -106,10 +107,14 @@ def _render(judgement: Judgement, pictures: dict[str, bytes], parts: dict[str, T
         f"{', '.join(drive.peers[: drive.n_ahead]) or 'nobody'}",
         sentences=judgement.sentences(),
         figures={"answers": None, **encoded},
-        needless=_table(judgement.needless),
+        needless=_table(
+            judgement.needless.assign(policy=[record_of(name).label for name in judgement.needless["policy"]])
+        ),
         onsets=_table(judgement.onsets.drop(columns=["step", "x_m", "y_m"]).head(20)),
-        events=_table(judgement.events.drop(columns="is_judged")),
-        what_ifs=_table(judgement.what_ifs.rename(columns=figures.WHAT_IF)),
+        events=_table(
+            judgement.events[[name for name in judgement.events if name in figures.HEADINGS or name == "heard"]]
+        ),
+        what_ifs=_table(judgement.what_ifs),
         horizon=f"{HORIZON_S:g}",
         players=[{"title": one.description, "player": player_html(one)} for one in parts.values()],
         cars=_table(figures.tabulate_cars(drive)),
@@ -124,13 +129,14 @@ def _render(judgement: Judgement, pictures: dict[str, bytes], parts: dict[str, T
 
 def _table(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     lines = [[_cell(str(name), value) for name, value in row.items()] for row in table.to_dict("records")]
-    return [str(name).replace("_", " ") for name in table.columns], lines
+    return [figures.HEADINGS.get(str(name), str(name)) for name in table.columns], lines
 
 
 def _cell(name: str, value: Any) -> str:
     if isinstance(value, float):
-        digits = 5 if name.endswith("_deg") else 4 if name.endswith("_share") else 2
-        return "-" if pd.isna(value) else f"{value:.{digits}f}"
+        if name.endswith("_share"):
+            return f"{value:.2%}"
+        return "-" if pd.isna(value) else f"{value:.{5 if name.endswith('_deg') else 1}f}"
     return str(value)
 
 

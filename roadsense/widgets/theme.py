@@ -13,6 +13,7 @@ STYLE = f"""
 body[data-jp-theme-light="false"] .{CLASS} .jp-OutputArea-output img {{
   filter: invert(.94) hue-rotate(180deg) brightness(1.25) saturate(1.4);
 }}
+.{CLASS} .jp-OutputArea-output pre {{ word-break: normal; overflow-wrap: break-word; }}
 .{CLASS} .jupyter-widgets-disconnected::before {{ content: none; }}
 .{CLASS} :is(.widget-slider, .widget-dropdown, .widget-button).jupyter-widgets-disconnected {{
   opacity: .45; pointer-events: none;

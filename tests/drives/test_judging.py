@@ -1,6 +1,7 @@
 """A policy that runs along on a recorded drive: it sees what it saw in the environment, and is judged by the truth."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -12,6 +13,7 @@ from roadsense.drives.answers import compare_answers, list_onsets, tabulate_brak
 from roadsense.drives.drive import read_drive
 from roadsense.drives.judgement import BESIDE, judge_drive
 from roadsense.drives.motion import Braking, find_brakings, follow_cars, needed_mps2
+from roadsense.drives.report import choose_parts
 from roadsense.drives.steps import ASSIST, find_spans, make_steps, run_policy
 from roadsense.drives.trace import make_trajectory
 from roadsense.drives.what_if import try_out
@@ -169,6 +171,12 @@ def test_a_part_of_the_drive_plays_with_messages_and_the_persons_braking(judged)
     assert len(part.lanes) == 3
 
 
+def test_of_brakings_along_a_convoy_one_is_played(judged):
+    assert len(judged.brakings) > 1
+    shown = [span[0] for _, span, what in choose_parts(judged) if "brakes" in what]
+    assert all(abs(one - other) > 100 for place, one in enumerate(shown) for other in shown[:place])
+
+
 def test_from_log_to_report_in_one_command(dirty, tmp_path, capsys):
     output = tmp_path / "judged"
     assert main(["drive", "judge", str(dirty), "--policy", "heard_braking_rule", "--output", str(output)]) == 0
@@ -176,6 +184,10 @@ def test_from_log_to_report_in_one_command(dirty, tmp_path, capsys):
     page = (output / "report.html").read_text()
     for text in ("Open loop", "Braking for nothing", "Quality of the log", "in the middle of a line", "iframe"):
         assert text in page
+    assert "prefers-color-scheme: dark" in page
+    heads = re.findall("<th>(.*?)</th>", page)
+    assert "person answers after [s]" in heads
+    assert not [head for head in heads if "mps" in head or "_" in head]
     assert json.loads((output / "summary.json").read_text())["open_loop"]
     assert len(pd.read_csv(output / "quality.csv")) > 10
     assert load_trajectory(output / "part_1.npz").n_rows > 50
