@@ -11,6 +11,7 @@ from roadsense.augment.draws.ranges import AROUND
 from roadsense.augment.preview.effects import list_ranges, measure_effects
 from roadsense.pictures.road import plot_scenario
 from roadsense.pictures.style import BLUE
+from roadsense.pictures.tables import left_aligned
 from roadsense.scenarios.dataset import Dataset
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.progress import progress_bar
@@ -78,8 +79,7 @@ def count_scenarios(dataset: Dataset) -> Styler:
 
 def count_refusals(dataset: Dataset) -> Styler:
     """Returns the number of rejected draws by base road and reason; empty if every draw was accepted."""
-    table = dataset_tables.tabulate_refusals(dataset)
-    return table.style.hide().set_properties(subset=["base", "reason"], **{"text-align": "left"})
+    return left_aligned(dataset_tables.tabulate_refusals(dataset), ["base", "reason"])
 
 
 def summarise_proofs(dataset: Dataset) -> Styler:

@@ -15,6 +15,7 @@ from roadsense.drives.quality import plot_quality, tabulate_cars, tabulate_findi
 from roadsense.envs.outcome import REACTION_LIMIT_S
 from roadsense.evaluation.policies import record_of
 from roadsense.pictures.style import BLUE, GREY, INK, RED, expect_columns, format_share, new_figure, new_grid
+from roadsense.pictures.tables import left_aligned
 
 __all__ = [
     "plot_answers",
@@ -61,7 +62,7 @@ def show_what_ifs(judgement: Judgement) -> Styler:
 
 
 def _show(table: pd.DataFrame, words: list[Hashable]) -> Styler:
-    return table.style.hide().set_properties(subset=words, **{"text-align": "left"})
+    return left_aligned(table, words)
 
 
 def plot_drive(judgement: Judgement) -> Figure:
