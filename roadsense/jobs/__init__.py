@@ -7,7 +7,7 @@ _HOMES = {
     "as_tuner": "roadsense.jobs.aws.sagemaker.bridge",
     "enter_workspace": "roadsense.utils.workspace",
     "plot_learning": "roadsense.runs.figures",
-    "shorten": "roadsense.jobs.confirm",
+    "shorten": "roadsense.jobs.shown",
     "tabulate_trials": "roadsense.jobs.shown",
 }
 __all__ = sorted(_HOMES)

@@ -23,12 +23,11 @@ from roadsense.jobs.cli_settings import (
     SubmitConfig,
     TrialsConfig,
 )
-from roadsense.jobs.confirm import confirm
 from roadsense.jobs.job import Job
 from roadsense.jobs.metric_series import describe_latest, plot_series
 from roadsense.jobs.parameters import decode_parameters, find_notebook, take_pairs
 from roadsense.jobs.records import read_records
-from roadsense.jobs.shown import plot_trials, tabulate_trials
+from roadsense.jobs.shown import confirm, plot_trials, tabulate_trials
 from roadsense.jobs.spec import JobSpec, spec_from_json
 from roadsense.jobs.target import TARGETS, JobError, JobState, JobStatus, UnansweredError, open_target
 from roadsense.utils.command import load_name, refuse_command, run_command, run_with_options

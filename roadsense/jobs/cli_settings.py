@@ -20,7 +20,8 @@ class SubmitConfig:
         dry_run: start nothing; print the exact requests as one JSON object.
         yes: start it without asking.
         follow: show the job's log until the job is over.
-        resumes: with `follow`: how often to start the job again after EC2 took its spot machine away.
+        resumes: with `follow`: how often to start the job again after EC2 took its spot machine away; each start
+            may cost `max_usd`.
     """
 
     spec: Annotated[JobSpec, tyro.conf.arg(name="")]
@@ -51,7 +52,8 @@ class LogsConfig(JobConfig):
 
     Attributes:
         follow: whether to continue until the job is over; the exit code is then 1 if it failed.
-        resumes: with `follow`: how often to start the job again after EC2 took its spot machine away.
+        resumes: with `follow`: how often to start the job again after EC2 took its spot machine away; each start
+            may cost `max_usd`.
     """
 
     follow: bool = False

@@ -1,11 +1,12 @@
 """Fills the missing settings of a job on AWS with examples, so that there is a request to look at."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from roadsense.cloud.session import UnreachableError, find_region, translate_errors
-from roadsense.errors import InputError, RoadSenseError
+from roadsense.cloud.session import find_region, translate_errors
+from roadsense.errors import RoadSenseError
+from roadsense.jobs.aws.sagemaker.role import find_execution_role
 from roadsense.jobs.spec import CLOUD_TARGETS, S3
 
 EXAMPLE_REGION = "eu-central-1"
@@ -36,13 +37,16 @@ def complete(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     if values.get("target") in CLOUD_TARGETS:
         missing = [name for name in EXAMPLES if name not in values]
         values = {**EXAMPLES, **values}
-        if not _has_region(values.get("region")):
+        region, role = values.get("region"), values.get("role")
+        if region is not None:
+            find_region(region)  # refuses one that cannot be
+        elif not _is_found(find_region):
             missing.append("region")
             values["region"] = EXAMPLE_REGION
-        if values["target"] == "sagemaker" and not _has_role(values):
+        if values["target"] == "sagemaker" and not _is_found(lambda: find_execution_role(role, region)):
             missing.append("role")
             values["role"] = EXAMPLE_ROLE
-        missing += [] if _has_credentials() else ["credentials"]
+        missing += [] if _is_found(_find_credentials) else ["credentials"]
     dataset = str(values.get("dataset", ""))
     if dataset and not dataset.startswith(S3) and not Path(dataset).exists():
         missing.append("dataset")
@@ -50,30 +54,15 @@ def complete(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return values, [f"{name}: {WHERE_FROM[name]}." for name in missing]
 
 
-def _has_region(region: str | None) -> bool:
+def _find_credentials() -> Any:
+    with translate_errors():
+        import boto3
+
+        return boto3.Session().get_credentials()
+
+
+def _is_found(look: Callable[[], Any]) -> bool:
     try:
-        find_region(region)
-    except InputError:
-        if region:
-            raise
-        return False
-    return True
-
-
-def _has_role(values: Mapping[str, Any]) -> bool:
-    from roadsense.jobs.aws.sagemaker.role import find_execution_role
-
-    try:
-        return bool(find_execution_role(values.get("role"), values.get("region")))
-    except (InputError, UnreachableError):
-        return False
-
-
-def _has_credentials() -> bool:
-    try:
-        with translate_errors():
-            import boto3
-
-            return boto3.Session().get_credentials() is not None
+        return bool(look())
     except RoadSenseError:
         return False

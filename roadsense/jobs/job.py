@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from roadsense.errors import InputError
 from roadsense.jobs.draft import complete
 from roadsense.jobs.metric_series import MetricSeries, count_seeds
-from roadsense.jobs.records import JobRecord, find_record, read_submitted_spec, write_record
+from roadsense.jobs.records import JobRecord, find_record, read_submitted_spec, record_path, recording
 from roadsense.jobs.shown import ShownJob, plot_trials
 from roadsense.jobs.spec import JobSpec, check_spec, continue_spec, spec_from_values
 from roadsense.jobs.target import JobError, JobState, JobStatus, Plan, Target, open_target
@@ -124,13 +125,8 @@ class Job:
             raise InputError(f"Expected a job that lacks nothing. Missing: {' '.join(self._missing)}")
         plan = self._plan
         spec = replace(self.spec, region=plan.spec.region)  # another region may be configured when it is looked for
-        path = write_record(spec, plan.job_id, plan.describe()) if record else None
-        try:
+        with recording(spec, plan.job_id, plan.describe()) if record else nullcontext():
             job_id = self._target.submit(plan)
-        except InputError:
-            if path is not None and not self._record.job_id:
-                path.unlink()  # nothing was started
-            raise
         self._record = JobRecord(self.name, job_id, spec.target, spec.region)
         del self._plan  # another start has another token
         return job_id
@@ -141,12 +137,16 @@ class Job:
         On SageMaker the new job has the same checkpoints and a new name, because SageMaker takes a name only once.
 
         Raises:
-            InputError: if the job still runs, or has ended with all its work done: two jobs would share checkpoints.
+            InputError: if the job still runs, has ended with all its work done, or was resumed before: two jobs would
+                share checkpoints.
         """
-        if self._record.target == "sagemaker" and (state := self.status().state) not in RESUMABLE:
+        if self._record.target != "sagemaker":
+            return Job(self.spec)
+        if (state := self.status().state) not in RESUMABLE:
             raise InputError(f"Expected a job that was stopped or failed, but {self.name} is {state}.")
-        resumed = Job(continue_spec(self.spec) if self._record.target == "sagemaker" else self.spec)
-        resumed._record = JobRecord(resumed.name, self._record.job_id, self.spec.target, self.spec.region)
+        resumed = Job(continue_spec(self.spec))
+        if record_path(resumed.name).exists():
+            raise InputError(f"{self.name} was already resumed, as {resumed.name}. Resume that one.")
         return resumed
 
     def status(self) -> JobStatus:

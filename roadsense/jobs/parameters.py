@@ -109,12 +109,11 @@ def known_parameters(notebook: Path) -> dict[str, Parameter]:
     own = read_parameters(notebook)
     if FURTHER not in own or notebook.stem not in CONFIGS:
         return own
-    others = {
-        field.name: Parameter(field.name, _read_annotation(_parse_type(field.type)), field.default, "")
-        for field in fields(load_config(notebook))
-        if field.name not in own
-    }
-    return own | others
+    others = {}
+    for field in fields(load_config(notebook)):
+        kind = ast.parse(inspect.formatannotation(field.type), mode="eval").body
+        others[field.name] = Parameter(field.name, _read_annotation(kind), field.default, "")
+    return others | own
 
 
 def check_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Parameter]:
@@ -234,10 +233,6 @@ def _read_annotation(node: ast.expr) -> tuple[str, ...]:
     if isinstance(node, ast.Constant) and node.value is None:
         return ("None",)
     return (node.id,) if isinstance(node, ast.Name) and node.id in TYPES else ()
-
-
-def _parse_type(kind: Any) -> ast.expr:
-    return ast.parse(inspect.formatannotation(kind), mode="eval").body
 
 
 def _unquote(text: str) -> str:

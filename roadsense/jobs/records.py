@@ -1,11 +1,13 @@
 """Records the jobs submitted from this folder, so that each can be found by its name."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from roadsense.cloud.session import CloudError
 from roadsense.errors import InputError
 from roadsense.jobs.spec import JobSpec, spec_from_values
 from roadsense.utils.files import read_json, write_atomically
@@ -31,20 +33,46 @@ class JobRecord:
     region: str | None = None
 
 
-def write_record(spec: JobSpec, job_id: str, request: Mapping[str, Any] | None = None) -> Path:
-    """Records a job with its spec and its exact request; returns the file."""
+def write_record(spec: JobSpec, job_id: str, request: Mapping[str, Any] | None = None) -> None:
+    """Records a job with its spec and its exact request."""
     record = JobRecord(spec.name or "", job_id, spec.target, spec.region)
-    path = RECORDS_DIR / record.name / RECORD_NAME
+    path = record_path(record.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {**asdict(record), "spec": asdict(spec), "request": request}
     write_atomically(path, json.dumps(content, indent=2, default=str) + "\n")
-    return path
+
+
+@contextmanager
+def recording(spec: JobSpec, job_id: str, request: Mapping[str, Any]) -> Iterator[None]:
+    """Records a job before the block that starts it; if the start is refused, the record is again what it was before.
+
+    It stays if AWS gave no answer, because the job may have started.
+    """
+    path = record_path(spec.name or "")
+    earlier = path.read_text() if path.exists() else None
+    write_record(spec, job_id, request)
+    try:
+        yield
+    except (InputError, CloudError) as error:
+        if isinstance(error, CloudError) and not error.code:
+            raise
+        if earlier is None:
+            path.unlink()
+        else:
+            write_atomically(path, earlier)
+        raise
+
+
+def record_path(name: str) -> Path:
+    """Returns the file with the record of a job."""
+    return RECORDS_DIR / name / RECORD_NAME
 
 
 def read_records() -> list[JobRecord]:
     """Returns all recorded jobs, the oldest first."""
     paths = sorted(RECORDS_DIR.glob(f"*/{RECORD_NAME}"), key=lambda path: path.stat().st_mtime)
-    return [_read(path) for path in paths]
+    found = [read_json(path, "the record of a job", name=str, job_id=str, target=str) for path in paths]
+    return [JobRecord(each["name"], each["job_id"], each["target"], each.get("region")) for each in found]
 
 
 def find_record(job: str, target: str | None = None, region: str | None = None) -> JobRecord:
@@ -77,12 +105,7 @@ def read_submitted_spec(record: JobRecord) -> JobSpec:
     Raises:
         InputError: if the job was not submitted from this folder.
     """
-    path = RECORDS_DIR / record.name / RECORD_NAME
+    path = record_path(record.name)
     if not path.is_file():
         raise InputError(f"Expected a job that was submitted from this folder, but {record.name} has no record here.")
     return spec_from_values(read_json(path, "the record of a job", spec=dict)["spec"], str(path))
-
-
-def _read(path: Path) -> JobRecord:
-    values = read_json(path, "the record of a job", name=str, job_id=str, target=str)
-    return JobRecord(**{each.name: values[each.name] for each in fields(JobRecord) if each.name in values})

@@ -11,20 +11,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import tyro
 
-from roadsense.cloud.session import find_owner
 from roadsense.cloud.storage import check_dataset
 from roadsense.errors import InputError
 from roadsense.jobs.parameters import NOTEBOOK_DIR, Parameter, check_parameters, check_settings, find_notebook
+from roadsense.jobs.tags import check_tags, refuse_secrets
 from roadsense.jobs.tuning import TuningConfig
 from roadsense.utils.files import read_json, write_atomically
-from roadsense.utils.times import write_time
 
 LOCAL_TARGETS = ("local", "docker")
 CLOUD_TARGETS = ("ec2", "sagemaker")
+ISOLATED = ("docker", "sagemaker")
+"""Targets whose containers reach no network."""
 INSTANCE_TYPES: Mapping[str, str] = {"ec2": "c6i.8xlarge", "sagemaker": "ml.c5.9xlarge"}
 """Default machine type of each cloud target."""
 NAME = re.compile(r"[a-zA-Z0-9](-?[a-zA-Z0-9])*")
@@ -33,19 +35,9 @@ CLOUD_NAME = "roadsense-"
 MAX_NAME, MAX_SEARCH_NAME = 63, 32
 S3 = "s3://"
 S3_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?")
-DATASET_URL = re.compile(S3_URL.pattern + r"(?<=/)datasets/[0-9a-f]{64}(/[^\s?#]*)?")
+DATASET_URL = re.compile(S3_URL.pattern + r"(?<=/)datasets/[0-9a-f]{64}/?")
 MAX_DAYS = 28
 """Longest job on SageMaker, days."""
-SECRET_NAME = re.compile(r"password|passwd|secret|token|credential|api_?key|access_?key", re.IGNORECASE)
-SECRET_VALUE = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----|\bgh[pousr]_\w{30,}")
-KINDS: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("parameters", "tags"), (Mapping,)),
-    **dict.fromkeys(("name", "image", "instance_type", "dataset", "region", "role", "resume_of"), (str, type(None))),
-    "max_hours": (int, float),
-    "max_usd": (int, float, type(None)),
-    "spot": (bool,),
-}
-"""Types of the fields that are not plain text."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +54,9 @@ class JobSpec:
         instance_type: machine type; by default `c6i.8xlarge` on EC2, `ml.c5.9xlarge` on SageMaker.
         dataset: folder of a whole dataset, or `s3://.../datasets/<digest>`.
         output: folder that will hold the job folder, or `s3://bucket/prefix`.
-        max_hours: longest time of the job, or of each training in a search, hours, above 0.
-        max_usd: highest cost of the job, or of all trials of a search, US dollars; it may shorten `max_hours`.
+        max_hours: longest time of the job, or of each training in a search, hours, above 0; anew for a resumed job.
+        max_usd: highest cost of the job, or of all trials of a search, US dollars; it may shorten `max_hours`. A job
+            that is resumed may cost it again.
         spot: whether to use spare capacity, which is cheaper and may be taken away at any time. On AWS only.
         region: AWS region; by default the configured one.
         role: instance profile's name (EC2), or execution role's ARN (SageMaker).
@@ -96,9 +89,7 @@ class JobSpec:
     search: Annotated[TuningConfig, tyro.conf.arg(name="")] = field(default_factory=TuningConfig)
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            if item.name != "search":
-                _check_type(item.name, getattr(self, item.name))
+        _check_types(self)
         if self.target not in LOCAL_TARGETS + CLOUD_TARGETS:
             raise InputError(f"Expected target of {', '.join(LOCAL_TARGETS + CLOUD_TARGETS)}, got {self.target!r}.")
         _check_name(self)
@@ -111,7 +102,7 @@ class JobSpec:
                 f"Expected target sagemaker for a search of {self.search.n_trials} trials, got {self.target!r}. "
                 "`roadsense search` searches on this machine."
             )
-        _check_tags(self.tags)
+        check_tags(self.tags)
         _check_machine(self)
 
     @property
@@ -179,6 +170,7 @@ def check_spec(spec: JobSpec) -> JobSpec:
     if spec.search.is_search:
         spec = _share_seeds(spec)
     _check_run(spec, check_parameters(notebook, spec.parameters))
+    _check_network(spec)
     check_settings(notebook, spec.parameters)
     if spec.is_cloud:
         refuse_secrets({**spec.parameters, **spec.tags})
@@ -190,38 +182,6 @@ def check_spec(spec: JobSpec) -> JobSpec:
         name=spec.name or name_job(spec),
         instance_type=spec.instance_type or INSTANCE_TYPES.get(spec.target),
     )
-
-
-def refuse_secrets(values: Mapping[str, Any]) -> None:
-    """Refuses values that look like secrets: everyone with access to a job or its machine can read them.
-
-    Raises:
-        InputError: naming the first such value.
-    """
-    for name, value in values.items():
-        if SECRET_NAME.search(name) or SECRET_VALUE.search(str(value)):
-            raise InputError(
-                f"Expected parameters and tags without secrets, but {name!r} looks like one, and whoever may look at "
-                "the job can read it. Give the job's role the right instead."
-            )
-
-
-def make_tags(spec: JobSpec, deadline: datetime, facts: Mapping[str, str]) -> dict[str, str]:
-    """Returns the tags for everything that is created for a job.
-
-    Args:
-        spec: checked spec.
-        deadline: latest end of the job, with time zone.
-        facts: further tags, such as `dataset_digest` and `git_commit`; empty values are left out.
-    """
-    return {
-        **spec.tags,
-        "project": "roadsense",
-        "roadsense:job": spec.name or "",
-        "roadsense:owner": find_owner(),
-        "roadsense:deadline": write_time(deadline),
-        **{f"roadsense:{name.replace('_', '-')}": value for name, value in facts.items() if value},
-    }
 
 
 def spec_to_json(spec: JobSpec, path: Path) -> None:
@@ -270,11 +230,14 @@ def _share_seeds(spec: JobSpec) -> JobSpec:
     return replace(spec, parameters=parameters, search=replace(spec.search, seeds=seeds))
 
 
-def _check_type(name: str, value: Any) -> None:
-    kinds = KINDS.get(name, (str,))
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        expected = " or ".join(kind.__name__ for kind in kinds)
-        raise InputError(f"Expected {name} of a job to be {expected}, got {value!r}.")
+def _check_types(spec: JobSpec) -> None:
+    for name, hint in get_type_hints(JobSpec).items():
+        kinds = [get_origin(kind) or kind for kind in (get_args(hint) if isinstance(hint, UnionType) else [hint])]
+        kinds = [int, *kinds] if float in kinds else kinds
+        value = getattr(spec, name)
+        if not isinstance(value, tuple(kinds)) or (isinstance(value, bool) and bool not in kinds):
+            expected = " or ".join(kind.__name__ for kind in kinds)
+            raise InputError(f"Expected {name} of a job to be {expected}, got {value!r}.")
 
 
 def _check_name(spec: JobSpec) -> None:
@@ -300,12 +263,14 @@ def _check_run(spec: JobSpec, known: Mapping[str, Parameter]) -> None:
         )
 
 
-def _check_tags(tags: Mapping[str, str]) -> None:
-    for key, value in tags.items():
-        if not isinstance(value, str) or len(value) > 256 or not 0 < len(key) <= 128:
-            raise InputError(f"Expected tags of texts, at most 128 and 256 long, got {key!r}: {value!r}.")
-        if key == "project" or key.lower().startswith(("aws:", "roadsense:")):
-            raise InputError(f"Expected tags of your own, got {key!r}, which is set for every job.")
+def _check_network(spec: JobSpec) -> None:
+    """Checks that a container without network needs nothing from S3 but what its target brings there."""
+    for name, value in spec.parameters.items():
+        if spec.target in ISOLATED and name != "run_dir" and S3 in str(value):
+            raise InputError(
+                f"Expected no URL as {name} for target {spec.target}, whose containers have no network, got {value!r}. "
+                "Its dataset is given as the job's dataset."
+            )
 
 
 def _check_machine(spec: JobSpec) -> None:

@@ -17,6 +17,7 @@ An interrupted sweep continues when it is started again: jobs are submitted once
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -28,8 +29,8 @@ from roadsense.cloud.checksums import TransferError
 from roadsense.errors import InputError
 from roadsense.evaluation.sweep_judging import check_judging, judge_together
 from roadsense.evaluation.sweep_table import find_trained, make_table, tabulate_roads, write_table
-from roadsense.jobs.confirm import confirm
 from roadsense.jobs.job import Job
+from roadsense.jobs.shown import confirm
 from roadsense.jobs.spec import MAX_NAME, JobSpec, check_spec, spec_from_values
 from roadsense.jobs.target import JobError, JobState
 
@@ -45,8 +46,8 @@ class SweepConfig:
         file: JSON file of the sweep.
         output_dir: folder for the results of each job and the table.
         n_parallel: jobs that run at the same time.
-        resumes: how often to start each job again after EC2 took its spot machine away.
-        dry_run: only print the requests of all jobs.
+        resumes: how often to start each job again after EC2 took its spot machine away; each start may cost `max_usd`.
+        dry_run: only print the requests of all jobs; tokens and deadlines are set anew at each start.
         yes: start it without asking.
     """
 
@@ -150,15 +151,15 @@ def run_and_print(config: SweepConfig) -> None:
 
 def _describe(members: Sequence[Member]) -> dict[str, Any]:
     jobs = {each.folder_name: Job(each.spec).request() for each in members}
-    first = next(iter(jobs.values()))["price"]
-    return {"price": f"for each of {len(jobs)} jobs {first}", "jobs": jobs}
+    prices = Counter(each["price"] for each in jobs.values())
+    return {"price": "; ".join(f"for each of {n} jobs {price}" for price, n in prices.items()), "jobs": jobs}
 
 
 def _submit_once(spec: JobSpec) -> Job:
     try:
         return Job.find(spec.name or "")
     except InputError:  # it was not submitted yet
-        job = Job(spec)
+        job = Job(spec)  # its deadline counts from now, and not from when its request was shown
         job.submit()
         return job
 

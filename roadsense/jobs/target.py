@@ -23,6 +23,10 @@ class JobError(RoadSenseError):
     """Raised when a job fails, or a program or service that it needs fails."""
 
 
+class UnknownJobError(InputError):
+    """Raised when a target knows no such job."""
+
+
 class JobState(StrEnum):
     """The state of a job, in the same words for every target."""
 
@@ -87,6 +91,7 @@ class Plan:
         calls: the requests in their order, or the command, JSON-like.
         price: highest cost, in words.
         local_dataset: folder of a dataset that `submit` first publishes on S3; empty if there is none.
+        request: the last of the calls, as its target on AWS sends it; None on this machine.
     """
 
     spec: JobSpec
@@ -94,6 +99,7 @@ class Plan:
     calls: Sequence[Mapping[str, Any]]
     price: str = "nothing"
     local_dataset: str = ""
+    request: Any = None
 
     def describe(self) -> dict[str, Any]:
         """Returns the price and every request."""

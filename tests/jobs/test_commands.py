@@ -8,7 +8,7 @@ import pytest
 
 from roadsense.cli import main
 from roadsense.cloud.session import AccessError
-from roadsense.jobs.aws.ec2 import machines as ec2_machines
+from roadsense.jobs.aws.ec2 import target as ec2_target
 from roadsense.jobs.spec import JobSpec, spec_to_json
 from tests.jobs.small_notebooks import ROOT, write_notebook
 from tests.jobs.test_ec2 import account, end_machine, machines
@@ -194,6 +194,23 @@ def test_a_finished_job_on_ec2_stays_in_the_list_with_its_state(account, capsys)
     assert re.match(r"roadsense-one +ec2 +done ", run(capsys, "list", "--target", "ec2")[1])
 
 
+def test_a_start_that_is_refused_leaves_the_records_as_they_were(account, capsys, tmp_path):
+    words = ["01_train", "--target", "ec2", "--output", "s3://cars/rs", *CLOUD[4:], "--yes", "--name"]
+    assert run(capsys, "submit", *words, "roadsense-one")[0] == 0
+    record = tmp_path / "runs" / "jobs" / "roadsense-one" / "job.json"
+    before = record.read_text()
+    code, _, err = run(capsys, "submit", *words, "roadsense-one", "-p", "seed", "7")
+    assert (code, "another parameters" in err, record.read_text()) == (2, True, before)
+    boto3.client("iam").delete_instance_profile(InstanceProfileName="roadsense-instance")
+    assert run(capsys, "submit", *words, "roadsense-two")[0] == 1
+    assert run(capsys, "status", "roadsense-two")[0] == 2
+    elsewhere = {"name": "roadsense-three", "job_id": "s3://cars/rs/jobs/roadsense-three", "target": "ec2"}
+    (record.parent.with_name("roadsense-three")).mkdir()
+    (record.parent.with_name("roadsense-three") / "job.json").write_text(json.dumps(elsewhere))
+    code, out, _ = run(capsys, "list", "--target", "ec2")
+    assert (code, [line.split()[0] for line in out.splitlines()]) == (0, ["roadsense-one"])
+
+
 def test_a_followed_job_is_started_again_when_its_spot_machine_is_taken_away(account, capsys, monkeypatch):
     words = ["01_train", "--name", "roadsense-one", "--target", "ec2", "--output", "s3://cars/rs", *CLOUD[4:]]
     assert run(capsys, "submit", *words, "--spot", "--yes")[0] == 0
@@ -244,12 +261,12 @@ def test_a_region_that_refuses_hides_nothing_of_the_others(account, capsys, monk
     words = ["01_train", "--name", "roadsense-one", "--target", "ec2", "--output", "s3://cars/rs", *CLOUD[4:]]
     assert run(capsys, "submit", *words, "--yes")[0] == 0
 
-    def ask(region, filters, real=ec2_machines.list_costing):
+    def ask(region, real=ec2_target.list_costing):
         if region == "us-east-1":  # as where an organisation's policy allows only some regions
             raise AccessError("AWS refused DescribeInstances", "UnauthorizedOperation")
-        return real(region, filters)
+        return real(region)
 
-    monkeypatch.setattr(ec2_machines, "list_costing", ask)
+    monkeypatch.setattr(ec2_target, "list_costing", ask)
     code, out, err = run(capsys, "list", "--all", "--target", "ec2")
     assert (code, out.split()[0]) == (1, "roadsense-one")
     assert "us-east-1" in err

@@ -83,10 +83,9 @@ def test_a_training_that_keeps_no_checkpoint_fails_the_rehearsal(notebook, tmp_p
         rehearse(spec, tmp_path / "rehearsal", "local")
 
 
-def test_a_notebook_that_trains_nothing_is_run_and_not_interrupted(notebook, tmp_path):
-    found = rehearse(notebook("print('slept', seconds)"), tmp_path / "rehearsal", "local")
-    assert found.weights is None
-    assert found.stop_s is None
+def test_a_notebook_that_trains_nothing_is_run_and_not_interrupted(notebook, tmp_path, capsys):
+    assert rehearse(notebook("print('slept', seconds)"), tmp_path / "rehearsal", "local") == 0
+    assert "it was not interrupted" in capsys.readouterr().out
     assert "slept 1" in (tmp_path / "rehearsal" / "rehearsal-whole" / "run.log").read_text()
 
 

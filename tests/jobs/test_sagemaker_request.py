@@ -11,10 +11,9 @@ from sagemaker.core.utils.utils import serialize
 from roadsense.cloud.session import RequestError
 from roadsense.errors import InputError
 from roadsense.jobs.aws.sagemaker.plan import plan_job
-from roadsense.jobs.aws.sagemaker.request import Placement, check_request
+from roadsense.jobs.aws.sagemaker.request import Placement, build_ranges, check_request
 from roadsense.jobs.aws.sagemaker.request import build_training_request as build_training
-from roadsense.jobs.aws.sagemaker.search import build_ranges
-from roadsense.jobs.aws.sagemaker.search import build_tuning_request as build_tuning
+from roadsense.jobs.aws.sagemaker.request import build_tuning_request as build_tuning
 from roadsense.jobs.metric_series import METRICS
 from roadsense.jobs.spec import JobSpec, check_spec, continue_spec
 from roadsense.jobs.tuning import TuningConfig

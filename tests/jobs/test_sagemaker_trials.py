@@ -79,9 +79,10 @@ def test_the_trials_are_a_study_of_optuna(story):
     assert plot_trials([], "eval_score") is None
 
 
-def test_a_value_beyond_the_usual_search_is_part_of_the_study():
-    trials = [Trial(1, "a", "Completed", 0.5, {"rollout_steps": "32"}), Trial(2, "b", "Completed", 0.4, {})]
-    assert make_study(trials).best_params == {"rollout_steps": "32"}
+def test_numbers_and_texts_that_only_some_trials_have_are_part_of_the_study():
+    settings = ({"rollout_steps": "32", "schedule": "linear"}, {"schedule": "0.5"}, {})
+    trials = [Trial(number, "a", "Completed", -number, each) for number, each in enumerate(settings)]
+    assert make_study(trials).best_params == {"rollout_steps": 32.0, "schedule": "linear"}
 
 
 def test_a_spec_with_several_trials_is_submitted_as_a_search(aws, tmp_path, capsys, small_dataset):

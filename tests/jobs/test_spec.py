@@ -11,7 +11,8 @@ import pytest
 
 from roadsense.errors import DatasetError, InputError
 from roadsense.jobs.inside.layout import JobLayout, write_layout
-from roadsense.jobs.spec import MAX_NAME, NAME, JobSpec, check_spec, make_tags, name_job, spec_from_json, spec_to_json
+from roadsense.jobs.spec import MAX_NAME, NAME, JobSpec, check_spec, name_job, spec_from_json, spec_to_json
+from roadsense.jobs.tags import make_tags, refuse_secrets
 from tests.jobs.small_notebooks import ROOT, write_notebook
 
 DIGEST = "0123456789abcdef" * 4
@@ -58,6 +59,7 @@ WRONG_FIELDS = [
     ({**CLOUD, "instance_type": "ml.c5.9xlarge"}, "c6i.8xlarge"),
     ({**CLOUD, "target": "sagemaker", "instance_type": "c6i.8xlarge"}, "ml.c5.9xlarge"),
     ({"dataset": "s3://bucket/mine"}, "datasets/<64 hex digits>"),
+    ({"dataset": f"s3://bucket/datasets/{DIGEST}/train"}, "datasets/<64 hex digits>"),
     ({"dataset": 3}, "dataset of a job"),
     ({"parameters": [1]}, "parameters of a job to be Mapping"),
     ({"tags": {"project": "x"}}, "tags of your own"),
@@ -115,6 +117,26 @@ def test_a_notebook_that_works_on_a_run_needs_one_its_machine_can_reach():
     for parameters in ({}, {"run_dir": "runs/first"}):
         with pytest.raises(InputError, match="run_dir of 02_evaluate on S3"):
             check_spec(JobSpec("02_evaluate", parameters, **CLOUD))
+
+
+@pytest.mark.parametrize("target", ["docker", "sagemaker"])
+@pytest.mark.parametrize("notebook", ["01_train", "02_evaluate"])
+def test_a_container_without_network_is_given_nothing_to_download(target, notebook):
+    output = CLOUD["output"] if target == "sagemaker" else "runs"
+    url = f"s3://bucket/datasets/{DIGEST}/train"
+    given = {"run_dir": "s3://bucket/jobs/one/model"} if notebook == "02_evaluate" else {}
+    check_spec(JobSpec(notebook, given, target=target, output=output))
+    wrong = {"beside": [url]} if notebook == "02_evaluate" else {"dataset_dir": url}
+    with pytest.raises(InputError, match=f"no URL as {next(iter(wrong))} for target {target}"):
+        check_spec(JobSpec(notebook, given | wrong, target=target, output=output))
+    check_spec(JobSpec(notebook, given | wrong, **CLOUD))  # machines on EC2 have one
+
+
+def test_a_secret_is_found_at_any_depth():
+    with pytest.raises(InputError, match="api_key"):
+        refuse_secrets({"further": {1: 2, "api_key": "x"}})
+    with pytest.raises(InputError, match="note"):
+        refuse_secrets({"notes": {"note": "AKIA" + "A" * 16}})
 
 
 def test_a_dataset_has_to_be_what_its_manifest_says(dataset_copy):

@@ -1,6 +1,7 @@
 """A sweep: variants and seeds as real local jobs, and one table with intervals of what they reached."""
 
 import json
+import re
 
 import pytest
 
@@ -137,6 +138,16 @@ def test_real_trainings_are_judged_on_the_same_episodes_and_by_road(small_datase
 def test_dry_run_shows_every_request(file, capsys):
     assert main(["job", "sweep", str(file), "--dry_run"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"good_seed_0", "good_seed_2", "bad_seed_0", "bad_seed_2"}
+
+
+def test_a_sweep_shows_every_price(tmp_path, monkeypatch, no_aws):
+    monkeypatch.chdir(ROOT)
+    job = {"notebook": "01_train", "target": "ec2", "output": "s3://cars/rs", "image": "r:1", "region": "us-east-1"}
+    content = {"job": job, "seeds": [0], "variants": {"one": {}, "two": {"max_hours": 1.0}}}
+    (tmp_path / "sweep.json").write_text(json.dumps(content))
+    members, _ = read_sweep(tmp_path / "sweep.json")
+    price = sweep._describe(members)["price"]
+    assert re.findall(r"for each of 1 jobs at most ([\d.]+) USD", price) == ["16.69", "1.60"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ import subprocess
 import pytest
 
 from roadsense.errors import InputError
+from roadsense.jobs.aws.ec2.target import STOP_S
 from roadsense.jobs.aws.ec2.user_data import KINDS, MAX_BYTES, MachineSettings, encode_parameters, write_user_data
+from roadsense.jobs.inside.signals import GIVE_UP_S
 
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/roadsense:0123abc"
 
@@ -53,6 +55,10 @@ def test_parameters_travel_as_the_file_the_job_reads() -> None:
     found = re.search(r"PARAMETERS=(\S+)", script)
     assert found
     assert json.loads(base64.b64decode(found[1])) == texts
+
+
+def test_a_container_has_time_to_gather_its_results_before_it_is_killed() -> None:
+    assert GIVE_UP_S + 10 < settings().stop_s == STOP_S < 120
 
 
 def test_a_script_that_is_too_long_is_refused() -> None:

@@ -43,6 +43,9 @@ def test_a_workstation_stops_rather_than_ends_and_is_started_again(account: str)
     ec2.stop_instances(InstanceIds=[instance_id])
     (listed,) = Ec2Target().list_jobs(everyone=True)
     assert (listed.state, listed.phase[:7]) == (JobState.STOPPED, "stopped")  # its disk still costs
+    for more_than_shown in ({"max_hours": 2.0}, {"instance_type": "c6i.2xlarge"}):
+        with pytest.raises(InputError, match=r"c6i\.8xlarge and max_hours of at least 3,"):
+            start_workstation(plan_workstation(config(**more_than_shown)))
     assert start_workstation(plan_workstation(config())) == instance_id
     (machine,) = machines()
     assert machine["State"]["Name"] == "running"
@@ -62,6 +65,18 @@ def test_a_spot_workstation_ends(no_aws: None, capsys: pytest.CaptureFixture[str
 def test_wrong_settings_are_named(wrong: dict) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
         config(**wrong)
+
+
+def test_a_secret_in_the_command_is_refused() -> None:
+    with pytest.raises(InputError, match="--hf_token"):
+        config(command="bash -c true --hf_token abc")
+
+
+def test_all_that_is_uploaded_is_shown_before(no_aws: None, dataset_copy: Path) -> None:
+    shown = plan_workstation(config(dataset=str(dataset_copy), region=REGION)).describe()["calls"]
+    uploads = [call["what"] for call in shown if call["operation"] == "PutObject"]
+    assert uploads[0].startswith(f"{OUTPUT}/datasets/")
+    assert [text.rpartition("/")[2] for text in uploads[1:]] == ["run_docker.sh", "spec.json"]
 
 
 def workstation_script(place: JobFolder, **changes) -> str:

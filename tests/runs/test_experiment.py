@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from roadsense.jobs.aws.sagemaker.search import build_tuning_request
+from roadsense.jobs.aws.sagemaker.request import build_tuning_request
 from roadsense.runs.experiment import (
     MEAN_SCORE,
     WORST_SCORE,

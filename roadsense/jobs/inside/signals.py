@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 AGAIN_S = 10.0
 """Time after which a cell that still runs, and trains nothing, is interrupted again, seconds."""
-GIVE_UP_S = 110.0
-"""Time after which the kernel is killed, seconds: SageMaker and spot instances give 120 s."""
+GIVE_UP_S = 75.0
+"""Time after which the kernel is killed, seconds: EC2's machines give 90 s, SageMaker 120 s, also for the results."""
 
 
 class StopSignals:

@@ -24,9 +24,10 @@ from roadsense.jobs.inside.layout import (
     write_layout,
 )
 from roadsense.jobs.local.engine import PROGRAMS, Container, Engine, Mount, calling_user, find_engine
-from roadsense.jobs.local.process import END_S, SPEC_NAME, claim_folder, copy_results
+from roadsense.jobs.local.process import SPEC_NAME, claim_folder, copy_results, limit_command
 from roadsense.jobs.parameters import read_parameters
-from roadsense.jobs.spec import S3, JobSpec, make_tags, spec_to_json
+from roadsense.jobs.spec import S3, JobSpec, spec_to_json
+from roadsense.jobs.tags import make_tags
 from roadsense.jobs.target import JobError, JobState, JobStatus, Plan
 from roadsense.utils.times import write_time
 
@@ -153,16 +154,14 @@ def describe_job(spec: JobSpec, folder: Path) -> Container:
     run = find_input_run(spec)
     if run and not run.startswith(S3):
         mounts.append(Mount(Path(run), f"{DEFAULT_ROOT}/input/data/{RUN_CHANNEL}"))
-    if not spec.is_cloud:  # a job on AWS uses the image's own notebook
-        mounts.append(Mount(Path(spec.notebook), f"{WORKSPACE}/notebooks/{Path(spec.notebook).name}"))
+    mounts.append(Mount(Path(spec.notebook), f"{WORKSPACE}/notebooks/{Path(spec.notebook).name}"))
     deadline = datetime.now(UTC) + timedelta(hours=spec.max_hours)
-    runner = ["python", "-m", "roadsense.jobs.runner"]
+    program, *words = limit_command(spec, "python")
     return Container(
         image=spec.image or choose_image(Path(spec.notebook)),
         name=spec.name or "",
-        # `timeout` sends SIGTERM at the time limit, and passes on a SIGTERM that it receives.
-        entrypoint="timeout",
-        words=["--foreground", "--preserve-status", f"--kill-after={END_S}", str(spec.limit_s), *runner],
+        entrypoint=program,
+        words=words,
         mounts=mounts,
         environment=job_environment(spec),
         labels={**make_tags(spec, deadline, {}), FOLDER_LABEL: str(folder.resolve())},

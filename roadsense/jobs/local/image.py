@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,17 +17,6 @@ from roadsense.utils.git_state import read_git_state
 from roadsense.utils.scratch import scratch_folder
 
 ROOT = Path(__file__).parents[3]
-CONTENT = (
-    "docker",
-    "install",
-    "notebooks",
-    "roadsense",
-    "scenarios/base",
-    "pyproject.toml",
-    "requirements.lock",
-    "README.md",
-)
-"""Files of the project's folder that go into an image; `test` also holds the tests."""
 PASSED_OVER = ("__pycache__", ".ipynb_checkpoints")
 RECORDS_DIR = Path("runs") / "images"
 SHOWN = 12
@@ -83,6 +73,12 @@ class Image:
     digest: str = ""
 
 
+def list_content(root: Path = ROOT) -> list[str]:
+    """Returns what `docker/Dockerfile` copies of the project into an image, and its own folder."""
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (root / "docker" / "Dockerfile").read_text(), re.MULTILINE)
+    return sorted({name.rstrip("/") for names in copied for name in names.split()} | {"docker"})
+
+
 def hash_content(config: ImageConfig, root: Path = ROOT) -> str:
     """Returns the SHA-256 of everything that goes into an image: files, target and arguments.
 
@@ -90,7 +86,7 @@ def hash_content(config: ImageConfig, root: Path = ROOT) -> str:
         config: settings of the image.
         root: folder of the project.
     """
-    tops = [root / name for name in (*CONTENT, *(["tests"] if config.target == "test" else []))]
+    tops = [root / name for name in list_content(root) if name != "tests" or config.target == "test"]
     files = [file for top in tops for file in ([top] if top.is_file() else top.rglob("*")) if file.is_file()]
     whole = hashlib.sha256(repr((config.target, config.platform, sorted(config.build_args))).encode())
     for name, file in sorted((file.relative_to(root).as_posix(), file) for file in files):
@@ -141,7 +137,8 @@ def push_image(image: Image, engine: Engine, place: str, login: Login | None) ->
     with scratch_folder("push-") as folder:
         private = _private(engine, folder) if login is not None else {}
         # docker allows a registry on this machine without TLS; podman needs an option for it.
-        plain = ["--tls-verify=false"] if engine.is_podman and _is_here(host) else []
+        is_here = host.split(":")[0] in ("127.0.0.1", "localhost")
+        plain = ["--tls-verify=false"] if engine.is_podman and is_here else []
         if login is not None:
             words = ["login", *plain, "--username", login.user, "--password-stdin", host]
             engine.run(words, text=login.password, environment=private)
@@ -199,7 +196,3 @@ def _private(engine: Engine, folder: Path) -> dict[str, str]:
         host = engine.run(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]).strip()
         private |= {"DOCKER_HOST": host} if host else {}
     return private
-
-
-def _is_here(host: str) -> bool:
-    return host.split(":")[0] in ("127.0.0.1", "localhost")

@@ -17,11 +17,10 @@ from roadsense.cloud.storage import find_dataset
 from roadsense.errors import InputError
 from roadsense.jobs.inside.heartbeat import JobBeat, read_beat
 from roadsense.jobs.inside.layout import NOTEBOOK_VARIABLE, ROOT_VARIABLE, JobLayout, job_environment, write_layout
-from roadsense.jobs.records import RECORD_NAME
+from roadsense.jobs.records import RECORD_NAME, RECORDS_DIR
 from roadsense.jobs.spec import JobSpec, spec_from_json, spec_to_json
 from roadsense.jobs.target import JobError, JobState, JobStatus, Plan
 
-JOBS_DIR = Path("runs") / "jobs"
 SPEC_NAME, LOG_NAME, LOCK_NAME, PROCESS_NAME = "spec.json", "run.log", ".lock", ".process"
 END_S = 120
 """Time from the stop request at the time limit until the job is killed, seconds, as on SageMaker."""
@@ -42,7 +41,7 @@ class LocalTarget:
         """Returns the command that `submit` runs, and its environment variables."""
         del ask
         folder = spec.folder
-        call = {"command": _command(spec), "environment": _environment(spec, folder), "folder": str(folder)}
+        call = {"command": limit_command(spec), "environment": _environment(spec, folder), "folder": str(folder)}
         return Plan(spec, str(folder), [call])
 
     def submit(self, plan: Plan) -> str:
@@ -53,7 +52,8 @@ class LocalTarget:
             JobError: if the process cannot be started.
         """
         folder, spec = Path(plan.job_id), plan.spec
-        claim_folder(folder, spec, lambda: self._read_state(folder))
+        has_lock = (folder / LOCK_NAME).is_file()  # else it was on another target
+        claim_folder(folder, spec, lambda: self.status(str(folder)).state if has_lock else None)
         dataset = find_dataset(spec.dataset) if spec.dataset else None
         write_layout(folder, spec, dataset)
         spec_to_json(spec, folder / SPEC_NAME)
@@ -62,7 +62,7 @@ class LocalTarget:
             fcntl.flock(lock, fcntl.LOCK_EX)
             try:
                 process = subprocess.Popen(
-                    _command(spec),
+                    limit_command(spec),
                     env={**os.environ, **_environment(spec, folder)},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -74,9 +74,6 @@ class LocalTarget:
                 raise JobError(f"The job's process did not start: {error}.") from error
             (folder / PROCESS_NAME).write_text(str(process.pid))
         return str(folder)
-
-    def _read_state(self, folder: Path) -> JobState | None:
-        return self.status(str(folder)).state if (folder / LOCK_NAME).is_file() else None
 
     def status(self, job_id: str) -> JobStatus:
         """Returns a job's state from its lock and its state file."""
@@ -132,7 +129,7 @@ class LocalTarget:
     def list_jobs(self, everyone: bool) -> list[JobStatus]:
         """Returns the jobs of this working folder, the oldest first, from all users."""
         del everyone
-        specs = sorted(JOBS_DIR.glob(f"*/{SPEC_NAME}"), key=lambda path: path.stat().st_mtime)
+        specs = sorted(RECORDS_DIR.glob(f"*/{SPEC_NAME}"), key=lambda path: path.stat().st_mtime)
         return [self.status(str(path.parent)) for path in specs if spec_from_json(path).target == "local"]
 
 
@@ -160,16 +157,16 @@ def find_folder(job_id: str) -> Path:
     Raises:
         InputError: if there is no such job.
     """
-    for folder in (Path(job_id), JOBS_DIR / job_id):
+    for folder in (Path(job_id), RECORDS_DIR / job_id):
         if (folder / SPEC_NAME).is_file() and (folder / LOCK_NAME).is_file():
             return folder
     raise InputError(f"Expected a local job's folder or name, found no job at {job_id!r}. See roadsense job list.")
 
 
-def _command(spec: JobSpec) -> list[str]:
-    # `timeout` sends SIGTERM at the time limit, and passes on a SIGTERM that it receives.
-    words = ["timeout", "--foreground", "--preserve-status", f"--kill-after={END_S}", str(spec.limit_s)]
-    return [*words, sys.executable, "-m", "roadsense.jobs.runner"]
+def limit_command(spec: JobSpec, python: str = sys.executable) -> list[str]:
+    """Returns the command of a job: `timeout` sends SIGTERM at its limit, and passes on a SIGTERM that it receives."""
+    limit = ["timeout", "--foreground", "--preserve-status", f"--kill-after={END_S}", str(spec.limit_s)]
+    return [*limit, python, "-m", "roadsense.jobs.runner"]
 
 
 def _environment(spec: JobSpec, folder: Path) -> dict[str, str]:
@@ -190,7 +187,9 @@ def claim_folder(folder: Path, spec: JobSpec, read_state: Callable[[], JobState 
     """
     if not folder.exists() or (folder.is_dir() and all(path.name == RECORD_NAME for path in folder.iterdir())):
         return False
-    state = read_state() if (folder / SPEC_NAME).is_file() and _is_same_job(folder, spec) else None
+    begun = spec_from_json(folder / SPEC_NAME) if (folder / SPEC_NAME).is_file() else None
+    is_same = all(getattr(begun, name, None) == getattr(spec, name) for name in ("notebook", "parameters", "dataset"))
+    state = read_state() if begun is not None and is_same else None
     if state not in (JobState.STOPPED, JobState.FAILED):
         raise InputError(
             f"Expected a new folder for the job, or that of one with the same notebook and parameters that was stopped "
@@ -199,11 +198,6 @@ def claim_folder(folder: Path, spec: JobSpec, read_state: Callable[[], JobState 
     for path in (JobLayout(folder).state_path, folder / CHECKSUMS_NAME):
         path.unlink(missing_ok=True)
     return True
-
-
-def _is_same_job(folder: Path, spec: JobSpec) -> bool:
-    begun = spec_from_json(folder / SPEC_NAME)
-    return all(getattr(begun, name) == getattr(spec, name) for name in ("notebook", "parameters", "dataset"))
 
 
 def _tell_state(folder: Path, beat: JobBeat | None) -> tuple[JobState, str]:

@@ -10,7 +10,7 @@ import io
 import sys
 import time
 import zipfile
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,25 +67,6 @@ class RehearseConfig:
             raise InputError(f"Expected max_minutes above 0, got {self.max_minutes}.")
 
 
-@dataclass(frozen=True)
-class Rehearsal:
-    """The measurements of a successful rehearsal.
-
-    Attributes:
-        run_s: duration of the uninterrupted job, seconds.
-        stop_s: time from SIGTERM to the end, seconds; None if the notebook trains nothing.
-        resume_s: duration of the resumed job, seconds; None if the notebook trains nothing.
-        stopped_at: its phase when it was stopped, with its environment steps; empty if the notebook trains nothing.
-        weights: size of the compared, equal weights, bytes; None if the notebook trains nothing.
-    """
-
-    run_s: float
-    stop_s: float | None = None
-    resume_s: float | None = None
-    stopped_at: str = ""
-    weights: int | None = None
-
-
 def rehearse_job(config: RehearseConfig) -> None:
     """Runs a job short on this machine, interrupts and resumes it, and compares the weights; AWS is not called."""
     spec = check_spec(spec_from_json(config.spec))
@@ -96,20 +77,22 @@ def rehearse_job(config: RehearseConfig) -> None:
     _say(f"Rehearsing {spec.notebook_name} as a job of target {target} ...")
     if config.keep is not None:
         refuse_existing(config.keep, "the rehearsal")
-        _report(rehearse(spec, config.keep, target, config.max_minutes * 60))
-        return
-    with scratch_folder("rehearsal-") as folder:
-        _report(rehearse(spec, folder, target, config.max_minutes * 60))
+    with nullcontext(config.keep) if config.keep is not None else scratch_folder("rehearsal-") as folder:
+        rehearse(spec, folder, target, config.max_minutes * 60)
+    _say("The rehearsal passed.")
 
 
-def rehearse(spec: JobSpec, folder: Path, target: str, max_s: float = 900.0) -> Rehearsal:
-    """Runs a job short, and interrupts and resumes it if it trains.
+def rehearse(spec: JobSpec, folder: Path, target: str, max_s: float = 900.0) -> int:
+    """Runs a job short, interrupts and resumes it if it trains, and says how that went.
 
     Args:
         spec: checked spec.
         folder: folder for the job folders.
         target: `docker` or `local`.
         max_s: longest time for each start, seconds.
+
+    Returns:
+        Size of the compared, equal weights, bytes; 0 if the notebook trains nothing.
 
     Raises:
         JobError: if a start does not end as expected.
@@ -126,22 +109,24 @@ def rehearse(spec: JobSpec, folder: Path, target: str, max_s: float = 900.0) -> 
                 find_engine().run(["rm", "--force", *NAMES])
 
 
-def _rehearse(whole: Job, broken: Job, folder: Path, max_s: float) -> Rehearsal:
+def _rehearse(whole: Job, broken: Job, folder: Path, max_s: float) -> int:
     """Runs a job twice: once without and once with an interruption."""
-    run_s = _run(whole, JobState.DONE, max_s)
+    _say(f"Ran to its end in {_run(whole, JobState.DONE, max_s):.0f} s.")
     if not {RUN, RESUME} <= read_parameters(Path(whole.spec.notebook)).keys():
-        return Rehearsal(run_s)
+        _say("It trains nothing, so there is nothing to resume: it was not interrupted.")
+        return 0
     broken.submit(record=False)
     _wait_for_figure(broken, max_s)
     asked_s = time.monotonic()
     broken.stop()
     _wait(broken, JobState.STOPPED, max_s)
-    stop_s, stopped_at = time.monotonic() - asked_s, broken.status().phase
+    _say(f"Stopped ({broken.status().phase}): it ended in order in {time.monotonic() - asked_s:.1f} s.")
     if not any((folder / broken.name / "checkpoints").glob("*/checkpoints/checkpoint_*.pt")):
         raise _fail(broken, "it was stopped and left no checkpoint")
     resume_s = _run(broken, JobState.DONE, max_s)
     weights = compare_weights(*(folder / name / "model" / MODEL for name in NAMES))
-    return Rehearsal(run_s, stop_s, resume_s, stopped_at, weights)
+    _say(f"Resumed to its end in {resume_s:.0f} s: {weights} bytes of weights as if never stopped.")
+    return weights
 
 
 def shorten(spec: JobSpec) -> JobSpec:
@@ -187,16 +172,6 @@ def _wait_for_figure(job: Job, max_s: float) -> None:
 
 def _fail(job: Job, what: str) -> JobError:
     return JobError("\n".join([f"The rehearsal failed: {what}. The end of its log:", *list(job.logs())[-LAST_LINES:]]))
-
-
-def _report(found: Rehearsal) -> None:
-    _say(f"Ran to its end in {found.run_s:.0f} s.")
-    if found.weights is None:
-        _say("It trains nothing, so there is nothing to resume: it was not interrupted.")
-    else:
-        _say(f"Stopped ({found.stopped_at}): it ended in order in {found.stop_s:.1f} s.")
-        _say(f"Resumed to its end in {found.resume_s:.0f} s: {found.weights} bytes of weights as if never stopped.")
-    _say("The rehearsal passed.")
 
 
 def _say(text: str) -> None:

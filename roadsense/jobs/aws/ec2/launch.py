@@ -6,8 +6,8 @@ and more rights than the policies in `infra/iam`.
 
 import re
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,13 +25,15 @@ from roadsense.jobs.aws.ec2.requests import (
 from roadsense.jobs.aws.ec2.user_data import MachineSettings, encode_parameters, write_user_data
 from roadsense.jobs.aws.prices import Estimate, estimate_cost, limit_spot_price, limit_to_money
 from roadsense.jobs.parameters import encode_value
-from roadsense.jobs.spec import JobSpec, check_spec, make_tags
+from roadsense.jobs.spec import JobSpec, check_spec
+from roadsense.jobs.tags import make_tags
 from roadsense.jobs.target import Plan
 from roadsense.utils.git_state import read_git_state
 from roadsense.utils.times import write_time
 
 GRACE_S = 600
 """Time from the job's limit until the machine ends, seconds: a checkpoint within 90 s, then uploads up to 20 GB."""
+RUN_DOCKER = "run_docker.sh"
 MAX_TAG = 256
 """Longest value of a tag on AWS, characters; the machine has the job's folder as one."""
 HINTS = {
@@ -48,24 +50,9 @@ NO_PROFILE = re.compile(r"(iam)? ?instance ?profile", re.IGNORECASE)
 PROFILE_HINT = "Is the instance profile there, and may you pass it on? infra/iam says how it is made."
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ec2Plan(Plan):
-    """A job with a planned machine.
-
-    Attributes:
-        folder: the job's folder in S3.
-        run_request: the request that starts the machine.
-        makes_group: whether to make the security group if it doesn't exist.
-    """
-
-    folder: JobFolder
-    run_request: Mapping[str, Any]
-    makes_group: bool
-
-
 def plan_machine(
     spec: JobSpec, config: Ec2Config, ask: bool = False, workstation: Mapping[str, Any] | None = None
-) -> Ec2Plan:
+) -> Plan:
     """Plans a job's machine.
 
     Args:
@@ -93,37 +80,42 @@ def plan_machine(
     request = build_run_request(limited, config, script, tags, token, limit_spot_price(limited, estimate))
     if workstation is not None and not spec.spot:
         request["InstanceInitiatedShutdownBehavior"] = "stop"  # it keeps its disk
-    makes_group = not config.subnet_id
-    return Ec2Plan(
+    local_dataset = spec.dataset if spec.dataset and spec.dataset != limited.dataset else ""
+    sent = [f"{limited.dataset}/, the files it lacks"] if local_dataset else []
+    sent += [f"{folder.url}/{RUN_DOCKER}"] if workstation is not None else []
+    return Plan(
         spec=limited,
         job_id=folder.url,
-        calls=_list_calls(folder, request, makes_group),
+        calls=_list_calls([*sent, f"{folder.url}/{SPEC_NAME}"], region, request),
         price=_describe_price(spec, estimate),
-        folder=folder,
-        run_request=request,
-        makes_group=makes_group,
-        local_dataset=spec.dataset if spec.dataset and spec.dataset != limited.dataset else "",
+        local_dataset=local_dataset,
+        request=request,
     )
 
 
-def run_machine(plan: Ec2Plan) -> str:
+def open_folder(plan: Plan) -> JobFolder:
+    """Returns the S3 folder of a planned job."""
+    return JobFolder(plan.job_id, find_region(plan.spec.region))
+
+
+def run_machine(plan: Plan) -> str:
     """Starts a planned machine and returns its id.
 
     Raises:
         CloudError: if AWS doesn't start the machine; the message says what to do.
     """
-    if plan.makes_group:
-        prepare_group(plan.folder.region)
+    if "SecurityGroups" in plan.request:  # ours, in the default network
+        prepare_group(plan.spec.region)
     try:
         with translate_errors():
-            answer: dict[str, Any] = make_client("ec2", plan.folder.region).run_instances(**plan.run_request)
+            answer: dict[str, Any] = make_client("ec2", plan.spec.region).run_instances(**plan.request)
     except CloudError as error:
         hint = HINTS.get(error.code) or (PROFILE_HINT if NO_PROFILE.search(str(error)) else "")
         raise CloudError(f"{error} {hint}".strip(), error.code) from error
     return str(answer["Instances"][0]["InstanceId"])
 
 
-def prepare_group(region: str) -> None:
+def prepare_group(region: str | None) -> None:
     """Makes the security group without an inbound rule in the default network, unless it exists.
 
     Raises:
@@ -140,6 +132,7 @@ def prepare_group(region: str) -> None:
                 )
         if not groups["SecurityGroups"]:
             client.create_security_group(**build_group_request())
+            client.get_waiter("security_group_exists").wait(GroupNames=[SECURITY_GROUP])  # seconds, on AWS
 
 
 def _limit(spec: JobSpec, config: Ec2Config, ask: bool) -> tuple[JobSpec, Estimate | None]:
@@ -160,12 +153,12 @@ def _describe_price(spec: JobSpec, estimate: Estimate | None) -> str:
     return text.replace("at most", "today about") if spec.spot and spec.max_usd is None else text
 
 
-def _list_calls(folder: JobFolder, request: Mapping[str, Any], makes_group: bool) -> list[dict[str, Any]]:
-    calls: list[dict[str, Any]] = [{"service": "s3", "operation": "PutObject", "what": f"{folder.url}/{SPEC_NAME}"}]
-    if makes_group:
+def _list_calls(sent: Sequence[str], region: str, request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    calls: list[dict[str, Any]] = [{"service": "s3", "operation": "PutObject", "what": each} for each in sent]
+    if "SecurityGroups" in request:
         group = {"service": "ec2", "operation": "CreateSecurityGroup", "request": build_group_request()}
         calls.append({**group, "what": "unless it is there"})
-    return [*calls, {"service": "ec2", "operation": "RunInstances", "region": folder.region, "request": request}]
+    return [*calls, {"service": "ec2", "operation": "RunInstances", "region": region, "request": request}]
 
 
 def _settings(spec: JobSpec, config: Ec2Config, folder: JobFolder, estimate: Estimate | None) -> MachineSettings:

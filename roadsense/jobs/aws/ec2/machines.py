@@ -8,7 +8,6 @@ from typing import Any
 from roadsense.cloud.session import make_client, translate_errors
 from roadsense.jobs.aws.ec2.requests import BILLED_STATES, build_search
 from roadsense.jobs.aws.prices import cost_so_far, list_disk_price, list_price
-from roadsense.jobs.aws.regions import list_everywhere
 from roadsense.jobs.target import JobState, JobStatus
 from roadsense.utils.times import write_time
 
@@ -91,29 +90,17 @@ def list_machines(region: str, filters: Sequence[Mapping[str, Any]]) -> list[Mac
 
 def list_disks(region: str) -> list[JobStatus]:
     """Returns our disks in a region that belong to no machine any more and still cost money."""
-    filters = [*build_search("roadsense"), {"Name": "status", "Values": ["available", "creating", "error"]}]
+    filters = [*build_search(), {"Name": "status", "Values": ["available", "creating", "error"]}]
     with translate_errors():
         pages = make_client("ec2", region).get_paginator("describe_volumes").paginate(Filters=filters)
         return [_read_disk(item, region) for page in pages for item in page["Volumes"]]
 
 
-def list_costing(region: str, filters: Sequence[Mapping[str, Any]]) -> list[JobStatus]:
-    """Returns what costs money in a region now: machines that match the filters, and left-over disks."""
+def list_costing(region: str) -> list[JobStatus]:
+    """Returns what costs money in a region now: our machines, whoever started them, and left-over disks."""
     states = {"Name": "instance-state-name", "Values": list(BILLED_STATES)}
-    machines = list_machines(region, [*filters, states])
+    machines = list_machines(region, [*build_search(), states])
     return [*(machine.read_status() for machine in machines), *list_disks(region)]
-
-
-def list_costing_anywhere(home: str) -> list[JobStatus]:
-    """Returns our machines and disks that cost money now, in all regions of the account and of all users.
-
-    Args:
-        home: region that is asked for the list of regions.
-
-    Raises:
-        UnansweredError: if a region does not answer, because something may be left there.
-    """
-    return list_everywhere(home, lambda region: list_costing(region, build_search("roadsense")))
 
 
 def _parse_machine(item: Mapping[str, Any], region: str) -> Machine:

@@ -150,7 +150,7 @@ def build_stop_request(instance_id: str, stop_s: int) -> dict[str, Any]:
     }
 
 
-def build_search(project: str, **tags: str) -> list[dict[str, Any]]:
-    """Returns filters for our tags; it adds `roadsense:` before the names of further tags."""
-    wanted = {"project": project} | {f"roadsense:{name}": value for name, value in tags.items()}
+def build_search(**tags: str) -> list[dict[str, Any]]:
+    """Returns filters for what is ours, and has further tags, each named without `roadsense:` before it."""
+    wanted = {"project": "roadsense"} | {f"roadsense:{name}": value for name, value in tags.items()}
     return [{"Name": f"tag:{name}", "Values": [value]} for name, value in wanted.items()]

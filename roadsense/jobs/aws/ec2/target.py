@@ -7,6 +7,7 @@ An interrupted job resumes when it is submitted again under the same name.
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from roadsense.cloud.session import CloudError, find_owner, find_region, make_cl
 from roadsense.cloud.storage import publish_dataset
 from roadsense.errors import InputError
 from roadsense.jobs.aws.ec2.folder import LOG_NAME, STOP_REQUESTS, JobFolder
-from roadsense.jobs.aws.ec2.launch import Ec2Plan, plan_machine, run_machine
-from roadsense.jobs.aws.ec2.machines import JOB_TAG, PLACE_TAG, Machine, list_costing_anywhere, list_machines
+from roadsense.jobs.aws.ec2.launch import open_folder, plan_machine, run_machine
+from roadsense.jobs.aws.ec2.machines import JOB_TAG, PLACE_TAG, Machine, list_costing, list_machines
 from roadsense.jobs.aws.ec2.requests import Ec2Config, build_search, build_stop_request, read_config
+from roadsense.jobs.aws.regions import list_everywhere
 from roadsense.jobs.records import read_records
 from roadsense.jobs.spec import JobSpec
-from roadsense.jobs.target import JobState, JobStatus, Plan
+from roadsense.jobs.target import JobState, JobStatus, Plan, UnknownJobError
 
 FOLLOW_EVERY_S = 5.0
 STOP_S = 90
@@ -45,7 +47,7 @@ class Ec2Target:
         """AWS region of the target."""
         return find_region(self._region)
 
-    def plan(self, spec: JobSpec, ask: bool = False) -> Ec2Plan:
+    def plan(self, spec: JobSpec, ask: bool = False) -> Plan:
         """Returns the exact requests of `submit` and the job's highest cost; see `Target.plan`."""
         return plan_machine(replace(spec, region=spec.region or self._region), self._config, ask)
 
@@ -59,12 +61,11 @@ class Ec2Target:
             InputError: if a job of this name is running, is done, or has other settings.
             CloudError: if AWS does not start a machine.
         """
-        if not isinstance(plan, Ec2Plan):
-            raise InputError(f"Expected a plan for EC2, got one of {plan.job_id}.")
-        self._check_is_free(plan)
+        folder = open_folder(plan)
+        self._check_is_free(plan.spec, folder)
         if plan.local_dataset:
-            publish_dataset(plan.local_dataset, plan.spec.output, plan.folder.region)
-        plan.folder.write_spec(plan.spec)
+            publish_dataset(plan.local_dataset, plan.spec.output, folder.region)
+        folder.write_spec(plan.spec)
         instance_id = run_machine(plan)
         sys.stderr.write(f"{plan.spec.name}: {instance_id}, {plan.price}\n")
         return plan.job_id
@@ -114,11 +115,14 @@ class Ec2Target:
         Your own jobs are those with a record in this working folder, or with a machine that you started.
         """
         if everyone:
-            return list_costing_anywhere(self.region)
-        machines = list_machines(self.region, build_search("roadsense", owner=find_owner()))
+            return list_everywhere(self.region, list_costing)
+        machines = list_machines(self.region, build_search(owner=find_owner()))
         found = {machine.tags[PLACE_TAG]: self.region for machine in machines if PLACE_TAG in machine.tags}
         found |= {each.job_id: each.region or self.region for each in read_records() if each.target == "ec2"}
-        rows = [self._read_status(JobFolder(url, region)) for url, region in found.items()]
+        rows = []
+        for url, region in found.items():
+            with suppress(UnknownJobError):  # another account's, or its folder was deleted
+                rows.append(self._read_status(JobFolder(url, region)))
         return sorted(rows, key=lambda row: row.started)
 
     def _read_status(self, folder: JobFolder) -> JobStatus:
@@ -129,21 +133,21 @@ class Ec2Target:
             raise _no_such_job(folder.url)
         return folder.read_status()
 
-    def _check_is_free(self, plan: Ec2Plan) -> None:
+    def _check_is_free(self, spec: JobSpec, folder: JobFolder) -> None:
         """Checks that a job may get a machine.
 
         Raises:
             InputError: if it is running, is done, or is another job.
         """
-        earlier = plan.folder.read_spec()
+        earlier = folder.read_spec()
         if earlier is None:
             return
-        plan.folder.check_is_same(earlier, plan.spec)
-        status = self._read_status(plan.folder)
-        if any(machine.state in WORKING for machine in self._machines_of(plan.folder)):
-            raise InputError(f"{plan.spec.name} is running ({status.phase}). Stop it first, or give another name.")
+        folder.check_is_same(earlier, spec)
+        status = self._read_status(folder)
+        if any(machine.state in WORKING for machine in self._machines_of(folder)):
+            raise InputError(f"{spec.name} is running ({status.phase}). Stop it first, or give another name.")
         if status.state == JobState.DONE:
-            raise InputError(f"{plan.spec.name} is done: fetch it from {plan.job_id}, or give another name.")
+            raise InputError(f"{spec.name} is done: fetch it from {folder.url}, or give another name.")
 
     def _machines_of(self, folder: JobFolder) -> list[Machine]:
         return list_machines(folder.region, [{"Name": f"tag:{PLACE_TAG}", "Values": [folder.url]}])
@@ -177,8 +181,8 @@ class Ec2Target:
             yield from answer.get("Output", "").splitlines()
 
 
-def _no_such_job(job_id: str) -> InputError:
-    return InputError(
+def _no_such_job(job_id: str) -> UnknownJobError:
+    return UnknownJobError(
         f"Expected a job on EC2 by its S3 URL, its name or a machine's id, found none for {job_id!r}. A name is known "
         "for about an hour after the last machine has ended; the URL always works."
     )

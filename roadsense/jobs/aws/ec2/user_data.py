@@ -10,7 +10,6 @@ import json
 import shlex
 from dataclasses import dataclass, fields
 from importlib.resources import files
-from typing import Any
 
 from roadsense.errors import InputError
 
@@ -90,7 +89,9 @@ def write_user_data(settings: MachineSettings, kind: str = "job") -> str:
     """
     folder = files("roadsense.jobs.aws.ec2")
     common, own = ((folder / f"{name}.sh").read_text(encoding="utf-8") for name in ("common", kind))
-    script = common.replace("#SETTINGS#", _write_settings(settings)) + own
+    lines = (f"  {item.name.upper()}={shlex.quote(str(getattr(settings, item.name)))}\n" for item in fields(settings))
+    # shellcheck: not every kind of machine uses every setting
+    script = common.replace("#SETTINGS#", f"# shellcheck disable=SC2034\n{{\n{''.join(lines)}}}") + own
     size = len(script.encode())
     if size > MAX_BYTES:
         raise InputError(
@@ -98,16 +99,3 @@ def write_user_data(settings: MachineSettings, kind: str = "job") -> str:
             f"{len(settings.parameters)} of them: shorten them, or put long ones into the dataset or the image."
         )
     return script
-
-
-def _write_settings(settings: MachineSettings) -> str:
-    lines = (f"{item.name.upper()}={_quote(getattr(settings, item.name))}" for item in fields(settings))
-    return (
-        "# shellcheck disable=SC2034  # not every kind of machine uses every setting\n{\n"
-        + "".join(f"  {line}\n" for line in lines)
-        + "}"
-    )
-
-
-def _quote(value: Any) -> str:
-    return shlex.quote(str(value))

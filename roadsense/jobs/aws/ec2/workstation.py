@@ -11,21 +11,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from roadsense.cloud.session import make_client, translate_errors
+from roadsense.cloud.session import find_region, make_client, translate_errors
 from roadsense.cloud.storage import publish_dataset
 from roadsense.errors import InputError
-from roadsense.jobs.aws.ec2.launch import Ec2Plan, plan_machine, run_machine
+from roadsense.jobs.aws.ec2.launch import GRACE_S, RUN_DOCKER, open_folder, plan_machine, run_machine
 from roadsense.jobs.aws.ec2.machines import DEADLINE_TAG, HOURS_TAG, PLACE_TAG, Machine, list_machines
 from roadsense.jobs.aws.ec2.requests import BILLED_STATES, read_config
-from roadsense.jobs.confirm import confirm
+from roadsense.jobs.shown import confirm
 from roadsense.jobs.spec import JobSpec
+from roadsense.jobs.tags import refuse_secrets
+from roadsense.jobs.target import Plan
 from roadsense.utils.times import write_time
 
 COMMANDS = ("generate", "train", "evaluate", "export", "run", "lab", "test", "bash")
 """Commands of `run_docker.sh` that need no interaction."""
 PORT = 8888
 """Port of JupyterLab, on the machine and here."""
-SCRIPT = Path(__file__).parents[4] / "docker" / "run_docker.sh"
+SCRIPT = Path(__file__).parents[4] / "docker" / RUN_DOCKER
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class WorkstationConfig:
             raise InputError(f"Expected command to be words of a shell, got {self.command!r} ({error}).") from None
         if words and words[0] not in COMMANDS:
             raise InputError(f"Expected command to begin with {', '.join(COMMANDS)}, got {words[0]!r}.")
+        refuse_secrets(dict(zip(words, words, strict=True)))
         if self.idle_minutes < 0:
             raise InputError(f"Expected idle_minutes of 0 or more, got {self.idle_minutes}.")
 
@@ -84,7 +87,7 @@ def run_workstation(config: WorkstationConfig) -> None:
         sys.stdout.write(json.dumps(plan.describe(), indent=2) + "\n")
         return
     confirm(plan.describe(), config.yes)
-    instance_id, session = start_workstation(plan), f"aws ssm start-session --region {plan.folder.region} --target"
+    instance_id, session = start_workstation(plan), f"aws ssm start-session --region {plan.spec.region} --target"
     forward = f"--document-name AWS-StartPortForwardingSession --parameters portNumber={PORT},localPortNumber={PORT}"
     sys.stdout.write(
         f"{instance_id}\n"
@@ -95,7 +98,7 @@ def run_workstation(config: WorkstationConfig) -> None:
     )
 
 
-def plan_workstation(config: WorkstationConfig, ask: bool = False) -> Ec2Plan:
+def plan_workstation(config: WorkstationConfig, ask: bool = False) -> Plan:
     """Plans a workstation's machine.
 
     Args:
@@ -109,29 +112,43 @@ def plan_workstation(config: WorkstationConfig, ask: bool = False) -> Ec2Plan:
     return plan_machine(spec, read_config(), ask, own)
 
 
-def start_workstation(plan: Ec2Plan) -> str:
+def start_workstation(plan: Plan) -> str:
     """Starts a new workstation, or a stopped one of this name, and returns its machine's id.
 
     Raises:
-        InputError: if one of this name is running, or `docker/run_docker.sh`, which is uploaded, is missing here.
+        InputError: if one of this name is running, or is stopped and would cost more than the plan says; or if
+            `docker/run_docker.sh`, which is uploaded, is missing here.
     """
-    of_name = [{"Name": f"tag:{PLACE_TAG}", "Values": [plan.job_id]}]
-    machines = [machine for machine in list_machines(plan.folder.region, of_name) if machine.state in BILLED_STATES]
+    wanted = {f"tag:{PLACE_TAG}": [plan.job_id], "instance-state-name": list(BILLED_STATES)}
+    filters = [{"Name": name, "Values": values} for name, values in wanted.items()]
+    machines = list_machines(find_region(plan.spec.region), filters)
     if not machines:
         _upload(plan)
         return run_machine(plan)
     if machines[-1].state != "stopped":
         raise InputError(f"{plan.spec.name} is {machines[-1].state}: {machines[-1].instance_id}. Give another name.")
+    _check_limits(machines[-1], plan.spec)
     return _start_again(machines[-1])
 
 
-def _upload(plan: Ec2Plan) -> None:
+def _upload(plan: Plan) -> None:
     if not SCRIPT.is_file():
         raise InputError(f"Expected {SCRIPT}, which a workstation needs, found none. Start it from a clone.")
+    folder = open_folder(plan)
     if plan.local_dataset:
-        publish_dataset(plan.local_dataset, plan.spec.output, plan.folder.region)
-    plan.folder.write("run_docker.sh", SCRIPT.read_bytes())
-    plan.folder.write_spec(plan.spec)
+        publish_dataset(plan.local_dataset, plan.spec.output, folder.region)
+    folder.write(RUN_DOCKER, SCRIPT.read_bytes())
+    folder.write_spec(plan.spec)
+
+
+def _check_limits(machine: Machine, spec: JobSpec) -> None:
+    """Checks that a stopped machine, which keeps its type and its limit of time, costs no more than a spec says."""
+    limit_s = round(3600 * float(machine.tags[HOURS_TAG])) - GRACE_S
+    if machine.instance_type != spec.instance_type or limit_s > spec.limit_s:
+        raise InputError(
+            f"Expected instance_type {machine.instance_type} and max_hours of at least {limit_s / 3600:g}, which "
+            f"{spec.name} has and keeps, got {spec.instance_type} and {spec.max_hours:g}. Or give another name."
+        )
 
 
 def _start_again(machine: Machine) -> str:

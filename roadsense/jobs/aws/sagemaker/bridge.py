@@ -12,7 +12,7 @@ from roadsense.cloud.s3_transfer import S3Place
 from roadsense.cloud.session import find_region
 from roadsense.errors import InputError
 from roadsense.jobs.aws.sagemaker.plan import plan_job
-from roadsense.jobs.aws.sagemaker.search import make_parameters
+from roadsense.jobs.aws.sagemaker.request import make_parameters
 from roadsense.jobs.spec import JobSpec
 from roadsense.training.search_space import SearchSpace
 

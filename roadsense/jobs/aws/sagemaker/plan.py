@@ -1,34 +1,35 @@
 """Plans a job on SageMaker: its request, its role and its price."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from roadsense.cloud.session import find_region
 from roadsense.cloud.storage import find_dataset_url
 from roadsense.jobs.aws.prices import Estimate, estimate_cost, limit_to_money
-from roadsense.jobs.aws.sagemaker.request import DISK_GB, Placement, Request, build_training_request, check_request
+from roadsense.jobs.aws.sagemaker.request import (
+    DISK_GB,
+    Placement,
+    build_training_request,
+    build_tuning_request,
+    check_request,
+)
 from roadsense.jobs.aws.sagemaker.role import find_execution_role
-from roadsense.jobs.aws.sagemaker.search import build_tuning_request
-from roadsense.jobs.spec import S3, JobSpec, check_spec, make_tags
+from roadsense.jobs.spec import S3, JobSpec, check_spec
+from roadsense.jobs.tags import make_tags
 from roadsense.jobs.target import Plan
 from roadsense.training.search_space import SearchSpace
 from roadsense.utils.git_state import read_git_state
 
+EXTRA_S = 300
+"""Time beyond a job's limit that SageMaker may charge, seconds: image and data before, 120 s to stop and results after.
 
-@dataclass(frozen=True, kw_only=True)
-class SageMakerPlan(Plan):
-    """A job that is ready to be sent.
-
-    Attributes:
-        request: request to send.
-    """
-
-    request: Request
+AWS charges from `TrainingStartTime`, before the downloads, to `TrainingEndTime`, after the upload. It states no bound.
+"""
 
 
-def plan_job(spec: JobSpec, ask: bool = False, space: SearchSpace | None = None) -> SageMakerPlan:
+def plan_job(spec: JobSpec, ask: bool = False, space: SearchSpace | None = None) -> Plan:
     """Plans a training or a search. Starts nothing; asks AWS only for an unknown role and, with `ask`, for prices.
 
     In a search, `max_hours` limits one training, and `max_usd` all trials together. A trial with several seeds trains
@@ -45,8 +46,11 @@ def plan_job(spec: JobSpec, ask: bool = False, space: SearchSpace | None = None)
         max_usd=None if spec.max_usd is None else spec.max_usd / search.n_trials,
         max_hours=spec.max_hours * (max(len(search.seeds), 1) if search.is_search else 1),
     )
-    estimate = estimate_cost(one, DISK_GB, ask)
-    one = replace(limit_to_money(one, estimate), dataset=find_dataset_url(spec.dataset, spec.output) or None)
+    extra_hours = EXTRA_S / 3600
+    estimate = estimate_cost(one, DISK_GB, ask, extra_hours)
+    one = replace(
+        limit_to_money(one, estimate, extra_hours), dataset=find_dataset_url(spec.dataset, spec.output) or None
+    )
     place = _place(one)
     request = build_tuning_request(one, place, space) if search.is_search else build_training_request(one, place)
     check_request(request.operation, request.content)
@@ -54,7 +58,7 @@ def plan_job(spec: JobSpec, ask: bool = False, space: SearchSpace | None = None)
     calls: list[dict[str, Any]] = [{"service": "sagemaker", "operation": request.operation, "request": request.content}]
     if local:
         calls.insert(0, {"service": "s3", "operation": "PutObject", "what": f"{one.dataset}/, the files it lacks"})
-    return SageMakerPlan(
+    return Plan(
         spec=replace(spec, dataset=one.dataset),
         job_id=spec.name or "",
         calls=calls,
@@ -67,7 +71,7 @@ def plan_job(spec: JobSpec, ask: bool = False, space: SearchSpace | None = None)
 def _describe_price(spec: JobSpec, estimate: Estimate | None) -> str:
     if estimate is None:
         return "price unknown"
-    search, hours = spec.search, spec.limit_s / 3600
+    search, hours = spec.search, (spec.limit_s + EXTRA_S) / 3600
     whole = replace(estimate, hours=hours * search.n_trials, usd=estimate.usd_per_hour * hours * search.n_trials)
     return f"{whole}; {describe_scope(spec)}" if search.is_search else str(whole)
 

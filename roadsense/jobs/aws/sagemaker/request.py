@@ -1,8 +1,9 @@
-"""Builds the requests that start a job on SageMaker, with the shapes of AWS's own `sagemaker` package.
+"""Builds the requests that start a training or a search on SageMaker, with the shapes of AWS's own `sagemaker` package.
 
 They are shown, checked and sent exactly as built. The package takes seconds to import, so it is imported at first use.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,10 +12,12 @@ from typing import Any
 from roadsense.cloud.request_checks import find_violations
 from roadsense.cloud.session import RequestError, find_region, translate_errors
 from roadsense.errors import InputError
-from roadsense.jobs.inside.layout import CHANNEL, RUN_CHANNEL, job_environment
-from roadsense.jobs.metric_series import REGEXES
+from roadsense.jobs.inside.layout import CHANNEL, NAME_VARIABLE, RUN_CHANNEL, RUN_VARIABLE, job_environment
+from roadsense.jobs.metric_series import METRICS, REGEXES
 from roadsense.jobs.parameters import encode_value
 from roadsense.jobs.spec import S3, JobSpec
+from roadsense.jobs.tuning import TuningConfig
+from roadsense.training.search_space import Choice, Range, SearchSpace
 
 CHECKPOINT_DIR = "/opt/ml/checkpoints"
 DISK_GB = 30
@@ -41,6 +44,10 @@ class Placement:
     def __post_init__(self) -> None:
         if not ROLE.fullmatch(self.role):
             raise InputError(f"Expected role as the ARN of an execution role, arn:aws:iam::..., got {self.role!r}.")
+
+    def list_tags(self) -> list[Any]:
+        """Returns the tags as shapes."""
+        return [load_shapes().Tag(key=key, value=value) for key, value in self.tags.items()]
 
 
 @dataclass(frozen=True)
@@ -99,28 +106,85 @@ def load_shapes() -> Any:
     return shapes
 
 
-def job_url(spec: JobSpec, name: str | None = None) -> str:
-    """Returns the S3 URL of a job's folder."""
-    return f"{spec.output.rstrip('/')}/jobs/{name or spec.name}"
-
-
 def build_training_request(spec: JobSpec, placement: Placement) -> Request:
     """Returns the request `CreateTrainingJob`.
 
     Results are uploaded below `<output>/jobs/<name>`: `output/model.tar.gz`, `output/output.tar.gz`, `checkpoints`. A
     job that resumes an earlier one has a new name, because SageMaker takes a name only once, and the old checkpoints.
     """
-    shapes, checkpoints = load_shapes(), f"{job_url(spec, spec.run_name)}/checkpoints"
+    shapes, checkpoints = load_shapes(), f"{spec.output.rstrip('/')}/jobs/{spec.run_name}/checkpoints"
     arguments = {
         "training_job_name": spec.name or "",
-        "hyper_parameters": encode(spec.parameters),
-        "environment": {**job_environment(spec), **name_facts(placement.facts)},
-        "algorithm_specification": shapes.AlgorithmSpecification(**build_algorithm(spec)),
+        "hyper_parameters": _encode(spec),
+        "algorithm_specification": shapes.AlgorithmSpecification(**_build_algorithm(spec)),
         "checkpoint_config": shapes.CheckpointConfig(s3_uri=checkpoints, local_path=CHECKPOINT_DIR),
-        "tags": list_tags(placement.tags),
-        **build_definition(spec, placement),
+        "tags": placement.list_tags(),
+        **_build_definition(spec, placement),
     }
     return Request("TrainingJob", arguments)
+
+
+def build_tuning_request(spec: JobSpec, placement: Placement, space: SearchSpace | None = None) -> Request:
+    """Returns the request `CreateHyperParameterTuningJob`; the limits of the spec are those of one trial.
+
+    Trials have no checkpoints on S3: the request has one URL for all, so each trial would download those of all
+    others. A trial whose spot machine is taken away starts again from the beginning.
+
+    Raises:
+        InputError: if a parameter is both given and searched.
+    """
+    ranges = (space or SearchSpace()).ranges()
+    both = sorted(ranges.keys() & spec.parameters.keys())
+    if both:
+        raise InputError(f"Expected parameters that are not searched, got {both}. Leave them out of one of the two.")
+    shapes = load_shapes()
+    arguments = {
+        "hyper_parameter_tuning_job_name": spec.name or "",
+        "hyper_parameter_tuning_job_config": _build_search(spec.search, ranges),
+        "training_job_definition": shapes.HyperParameterTrainingJobDefinition(
+            static_hyper_parameters=_encode(spec),
+            algorithm_specification=shapes.HyperParameterAlgorithmSpecification(**_build_algorithm(spec)),
+            **_build_definition(spec, placement),
+        ),
+        "tags": placement.list_tags(),
+    }
+    if earlier := spec.search.warm_start_from:
+        arguments["warm_start_config"] = shapes.HyperParameterTuningJobWarmStartConfig(
+            parent_hyper_parameter_tuning_jobs=[
+                shapes.ParentHyperParameterTuningJob(hyper_parameter_tuning_job_name=earlier)
+            ],
+            warm_start_type="IdenticalDataAndAlgorithm",
+        )
+    return Request("HyperParameterTuningJob", arguments)
+
+
+def make_parameters(ranges: Mapping[str, Range | Choice]) -> dict[str, Any]:
+    """Returns a search space as the parameters of the `sagemaker` package, by name."""
+    from sagemaker.core.parameter import CategoricalParameter, ContinuousParameter, IntegerParameter
+
+    found: dict[str, Any] = {}
+    for name, searched in ranges.items():
+        if isinstance(searched, Choice):
+            found[name] = CategoricalParameter([encode_value(value) for value in searched.values])
+            continue
+        scale = "Logarithmic" if searched.log else "Linear"
+        if searched.whole:
+            found[name] = IntegerParameter(math.floor(searched.low), math.floor(searched.high), scale)
+        else:
+            found[name] = ContinuousParameter(float(searched.low), float(searched.high), scale)
+    return found
+
+
+def build_ranges(ranges: Mapping[str, Range | Choice]) -> Any:
+    """Returns a search space as the shape `ParameterRanges`; kinds without a range are left out."""
+    from sagemaker.core.utils.utils import pascal_to_snake
+
+    shapes, found = load_shapes(), dict[str, list[Any]]()
+    for name, parameter in make_parameters(ranges).items():
+        kind, fields = parameter.__name__, parameter.as_tuning_range(name)
+        one = getattr(shapes, f"{kind}ParameterRange")(**{pascal_to_snake(key): value for key, value in fields.items()})
+        found.setdefault(f"{kind.lower()}_parameter_ranges", []).append(one)
+    return shapes.ParameterRanges(**found)
 
 
 def check_request(operation: str, request: Mapping[str, Any]) -> None:
@@ -142,7 +206,7 @@ def check_request(operation: str, request: Mapping[str, Any]) -> None:
         raise RequestError("SageMaker would refuse this request, nothing was sent.\n" + "\n".join(lines))
 
 
-def build_algorithm(spec: JobSpec) -> dict[str, Any]:
+def _build_algorithm(spec: JobSpec) -> dict[str, Any]:
     """Returns the fields of a job's algorithm: its image, and the expressions that find its figures in its log.
 
     Raises:
@@ -158,11 +222,15 @@ def build_algorithm(spec: JobSpec) -> dict[str, Any]:
     return {"training_image": spec.image, "training_input_mode": "File", "metric_definitions": metrics}
 
 
-def build_definition(spec: JobSpec, placement: Placement) -> dict[str, Any]:
+def _build_definition(spec: JobSpec, placement: Placement) -> dict[str, Any]:
     """Returns what a training job and each trial of a search have in common."""
     shapes = load_shapes()
+    left_out = (NAME_VARIABLE, RUN_VARIABLE if spec.search.is_search else "")  # SageMaker gives a job's name itself
+    own = {name: text for name, text in job_environment(spec).items() if name not in left_out}
+    facts = {f"ROADSENSE_JOB_{name.upper()}": value for name, value in placement.facts.items() if value}
     wait = {"max_wait_time_in_seconds": WAIT_FACTOR * spec.limit_s} if spec.spot else {}
     definition = {
+        "environment": {**own, **facts},
         "role_arn": placement.role,
         "output_data_config": shapes.OutputDataConfig(
             s3_output_path=f"{spec.output.rstrip('/')}/jobs", compression_type="GZIP"
@@ -199,17 +267,24 @@ def _build_channels(spec: JobSpec) -> list[Any]:
     ]
 
 
-def encode(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Returns a notebook's parameters as SageMaker's hyperparameters, which are texts."""
-    return {name: encode_value(value) for name, value in parameters.items()}
+def _encode(spec: JobSpec) -> dict[str, str]:
+    return {name: encode_value(value) for name, value in spec.parameters.items()}
 
 
-def list_tags(tags: Mapping[str, str]) -> list[Any]:
-    """Returns tags as shapes."""
-    tag = load_shapes().Tag
-    return [tag(key=key, value=value) for key, value in tags.items()]
-
-
-def name_facts(facts: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment variables that a run's manifest records."""
-    return {f"ROADSENSE_JOB_{name.upper()}": value for name, value in facts.items() if value}
+def _build_search(search: TuningConfig, ranges: Mapping[str, Range | Choice]) -> Any:
+    if search.figure not in METRICS:
+        raise InputError(f"Expected objective of {', '.join(METRICS)}, got {search.figure!r}.")
+    shapes, stops = load_shapes(), search.early_stopping and search.strategy != "Hyperband"
+    seed = {} if search.search_seed is None else {"random_seed": search.search_seed}
+    return shapes.HyperParameterTuningJobConfig(
+        strategy=search.strategy,
+        hyper_parameter_tuning_job_objective=shapes.HyperParameterTuningJobObjective(
+            type="Maximize", metric_name=search.figure
+        ),
+        resource_limits=shapes.ResourceLimits(
+            max_number_of_training_jobs=search.n_trials, max_parallel_training_jobs=search.n_parallel
+        ),
+        parameter_ranges=build_ranges(ranges),
+        training_job_early_stopping_type="Auto" if stops else "Off",
+        **seed,
+    )

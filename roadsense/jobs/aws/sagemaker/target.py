@@ -6,6 +6,7 @@ and one process can ask every region.
 
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,17 +15,16 @@ from typing import Any
 from roadsense.cloud.checksums import check_checksums
 from roadsense.cloud.downloads import MODEL_ARCHIVE, arriving, unpack_archive
 from roadsense.cloud.s3_transfer import S3Place, S3Transfer
-from roadsense.cloud.session import find_owner, find_region, make_client, translate_errors
+from roadsense.cloud.session import CloudError, find_owner, find_region, make_client, translate_errors
 from roadsense.cloud.storage import publish_dataset
-from roadsense.errors import InputError
 from roadsense.jobs.aws.prices import list_price
 from roadsense.jobs.aws.regions import list_everywhere
 from roadsense.jobs.aws.sagemaker.logs import read_lines
-from roadsense.jobs.aws.sagemaker.plan import SageMakerPlan, plan_job
-from roadsense.jobs.aws.sagemaker.trials import describe_training, describe_tuning, find_best, read_trials
+from roadsense.jobs.aws.sagemaker.plan import plan_job
+from roadsense.jobs.aws.sagemaker.trials import find_best, read_trials
 from roadsense.jobs.records import read_records
 from roadsense.jobs.spec import CLOUD_NAME, JobSpec
-from roadsense.jobs.target import JobError, JobState, JobStatus, Plan
+from roadsense.jobs.target import JobError, JobState, JobStatus, Plan, UnknownJobError
 from roadsense.utils.scratch import scratch_folder
 from roadsense.utils.times import write_time
 
@@ -32,6 +32,8 @@ ARCHIVES = {MODEL_ARCHIVE: "model", "output.tar.gz": "output/data"}
 """The archives SageMaker makes from a job's folders, and their paths in our job folder."""
 NOT_STARTED = "9999"
 """Start time of waiting jobs for sorting: the newest of all."""
+MISSING_CODE, MISSING_WORDS = "ResourceNotFound", ("not found", "could not find")
+"""SageMaker's code if there is no such search, and the words of its message if there is no such training."""
 WAITING_PHASES = ("Starting", "Pending", "LaunchingMLInstances", "PreparingTrainingStack")
 STATES = {
     "InProgress": JobState.RUNNING,
@@ -52,7 +54,7 @@ class SageMakerTarget:
     def __init__(self, region: str | None = None) -> None:
         self._region = region
 
-    def plan(self, spec: JobSpec, ask: bool = False) -> SageMakerPlan:
+    def plan(self, spec: JobSpec, ask: bool = False) -> Plan:
         """Returns the exact requests of `submit` and the job's highest cost; see `Target.plan`."""
         return plan_job(replace(spec, region=spec.region or self._region), ask)
 
@@ -63,8 +65,6 @@ class SageMakerTarget:
             InputError: if the `sagemaker` package is not installed.
             CloudError: if AWS refuses the job, for example because its name was used before.
         """
-        if not isinstance(plan, SageMakerPlan):
-            raise InputError(f"Expected a plan for SageMaker, got one of {plan.job_id}.")
         region = plan.spec.region or self._region
         if plan.local_dataset:
             publish_dataset(plan.local_dataset, plan.spec.output, region)
@@ -121,7 +121,8 @@ class SageMakerTarget:
         found = {job.name: job for job in _search(region, running=False)}
         for record in read_records():
             if record.target == "sagemaker" and record.name not in found:
-                found[record.name] = SageMakerTarget(record.region or region).status(record.name)
+                with suppress(UnknownJobError):  # another account's
+                    found[record.name] = SageMakerTarget(record.region or region).status(record.name)
         return sorted(found.values(), key=lambda job: job.started or NOT_STARTED, reverse=True)
 
     def _fetch_results(self, job: dict[str, Any], folder: Path) -> Path:
@@ -140,10 +141,18 @@ class SageMakerTarget:
         return folder
 
     def _describe(self, job_id: str) -> dict[str, Any]:
-        found = describe_training(job_id, self._region) or describe_tuning(job_id, self._region)
-        if found is None:
-            raise InputError(f"Expected a training or a search, and SageMaker knows none named {job_id!r}.")
-        return found
+        client = make_client("sagemaker", self._region)
+        for describe, key in (
+            (client.describe_training_job, "TrainingJobName"),
+            (client.describe_hyper_parameter_tuning_job, "HyperParameterTuningJobName"),
+        ):
+            try:
+                with translate_errors():
+                    return describe(**{key: job_id})
+            except CloudError as error:
+                if error.code != MISSING_CODE and not any(words in str(error).lower() for words in MISSING_WORDS):
+                    raise
+        raise UnknownJobError(f"Expected a training or a search, and SageMaker knows none named {job_id!r}.")
 
 
 def _is_search(job: Mapping[str, Any]) -> bool:
