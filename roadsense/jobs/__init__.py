@@ -8,7 +8,7 @@ _HOMES = {
     "enter_workspace": "roadsense.utils.workspace",
     "plot_learning": "roadsense.runs.figures",
     "shorten": "roadsense.jobs.shown",
-    "tabulate_trials": "roadsense.jobs.shown",
+    "tabulate_trials": "roadsense.jobs.aws.sagemaker.trials",
 }
 __all__ = sorted(_HOMES)
 __getattr__, __dir__ = import_lazily(__name__, _HOMES)

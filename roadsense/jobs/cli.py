@@ -11,6 +11,7 @@ from typing import NamedTuple, get_type_hints
 import tyro
 
 from roadsense.errors import InputError, RoadSenseError
+from roadsense.jobs.aws.sagemaker.trials import plot_trials, tabulate_trials
 from roadsense.jobs.cli_settings import (
     FetchConfig,
     JobConfig,
@@ -27,7 +28,7 @@ from roadsense.jobs.job import Job
 from roadsense.jobs.metric_series import describe_latest, plot_series
 from roadsense.jobs.parameters import decode_parameters, find_notebook, take_pairs
 from roadsense.jobs.records import read_records
-from roadsense.jobs.shown import confirm, plot_trials, tabulate_trials
+from roadsense.jobs.shown import confirm
 from roadsense.jobs.spec import JobSpec, spec_from_json
 from roadsense.jobs.target import TARGETS, JobError, JobState, JobStatus, UnansweredError, open_target
 from roadsense.utils.command import load_name, refuse_command, run_command, run_with_options

@@ -7,20 +7,18 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from roadsense.errors import InputError
+from roadsense.jobs.aws.sagemaker.trials import Trial, plot_trials, read_trials
 from roadsense.jobs.draft import complete
 from roadsense.jobs.metric_series import MetricSeries, count_seeds
 from roadsense.jobs.records import JobRecord, find_record, read_submitted_spec, record_path, recording
-from roadsense.jobs.shown import ShownJob, plot_trials
+from roadsense.jobs.shown import ShownJob
 from roadsense.jobs.spec import JobSpec, check_spec, continue_spec, spec_from_values
 from roadsense.jobs.target import JobError, JobState, JobStatus, Plan, Target, open_target
 from roadsense.runs.experiment import find_best_folder
 from roadsense.utils.progress import working
-
-if TYPE_CHECKING:
-    from roadsense.jobs.aws.sagemaker.trials import Trial
 
 RUNS_DIR = Path("runs")
 LOOK_EVERY_S, WAIT_EVERY_S = 10.0, 1.0
@@ -167,10 +165,8 @@ class Job:
         """Returns the figures in the job's log up to now."""
         return self._new_series().take_all(self.logs())
 
-    def trials(self) -> list["Trial"]:
+    def trials(self) -> list[Trial]:
         """Returns the trials of a search on SageMaker, the best first."""
-        from roadsense.jobs.aws.sagemaker.trials import read_trials
-
         return read_trials(self.name, self._record.region)
 
     def follow(self, resumes: int = 0, picture: bool = False) -> JobStatus:

@@ -2,16 +2,11 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from roadsense.errors import InputError
 from roadsense.jobs.metric_series import MetricSeries, describe_latest, plot_series
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from roadsense.jobs.aws.sagemaker.trials import Trial
 
 SHOWN = 60
 """Number of characters shown of a text in a request."""
@@ -78,26 +73,3 @@ class ShownJob:
         """Draws the picture, unless it was drawn a moment ago; the last one in any case."""
         show = self._picture.finish if is_last else self._picture.offer
         show(self._plot)
-
-
-def plot_trials(trials: Sequence["Trial"], figure: str) -> Any:
-    """Draws the scores of a search's trials so far with Optuna; returns the figure, or None without a score."""
-    from matplotlib import pyplot
-    from optuna.visualization import matplotlib as drawn
-
-    from roadsense.jobs.aws.sagemaker.trials import make_study
-
-    study = make_study(trials)
-    if not any(trial.value is not None for trial in study.get_trials()):
-        return None
-    with pyplot.rc_context():  # Optuna sets a style for all figures that follow
-        picture = drawn.plot_optimization_history(study, target_name=figure.replace("_", " ")).figure
-    pyplot.close(picture)  # or a notebook shows it a second time
-    return picture
-
-
-def tabulate_trials(trials: Sequence["Trial"]) -> "pd.DataFrame":
-    """Returns a table with one row for each trial, in the given order."""
-    import pandas as pd
-
-    return pd.DataFrame([trial.as_row() for trial in trials])

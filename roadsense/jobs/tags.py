@@ -3,31 +3,29 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from roadsense.cloud.session import find_owner
 from roadsense.errors import InputError
 from roadsense.utils.times import write_time
 
-if TYPE_CHECKING:
-    from roadsense.jobs.spec import JobSpec
-
 SECRET_NAME = re.compile(r"password|passwd|secret|token|credential|api_?key|access_?key", re.IGNORECASE)
 SECRET_VALUE = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----|\bgh[pousr]_\w{30,}")
 
 
-def make_tags(spec: "JobSpec", deadline: datetime, facts: Mapping[str, str]) -> dict[str, str]:
+def make_tags(job: str, own: Mapping[str, str], deadline: datetime, facts: Mapping[str, str]) -> dict[str, str]:
     """Returns the tags for everything that is created for a job.
 
     Args:
-        spec: checked spec.
+        job: name of the job.
+        own: tags that its user gave it.
         deadline: latest end of the job, with time zone.
         facts: further tags, such as `dataset_digest` and `git_commit`; empty values are left out.
     """
     return {
-        **spec.tags,
+        **own,
         "project": "roadsense",
-        "roadsense:job": spec.name or "",
+        "roadsense:job": job,
         "roadsense:owner": find_owner(),
         "roadsense:deadline": write_time(deadline),
         **{f"roadsense:{name.replace('_', '-')}": value for name, value in facts.items() if value},

@@ -10,8 +10,7 @@ import pytest
 from roadsense.cli import main
 from roadsense.errors import InputError
 from roadsense.jobs.aws.sagemaker.target import SageMakerTarget
-from roadsense.jobs.aws.sagemaker.trials import Trial, find_best, make_study, read_trials
-from roadsense.jobs.shown import plot_trials
+from roadsense.jobs.aws.sagemaker.trials import Trial, find_best, make_study, plot_trials, read_trials
 from roadsense.jobs.spec import MAX_SEARCH_NAME, name_job, spec_to_json
 from roadsense.jobs.target import JobError
 from tests.jobs.sagemaker_stand_in import Story, told

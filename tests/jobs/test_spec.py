@@ -194,8 +194,8 @@ def test_a_file_that_is_no_spec_is_refused(tmp_path, text, said):
 
 
 def test_tags_say_whose_job_it_is_and_when_it_ends_at_the_latest():
-    spec = JobSpec("01_train", name="one", tags={"team": "brakes"})
-    tags = make_tags(spec, datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC), {"dataset_digest": DIGEST, "git_commit": ""})
+    deadline = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+    tags = make_tags("one", {"team": "brakes"}, deadline, {"dataset_digest": DIGEST, "git_commit": ""})
     owner = tags.pop("roadsense:owner")
     assert owner
     assert tags == {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 AGAIN_S = 10.0
 """Time after which a cell that still runs, and trains nothing, is interrupted again, seconds."""
-GIVE_UP_S = 75.0
+GIVE_UP_S = 80.0
 """Time after which the kernel is killed, seconds: EC2's machines give 90 s, SageMaker 120 s, also for the results."""
 
 

@@ -164,7 +164,7 @@ def describe_job(spec: JobSpec, folder: Path) -> Container:
         words=words,
         mounts=mounts,
         environment=job_environment(spec),
-        labels={**make_tags(spec, deadline, {}), FOLDER_LABEL: str(folder.resolve())},
+        labels={**make_tags(spec.name or "", spec.tags, deadline, {}), FOLDER_LABEL: str(folder.resolve())},
     )
 
 

@@ -181,7 +181,9 @@ def _settings(spec: JobSpec, config: Ec2Config, folder: JobFolder, estimate: Est
 def _tags(spec: JobSpec, folder: JobFolder, estimate: Estimate | None) -> dict[str, str]:
     digest = (spec.dataset or "").rstrip("/").rsplit("/", 1)[-1]
     deadline = datetime.now(UTC) + timedelta(seconds=spec.limit_s + GRACE_S)
-    tags = make_tags(spec, deadline, {"dataset_digest": digest, "git_commit": read_git_state().commit})
+    tags = make_tags(
+        spec.name or "", spec.tags, deadline, {"dataset_digest": digest, "git_commit": read_git_state().commit}
+    )
     tags |= {
         DEADLINE_TAG: write_time(deadline),
         PLACE_TAG: folder.url,

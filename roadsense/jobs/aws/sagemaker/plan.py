@@ -91,6 +91,7 @@ def _place(spec: JobSpec) -> Placement:
     git = read_git_state()
     digest = (spec.dataset or "").rstrip("/").rsplit("/", 1)[-1]
     facts = {"dataset_digest": digest, "git_commit": git.commit, "git_clean": git.clean_word}
-    tags = make_tags(spec, datetime.now(UTC) + timedelta(seconds=spec.limit_s * rounds), facts)
+    deadline = datetime.now(UTC) + timedelta(seconds=spec.limit_s * rounds)
+    tags = make_tags(spec.name or "", spec.tags, deadline, facts)
     recorded = {"dataset_url": spec.dataset or "", "image": spec.image or "", **facts}
     return Placement(role=find_execution_role(spec.role, spec.region), tags=tags, facts=recorded)

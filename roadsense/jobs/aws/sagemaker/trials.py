@@ -1,4 +1,4 @@
-"""The trials of a search: settings and score of each, the best one, and all trials as an Optuna study."""
+"""The trials of a search: settings and score of each, the best one, and all as a table, a study or a figure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from roadsense.jobs.target import JobError
 
 if TYPE_CHECKING:
     import optuna
+    import pandas as pd
 
 COMPLETED = "Completed"
 """SageMaker's word for a trial that ran to its end."""
@@ -87,6 +88,27 @@ def make_study(trials: Sequence[Trial]) -> "optuna.Study":
             )
         )
     return study
+
+
+def plot_trials(trials: Sequence[Trial], figure: str) -> Any:
+    """Draws the scores of a search's trials so far with Optuna; returns the figure, or None without a score."""
+    from matplotlib import pyplot
+    from optuna.visualization import matplotlib as drawn
+
+    study = make_study(trials)
+    if not any(trial.value is not None for trial in study.get_trials()):
+        return None
+    with pyplot.rc_context():  # Optuna sets a style for all figures that follow
+        picture = drawn.plot_optimization_history(study, target_name=figure.replace("_", " ")).figure
+    pyplot.close(picture)  # or a notebook shows it a second time
+    return picture
+
+
+def tabulate_trials(trials: Sequence[Trial]) -> "pd.DataFrame":
+    """Returns a table with one row for each trial, in the given order."""
+    import pandas as pd
+
+    return pd.DataFrame([trial.as_row() for trial in trials])
 
 
 def _read_setting(text: str) -> float | str:
