@@ -25,7 +25,7 @@ def conditions(evidence: Evidence) -> Said:
             for row in (there.compared(name, ALONE) for name in ("collision", "unsafe"))
         )
         mark = BAD if reasons else GOOD if helps else OPEN
-        yield mark, f"With {label} it {_describe(evidence, there)}{_join(reasons)}"
+        yield mark, f"Under '{label}' it {_describe(evidence, there)}{_join(reasons)}"
 
 
 def calm_episodes(evidence: Evidence) -> Said:

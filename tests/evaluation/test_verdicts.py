@@ -226,14 +226,14 @@ def test_each_condition_has_its_verdict() -> None:
         "conditions"
     ]
     by_start = {verdict.text.partition(" it ")[0]: verdict for verdict in said}
-    good = by_start["With own echo and relayed messages"]
+    good = by_start["Under 'own echo and relayed messages'"]
     assert good.mark == GOOD
     assert "collides in 0 of 100 episodes (0.0% to 3.6%; the driver alone in 20)" in good.text
-    answered = by_start["With decoys: others brake beside, behind, oncoming"]
+    answered = by_start["Under 'decoys: others brake beside, behind, oncoming'"]
     assert answered.mark == BAD
     assert "answers 50 of 50 decoys" in answered.text
     assert "it answers more than 5% of decoys" in answered.text
-    needless = by_start["With many senders, relayed"]
+    needless = by_start["Under 'many senders, relayed'"]
     assert needless.mark == BAD
     assert "brakes needlessly for 22.50% of calm time (0.00% at home)" in needless.text
     assert "brakes needlessly for a larger share of calm time than rule: cautious" in needless.text
