@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from roadsense.errors import RoadSenseError
-from roadsense.utils.files import hash_file, write_atomically
+from roadsense.utils.files import hash_file, read_json, write_atomically
 
 CHECKSUMS_NAME = "manifest.sha256.json"
 RESULTS = ("model", "output", "checkpoints")
@@ -39,7 +39,7 @@ def check_checksums(folder: Path) -> int:
     path = folder / CHECKSUMS_NAME
     if not path.is_file():
         raise TransferError(f"Expected {CHECKSUMS_NAME} in {folder}, found none: the job ended before it wrote it.")
-    sums: dict[str, str] = json.loads(path.read_text())
+    sums = read_json(path, "the sums of a job's files", TransferError)
     wrong = [
         f"{'changed' if (folder / name).is_file() else 'missing'}: {name}"
         for name, expected in sums.items()

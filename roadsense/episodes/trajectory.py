@@ -6,7 +6,6 @@ Recording reads every vehicle from SUMO in every step; an episode without record
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.errors import InputError
-from roadsense.utils.files import write_atomically
+from roadsense.utils.files import check_object, reading, write_atomically
 from roadsense.utils.workspace import resolve
 
 SCHEMA_VERSION = 1
@@ -132,12 +131,12 @@ def load_trajectory(path: str | Path) -> Trajectory:
         InputError: if it does not exist, is no trajectory, or is of another version.
     """
     path = _checked(resolve(path))
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
-        words = json.loads(arrays.pop("words").tobytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"Expected a recorded episode in {path} ({error}). Record it again.") from error
+    with reading(path, "a recorded episode"), np.load(path, allow_pickle=False) as archive:
+        return _read(path, dict(archive))
+
+
+def _read(path: Path, arrays: dict[str, Any]) -> Trajectory:
+    words = check_object(json.loads(arrays.pop("words").tobytes()))
     version = words.pop("schema_version", None)
     if version != SCHEMA_VERSION:
         raise InputError(

@@ -1,7 +1,6 @@
 """The model card: the purpose of an exported policy, its origin, and the evidence about it."""
 
 import importlib.metadata
-import json
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -11,10 +10,11 @@ import pandas as pd
 
 from roadsense.envs.observation import OBSERVATION_VERSION
 from roadsense.episodes.plan import POLICY
+from roadsense.errors import RunError
 from roadsense.evaluation.results import ORIGIN_NAME, find_evaluations
 from roadsense.exporting.closed_loop import Comparison
 from roadsense.runs.run import Run
-from roadsense.utils.files import hash_file
+from roadsense.utils.files import hash_file, read_json, reading
 
 SCHEMA_VERSION = 1
 APP_BYTES = 1 << 20
@@ -131,10 +131,12 @@ def _find_evaluation(run: Run, model_path: Path) -> Card | None:
     sha256 = hash_file(model_path)
     for folder in reversed(find_evaluations(run.folder)):
         origin_path, summary_path = folder / ORIGIN_NAME, folder / SUMMARY_NAME
-        if not (origin_path.is_file() and summary_path.is_file()):
+        if not (origin_path.exists() and summary_path.exists()):
             continue
-        if json.loads(origin_path.read_text()).get("policy_sha256", {}).get(POLICY) == sha256:
-            table = pd.read_csv(summary_path)
+        origin = read_json(origin_path, "the origin of an evaluation", RunError, policy_sha256=dict)
+        if origin["policy_sha256"].get(POLICY) == sha256:
+            with reading(summary_path, "the summary of an evaluation", RunError):
+                table = pd.read_csv(summary_path)
             columns = [name for name in EVALUATION_COLUMNS if name in table]
             return {"folder": folder.name, "rows": table[columns].to_dict("records")}
     return None

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from roadsense.errors import RunError
+from roadsense.exporting.card import Card
 from roadsense.exporting.closed_loop import compare_driving
 from roadsense.exporting.config import Export, ExportConfig
+from roadsense.exporting.parity import MICRO
 from roadsense.exporting.write import CARD_NAME, EPISODES_NAME, OBSERVATIONS_NAME, SETTINGS_NAME
-from roadsense.utils.files import hash_file, read_json
+from roadsense.utils.files import check_object, hash_file, read_json, reading
 from roadsense.utils.workspace import resolve
 
 _NO_SETTINGS = ("run_dir", "workers", "trust")
@@ -52,16 +54,27 @@ def open_existing(folder: Path, config: ExportConfig, model_path: Path) -> Expor
 
 
 def _read(folder: Path, seed: int) -> Export:
-    card = read_json(folder / CARD_NAME, "the card of an export", RunError)
-    for name, found in card["files"].items():
-        if hash_file(folder / name) != found["sha256"]:
-            raise RunError(f"{folder / name} is not the file that was exported. Move {folder} away to export again.")
-    with np.load(folder / OBSERVATIONS_NAME) as arrays:
-        actions = {name.removeprefix("action_"): arrays[name][:, 0] for name in arrays if name.startswith("action_")}
-    variants = [found["variant"] for found in card["files"].values()]
+    card = _read_card(folder)
+    with reading(folder / OBSERVATIONS_NAME, "the observations of an export", RunError):
+        with np.load(folder / OBSERVATIONS_NAME) as arrays:
+            actions = {name.removeprefix("action_"): arrays[name][:, 0] for name in arrays if name.startswith("action")}
     episodes, comparisons = pd.DataFrame(), []
-    if (folder / EPISODES_NAME).is_file():
-        episodes = pd.read_csv(folder / EPISODES_NAME, dtype={"error": str}).fillna({"error": ""})
-        rng = np.random.default_rng(seed)
-        comparisons = [compare_driving(episodes, variant, rng) for variant in variants]
+    if (folder / EPISODES_NAME).exists():
+        with reading(folder / EPISODES_NAME, "the episodes of an export", RunError):
+            episodes = pd.read_csv(folder / EPISODES_NAME, dtype={"error": str}).fillna({"error": ""})
+            rng = np.random.default_rng(seed)
+            comparisons = [compare_driving(episodes, found["variant"], rng) for found in card["files"].values()]
     return Export(folder, card, pd.DataFrame(actions), episodes, tuple(comparisons))
+
+
+def _read_card(folder: Path) -> Card:
+    card = read_json(folder / CARD_NAME, "the card of an export", RunError, files=dict, parity=dict, latency=dict)
+    with reading(folder / CARD_NAME, "the card of an export", RunError):
+        for name, found in card["files"].items():
+            check_object(found, variant=str, sha256=str, size_bytes=int, arena_bytes=int)
+            check_object(card["parity"][found["variant"]]["differences"][MICRO], rms=float, max=float)
+            if hash_file(folder / name) != found["sha256"]:
+                raise RunError(
+                    f"{folder / name} is not the file that was exported. Move {folder} away to export again."
+                )
+    return card

@@ -215,6 +215,7 @@ def _read_manifest(path: Path, manifest: Any) -> Dataset:
     settings = take(path, manifest, "settings", dict)
     take(path, settings, "seed", int)
     records = take(path, manifest, "scenarios", list)
+    notes = take(path, manifest, "notes", dict)
     return Dataset(
         folder=path.parent,
         digest=take(path, manifest, "digest", str),
@@ -222,7 +223,7 @@ def _read_manifest(path: Path, manifest: Any) -> Dataset:
         bases=take(path, manifest, "bases", dict),
         scenarios=tuple(read_record(path, record) for record in records),
         refusals=take(path, manifest, "refusals", list),
-        notes=take(path, manifest, "notes", dict),
+        notes={base: take(path, notes, base, list) for base in notes},
         ranges_toml=take(path, manifest, "ranges_toml", (str, type(None))),
         versions=take(path, manifest, "versions", dict),
         sums=take(path, {SUMS: {}, **manifest}, SUMS, dict),

@@ -150,7 +150,7 @@ def reading(path: Path, what: str, error: type[RoadSenseError] = InputError) -> 
             raise ValueError(f"it has {n_bytes} bytes, at most {MAX_TEXT_BYTES} are read")
         yield
     except InputError as refused:
-        if str(path.parent) in str(refused):  # it names the file, or one beside it
+        if path.name in str(refused) or (path.parent != Path() and str(path.parent) in str(refused)):
             raise
         raise error(f"{path}: {refused}") from refused
     except _MISREAD as damaged:

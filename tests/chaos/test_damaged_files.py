@@ -3,17 +3,30 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from roadsense.augment.validation.generation import _Generation
 from roadsense.cli import main
+from roadsense.cloud.checksums import CHECKSUMS_NAME, check_checksums
+from roadsense.envs.radio.presets import PRESETS, get_preset, preset_to_json
+from roadsense.envs.recorded_hazard import read_recorded
 from roadsense.episodes.journal import Journal
-from roadsense.errors import RunError
+from roadsense.episodes.trajectory import load_trajectory
+from roadsense.errors import RoadSenseError, RunError
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.schema import write_episodes
+from roadsense.export import ExportConfig
+from roadsense.exporting.card import describe_policy
+from roadsense.exporting.reopen import describe_settings, open_existing
+from roadsense.exporting.write import CARD_NAME, OBSERVATIONS_NAME, SETTINGS_NAME
+from roadsense.runs.run import Run
+from roadsense.scenarios.dataset import Dataset
 from roadsense.utils.files import MAX_TEXT_BYTES
 from tests.evaluation.made_up import crashes, made_up
 
@@ -122,6 +135,86 @@ def test_a_damaged_file_is_one_sentence_and_exit_code_2(path, damage, files, cap
         assert code == 2 or (code == 0 and TOLERANT & set(words)), said
         assert not before
         assert code == 0 or (said.startswith("error: ") and path.parent.name in said)
+
+
+MODEL, EXPORT, DATASET = RUN / "model.zip", RUN / "export", Path("dataset")
+EXPORT_CONFIG = ExportConfig(str(RUN))
+OUTCOME, RADIO, HAZARDS = Path("working/outcomes/1_0.json"), Path("radio.json"), Path("hazards.json")
+EPISODE, SUMS = Path("episode.npz"), Path("job") / CHECKSUMS_NAME
+
+
+def make_outcome():
+    """Goes on with a generation that was killed, whose working folder holds the outcome of the first draw."""
+    return _Generation(Path("working"), None, None, None)._make(SimpleNamespace(number=1, n_redraws=0))
+
+
+READ_BY_CODE = {
+    EVALUATION / "origin.json": lambda: describe_policy(Run(RUN), MODEL),
+    EXPORT / SETTINGS_NAME: lambda: open_existing(EXPORT, EXPORT_CONFIG, MODEL),
+    EXPORT / CARD_NAME: lambda: open_existing(EXPORT, EXPORT_CONFIG, MODEL),
+    EXPORT / OBSERVATIONS_NAME: lambda: open_existing(EXPORT, EXPORT_CONFIG, MODEL),
+    DATASET / "manifest.json": lambda: Dataset.open(DATASET),
+    OUTCOME: make_outcome,
+    RADIO: lambda: get_preset(str(RADIO)),
+    HAZARDS: lambda: read_recorded(str(HAZARDS)),
+    EPISODE: lambda: load_trajectory(EPISODE.absolute()),
+    SUMS: lambda: check_checksums(SUMS.parent),
+}
+"""What reads each file that is opened on the way of a longer command."""
+OF_CODE = [
+    (path, name, damage)
+    for path in READ_BY_CODE
+    for name, damage in {**DAMAGES, **(OF_JSON if path.suffix == ".json" else {})}.items()
+    if path != SUMS or name not in ("{}", "texts", "lists", "nothing")  # sums of other files, or of none
+]
+
+
+@pytest.fixture
+def more_files(files, small_dataset):
+    """The files that `READ_BY_CODE` reads, beside those of `files`."""
+    for path in READ_BY_CODE:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    MODEL.write_bytes(b"model")
+    (EVALUATION / "summary.csv").write_text("policy\n")
+    braking = {"name": "one", "step_length_s": 0.1, "speeds_mps": [20.0, 19.0]}
+    contents = {
+        EXPORT / SETTINGS_NAME: describe_settings(EXPORT_CONFIG, MODEL),
+        EXPORT / CARD_NAME: {"files": {}, "parity": {}, "latency": {}},
+        OUTCOME: {"refusals": ["too dense"], "gate": {}, "edits": [], "files": {}},
+        HAZARDS: {"schema_version": 1, "brakings": [braking]},
+    }
+    for path, content in contents.items():
+        path.write_text(json.dumps(content) + "\n")
+    (DATASET / "manifest.json").write_bytes((small_dataset.folder / "manifest.json").read_bytes())
+    SUMS.write_text(json.dumps({"model.zip": "0" * 64}) + "\n")
+    RADIO.write_text(preset_to_json(PRESETS["esp_now"]))
+    for path in (EXPORT / OBSERVATIONS_NAME, EPISODE):
+        np.savez(path, action_float32=np.zeros((3, 1)))
+
+
+def test_these_files_are_read_as_long_as_they_are_whole(more_files):
+    for path, read in READ_BY_CODE.items():
+        if path not in (EPISODE, SUMS):
+            read()
+
+
+@pytest.mark.parametrize(
+    ("path", "damage"), [case[::2] for case in OF_CODE], ids=[f"{p}-{name}" for p, name, _ in OF_CODE]
+)
+def test_a_damaged_file_is_one_sentence_on_the_way_of_a_longer_command_too(path, damage, more_files):
+    damage(path)
+    with pytest.raises(RoadSenseError) as caught:
+        READ_BY_CODE[path]()
+    said = str(caught.value)
+    assert path.name in said or (path.parent.name and path.parent.name in said)
+    assert "\n" not in said
+
+
+def test_notes_of_a_dataset_that_are_none_are_refused(more_files):
+    manifest = json.loads((DATASET / "manifest.json").read_text())
+    (DATASET / "manifest.json").write_text(json.dumps(manifest | {"notes": {"road": 3}}))
+    with pytest.raises(RoadSenseError, match=r"manifest\.json: expected 'road' to be a list, got 3"):
+        Dataset.open(DATASET)
 
 
 @pytest.mark.parametrize("line", ["[1]", "3", "[1, 2]", "{}", "\udcff", "[" * 100_000])

@@ -1,7 +1,6 @@
 """The card of a dataset: one page and one picture that describe it, made only from its manifest."""
 
 import io
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -197,9 +196,7 @@ def _distances(dataset: Dataset) -> str:
 
 
 def _notes(dataset: Dataset) -> str:
-    notes = json.loads((dataset.folder / MANIFEST_NAME).read_text(encoding="utf-8")).get("notes") or {}
-    by_base = notes.items() if isinstance(notes, Mapping) else [("all", notes)]
-    lines = [f"- {base}: {line}" for base, found in by_base for line in ([found] if isinstance(found, str) else found)]
+    lines = [f"- {base}: {line}" for base, found in dataset.notes.items() for line in found]
     return "\n".join(["## Notes on the base roads", "", *lines]) if lines else ""
 
 

@@ -23,8 +23,9 @@ from roadsense.augment.validation.entries import Entry, deal_entries
 from roadsense.augment.validation.gate import GateRules, run_gate
 from roadsense.augment.validation.scenario_files import write_scenario
 from roadsense.augment.validation.working_folder import OUTCOMES, SCENARIOS
+from roadsense.errors import DatasetError
 from roadsense.scenarios.records import CONFIG_NAME, SPLITS, ScenarioRecord
-from roadsense.utils.files import hash_file, write_atomically
+from roadsense.utils.files import hash_file, read_json, write_atomically
 from roadsense.utils.progress import progress_bar
 
 REJECTED = "draws rejected"
@@ -141,9 +142,8 @@ class _Generation:
     def _make(self, entry: Entry) -> Outcome:
         # The folder is moved before its outcome is written: with an outcome, it is complete.
         kept = self.working / OUTCOMES / f"{entry.number}_{entry.n_redraws}.json"
-        if kept.is_file():
-            outcome: Outcome = json.loads(kept.read_text(encoding="utf-8"))
-            return outcome
+        if kept.exists():
+            return read_json(kept, "the outcome of a draw", DatasetError, refusals=list, gate=dict, files=dict)
         place = f"{entry.split}/{entry.name}"
         making, folder = self.working / "making" / entry.name, self.working / SCENARIOS / place
         for leftover in (making, folder):

@@ -8,6 +8,7 @@ import numpy as np
 
 from roadsense.errors import InputError
 from roadsense.utils.bounds import bounded, check_bounds
+from roadsense.utils.files import reading
 from roadsense.utils.workspace import resolve
 
 DISTANCE_EDGES_M = (20.0, 50.0, 100.0)
@@ -82,9 +83,11 @@ def get_preset(name: str) -> V2vPreset:
         InputError: if there is none of that name, or no such file.
     """
     if name.endswith(".json"):
-        if not resolve(name).is_file():
+        path = resolve(name)
+        if not path.exists():
             raise InputError(f"Expected a V2V preset in {name}, found no file. Make one with `roadsense fit-channel`.")
-        return preset_from_json(resolve(name).read_text())
+        with reading(path, "the figures of a radio"):
+            return preset_from_json(path.read_text(encoding="utf-8"))
     if name not in PRESETS:
         raise InputError(f"Expected a V2V preset of {sorted(PRESETS)} or a .json file, got {name!r}.")
     return PRESETS[name]
