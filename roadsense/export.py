@@ -21,7 +21,7 @@ from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.plans import plan_held_out
 from roadsense.exporting.c_proof import prove_c
 from roadsense.exporting.c_source import C
-from roadsense.exporting.calibration import check_calibration, read_calibration
+from roadsense.exporting.calibration import check_calibration, read_calibration, refuse_idle
 from roadsense.exporting.card import Card, clean, describe_driving, describe_policy, warn_of_size
 from roadsense.exporting.closed_loop import TRAINED, Comparison, compare_driving, drive_all
 from roadsense.exporting.config import BEST, LAST, ONNX, POLICY_NAMES, Export, ExportConfig
@@ -42,7 +42,7 @@ from roadsense.exporting.write import (
     write_results,
 )
 from roadsense.policies.actor import Actor, read_actor
-from roadsense.policies.models import load_model
+from roadsense.policies.models import as_model_input, load_model
 from roadsense.policies.source import find_policy
 from roadsense.policies.tflite_file import count_operators
 from roadsense.runs.policy_folder import choose_folder
@@ -116,6 +116,7 @@ class _Exporter:
 
     def export(self, given: Observation | None) -> Export:
         self._say(0)
+        known = describe_policy(self._run, self._trained.path)
         contents, observations, calibration = self._convert(given)
         with scratch_folder(".export.", self._run.folder) as outer:
             folder = outer / self._run.export_dir.name
@@ -123,7 +124,7 @@ class _Exporter:
             paths = {variant: folder / POLICY_NAMES[variant] for variant in contents}
             for variant, path in paths.items():
                 path.write_bytes(contents[variant])
-            export = self._prove(folder, paths, observations, {"calibration": calibration})
+            export = self._prove(folder, paths, observations, known | {"calibration": calibration})
             folder.rename(self._run.export_dir)
             record_product(self._run.export_dir)
         self._bar.update()
@@ -143,7 +144,7 @@ class _Exporter:
             if config.int8 and given is None:
                 record = record_observations, model_path, roads.calibration_paths
                 chosen = recorder.take(recorder.start(*record, config.n_calibration, config.seed + 1, trust))
-            calibration = None if chosen is None else _describe_calibration(chosen, config, roads)
+            calibration = None if chosen is None else self._describe_calibration(chosen)
             self._say(1)
             record = record_observations, model_path, roads.driven_paths
             shown = recorder.start(*record, config.n_observations, config.seed, trust)
@@ -152,6 +153,14 @@ class _Exporter:
                 contents[INT8] = converter.take(converter.start(convert_int8, actor, chosen))
             self._say(2)
             return contents, recorder.take(shown), calibration
+
+    def _describe_calibration(self, chosen: Observation) -> Card:
+        given, n_scenarios = self._config.calibration, len(self._roads.calibration_paths)
+        origin = Path(given).name if given else f"recorded on {n_scenarios} scenarios"
+        share = check_calibration(chosen, origin)
+        model = self._trained.model
+        refuse_idle(model.predict(as_model_input(model, chosen), deterministic=True)[0])
+        return {"origin": origin, "n_observations": len(chosen["ego"]), "hazard_share": share}
 
     def _prove(self, folder: Path, paths: dict[str, Path], observations: Observation, known: Card) -> Export:
         config = self._config
@@ -166,8 +175,7 @@ class _Exporter:
             latency = timer.take(timer.start(*asked))
         self._say(6)
         card = clean(
-            describe_policy(self._run, self._trained.path)
-            | known
+            known
             | {
                 "parity": evidence.describe(config.bounds()),
                 "closed_loop": describe_driving(comparisons, self._roads.held_out, len(self._roads.driven_paths)),
@@ -242,13 +250,6 @@ def _read_given(config: ExportConfig) -> Observation | None:
     given = read_calibration(Path(config.calibration))
     check_calibration(given, config.calibration)
     return given
-
-
-def _describe_calibration(chosen: Observation, config: ExportConfig, roads: Roads) -> Card:
-    n_scenarios = len(roads.calibration_paths)
-    origin = Path(config.calibration).name if config.calibration else f"recorded on {n_scenarios} scenarios"
-    share = check_calibration(chosen, origin)
-    return {"origin": origin, "n_observations": len(chosen["ego"]), "hazard_share": share}
 
 
 def export_and_print(config: ExportConfig) -> None:

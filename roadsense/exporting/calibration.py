@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roadsense.envs.observation import Observation, observation_space
 from roadsense.errors import InputError
@@ -12,6 +13,10 @@ from roadsense.policies.rules import HeardBrakingRule
 MIN_ROWS = 100
 MIN_HAZARD_SHARE = 0.05
 """Least share of a calibration set's observations in which a car ahead is heard to brake hard."""
+
+
+MIN_ACTION = 1 / 255
+"""Least share of full braking that a policy has to give on the calibration set: one step of int8."""
 
 
 class CalibrationError(InputError):
@@ -41,6 +46,23 @@ def check_calibration(observations: Observation, origin: str) -> float:
             "Record hazards, with a radio that is heard, or export with --no-int8."
         )
     return share
+
+
+def refuse_idle(actions: NDArray[np.float32]) -> None:
+    """Refuses a policy that never brakes on its calibration set: its int8 file could give nothing but 0, ever.
+
+    Args:
+        actions: its actions there, shape (n, 1), each a share of full braking.
+
+    Raises:
+        CalibrationError: if all actions are below one step of int8.
+    """
+    if actions.max() < MIN_ACTION:
+        raise CalibrationError(
+            f"Expected a policy that brakes in some of the {len(actions)} observations int8 is calibrated on, got at "
+            f"most {actions.max():.2g} of full braking: in int8 it could never brake. Train it for longer, or export "
+            "with --no-int8."
+        )
 
 
 def read_calibration(path: Path) -> Observation:

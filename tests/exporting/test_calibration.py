@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from roadsense.envs.observation import PEER_FIELDS, PEER_SCALE
-from roadsense.exporting.calibration import CalibrationError, check_calibration, read_calibration
+from roadsense.exporting.calibration import CalibrationError, check_calibration, read_calibration, refuse_idle
 from tests.exporting.models import draw
 
 BRAKING = PEER_FIELDS.index("acceleration_mps2")
@@ -28,6 +28,12 @@ def test_the_share_of_hazards_is_counted():
 def test_too_few_hazards_or_observations_are_refused(share, n, words):
     with pytest.raises(CalibrationError, match=words):
         check_calibration(with_hazards(share, n), "here")
+
+
+def test_a_policy_that_never_brakes_is_refused():
+    refuse_idle(np.array([[0.0], [0.01]], np.float32))
+    with pytest.raises(CalibrationError, match=r"got at most 0\.0039 of full braking.*--no-int8"):
+        refuse_idle(np.array([[0.0], [0.0039]], np.float32))
 
 
 def test_observations_are_read_back(tmp_path):

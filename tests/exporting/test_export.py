@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from sb3_contrib import RecurrentPPO
+from stable_baselines3 import A2C
 
 from roadsense.cli import main
 from roadsense.envs import observation
@@ -296,6 +297,14 @@ def test_a_network_with_an_unknown_part_is_refused(tmp_path):
 def test_a_recurrent_policy_is_refused_by_name(tmp_path):
     run_dir = save_run(tmp_path / "run", RecurrentPPO("MultiInputLstmPolicy", Spaces(), device="cpu"))
     refused(run_dir, RunError, r"got a recurrent one \(RecurrentPPO\)", dataset_dir=str(BASES))
+
+
+def test_int8_of_a_policy_that_never_brakes_is_refused_before_anything_is_driven(small_dataset, tmp_path):
+    idle = A2C("MultiInputPolicy", Spaces(), device="cpu")
+    torch.nn.init.constant_(idle.policy.action_net.bias, -5000.0)
+    run_dir, scenarios = save_run(tmp_path / "run", idle), str(small_dataset.folder)
+    words = "at most 0 of full braking: in int8 it could never brake"
+    refused(run_dir, CalibrationError, words, dataset_dir=scenarios, n_calibration=200)
 
 
 def test_a_calibration_set_that_misses_hazards_is_refused(exported, trained_run, tmp_path):
