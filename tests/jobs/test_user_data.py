@@ -12,6 +12,7 @@ from roadsense.errors import InputError
 from roadsense.jobs.aws.ec2.target import STOP_S
 from roadsense.jobs.aws.ec2.user_data import KINDS, MAX_BYTES, MachineSettings, encode_parameters, write_user_data
 from roadsense.jobs.inside.signals import GIVE_UP_S
+from roadsense.jobs.local.engine import most_memory_bytes
 
 IMAGE = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/roadsense:0123abc"
 
@@ -37,6 +38,14 @@ def test_the_switch_comes_before_anything_that_could_hang(kind: str) -> None:
     script = write_user_data(settings(), kind)
     commands = [line for line in script.splitlines() if line and not re.match(r"\s|#|[A-Z_]+=|set |[{}]", line)]
     assert commands[0].startswith('shutdown -h "+')
+
+
+def test_the_container_gets_no_more_rights_and_bounded_memory_and_processes() -> None:
+    script = write_user_data(settings())
+    assert "--cap-drop=ALL --security-opt=no-new-privileges --pids-limit=4096" in script
+    (limit,) = re.findall(r'--memory=(".*?k") ', script)
+    told = subprocess.run(["bash", "-c", f"printf %s {limit}"], capture_output=True, text=True, check=True).stdout
+    assert int(told.removesuffix("k")) * 1024 == pytest.approx(most_memory_bytes(), rel=0.01)
 
 
 def test_values_are_data_and_never_commands(tmp_path) -> None:

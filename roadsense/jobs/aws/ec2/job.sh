@@ -5,6 +5,7 @@ start_watching
 say "running $NOTEBOOK in $IMAGE"
 docker run --name "$CONTAINER" --user 1000:1000 --shm-size "$SHARED_MEMORY" --stop-timeout "$STOP_S" \
   --cap-drop=ALL --security-opt=no-new-privileges --pids-limit=4096 \
+  --memory="$(awk '/^MemTotal:/ { printf "%d", 0.9 * $2 }' /proc/meminfo)k" \
   -e TRAINING_JOB_NAME="$JOB" -e ROADSENSE_NOTEBOOK="$NOTEBOOK" -e ROADSENSE_JOB_TARGET=ec2 \
   -e AWS_DEFAULT_REGION="$REGION" -v "$ROOT:/opt/ml" "$IMAGE" train &
 wait $!
