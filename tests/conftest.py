@@ -5,6 +5,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sumo
 
@@ -14,6 +15,9 @@ from roadsense.scenarios.dataset import Dataset
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under `nohup` or in the background, the tests would ignore them
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# How long an example takes says what else the machine does, not whether it is right.
+hypothesis.settings.register_profile("roadsense", deadline=None)
+hypothesis.settings.load_profile("roadsense")
 
 TYPES = """
     <vType id="ego" length="4.5" sigma="0" speedFactor="normc(1,0.02,0.9,1.1)" lcSpeedGain="0"/>
