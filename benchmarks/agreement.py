@@ -21,7 +21,7 @@ from roadsense.envs.config import EnvConfig
 from roadsense.episodes.plan import BOUND, LONG_HEADWAY, Plan, is_calm
 from roadsense.episodes.run import Worker, run_plans
 from roadsense.episodes.score import SCORED, score_episodes
-from roadsense.policies.baselines import BASELINES
+from roadsense.policies.rules import BASELINES
 from roadsense.policies.trained import load_policy
 
 BASES = sorted((Path(__file__).parents[1] / "scenarios" / "base").glob("*/scenario.sumocfg"))

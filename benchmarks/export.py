@@ -24,7 +24,7 @@ from roadsense.exporting.micro import align, measure_arena
 from roadsense.policies.actor import read_actor
 from roadsense.policies.models import ACTION_SPACE, load_model
 from roadsense.runs.run import open_run
-from roadsense.utils.side_process import side_processes
+from roadsense.utils.worker_processes import side_processes
 
 GOALS = {
     "float32_bytes": ("at most", 45_000),

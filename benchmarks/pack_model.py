@@ -24,8 +24,8 @@ from roadsense.training.lineage import list_changed
 from roadsense.utils.bounds import MAX_WORKERS, bounded, check_bounds
 from roadsense.utils.command import run_with_options
 from roadsense.utils.files import hash_file, record_sum, refuse_existing
-from roadsense.utils.project_files import find_file
 from roadsense.utils.scratch import scratch_folder
+from roadsense.utils.workspace import find_file
 
 MAX_BYTES = 300_000
 """Largest size of the packed folder."""

@@ -14,7 +14,7 @@ from roadsense.utils.lazy import import_lazily
 choose_code()
 
 _HOMES = {
-    "BASELINES": "roadsense.policies.baselines",
+    "BASELINES": "roadsense.policies.rules",
     "BaseConfig": "roadsense.drives.base",
     "CompareConfig": "roadsense.drives.compare",
     "ConvoyEnv": "roadsense.envs.convoy_env",
@@ -38,7 +38,7 @@ _HOMES = {
     "load_policy": "roadsense.policies.trained",
     "make_base": "roadsense.drives.base",
     "make_env": "roadsense.envs.make",
-    "make_vec_env": "roadsense.training.vec.make",
+    "make_vec_env": "roadsense.training.vec.env",
     "open_run": "roadsense.runs.run",
     "read_drive": "roadsense.drives.drive",
     "record_episode": "roadsense.training.live_episode",

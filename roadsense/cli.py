@@ -1,20 +1,20 @@
-"""The program `roadsense`: reads which command of the table is meant, and runs it; with the smallest commands.
+"""The program `roadsense`: the table of its commands, and those that are too small for a module of their own.
 
 A command's module is imported when the command is called, so making a dataset imports no training library.
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, NamedTuple, Union
 
 import tyro
 
-from roadsense.command_table import COMMANDS, list_commands
-from roadsense.errors import InputError, RunError
+from roadsense.errors import InputError
 from roadsense.utils.command import (
     DEBUG_VARIABLE,
     load_name,
@@ -23,9 +23,142 @@ from roadsense.utils.command import (
     run_command,
     run_with_options,
 )
-from roadsense.utils.files import find_free, reading
-from roadsense.utils.terminal import print_table
-from roadsense.utils.workspace import resolve
+from roadsense.utils.files import find_free, refuse_existing
+from roadsense.utils.workspace import project_folder, resolve
+
+GROUPS = {
+    "project": "roadsense init my_project",
+    "data": "roadsense gen-scenarios --base_dir scenarios/base --output_dir scenarios/dataset_v1",
+    "train": "roadsense train --dataset_dir scenarios/dataset_v1/train --run_dir runs/first",
+    "judge": "roadsense evaluate runs/first --beside default",
+    "ship": "roadsense export runs/first",
+    "drives": "roadsense drive judge drives/sample --policy runs/first",
+    "cloud": "roadsense job submit notebooks/01_train.ipynb --target ec2 --dry_run",
+}
+"""The groups of commands in the order in which they are needed, each with an example."""
+
+
+class Command(NamedTuple):
+    """A command.
+
+    Attributes:
+        config: `module:Class` of its settings; empty if the function takes the words of the command line.
+        function: `module:function` that takes them.
+        summary: what it does, in one line.
+        group: its group, one of `GROUPS`.
+    """
+
+    config: str
+    function: str
+    summary: str
+    group: str
+
+
+COMMANDS: dict[str, Command] = {
+    "init": Command(
+        "roadsense.cli:InitConfig", "roadsense.cli:make_project", "make a folder for a new project",
+        "project",
+    ),
+    "demo": Command(
+        "roadsense.demo:DemoConfig", "roadsense.demo:run_demo", "all four steps once, small: 10 minutes", "project"
+    ),
+    "doctor": Command(
+        "roadsense.doctor:DoctorConfig", "roadsense.doctor:examine_and_print", "check the installation", "project"
+    ),
+    "run": Command(
+        "roadsense.cli:RunConfig", "roadsense.cli:run", "run a notebook with parameters, keep the copy", "project"
+    ),
+    "completion": Command(
+        "roadsense.cli:CompletionConfig", "roadsense.cli:print_completion",
+        "print what makes the tab key complete commands: bash, zsh, tcsh", "project",
+    ),
+    "gen-scenarios": Command(
+        "roadsense.augment.config:GenConfig", "roadsense.gen_scenarios:generate_and_print",
+        "make a dataset: vary base scenarios, check every draw in SUMO", "data",
+    ),
+    "check-base": Command(
+        "roadsense.augment.check_base:CheckBaseConfig", "roadsense.augment.check_base:check_and_print",
+        "say what of base scenarios can be varied, without generating", "data",
+    ),
+    "verify": Command(
+        "roadsense.augment.rebuild:VerifyConfig", "roadsense.augment.rebuild:verify",
+        "compare a dataset with its manifest", "data",
+    ),
+    "unpack": Command(
+        "roadsense.cli:UnpackConfig", "roadsense.cli:unpack", "check and unpack foreign scenarios", "data"
+    ),
+    "train": Command(
+        "roadsense.training.train_config:TrainConfig", "roadsense.train_convoy:train_and_print",
+        "train a policy on a dataset", "train",
+    ),
+    "search": Command(
+        "roadsense.training.search:SearchConfig", "roadsense.training.search:search_and_print",
+        "search for settings that train better policies", "train",
+    ),
+    "watch": Command(
+        "roadsense.runs.watch:WatchConfig", "roadsense.runs.watch:watch", "follow a training from any terminal", "train"
+    ),
+    "runs": Command(
+        "roadsense.training.lineage:RunsConfig", "roadsense.training.lineage:show_runs",
+        "list runs and their state; lineage RUN, reproduce RUN", "train",
+    ),
+    "evaluate": Command(
+        "roadsense.evaluation.config:EvalConfig", "roadsense.evaluate:evaluate_and_print",
+        "evaluate a policy on held-out scenarios, beside baselines", "judge",
+    ),
+    "enjoy": Command(
+        "roadsense.evaluation.enjoy:EnjoyConfig", "roadsense.evaluation.enjoy:enjoy_and_print",
+        "watch a policy drive: SUMO's window, a video or the player", "judge",
+    ),
+    "benchmark": Command(
+        "roadsense.evaluation.benchmark:BenchmarkConfig", "roadsense.evaluation.benchmark:benchmark_and_print",
+        "drive the frozen set of episodes, for docs/reference/leaderboard.md", "judge",
+    ),
+    "replay": Command(
+        "roadsense.evaluation.replay:ReplayConfig", "roadsense.evaluation.replay:replay_and_print",
+        "drive an episode of an evaluation again, exactly", "judge",
+    ),
+    "repeat": Command(
+        "roadsense.evaluation.replay:ReplayConfig", "roadsense.evaluation.replay:replay_and_print",
+        "the same as replay", "judge",
+    ),
+    "compare": Command(
+        "roadsense.evaluation.compare_runs:CompareConfig", "roadsense.evaluation.compare_runs:compare_and_print",
+        "compare two evaluated runs on the same episodes", "judge",
+    ),
+    "tune-baselines": Command(
+        "roadsense.evaluation.tune_baselines:TuneConfig", "roadsense.evaluation.tune_baselines:tune_and_print",
+        "search for the baselines' best settings on train scenarios", "judge",
+    ),
+    "export": Command(
+        "roadsense.exporting.config:ExportConfig", "roadsense.export:export_and_print",
+        "convert a policy to TFLite and C headers, and compare it with the original", "ship",
+    ),
+    "fit-channel": Command(
+        "roadsense.envs.radio.fit:FitConfig", "roadsense.envs.radio.fit:fit_and_print",
+        "fit a radio to a log of your own hardware's messages", "drives",
+    ),
+    "drive": Command(
+        "", "roadsense.drives.cli:main", "recorded drives: judge, compare, base, hazards, simulate", "drives"
+    ),
+    "job": Command("", "roadsense.jobs.cli:main", "run a notebook as a job: here, in the image, or on AWS", "cloud"),
+    "workstation": Command(
+        "roadsense.jobs.aws.ec2.workstation:WorkstationConfig", "roadsense.jobs.aws.ec2.workstation:run_workstation",
+        "start a machine on EC2 to work on, with a training in tmux", "cloud",
+    ),
+}  # fmt: skip
+"""All commands, by name."""
+
+
+@dataclass(frozen=True)
+class InitConfig:
+    """Settings of `roadsense init`.
+
+    Attributes:
+        folder: new folder of the project.
+    """
+
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 
 
 @dataclass(frozen=True)
@@ -44,21 +177,6 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
-class VerifyConfig:
-    """Settings of `roadsense verify`.
-
-    Attributes:
-        dataset: folder of the dataset.
-        rebuild: whether to generate the dataset again from its base scenarios and compare byte by byte.
-        base_dir: folders of the base scenarios, for `rebuild`; if they don't exist, those of the package.
-    """
-
-    dataset: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
-    rebuild: bool = False
-    base_dir: tuple[Path, ...] = (Path("scenarios/base"), Path("scenarios/bends"))
-
-
-@dataclass(frozen=True)
 class UnpackConfig:
     """Settings of `roadsense unpack`.
 
@@ -72,17 +190,19 @@ class UnpackConfig:
 
 
 @dataclass(frozen=True)
-class RunsConfig:
-    """Settings of `roadsense runs`.
+class CompletionConfig:
+    """Settings of `roadsense completion`.
 
     Attributes:
-        words: folder of runs to list, by default `runs`; or `lineage RUN`, which prints the origin of a run's policy;
-            or `reproduce RUN`, which prints the commands that make the run again. Without RUN it is the newest.
+        shell: the shell; its line for the start file is in `docs/how-to/installation.md`.
     """
 
-    words: Annotated[
-        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER | lineage RUN | reproduce RUN")
-    ] = ("runs",)
+    shell: Annotated[Literal["bash", "zsh", "tcsh"], tyro.conf.Positional, tyro.conf.arg(metavar="bash|zsh|tcsh")]
+
+
+@dataclass(frozen=True)
+class NoConfig:
+    """Stands for a command with commands of its own."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,23 +229,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_with_options(function, load_name(command.config), f"roadsense {name}", words[1:])
 
 
-def verify(config: VerifyConfig) -> None:
-    """Compares the files of a dataset with its manifest, and prints that they agree.
+def list_commands() -> str:
+    """Returns the text that lists all commands in their groups."""
+    lines = ["usage: roadsense COMMAND [options]; COMMAND --help lists its options"]
+    for group, example in GROUPS.items():
+        lines += ["", f"{group}: {example}"]
+        lines += [f"  {name:15}{command.summary}" for name, command in COMMANDS.items() if command.group == group]
+    return "\n".join([*lines, "", "  --version      version of the package", ""])
+
+
+def make_project(config: InitConfig) -> None:
+    """Makes a folder for a new project: notebooks, base scenarios, ranges, a job and a Makefile.
 
     Raises:
-        DatasetError: if they differ, naming the differences.
+        InputError: if the folder holds something already.
     """
-    from roadsense.augment.rebuild import rebuild_differences
-    from roadsense.errors import DatasetError
-    from roadsense.scenarios.dataset import Dataset
-
-    dataset = Dataset.open(config.dataset)
-    differences = dataset.verify()
-    if config.rebuild and not differences:
-        differences = rebuild_differences(dataset, config.base_dir)
-    if differences:
-        raise DatasetError(f"{config.dataset} is not what its manifest says: {'; '.join(differences)}.")
-    sys.stdout.write(f"{config.dataset}: every file is as its manifest says.\n")
+    refuse_existing(config.folder, "the project", InputError)
+    shutil.copytree(
+        project_folder(), config.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_*")
+    )
+    sys.stdout.write(
+        f"{config.folder}: a new project. In it, `make demo` does all of it small, and `make` lists the steps.\n"
+    )
 
 
 def unpack(config: UnpackConfig) -> None:
@@ -154,49 +279,19 @@ def run(config: RunConfig) -> None:
     sys.stdout.write(f"Executed notebook: {executed}\n")
 
 
-def show_runs(config: RunsConfig) -> None:
-    """Lists the runs below a folder with their states, or prints a run's lineage, or how to reproduce it.
-
-    Raises:
-        InputError: if more than one folder is given.
-        RunError: if there is no such run.
-    """
-    question, *folders = config.words or ("runs",)
-    is_trace = question in ("lineage", "reproduce")
-    if len(folders) > is_trace:
-        raise InputError(f"Expected one folder, or lineage RUN, or reproduce RUN, got {' '.join(config.words)!r}.")
-    if is_trace:
-        sys.stdout.write("".join(f"{line}\n" for line in _trace(question, *folders)))
-    elif rows := _list(question):
-        print_table(("run", "state", "since", "steps", "held-out collisions"), rows)
-    else:
-        sys.stdout.write(f"No run below {resolve(question)}. Train one with `roadsense train`.\n")
+def print_completion(config: CompletionConfig) -> None:
+    """Prints a script for a shell; put `eval "$(roadsense completion bash)"` into `~/.bashrc`."""
+    commands = tuple(_describe(name) for name in COMMANDS)
+    everything: Any = Union[commands]  # noqa: UP007, made of a tuple
+    sys.stdout.flush()
+    tyro.cli(everything, prog="roadsense", args=["--tyro-print-completion", config.shell])
 
 
-def _trace(question: str, folder: str | None = None) -> list[str]:
-    from roadsense.runs.run import open_run
-    from roadsense.training.lineage import list_commands, trace_lineage
-
-    run = open_run(folder, trained=False)
-    with reading(run.manifest_path, "the origin of a run, here and in its settings", RunError):
-        if question == "reproduce":
-            return list(list_commands(run))
-        return [f"{link:10}{what}" for link, what in trace_lineage(run).items()]
-
-
-def _list(folder: str) -> list[tuple[str, str, str, str, str]]:
-    from roadsense.runs.progress import describe_held_out, read_progress
-    from roadsense.runs.run import find_runs
-
-    rows = []
-    for found in find_runs(folder):
-        progress = read_progress(found, found.read_metrics())
-        state = progress.state
-        reason = state.reason.partition(". ")[0]
-        name = f"{state.name} ({reason})" if reason else state.name
-        steps = f"{progress.timesteps:,} of {progress.total:,}"
-        rows.append((str(found.folder), name, state.since, steps, describe_held_out(progress.latest)))
-    return rows
+def _describe(name: str) -> Any:
+    """Returns a command as tyro knows subcommands; one that reads its words by itself has no options there."""
+    command = COMMANDS[name]
+    found = load_name(command.config) if command.config else NoConfig
+    return Annotated[found, tyro.conf.subcommand(name, description=command.summary, prefix_name=False)]
 
 
 if __name__ == "__main__":

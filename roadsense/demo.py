@@ -10,8 +10,7 @@ from roadsense.errors import InputError, RunError
 from roadsense.jobs.runner import run_notebook
 from roadsense.runs.run import open_run
 from roadsense.utils.files import refuse_existing
-from roadsense.utils.project_files import find_file
-from roadsense.utils.workspace import resolve
+from roadsense.utils.workspace import find_file, resolve
 
 NOTEBOOKS = ("00_augment", "01_train", "02_evaluate", "03_export")
 TOO_SHORT = (

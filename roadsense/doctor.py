@@ -58,7 +58,10 @@ def examine(config: DoctorConfig) -> list[Finding]:
     """Returns a finding for everything RoadSense uses, in the order in which it is needed."""
     checks: tuple[Callable[[], Finding], ...] = (
         check_python, check_sumo, check_compiled, check_cores, check_memory, lambda: check_disk(config.folder),
-        check_learning, check_lab, check_browser, check_export, check_engine, check_aws,
+        lambda: _check_packages("training", ("torch", "stable_baselines3", "sb3_contrib", "optuna"), "train"),
+        lambda: _check_packages("notebooks", ("jupyterlab", "ipykernel", "ipywidgets", "papermill"), "lab"),
+        check_browser, lambda: _check_packages("export", ("tensorflow", "ai_edge_litert"), "export"),
+        check_engine, check_aws,
     )  # fmt: skip
     return [check() for check in checks]
 
@@ -126,21 +129,6 @@ def check_disk(folder: Path) -> Finding:
         return Finding("disk", MISSING, f"{place} cannot be written to. Work in a folder of your own.")
     level = OK if free_gb >= MIN_DISK_GB else NOTE
     return Finding("disk", level, f"{free_gb:.0f} GB free in {place}" + (", few for runs" if level == NOTE else ""))
-
-
-def check_learning() -> Finding:
-    """Returns whether the packages for training are installed."""
-    return _check_packages("training", ("torch", "stable_baselines3", "sb3_contrib", "optuna"), "train")
-
-
-def check_lab() -> Finding:
-    """Returns whether notebooks can be opened and run."""
-    return _check_packages("notebooks", ("jupyterlab", "ipykernel", "ipywidgets", "papermill"), "lab")
-
-
-def check_export() -> Finding:
-    """Returns whether policies can be exported to TFLite."""
-    return _check_packages("export", ("tensorflow", "ai_edge_litert"), "export")
 
 
 def check_browser() -> Finding:

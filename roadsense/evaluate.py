@@ -32,8 +32,8 @@ from roadsense.evaluation.plans import (
 )
 from roadsense.evaluation.policies import RULES
 from roadsense.evaluation.results import Evaluation, conclude, open_evaluation
+from roadsense.evaluation.schema import make_table
 from roadsense.evaluation.styled import tabulate_policies
-from roadsense.evaluation.tables import make_table
 from roadsense.evaluation.writing import REPORT_NAME, write_evaluation
 from roadsense.policies.source import MODEL_NAME
 from roadsense.runs.run import describe_origin
@@ -42,8 +42,8 @@ from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.command import run_with_options
 from roadsense.utils.files import check_writable
 from roadsense.utils.progress import working
-from roadsense.utils.project_files import find_file
-from roadsense.utils.terminal import print_table
+from roadsense.utils.tables import print_table
+from roadsense.utils.workspace import find_file
 
 __all__ = ["EvalConfig", "Evaluation", "evaluate_and_print", "evaluate_policy", "open_evaluation", "plan_episodes"]
 

@@ -21,22 +21,28 @@ from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.plans import plan_held_out
 from roadsense.exporting.c_proof import prove_c
 from roadsense.exporting.c_source import C
-from roadsense.exporting.calibration import check_calibration, read_calibration, refuse_idle
 from roadsense.exporting.card import Card, clean, describe_driving, describe_policy, warn_of_size
 from roadsense.exporting.closed_loop import TRAINED, Comparison, compare_driving, drive_all
 from roadsense.exporting.config import BEST, LAST, ONNX, POLICY_NAMES, Export, ExportConfig
 from roadsense.exporting.convert import convert_float32, convert_int8
 from roadsense.exporting.latency import measure_latencies
-from roadsense.exporting.observations import record_observations, take_rows
+from roadsense.exporting.observations import (
+    check_calibration,
+    read_calibration,
+    record_observations,
+    refuse_idle,
+    take_rows,
+)
 from roadsense.exporting.onnx_file import ONNX_NAME, write_proven_onnx
 from roadsense.exporting.parity import FLOAT32, INT8, Evidence, gather_evidence
-from roadsense.exporting.reopen import describe_settings, open_existing
 from roadsense.exporting.scenarios import Roads, choose_roads
 from roadsense.exporting.write import (
     FIRMWARE_NAME,
     SETTINGS_NAME,
     describe_files,
+    describe_settings,
     finish_policies,
+    open_existing,
     write_c_firmware,
     write_firmware,
     write_results,
@@ -44,15 +50,14 @@ from roadsense.exporting.write import (
 from roadsense.policies.actor import Actor, read_actor
 from roadsense.policies.models import as_model_input, load_model
 from roadsense.policies.source import find_policy
-from roadsense.policies.tflite_file import count_operators
-from roadsense.runs.policy_folder import choose_folder
+from roadsense.policies.tflite import count_operators
 from roadsense.runs.products import record_product
-from roadsense.runs.run import Run, open_run, refuse_other_observation
+from roadsense.runs.run import Run, choose_folder, open_run, refuse_other_observation
 from roadsense.utils.command import run_with_options
 from roadsense.utils.files import check_writable, hash_file, hold
 from roadsense.utils.progress import progress_bar
 from roadsense.utils.scratch import scratch_folder
-from roadsense.utils.side_process import side_processes
+from roadsense.utils.worker_processes import side_processes
 from roadsense.utils.workspace import resolve
 
 __all__ = ["Export", "ExportConfig", "ExportError", "export_and_print", "export_policy"]

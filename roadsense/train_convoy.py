@@ -21,10 +21,9 @@ from roadsense.runs.experiment import (
 )
 from roadsense.runs.run import Run, create_run, open_run, refuse_other_observation
 from roadsense.runs.state import TRAINED
-from roadsense.training.learner_threads import LEARNER_THREADS, choose_learner_threads
-from roadsense.training.learning import run_training
+from roadsense.training.learning import LEARNER_THREADS, choose_learner_threads, run_training
 from roadsense.training.splits import find_splits
-from roadsense.training.targets.logger import check_targets
+from roadsense.training.targets import check_targets
 from roadsense.training.train_config import TrainConfig, complete, restore_config
 from roadsense.utils.command import run_with_options
 from roadsense.utils.files import read_json, refuse_existing, write_atomically

@@ -11,10 +11,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from roadsense.cli import COMMANDS, main
-from roadsense.command_table import GROUPS
-from roadsense.enjoy import EnjoyConfig
+from roadsense.cli import COMMANDS, GROUPS, main
 from roadsense.evaluation.config import EvalConfig
+from roadsense.evaluation.enjoy import EnjoyConfig
 from roadsense.runs.run import create_run
 from roadsense.training.search import SearchConfig
 from roadsense.training.train_config import TrainConfig

@@ -8,18 +8,18 @@ import pytest
 
 from roadsense.augment.config import GenConfig
 from roadsense.augment.draws.ranges import VariationRanges, read_ranges
-from roadsense.cli import COMMANDS, main
+from roadsense.cli import COMMANDS, InitConfig, main, make_project
 from roadsense.errors import InputError
 from roadsense.jobs.spec import JobSpec, check_spec
-from roadsense.new_project import InitConfig, make_project
-from roadsense.utils.project_files import find_file
+from roadsense.utils.workspace import find_file
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
 def project(tmp_path):
-    return make_project(InitConfig(tmp_path / "mine"))
+    make_project(InitConfig(tmp_path / "mine"))
+    return tmp_path / "mine"
 
 
 def files_below(folder):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from roadsense.cli import main
 from roadsense.evaluation.results import open_evaluation
-from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.policies.tflite import TflitePolicy
 from roadsense.policies.trained import load_policy
 from tests.exporting.models import draw
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from roadsense.augment.draws.ranges import VariationRanges
-from roadsense.command_table import COMMANDS
+from roadsense.cli import COMMANDS
 from roadsense.drives.cli import COMMANDS as DRIVE_COMMANDS
 from roadsense.evaluation.schema import COLUMNS
 from roadsense.jobs.cli import COMMANDS as JOB_COMMANDS

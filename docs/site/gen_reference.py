@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from roadsense.utils.markdown import markdown_table
+from roadsense.utils.tables import markdown_table
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -41,7 +41,7 @@ OUTSIDE = re.compile(r"\[([^\]]*)\]\(((?:\.\./)+[^)#]*)[^)]*\)")
 
 def write_commands() -> str:
     """Returns the page of all commands, with what `--help` prints."""
-    from roadsense.command_table import COMMANDS, GROUPS
+    from roadsense.cli import COMMANDS, GROUPS
     from roadsense.drives.cli import COMMANDS as DRIVE
     from roadsense.jobs.cli import COMMANDS as JOB
 

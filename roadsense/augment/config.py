@@ -9,16 +9,15 @@ from typing import Any, TypeVar
 
 import tyro
 
-from roadsense.augment.bases.added_traffic import MAX_ADDED_VPH
 from roadsense.augment.bases.base import Base, read_bases
 from roadsense.augment.bases.convoy_naming import ConvoyNaming
+from roadsense.augment.bases.demand import MAX_ADDED_VPH
 from roadsense.augment.draws.ranges import VariationRanges, read_ranges
 from roadsense.augment.edits.network_files import hash_road
 from roadsense.errors import DatasetError, InputError
 from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
 from roadsense.utils.files import refuse_existing
-from roadsense.utils.project_files import find_folders
-from roadsense.utils.workspace import resolve
+from roadsense.utils.workspace import find_folders, resolve
 
 Kind = TypeVar("Kind")
 _NONE = object()

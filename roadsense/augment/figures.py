@@ -15,7 +15,7 @@ from roadsense.pictures.tables import left_aligned
 from roadsense.scenarios.dataset import Dataset
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.progress import progress_bar
-from roadsense.utils.project_files import Folders, find_folders
+from roadsense.utils.workspace import Folders, find_folders
 
 MEASURED = {
     "n_collisions": "collisions",

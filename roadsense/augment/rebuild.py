@@ -1,8 +1,12 @@
-"""Checks that a dataset follows from its settings and base scenarios: makes it again and compares."""
+"""Checks a dataset: its files against its manifest, and, made again, against its settings and base scenarios."""
 
+import sys
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from roadsense.augment.bases.base import name_base
 from roadsense.augment.config import CHOSEN, GenConfig
@@ -12,8 +16,38 @@ from roadsense.augment.validation.additions import add_again
 from roadsense.errors import DatasetError
 from roadsense.scenarios.dataset import Dataset
 from roadsense.scenarios.scenario import find_scenarios
-from roadsense.utils.project_files import Folders, find_folders
 from roadsense.utils.scratch import scratch_folder
+from roadsense.utils.workspace import Folders, find_folders
+
+
+@dataclass(frozen=True)
+class VerifyConfig:
+    """Settings of `roadsense verify`.
+
+    Attributes:
+        dataset: folder of the dataset.
+        rebuild: whether to generate the dataset again from its base scenarios and compare byte by byte.
+        base_dir: folders of the base scenarios, for `rebuild`; if they don't exist, those of the package.
+    """
+
+    dataset: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
+    rebuild: bool = False
+    base_dir: tuple[Path, ...] = (Path("scenarios/base"), Path("scenarios/bends"))
+
+
+def verify(config: VerifyConfig) -> None:
+    """Compares the files of a dataset with its manifest, and prints that they agree.
+
+    Raises:
+        DatasetError: if they differ, naming the differences.
+    """
+    dataset = Dataset.open(config.dataset)
+    differences = dataset.verify()
+    if config.rebuild and not differences:
+        differences = rebuild_differences(dataset, config.base_dir)
+    if differences:
+        raise DatasetError(f"{config.dataset} is not what its manifest says: {'; '.join(differences)}.")
+    sys.stdout.write(f"{config.dataset}: every file is as its manifest says.\n")
 
 
 def rebuild_differences(dataset: Dataset, base_dir: Folders, workers: int = 0) -> list[str]:

@@ -26,7 +26,7 @@ MOST_SPEED_MPS, MOST_ACCELERATION_MPS2 = 100.0, 160.0
 
 
 def order_rows(table: Table, findings: Findings) -> Table:
-    """Returns the rows of the longest start of the board, in order of time, each time once told what is left out."""
+    """Returns the rows of the longest start of the board, in order of time, and notes what is left out."""
     table = _drop_wrong_times(table, findings)
     table = _keep_longest_start(table, findings)
     time_s = table.get("time")

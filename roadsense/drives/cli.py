@@ -17,31 +17,26 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "judge": Command(
-        "roadsense.drives.judge:JudgeConfig",
-        "roadsense.drives.judge:judge_and_print",
+        "roadsense.drives.judge:JudgeConfig", "roadsense.drives.judge:judge_and_print",
         "what would a policy have done on this drive?",
     ),
     "compare": Command(
-        "roadsense.drives.compare:CompareConfig",
-        "roadsense.drives.compare:compare_and_print",
+        "roadsense.drives.compare:CompareConfig", "roadsense.drives.compare:compare_and_print",
         "where does the drive lie outside of what a training saw?",
     ),
     "base": Command(
-        "roadsense.drives.base:BaseConfig",
-        "roadsense.drives.base:make_and_print",
+        "roadsense.drives.base:BaseConfig", "roadsense.drives.base:make_and_print",
         "turn the drive into a base scenario",
     ),
     "hazards": Command(
-        "roadsense.drives.hazards:HazardsConfig",
-        "roadsense.drives.hazards:cut_and_print",
+        "roadsense.drives.hazards:HazardsConfig", "roadsense.drives.hazards:cut_and_print",
         "cut the hard brakings out of drives, for the environment",
     ),
     "simulate": Command(
-        "roadsense.drives.simulate:SimulateConfig",
-        "roadsense.drives.simulate:simulate_and_print",
+        "roadsense.drives.simulate:SimulateConfig", "roadsense.drives.simulate:simulate_and_print",
         "write logs of a simulated drive, with the truth beside",
     ),
-}
+}  # fmt: skip
 
 
 def main(words: Sequence[str]) -> int:

@@ -18,7 +18,7 @@ from roadsense.envs.config import EnvConfig
 from roadsense.errors import DriveError
 from roadsense.utils.bounds import MAX_SEED, bounded, check_bounds
 from roadsense.utils.files import write_atomically
-from roadsense.utils.markdown import markdown_table
+from roadsense.utils.tables import markdown_table
 from roadsense.utils.workspace import resolve_fields
 
 Floats = NDArray[np.float64]

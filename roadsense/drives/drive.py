@@ -30,13 +30,13 @@ from roadsense.drives.table import Table, read_header, read_table
 from roadsense.drives.units import check_degrees, check_gravity, check_motion, check_rate, forward_mps2
 from roadsense.errors import DriveError
 from roadsense.scenarios.scenario import EGO_ID
-from roadsense.utils.project_files import find_file
+from roadsense.utils.workspace import find_file
 
 Floats = NDArray[np.float64]
 
 MAX_FILES, MAX_CARS = 100, 50
 DRIFT_PPM = 5.0
-"""A drift below this is not told: the times in a log are whole milliseconds."""
+"""A smaller drift is not reported: the times in a log are whole milliseconds."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def make_channel_log(drive: Drive) -> ChannelLog:
     """Returns the messages that the ego could hear, as `roadsense fit-channel` fits them.
 
     Speeds and accelerations are compared with their own means over half a second: their fast noise is seen, a constant
-    error is not. The noise of positions cannot be told from a drive, and stays the default's.
+    error is not. The noise of positions cannot be measured in a drive, and stays the default's.
 
     Raises:
         DriveError: if no other car logged what it sent.

@@ -15,14 +15,14 @@ from roadsense.envs.radio.presets import DISTANCE_EDGES_M
 from roadsense.episodes.drive import drive as drive_episode
 from roadsense.policies.rules import Unassisted
 from roadsense.scenarios.scenario import find_scenarios
-from roadsense.utils.project_files import find_file
+from roadsense.utils.workspace import find_file
 
 Floats = NDArray[np.float64]
 Samples = dict[str, Floats]
 
 STANDING_MPS, MOVING_MPS = 0.3, 3.0
 LEAST_MESSAGES = 20
-"""A loss from fewer messages is not told."""
+"""A loss from fewer messages is not reported."""
 BANDS = ("0 to 20 m", "20 to 50 m", "50 to 100 m", "beyond 100 m")
 
 

@@ -27,8 +27,7 @@ from roadsense.errors import InputError
 from roadsense.policies.rules import Unassisted
 from roadsense.utils.bounds import MAX_SEED, bounded, check_bounds
 from roadsense.utils.files import refuse_existing, write_atomically
-from roadsense.utils.project_files import find_file
-from roadsense.utils.workspace import resolve_fields
+from roadsense.utils.workspace import find_file, resolve_fields
 
 Floats = NDArray[np.float64]
 

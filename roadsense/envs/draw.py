@@ -14,10 +14,9 @@ from roadsense.envs.hazard import Hazard, draw_hazard
 from roadsense.envs.observation import MAX_PEERS
 from roadsense.envs.own_parts import draw_own_hazard
 from roadsense.envs.radio.channel import V2vChannel
-from roadsense.envs.radio.others import N_TRAFFIC, OthersDraw
+from roadsense.envs.radio.others import N_TRAFFIC, OthersDraw, Relays
 from roadsense.envs.radio.presets import V2vPreset, get_preset, randomise
 from roadsense.envs.radio.radio_cars import N_DRAWN, N_SPAWNS
-from roadsense.envs.radio.relays import Relays
 from roadsense.envs.sensing import Sensors
 from roadsense.envs.sensors import check_sensors, choose_sensors, draw_sensors, get_sensors
 from roadsense.envs.surroundings import Surroundings, draw_surroundings, get_surroundings

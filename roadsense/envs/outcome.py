@@ -200,7 +200,7 @@ def work_out(notes: EpisodeNotes, steps: Columns) -> Outcome:
         distance_m=float(steps["speed_mps"].sum() * step_length_s),
         **_extremes(steps),
         **_collision(steps, notes.collision),
-        **(_behind(steps) if notes.watches_behind else {}),
+        follower_min_ttc_s=_ttc_behind_s(steps) if notes.watches_behind else math.nan,
         **_reactions(steps, time_s - notes.hazard_onset_s),
         **_false_braking(steps, step_length_s),
         decoy_answered=_is_answered(steps, time_s - notes.decoy_onset_s),
@@ -224,9 +224,9 @@ def _extremes(steps: Columns) -> dict[str, Any]:
     }
 
 
-def _behind(steps: Columns) -> dict[str, Any]:
+def _ttc_behind_s(steps: Columns) -> float:
     ttc_s = metrics.time_to_collision_s(steps["follower_gap_m"], steps["follower_speed_mps"], steps["speed_mps"])
-    return {"follower_min_ttc_s": float(ttc_s.min())}
+    return float(ttc_s.min())
 
 
 def _collision(steps: Columns, collision: Collision | None) -> dict[str, Any]:

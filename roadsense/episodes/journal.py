@@ -51,12 +51,12 @@ class Journal:
             self.rows = {int(index): check_object(row) for index, row in map(json.loads, whole.splitlines())}
             self._file.truncate(len(whole.encode()))
 
-    def add(self, index: int, row: Row) -> None:
-        """Writes the row of the episode with this index in the plans."""
+    def add(self, index: int, row: Row) -> Row:
+        """Writes the row of the episode with this index in the plans; returns it as it will be read."""
         line = json.dumps([index, row], default=_as_plain)
         self._file.write(line + "\n")
         self._file.flush()
-        self.rows[index] = json.loads(line)[1]
+        return json.loads(line)[1]
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None

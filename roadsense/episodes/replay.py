@@ -22,7 +22,7 @@ from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.episodes.drive import drive
 from roadsense.errors import InputError
-from roadsense.utils.generator_state import generator_from_words
+from roadsense.utils.reproducible import generator_from_words
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class RecordedEpisode:
     Attributes:
         config: settings of the environment.
         n_scenarios: number of scenarios that the environment drew from.
-        generator: state of its random generator before the reset, see `roadsense.utils.generator_state`.
+        generator: state of its random generator before the reset, see `roadsense.utils.reproducible`.
         actions: action of every step that began, shape (n, 1).
     """
 

@@ -4,16 +4,18 @@ The plan decides everything in an episode, so the rows don't depend on the numbe
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.envs.observation import Observation
-from roadsense.episodes.altered import NoisyAcceleration, OtherMessages
+from roadsense.envs.observation import EGO_FIELDS, EGO_SCALE, Observation
 from roadsense.episodes.drive import drive
 from roadsense.episodes.journal import Journal
 from roadsense.episodes.plan import (
@@ -27,12 +29,11 @@ from roadsense.episodes.plan import (
     reset_options,
 )
 from roadsense.errors import InputError, ScenarioError, SimulationError
-from roadsense.policies.baselines import BASELINES
-from roadsense.policies.rules import Policy
+from roadsense.policies.rules import BASELINES, Policy
 from roadsense.policies.trained import load_policy
 from roadsense.scenarios.records import ScenarioName
 from roadsense.utils.progress import progress_bar
-from roadsense.utils.worker_processes import map_in_workers, run_in_workers
+from roadsense.utils.worker_processes import run_in_workers
 
 EPISODE_LIMIT_S = 300.0
 """Longest wall time of an episode, which takes about 1 s, before its process counts as hanging."""
@@ -148,21 +149,16 @@ def run_plans(plans: Sequence[Plan], worker: Worker, n_workers: int, journal_pat
         MachineError: if several processes die or hang in the same episode.
         RunError: if another process drives the same episodes.
     """
-    if journal_path is None:
-        rows = []
-        with progress_bar(len(plans), "evaluating", "episode") as bar:
-            for row in map_in_workers(Worker.run, plans, worker, n_workers, EPISODE_LIMIT_S):
-                rows.append(row)
-                bar.update()
-        return rows
-    with Journal(journal_path) as journal, progress_bar(len(plans), "evaluating", "episode") as bar:
-        bar.update(len(journal.rows))
-        left = [index for index in range(len(plans)) if index not in journal.rows]
+    with Journal(journal_path) if journal_path else nullcontext() as journal:
+        rows = journal.rows if journal else {}
+        left = [index for index in range(len(plans)) if index not in rows]
         ended = run_in_workers(Worker.run, [plans[index] for index in left], worker, n_workers, EPISODE_LIMIT_S)
-        for place, row in ended:
-            journal.add(left[place], row)
-            bar.update()
-        return [journal.rows[index] for index in range(len(plans))]
+        with progress_bar(len(plans), "evaluating", "episode") as bar:
+            bar.update(len(rows))
+            for place, row in ended:
+                rows[left[place]] = journal.add(left[place], row) if journal else row
+                bar.update()
+    return [rows[index] for index in range(len(plans))]
 
 
 def _describe_plan(plan: Plan) -> Row:
@@ -194,3 +190,43 @@ def _describe_draw(drawn: dict[str, Any]) -> Row:
         "radio_latency_s": drawn["v2v"].latency_mean_s,
         "radio_position_std_m": drawn["v2v"].position_std_m,
     }
+
+
+_ACCELERATION = EGO_FIELDS.index("acceleration_mps2")
+
+
+class OtherMessages:
+    """A policy that hears the messages of another episode: any success it still has is not due to the messages.
+
+    Args:
+        policy: policy that acts.
+        messages: observations of the other episode, step by step; after the last one the first follows.
+    """
+
+    def __init__(self, policy: Policy, messages: Sequence[Observation]):
+        self._policy, self._messages = policy, cycle(messages)
+
+    def __call__(self, observation: Observation) -> NDArray[np.float32]:
+        """Returns the policy's action on this car's own figures and the other episode's messages."""
+        heard = next(self._messages)
+        return self._policy(Observation(ego=observation["ego"], peers=heard["peers"], peer_mask=heard["peer_mask"]))
+
+
+class NoisyAcceleration:
+    """A policy that knows its own car's acceleration only with white noise, as a cheap accelerometer has it.
+
+    Args:
+        policy: policy that acts.
+        std_mps2: standard deviation of the noise.
+        seed: seed of the noise.
+    """
+
+    def __init__(self, policy: Policy, std_mps2: float, seed: int):
+        self._policy, self._std_mps2, self._rng = policy, std_mps2, np.random.default_rng(seed)
+
+    def __call__(self, observation: Observation) -> NDArray[np.float32]:
+        """Returns the policy's action on the noisy acceleration."""
+        ego = observation["ego"].copy()
+        noise = self._rng.normal(0.0, self._std_mps2, len(ego))
+        ego[:, _ACCELERATION] += (noise / EGO_SCALE[_ACCELERATION]).astype(np.float32)
+        return self._policy(Observation(ego=ego, peers=observation["peers"], peer_mask=observation["peer_mask"]))

@@ -11,8 +11,7 @@ from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.policies import POLICIES
 from roadsense.policies.source import UNKNOWN, PolicySource, find_policy
 from roadsense.policies.trained import load_policy
-from roadsense.runs.policy_folder import choose_folder
-from roadsense.runs.run import Run, open_run
+from roadsense.runs.run import Run, choose_folder, open_run
 from roadsense.utils.workspace import resolve
 
 
@@ -73,7 +72,7 @@ def find_candidates(config: EvalConfig, policy: Any = None) -> Candidates:
         if name in beside or name in POLICIES:
             raise InputError(f"beside: expected names that differ, got {name!r} twice. Rename {text}.")
         beside[name] = source
-    judged = _find_judged(config, policy)
+    judged = find_judged(policy, config.policy or config.run_dir)
     folder = resolve(config.run_dir) if config.run_dir else None
     if folder is None or not folder.is_dir():
         if folder is not None and config.policy is not None:
@@ -82,11 +81,12 @@ def find_candidates(config: EvalConfig, policy: Any = None) -> Candidates:
     return Candidates(judged, beside, folder)
 
 
-def _find_judged(config: EvalConfig, policy: Any) -> PolicySource:
+def find_judged(policy: Any, named: str | Path) -> PolicySource:
+    """Returns where the judged policy comes from: an object, else what is named, else the newest trained run."""
     if policy is not None:
         # An object is wrapped, so that worker processes can be sent it.
         return find_policy(policy if isinstance(policy, str | Path | PolicySource) else load_policy(policy))
-    return find_policy(config.policy or config.run_dir or open_run().folder)
+    return find_policy(named or open_run().folder)
 
 
 def _describe_training(source: PolicySource) -> dict[str, Any]:

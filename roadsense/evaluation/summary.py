@@ -10,7 +10,6 @@ import pandas as pd
 from roadsense.episodes.score import CRITICAL_TTC_S, SCORED, is_unsafe, score_episodes
 from roadsense.evaluation.policies import order_policies, record_of
 from roadsense.evaluation.sample_size import upper_bound
-from roadsense.utils.markdown import markdown_table
 from roadsense.utils.statistics import (
     Interval,
     binomial_interval,
@@ -19,6 +18,7 @@ from roadsense.utils.statistics import (
     plain_mean,
     ratio_over_groups,
 )
+from roadsense.utils.tables import markdown_table
 
 TTC_CAP_S = 10.0
 """Larger times to collision mean no danger and count as this one."""

@@ -22,7 +22,7 @@ from roadsense.policies.rules import HeardBrakingRule, HeardDracRule, HeardPredi
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.bounds import MAX_SEED, MAX_WORKERS, bounded, check_bounds
 from roadsense.utils.files import write_atomically
-from roadsense.utils.markdown import markdown_table
+from roadsense.utils.tables import markdown_table
 
 SEED_DOMAIN = 0x54554E45
 """Keeps these seeds different from those of training and evaluation."""

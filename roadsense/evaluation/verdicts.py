@@ -11,7 +11,7 @@ from typing import Any
 
 from roadsense.episodes.plan import BOUND, MUTED
 from roadsense.evaluation.comparison import BETTER, FIGURES, NOTHING_SHOWN, WORSE, Figure
-from roadsense.evaluation.condition_verdicts import calm_episodes, conditions
+from roadsense.evaluation.conditions import calm_episodes, conditions
 from roadsense.evaluation.evidence import ALONE, BAD, GOOD, OPEN, Evidence, Said, more_pairs, points
 from roadsense.evaluation.generalisation import rate_difference
 from roadsense.evaluation.policies import ANOTHER_RUN, NULL_POLICIES, RULE, label_policy
@@ -146,28 +146,24 @@ def _unseen_roads(evidence: Evidence) -> Said:
     gap = rate_difference(*(int(one[name]) for one in (there, home) for name in ("collisions", "episodes")))
     brakes_more = there["calm_braking_low"] > home["calm_braking_high"]
     alone = unseen.row(ALONE)["collisions"] if unseen.others(ALONE) else 0
-    yield (
-        BAD if gap.low > 0 or brakes_more else OPEN,
-        (
-            f"On roads that no training has seen it collides in {there['collisions']:.0f} of {there['episodes']:.0f} "
-            f"episodes, the driver alone in {alone:.0f}; it takes off {there['calm_braking']:.1f} m/s per calm minute "
-            f"there and {home['calm_braking']:.1f} at home, and reacts in {there['reaction_s']:.2f} and "
-            f"{home['reaction_s']:.2f} s."
-        ),
+    text = (
+        f"On roads that no training has seen it collides in {there['collisions']:.0f} of {there['episodes']:.0f} "
+        f"episodes, the driver alone in {alone:.0f}; it takes off {there['calm_braking']:.1f} m/s per calm minute "
+        f"there and {home['calm_braking']:.1f} at home, and reacts in {there['reaction_s']:.2f} and "
+        f"{home['reaction_s']:.2f} s."
     )
+    yield BAD if gap.low > 0 or brakes_more else OPEN, text
     yield from _against(unseen, unseen.of_kind(RULE), "On unseen roads it")
 
 
 def _need(evidence: Evidence) -> Said:
     if evidence.others(ALONE) and evidence.row(ALONE)["hazards"]:
         alone = evidence.row(ALONE)
-        yield (
-            OPEN,
-            (
-                f"In {alone['hazards_safe']:.0f} of {alone['hazards']:.0f} hazards the driver alone stays safe: no "
-                "assist is needed there."
-            ),
+        text = (
+            f"In {alone['hazards_safe']:.0f} of {alone['hazards']:.0f} hazards the driver alone stays safe: no "
+            "assist is needed there."
         )
+        yield OPEN, text
 
 
 def _best_rule(evidence: Evidence) -> Said:
@@ -228,26 +224,22 @@ def _radio(evidence: Evidence) -> Said:
 def _missed_hazards(evidence: Evidence) -> Said:
     own = evidence.own
     if own["hazards"] and own["missed"] > 0:
-        yield (
-            BAD if own["missed_rate_low"] > 0.5 else OPEN,
-            (
-                f"The assist did not answer {own['missed']:.0f} of {own['hazards']:.0f} hazards "
-                f"({own['missed_rate_low']:.0%} to {own['missed_rate_high']:.0%}); some are too far ahead to need it."
-            ),
+        text = (
+            f"The assist did not answer {own['missed']:.0f} of {own['hazards']:.0f} hazards "
+            f"({own['missed_rate_low']:.0%} to {own['missed_rate_high']:.0%}); some are too far ahead to need it."
         )
+        yield BAD if own["missed_rate_low"] > 0.5 else OPEN, text
 
 
 def _car_behind(evidence: Evidence) -> Said:
     found = evidence.compared("follower_min_ttc_s", "unassisted")
     struck = int(evidence.own["was_struck"])
     if found is not None and found["verdict"] == WORSE:
-        yield (
-            BAD,
-            (
-                f"It brings the car behind nearer to a collision than the driver alone does: at the least "
-                f"{found['first_mean']:.1f} s against {found['second_mean']:.1f} s away, on average."
-            ),
+        text = (
+            f"It brings the car behind nearer to a collision than the driver alone does: at the least "
+            f"{found['first_mean']:.1f} s against {found['second_mean']:.1f} s away, on average."
         )
+        yield BAD, text
     if struck:
         alone = f", into the driver alone in {evidence.row(ALONE)['was_struck']:.0f}" if evidence.others(ALONE) else ""
         yield OPEN, f"Another car ran into it in {struck} of its collisions{alone}; whose doing that is, is not shown."
@@ -265,13 +257,11 @@ def _checks(evidence: Evidence) -> Said:
     alone, off = evidence.checks_on.loc["unassisted"].to_dict(), evidence.row("unassisted")
     collided = f"{alone['collisions']:.0f} of {alone['episodes']:.0f}"
     if alone["collision_rate_high"] < off["collision_rate_low"]:
-        yield (
-            OPEN,
-            (
-                f"With SUMO's checks on the driver alone collides in {collided} episodes, with them off in "
-                f"{off['collisions']:.0f}: figures with them on say nothing of a policy."
-            ),
+        text = (
+            f"With SUMO's checks on the driver alone collides in {collided} episodes, with them off in "
+            f"{off['collisions']:.0f}: figures with them on say nothing of a policy."
         )
+        yield OPEN, text
 
 
 def _generalisation(evidence: Evidence) -> Said:

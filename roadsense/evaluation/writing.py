@@ -19,8 +19,8 @@ from roadsense.pictures.episode import plot_episode
 from roadsense.runs.products import record_product
 from roadsense.runs.run import Run
 from roadsense.utils.files import find_free, hold
-from roadsense.utils.markdown import markdown_table
 from roadsense.utils.scratch import scratch_folder
+from roadsense.utils.tables import markdown_table
 
 DPI = 120
 LOCK_NAME = ".evaluation.lock"

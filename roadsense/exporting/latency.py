@@ -11,7 +11,7 @@ from roadsense.envs.observation import Observation
 from roadsense.exporting.micro import MicroPolicy
 from roadsense.exporting.observations import take_rows
 from roadsense.policies.models import as_model_input, load_model
-from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.policies.tflite import TflitePolicy
 
 N_WARM_UP = 50
 SB3 = "Stable-Baselines3 predict"

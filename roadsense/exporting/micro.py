@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from roadsense.envs.observation import Observation
 from roadsense.errors import ExportError, InputError
 from roadsense.policies.guard import guard
-from roadsense.policies.tflite_file import UNREADABLE, count_operators, has_channel_scales
+from roadsense.policies.tflite import UNREADABLE, count_operators, has_channel_scales
 
 MICRO_OPERATORS = {
     "ADD": "AddAdd",

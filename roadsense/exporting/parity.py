@@ -16,7 +16,7 @@ from roadsense.envs.observation import Observation
 from roadsense.errors import ExportError
 from roadsense.exporting.micro import MicroPolicy, refuse_unknown_operators
 from roadsense.policies.models import as_model_input
-from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.policies.tflite import TflitePolicy
 
 FLOAT32, INT8 = "float32", "int8"
 VARIANTS = (FLOAT32, INT8)

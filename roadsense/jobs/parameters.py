@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from roadsense.errors import InputError
-from roadsense.utils.project_files import project_folder
+from roadsense.utils.workspace import project_folder
 
 TAG = "parameters"
 FURTHER = "further"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from roadsense.episodes.score import CRITICAL_TTC_S
 from roadsense.episodes.trajectory import LOST, Trajectory
-from roadsense.pictures.player_data import GAP_AXIS_M, find_critical_row, find_spans
+from roadsense.pictures.player import GAP_AXIS_M, find_critical_row, find_spans
 from roadsense.pictures.road import ASPHALT, GROUND
 from roadsense.pictures.style import BLUE, GREY, INK, RED, TTC_AXIS_S, clean_axes
 from roadsense.pictures.vehicles import DrawnVehicle, draw_vehicles, find_convoy_box

@@ -1,4 +1,4 @@
-// The replay of one episode. `data` is what roadsense/pictures/player_data.py packs; no library, no server.
+// The replay of one episode. `data` is what roadsense/pictures/player.py packs; no library, no server.
 const WORDS_S = 1;
 
 function say(data, time) {  // the moment in words, for those who can't see it

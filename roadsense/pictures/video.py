@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from roadsense.envs.frames.camera import Film
 from roadsense.envs.frames.canvas import Frame
-from roadsense.envs.frames.film import Film
 from roadsense.envs.frames.moment import Car, Moment
 from roadsense.episodes.trajectory import Trajectory
 from roadsense.errors import InputError

@@ -1,11 +1,11 @@
-"""The acting network in plain NumPy, for processes that drive but do not learn: no torch.
+"""Acting networks in plain NumPy, for processes that drive but do not learn: no torch.
 
 At this size the overhead of a NumPy call is larger than its arithmetic. So there are few calls: a bias is the weight of
 one more unit that is always 1 (for a peer it is the peer's mask, so a peer that is not heard gives 0), and every array
 is allocated once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -126,4 +126,48 @@ def _run(steps: list[_Step], values: NDArray[np.float32]) -> NDArray[np.float32]
         elif activation == RELU:
             np.maximum(out, zeros, out=out)
         values = out
+    return values
+
+
+_ACTIVATIONS: dict[str, Callable[[Any], Any]] = {RELU: lambda values: np.maximum(values, 0), TANH: np.tanh}
+
+
+class PlainActor(Predicts):
+    """Any acting network without torch, equal to it up to the rounding of float32. It pickles as its weights.
+
+    `NumpyActor` is faster, for the one kind of network that trainings make.
+
+    Args:
+        actor: network of the policy, see `read_actor`.
+    """
+
+    def __init__(self, actor: Actor):
+        self._actor = actor
+
+    @guard
+    def __call__(self, observation: Observation) -> NDArray[np.float32]:
+        """Returns an action for each observation of a batch, shape (n, 1), or for one, shape (1,)."""
+        actor, n = self._actor, len(observation["ego"])
+        # One after the other: the rounding of a product of matrices depends on the number of rows.
+        raw = [self._act({name: observation[name][row] for name in actor.shapes}) for row in range(n)]  # type: ignore[literal-required]
+        values = np.array(raw, np.float32).reshape(n, 1)
+        if actor.is_squashed:
+            values = actor.low + (np.tanh(values) + 1) * (actor.high - actor.low) / 2
+        return np.clip(values, actor.low, actor.high)
+
+    def _act(self, seen: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        actor = self._actor
+        if not actor.peer_layers:
+            return _run_layers(actor.policy_layers, np.concatenate([seen[name].ravel() for name in actor.shapes]))
+        ego, peers = seen["ego"], seen["peers"]
+        beside = [np.tile(ego, (len(peers), 1))] if actor.sees_ego else []
+        heard = _run_layers(actor.peer_layers, np.hstack([*beside, peers])) * seen["peer_mask"][:, None]
+        return _run_layers(actor.policy_layers, np.concatenate([ego, heard.max(axis=0)]))
+
+
+def _run_layers(layers: Sequence[Layer], values: Any) -> Any:
+    for layer in layers:
+        values = values @ layer.weight + layer.bias
+        if layer.activation in _ACTIVATIONS:
+            values = _ACTIVATIONS[layer.activation](values)
     return values

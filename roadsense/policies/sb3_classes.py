@@ -1,4 +1,4 @@
-"""Which class of Stable-Baselines3 or sb3-contrib opens a policy; told by the settings in its zip."""
+"""Which class of Stable-Baselines3 or sb3-contrib opens a policy, found from the settings in its zip."""
 
 import importlib
 from collections.abc import Mapping

@@ -11,11 +11,10 @@ from typing import Any, Literal
 
 from roadsense.envs.observation import KNOWN_VERSIONS, N_PEER_FIELDS_OF, OBSERVATION_VERSION
 from roadsense.errors import InputError, RunError
-from roadsense.policies.baselines import BASELINES
+from roadsense.policies.rules import BASELINES
 from roadsense.utils.files import hash_file, read_json
 from roadsense.utils.own_code import hash_own
-from roadsense.utils.project_files import find_file
-from roadsense.utils.workspace import resolve
+from roadsense.utils.workspace import find_file, resolve
 
 MODEL_NAME, MANIFEST_NAME, CONFIG_NAME = "model.zip", "manifest.json", "config.json"
 KEPT_NAME = "model"

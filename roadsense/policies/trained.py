@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 
 from roadsense.envs.observation import Observation
 from roadsense.policies.actor import UnknownNetworkError, read_actor
-from roadsense.policies.actor_policy import NumpyActor
-from roadsense.policies.baselines import BASELINES
+from roadsense.policies.actor_policy import NumpyActor, PlainActor
 from roadsense.policies.guard import Predicts, guard
 from roadsense.policies.models import as_model_input, check_spaces, load_model
 from roadsense.policies.own_code import OwnPolicy, load_own
-from roadsense.policies.plain_actor import PlainActor
-from roadsense.policies.rules import Policy
+from roadsense.policies.rules import BASELINES, Policy
 from roadsense.policies.source import find_policy
-from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.policies.tflite import TflitePolicy
 
 TFLITE_SUFFIX = ".tflite"
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from roadsense.envs.observation import OBSERVATION_VERSION
 from roadsense.errors import RunError
-from roadsense.policies.source import CONFIG_NAME, KEPT_NAME, advise, refuse_other_version
+from roadsense.policies.source import CONFIG_NAME, KEPT_NAME, PolicySource, advise, refuse_other_version
 from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.state import RunState, read_state
 from roadsense.utils.files import read_json, refuse_existing, write_atomically
@@ -222,7 +222,7 @@ def _name_training(run: Run) -> str:
     try:
         job = run.read_manifest().get("job")
         return json.dumps([job, run.read_config()]) if job else str(run.folder)
-    except RunError:  # a damaged run is found too; who opens it is told
+    except RunError:  # a damaged run is found too; opening it raises the error
         return str(run.folder)
 
 
@@ -268,3 +268,19 @@ def _read_job() -> dict[str, str]:
         if name.startswith(JOB_PREFIX) and name != "ROADSENSE_JOB_ROOT" and value
     }
     return facts | named
+
+
+POLICIES_DIR = "runs/policies"
+
+
+def choose_folder(source: PolicySource) -> Path:
+    """Returns the folder of the run that a policy belongs to, else one by its name and digest, which is made.
+
+    Args:
+        source: where the policy comes from, see `roadsense.policies.source.find_policy`.
+    """
+    if source.run_dir is not None:
+        return source.run_dir
+    folder = resolve(POLICIES_DIR) / f"{source.name}-{source.digest()[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -2,19 +2,78 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from roadsense.errors import RunError
-from roadsense.runs.run import Run
+import tyro
+
+from roadsense.errors import InputError, RunError
+from roadsense.runs.progress import describe_held_out, read_progress
+from roadsense.runs.run import Run, find_runs, open_run
 from roadsense.training.train_config import PRESETS, TrainConfig
-from roadsense.utils.files import hash_file
+from roadsense.utils.files import hash_file, reading
+from roadsense.utils.tables import print_table
+from roadsense.utils.workspace import resolve
 
 UNKNOWN = "not recorded"
 PLACES = ("run_dir", "resume", "allow_other_dataset")
 """Settings that say where a run is written; they do not change its result."""
+
+
+@dataclass(frozen=True)
+class RunsConfig:
+    """Settings of `roadsense runs`.
+
+    Attributes:
+        words: folder of runs to list, by default `runs`; or `lineage RUN`, which prints the origin of a run's policy;
+            or `reproduce RUN`, which prints the commands that make the run again. Without RUN it is the newest.
+    """
+
+    words: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER | lineage RUN | reproduce RUN")
+    ] = ("runs",)
+
+
+def show_runs(config: RunsConfig) -> None:
+    """Lists the runs below a folder with their states, or prints a run's lineage, or how to reproduce it.
+
+    Raises:
+        InputError: if more than one folder is given.
+        RunError: if there is no such run.
+    """
+    question, *folders = config.words or ("runs",)
+    is_trace = question in ("lineage", "reproduce")
+    if len(folders) > is_trace:
+        raise InputError(f"Expected one folder, or lineage RUN, or reproduce RUN, got {' '.join(config.words)!r}.")
+    if is_trace:
+        sys.stdout.write("".join(f"{line}\n" for line in _trace(question, *folders)))
+    elif rows := _list(question):
+        print_table(("run", "state", "since", "steps", "held-out collisions"), rows)
+    else:
+        sys.stdout.write(f"No run below {resolve(question)}. Train one with `roadsense train`.\n")
+
+
+def _trace(question: str, folder: str | None = None) -> list[str]:
+    run = open_run(folder, trained=False)
+    with reading(run.manifest_path, "the origin of a run, here and in its settings", RunError):
+        if question == "reproduce":
+            return list(list_commands(run))
+        return [f"{link:10}{what}" for link, what in trace_lineage(run).items()]
+
+
+def _list(folder: str) -> list[tuple[str, str, str, str, str]]:
+    rows = []
+    for found in find_runs(folder):
+        progress = read_progress(found, found.read_metrics())
+        state = progress.state
+        reason = state.reason.partition(". ")[0]
+        name = f"{state.name} ({reason})" if reason else state.name
+        steps = f"{progress.timesteps:,} of {progress.total:,}"
+        rows.append((str(found.folder), name, state.since, steps, describe_held_out(progress.latest)))
+    return rows
 
 
 def trace_lineage(run: Run) -> dict[str, str]:

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,22 +107,35 @@ def check_writable(folder: Path) -> None:
 
 
 @contextmanager
-def hold(path: Path, busy: str = "") -> Iterator[None]:
+def hold(path: Path, busy: str = "", patience_s: float = 0.0, error: type[RoadSenseError] = RunError) -> Iterator[None]:
     """Holds a lock on a file inside a `with`; the system releases it when the process ends in any way.
 
     Args:
-        path: the file, which is made if it is missing, and removed at the end.
+        path: the file, which is made with its folder if it is missing, and removed at the end.
         busy: message of the error if another process holds the lock; empty to wait for it.
+        patience_s: time to wait before that error.
+        error: class of that error.
 
     Raises:
         RunError: if another process holds the lock.
     """
+    until_s = time.monotonic() + patience_s
     while True:
-        with path.open("a") as lock:
+        try:
+            opened = path.open("a")
+        except FileNotFoundError:
+            if path.is_symlink():
+                raise
+            path.parent.mkdir(parents=True, exist_ok=True)  # it is missing, or another process just removed it
+            continue
+        with opened as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
             except BlockingIOError:
-                raise RunError(busy) from None
+                if time.monotonic() > until_s:
+                    raise error(busy) from None
+                time.sleep(0.05)
+                continue
             if not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat()):
                 continue  # the process that held it has just removed it
             try:

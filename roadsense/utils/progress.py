@@ -29,7 +29,7 @@ def progress_bar(total: int, what: str, unit: str, delay_s: float = 0.0) -> tqdm
         unit: name of the counted unit, singular.
         delay_s: work that is over sooner shows no bar.
     """
-    if sys.stderr.isatty() or _is_watched_notebook():
+    if sys.stderr.isatty() or (_is_kernel() and not is_headless()):
         return LiveProgress(
             total=total, desc=what, unit=unit, mininterval=TERMINAL_INTERVAL_S, dynamic_ncols=True, file=_Stream(),
             delay=delay_s,
@@ -93,10 +93,6 @@ class _Nowhere:
 def is_headless() -> bool:
     """Returns whether this is the kernel of a headless notebook: there, widgets show pictures."""
     return HEADLESS_VARIABLE in os.environ
-
-
-def _is_watched_notebook() -> bool:
-    return _is_kernel() and not is_headless()
 
 
 def _is_kernel() -> bool:

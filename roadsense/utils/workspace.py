@@ -1,6 +1,8 @@
-"""The workspace: the project's folder. Relative paths are resolved against it from every folder inside."""
+"""The workspace, which relative paths are resolved against, and the files that come with the package."""
 
 import os
+from collections.abc import Iterable
+from importlib.resources import files
 from pathlib import Path
 
 MARK = "scenarios"
@@ -37,3 +39,27 @@ def enter_workspace() -> Path:
     """Changes to the workspace and returns it."""
     os.chdir(find_workspace())
     return Path.cwd()
+
+
+Folders = str | Path | Iterable[str | Path]
+"""A folder or several."""
+
+
+def project_folder() -> Path:
+    """Returns the folder of these files in the installed package."""
+    return Path(str(files("roadsense"))) / "project"
+
+
+def find_file(path: str | Path) -> Path:
+    """Returns a path in the workspace, or, if nothing is there, the package's file or folder of that name.
+
+    Args:
+        path: relative path, such as `scenarios/base`; if neither has it, the workspace's path is returned.
+    """
+    found, own = resolve(path), project_folder() / path
+    return own if own.exists() and not found.exists() else found
+
+
+def find_folders(paths: Folders) -> tuple[Path, ...]:
+    """Returns what `find_file` finds for each of some paths, or for a single one."""
+    return tuple(find_file(path) for path in ([paths] if isinstance(paths, str | Path) else paths))

@@ -12,8 +12,7 @@ from typing import Any
 
 from roadsense.episodes.trajectory import Trajectory, load_trajectory
 from roadsense.pictures.episode import plot_episode
-from roadsense.pictures.player import player_html
-from roadsense.pictures.player_data import summarise_episode
+from roadsense.pictures.player import player_html, summarise_episode
 
 STILL_DPI = 90
 

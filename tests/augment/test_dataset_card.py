@@ -1,9 +1,7 @@
 """A dataset's card says what its manifest says, the same each time, and nothing of the machine it was made on."""
 
-import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +13,7 @@ from roadsense.augment.card.dataset_tables import tabulate_refusals
 from roadsense.cli import main
 from roadsense.errors import DatasetError
 from roadsense.scenarios.dataset import Dataset
-
-
-def edit_manifest(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    edit(manifest)
-    path.write_text(json.dumps(manifest))
+from tests.scenarios.test_dataset import edit_manifest
 
 
 def read_card(folder: Path) -> str:

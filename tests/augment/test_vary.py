@@ -16,8 +16,8 @@ from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.traffic import LEVELS
 from roadsense.augment.draws.variations import TypeDraw, Variation, draw_variations
 from roadsense.augment.edits.network_files import read_edges, scale_friction, speed_share, write_wet_network
-from roadsense.augment.edits.vary_types import FRICTION_PARAMS, heavy_mix_share, read_mix, vary_types
 from roadsense.augment.edits.vehicle_defaults import HEAVY_CLASSES, following_defaults
+from roadsense.augment.edits.vehicles import FRICTION_PARAMS, heavy_mix_share, read_mix, vary_types
 from roadsense.augment.validation.gate import run_gate
 from roadsense.augment.validation.scenario_files import write_scenario
 from roadsense.scenarios.records import CONFIG_NAME

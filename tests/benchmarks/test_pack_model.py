@@ -13,9 +13,9 @@ from benchmarks.pack_model import MAX_BYTES, N_EPISODES, PackConfig, drive_again
 from roadsense.errors import InputError, RunError
 from roadsense.policies.models import as_model_input, load_model
 from roadsense.policies.source import find_policy
-from roadsense.policies.tflite_file import read_card
+from roadsense.policies.tflite import read_card
 from roadsense.policies.trained import load_policy
-from roadsense.utils.project_files import project_folder
+from roadsense.utils.workspace import project_folder
 from tests.exporting.models import DEEP_SETS, build_ppo, draw
 
 FOLDER = Path(__file__).parents[2] / "models" / "default"

@@ -23,8 +23,7 @@ from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.schema import write_episodes
 from roadsense.export import ExportConfig
 from roadsense.exporting.card import describe_policy
-from roadsense.exporting.reopen import describe_settings, open_existing
-from roadsense.exporting.write import CARD_NAME, OBSERVATIONS_NAME, SETTINGS_NAME
+from roadsense.exporting.write import CARD_NAME, OBSERVATIONS_NAME, SETTINGS_NAME, describe_settings, open_existing
 from roadsense.runs.run import Run
 from roadsense.scenarios.dataset import Dataset
 from roadsense.utils.files import MAX_TEXT_BYTES

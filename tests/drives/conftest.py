@@ -10,7 +10,7 @@ from roadsense.drives.recording import ConvoyRecord, record_convoy
 from roadsense.drives.simulate import PERFECT, REAL, write_drive
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.radio.presets import get_preset
-from roadsense.policies.baselines import BASELINES
+from roadsense.policies.rules import BASELINES
 
 SCENARIO = Path(__file__).parents[2] / "scenarios" / "base" / "highway_fast" / "scenario.sumocfg"
 ESP32_TX = (

@@ -11,17 +11,14 @@ import pytest
 from roadsense.cli import main
 from roadsense.drives.answers import compare_answers, list_onsets, tabulate_brakings, tabulate_needless
 from roadsense.drives.drive import read_drive
-from roadsense.drives.judgement import BESIDE, judge_drive
+from roadsense.drives.judgement import BESIDE, judge_drive, try_out
 from roadsense.drives.motion import Braking, find_brakings, follow_cars, needed_mps2
-from roadsense.drives.report import choose_parts
+from roadsense.drives.report import choose_parts, make_trajectory
 from roadsense.drives.steps import ASSIST, find_spans, make_steps, run_policy
-from roadsense.drives.trace import make_trajectory
-from roadsense.drives.what_if import try_out
 from roadsense.envs.assist import assist_deceleration_mps2
 from roadsense.envs.observation import EGO_SCALE, split_observation
 from roadsense.episodes.trajectory import LOST, load_trajectory
-from roadsense.policies.baselines import BASELINES
-from roadsense.policies.rules import AlwaysBrake, Unassisted
+from roadsense.policies.rules import BASELINES, AlwaysBrake, Unassisted
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from gymnasium.wrappers import HumanRendering, RecordVideo
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
+from roadsense.envs.frames.camera import HEIGHT, WIDTH_PX, Film
 from roadsense.envs.frames.canvas import CONVOY, HEARD, LOST, WHITE, Canvas, _cut
-from roadsense.envs.frames.film import HEIGHT, WIDTH_PX, Film
 from roadsense.envs.frames.moment import Car, Moment
 from roadsense.errors import InputError, SimulationError
 from roadsense.scenarios.road_shape import RoadShape

@@ -13,9 +13,9 @@ from roadsense.envs.hazard import HazardRanges
 from roadsense.envs.hazard_profile import HazardProfile
 from roadsense.envs.outcome import REACTION_LIMIT_S
 from roadsense.envs.radio.channel import V2vChannel
+from roadsense.envs.radio.others import Relays
 from roadsense.envs.radio.presets import get_preset
 from roadsense.envs.radio.radio_cars import N_DRAWN, N_SPAWNS, RadioCars
-from roadsense.envs.radio.relays import Relays
 from roadsense.envs.surroundings import (
     SURROUNDINGS,
     Surroundings,

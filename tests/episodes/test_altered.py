@@ -3,7 +3,7 @@
 import numpy as np
 
 from roadsense.envs.observation import ACCELERATION_MPS2, EGO_FIELDS, Observation
-from roadsense.episodes.altered import NoisyAcceleration
+from roadsense.episodes.run import NoisyAcceleration
 
 
 def test_noise_is_on_the_own_acceleration_alone_and_the_same_from_the_same_seed() -> None:

@@ -14,7 +14,7 @@ from roadsense.envs.hazard import HazardRanges
 from roadsense.episodes.replay import RecordedEpisode, ReplayConfig, replay, replay_and_print
 from roadsense.errors import InputError
 from roadsense.utils.command import run_with_options
-from roadsense.utils.generator_state import generator_from_words, generator_words
+from roadsense.utils.reproducible import generator_from_words, generator_words
 
 BASES = sorted((Path(__file__).parents[2] / "scenarios" / "base").glob("*/scenario.sumocfg"))
 CONFIG = EnvConfig(n_steps=60, v2v="bursty", hazards=HazardRanges(probability=1.0, onset_max_s=6.0))

@@ -16,7 +16,7 @@ from roadsense.episodes.score import SCORED, score_episodes
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.plans import HELD_OUT, PlannedEpisode
 from roadsense.evaluation.results import conclude
-from roadsense.evaluation.tables import make_table
+from roadsense.evaluation.schema import make_table
 from roadsense.evaluation.verdicts import BAD, GOOD, Verdict
 
 BASES = sorted((Path(__file__).parents[2] / "scenarios" / "base").glob("*/scenario.sumocfg"))

@@ -15,10 +15,11 @@ from roadsense.evaluation.schema import (
     OUTCOME_COLUMNS,
     SCHEMA_VERSION,
     read_episodes,
+    read_factors,
+    time_lost_s,
     to_table,
     write_episodes,
 )
-from roadsense.evaluation.tables import read_factors, time_lost_s
 from roadsense.scenarios.dataset import Dataset
 from tests.evaluation.made_up import crashes, made_up
 

@@ -9,8 +9,7 @@ from roadsense.cli import main
 from roadsense.errors import InputError
 from roadsense.evaluation import tune_baselines as tuning
 from roadsense.evaluation.tune_baselines import GRIDS, TuneConfig, list_settings, tune_baselines
-from roadsense.policies.baselines import BASELINES
-from roadsense.policies.rules import HeardBrakingRule
+from roadsense.policies.rules import BASELINES, HeardBrakingRule
 from roadsense.scenarios.dataset import Dataset
 
 ROOT = Path(__file__).parents[2]

@@ -3,20 +3,13 @@
 import pytest
 
 from roadsense.errors import ExportError
-from roadsense.exporting.c_chips import CHIPS, KNOWN, find_chips, measure_chip
-from roadsense.exporting.c_source import C, write_golden_header
-from roadsense.policies.models import as_model_input
-from tests.exporting.models import MODELS, draw
-from tests.exporting.test_c_policy import write_sources
+from roadsense.exporting.c_proof import CHIPS, KNOWN, find_chips, measure_chip
+from tests.exporting.test_c_policy import write_tested_sources
 
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
-    model, observations = MODELS["ppo_sees_ego"](), draw(20)
-    folder = write_sources(tmp_path_factory.mktemp("sources"), model)
-    actions, _ = model.predict(as_model_input(model, observations), deterministic=True)
-    (folder / "golden.h").write_text(write_golden_header(observations, {C: actions}, {C: 1e-5}))
-    return folder
+    return write_tested_sources(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)

@@ -9,10 +9,12 @@ import pytest
 
 from roadsense.envs.observation import BOUND, N_VALUES, Observation, split_observation
 from roadsense.errors import ExportError
-from roadsense.exporting.c_host import CPolicy, find_compiler
+from roadsense.exporting.c_proof import CPolicy, find_compiler
 from roadsense.exporting.c_source import (
     OBSERVATION_HEADER,
+    C,
     write_c_policy,
+    write_golden_header,
     write_observation_header,
     write_places_headers,
     write_skeleton,
@@ -32,6 +34,15 @@ def write_sources(folder, model):
     (folder / OBSERVATION_HEADER).write_text(write_observation_header())
     for name, text in {**write_places_headers(), **write_c_policy(read_actor(model), "0" * 64)}.items():
         (folder / name).write_text(text)
+    return folder
+
+
+def write_tested_sources(folder):
+    """A policy that sees the ego, with the vectors of its self-test."""
+    model, observations = MODELS["ppo_sees_ego"](), draw(20)
+    write_sources(folder, model)
+    actions, _ = model.predict(as_model_input(model, observations), deterministic=True)
+    (folder / "golden.h").write_text(write_golden_header(observations, {C: actions}, {C: 1e-5}))
     return folder
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from roadsense.envs.observation import PEER_FIELDS, PEER_SCALE
-from roadsense.exporting.calibration import CalibrationError, check_calibration, read_calibration, refuse_idle
+from roadsense.exporting.observations import CalibrationError, check_calibration, read_calibration, refuse_idle
 from tests.exporting.models import draw
 
 BRAKING = PEER_FIELDS.index("acceleration_mps2")

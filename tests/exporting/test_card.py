@@ -6,9 +6,8 @@ import subprocess
 
 import pytest
 
-from roadsense.exporting.card import clean, describe_policy, warn_of_size
-from roadsense.exporting.card_text import write_card
-from roadsense.policies.tflite_file import read_card
+from roadsense.exporting.card import clean, describe_policy, warn_of_size, write_card
+from roadsense.policies.tflite import read_card
 from roadsense.runs.run import open_run
 from roadsense.utils.files import hash_file
 

@@ -20,12 +20,11 @@ from roadsense.envs import observation
 from roadsense.envs.observation import Observation
 from roadsense.errors import InputError, RunError, ScenarioError
 from roadsense.export import ExportConfig, ExportError, export_policy
-from roadsense.exporting.calibration import CalibrationError
 from roadsense.exporting.micro import MicroPolicy
+from roadsense.exporting.observations import CalibrationError
 from roadsense.policies.models import as_model_input
 from roadsense.policies.rules import HeardBrakingRule
-from roadsense.policies.tflite_file import read_card
-from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.policies.tflite import TflitePolicy, read_card
 from roadsense.utils.files import hash_file
 from tests.exporting.conftest import N_OBSERVATIONS, ONNX, OPTIONS
 from tests.exporting.models import DEEP_SETS, Spaces, build_ppo
@@ -284,7 +283,7 @@ def test_a_policy_of_another_observation_version_is_refused(trained_run, tmp_pat
 def test_an_exported_file_of_another_observation_version_is_refused(exported, monkeypatch):
     path = exported.folder / "policy.tflite"
     assert read_card(path)["observation_version"] == observation.OBSERVATION_VERSION
-    monkeypatch.setattr("roadsense.policies.tflite_policy.N_PEER_FIELDS_OF", {99: 8})
+    monkeypatch.setattr("roadsense.policies.tflite.N_PEER_FIELDS_OF", {99: 8})
     with pytest.raises(InputError, match=f"observation version .*, got {observation.OBSERVATION_VERSION}"):
         TflitePolicy(path)
 
@@ -358,8 +357,8 @@ def test_the_command_ends_with_2_and_one_line_for_wrong_input(tmp_path, capsys):
     ("modules", "unwanted"),
     [
         ("roadsense.policies.deep_sets, roadsense.runs.run, roadsense.train_convoy, roadsense.export", "tensorflow"),
-        ("roadsense.policies.tflite_policy, roadsense.export", "torch"),
-        ("roadsense.policies.tflite_policy", "tflite_micro"),
+        ("roadsense.policies.tflite, roadsense.export", "torch"),
+        ("roadsense.policies.tflite", "tflite_micro"),
     ],
 )
 def test_import_walls(modules, unwanted):

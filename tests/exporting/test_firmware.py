@@ -11,10 +11,9 @@ import pytest
 
 from roadsense.envs.assist import assist_deceleration_mps2
 from roadsense.envs.observation import BOUND, EGO_SCALE, OBSERVATION_VERSION, Observation, observation_space
-from roadsense.exporting.golden import choose_golden
+from roadsense.exporting.firmware import choose_golden
 from roadsense.exporting.micro import MicroPolicy
-from roadsense.policies.tflite_file import count_operators
-from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.policies.tflite import TflitePolicy, count_operators
 from tests.firmware.host import VERSION, Step, play
 
 DOUBLE = Path(__file__).with_name("micro_double")

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from roadsense.envs.observation import MAX_PEERS
-from roadsense.exporting.c_source import PLACES_HEADER, write_observation_header, write_places_headers
-from roadsense.exporting.golden_places import N_SCENES, N_SENDERS, draw_scenes
+from roadsense.exporting.c_source import (
+    N_SCENES,
+    N_SENDERS,
+    PLACES_HEADER,
+    draw_scenes,
+    write_observation_header,
+    write_places_headers,
+)
 from tests.exporting.test_c_policy import COMPILER, STRICT
 
 MAIN = '#include "golden_places.h"\nint main(void) { return (int)roadsense_test_places(); }\n'

@@ -7,9 +7,9 @@ import pytest
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
-from roadsense.exporting.c_host import CPolicy
+from roadsense.exporting.c_proof import CPolicy
 from roadsense.policies.models import load_model
-from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.policies.tflite import TflitePolicy
 from roadsense.policies.trained import load_policy
 from tests.driving import drive
 from tests.exporting.test_c_policy import COMPILER, write_sources

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from roadsense.cli import main
-from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.policies.tflite import TflitePolicy
 from roadsense.policies.trained import load_policy
 from tests.exporting.models import draw
 from tests.small_training import train_tiny

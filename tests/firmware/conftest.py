@@ -2,12 +2,11 @@
 
 import pytest
 
-from roadsense.exporting.c_source import C, write_golden_header, write_skeleton
+from roadsense.exporting.c_source import write_skeleton
 from roadsense.policies.actor import read_actor
 from roadsense.policies.actor_policy import NumpyActor
-from roadsense.policies.models import as_model_input
-from tests.exporting.models import MODELS, draw
-from tests.exporting.test_c_policy import write_sources
+from tests.exporting.models import MODELS
+from tests.exporting.test_c_policy import write_tested_sources
 from tests.firmware.host import COMPILER, build_firmware
 
 
@@ -18,10 +17,7 @@ def policy():
 
 @pytest.fixture(scope="session")
 def export_folder(tmp_path_factory):
-    model, observations = MODELS["ppo_sees_ego"](), draw(20)
-    folder = write_sources(tmp_path_factory.mktemp("firmware"), model)
-    actions, _ = model.predict(as_model_input(model, observations), deterministic=True)
-    (folder / "golden.h").write_text(write_golden_header(observations, {C: actions}, {C: 1e-5}))
+    folder = write_tested_sources(tmp_path_factory.mktemp("firmware"))
     write_skeleton(folder)
     return folder
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,9 @@ from gymnasium import spaces
 
 from roadsense.envs.observation import KNOWN_VERSIONS, OBSERVATION_VERSION, observation_space
 from roadsense.errors import InputError, RunError
-from roadsense.policies.baselines import BASELINES
 from roadsense.policies.guard import take_alone
 from roadsense.policies.models import as_model_input, load_model
+from roadsense.policies.rules import BASELINES
 from roadsense.policies.source import find_policy
 from roadsense.policies.trained import load_policy
 from tests.exporting.models import FlatSpaces, OtherSpaces, Spaces, draw
@@ -98,17 +99,21 @@ def test_a_policy_with_a_memory_is_refused_by_name(tmp_path):
             load_policy(given)
 
 
+@contextmanager
+def edited_settings(path, other):
+    """The settings in a policy's zip, to edit; the rest is written into another zip as it is."""
+    with zipfile.ZipFile(path) as given, zipfile.ZipFile(other, "w") as written:
+        settings = json.loads(given.read("data"))
+        yield settings
+        for name in given.namelist():
+            written.writestr(name, json.dumps(settings) if name == "data" else given.read(name))
+
+
 def test_an_algorithm_with_other_actions_is_refused_with_those_that_fit(tmp_path):
     model = build("PPO")
     model.save(tmp_path / "model.zip")
-    with zipfile.ZipFile(tmp_path / "model.zip") as good, zipfile.ZipFile(tmp_path / "dqn.zip", "w") as other:
-        for name in good.namelist():
-            content = good.read(name)
-            if name == "data":
-                settings = json.loads(content)
-                settings["policy_class"]["__module__"] = "stable_baselines3.dqn.policies"
-                content = json.dumps(settings).encode()
-            other.writestr(name, content)
+    with edited_settings(tmp_path / "model.zip", tmp_path / "dqn.zip") as settings:
+        settings["policy_class"]["__module__"] = "stable_baselines3.dqn.policies"
     with pytest.raises(RunError, match=r"as of PPO, .*, got one of stable_baselines3\.dqn\.policies"):
         load_policy(tmp_path / "dqn.zip")
 
@@ -154,15 +159,9 @@ def test_networks_of_others_act_as_in_their_library_without_trust(tmp_path, name
 def test_a_zip_of_an_older_gymnasium_is_opened_in_its_own_order_of_inputs(tmp_path):
     model = build("PPO", SortedSpaces)
     model.save(tmp_path / "new.zip")
-    with zipfile.ZipFile(tmp_path / "new.zip") as new, zipfile.ZipFile(tmp_path / "old.zip", "w") as old:
-        for name in new.namelist():
-            content = new.read(name)
-            if name == "data":
-                settings = json.loads(content)
-                pairs = [f"('{part}', {space})" for part, space in SortedSpaces.observation_space.items()]
-                settings["observation_space"]["spaces"] = f"OrderedDict([{', '.join(pairs)}])"
-                content = json.dumps(settings).encode()
-            old.writestr(name, content)
+    with edited_settings(tmp_path / "new.zip", tmp_path / "old.zip") as settings:
+        pairs = [f"('{part}', {space})" for part, space in SortedSpaces.observation_space.items()]
+        settings["observation_space"]["spaces"] = f"OrderedDict([{', '.join(pairs)}])"
     expected = model.predict(draw(20), deterministic=True)[0]
     np.testing.assert_allclose(load_policy(tmp_path / "old.zip")(draw(20)), expected, atol=1e-6)
 

@@ -5,7 +5,7 @@ import pytest
 
 from roadsense.envs.assist import DEAD_ZONE, assist_deceleration_mps2
 from roadsense.envs.observation import EGO_FIELDS, EGO_SCALE, MAX_PEERS, PEER_FIELDS, PEER_SCALE, Observation
-from roadsense.policies.cautious_rule import CautiousRule
+from roadsense.policies.rules import CautiousRule
 
 AT_ONCE = {"build_up_mps2": 100.0, "release_mps2": 100.0}
 FAR, NEAR = {"forward_m": 80.0}, {"forward_m": 20.0}

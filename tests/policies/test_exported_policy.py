@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[1] / "data" / "export_of_0_1_0"
 TOLERANCE = 1e-5
 CODE = """
 import sys
-from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.policies.tflite import TflitePolicy
 TflitePolicy(sys.argv[1])
 print({"torch", "tensorflow"} & set(sys.modules))
 """
@@ -24,7 +24,7 @@ print({"torch", "tensorflow"} & set(sys.modules))
 @pytest.fixture(scope="module")
 def policy():
     pytest.importorskip("ai_edge_litert")
-    from roadsense.policies.tflite_policy import TflitePolicy
+    from roadsense.policies.tflite import TflitePolicy
 
     return TflitePolicy(FOLDER / "policy.tflite")
 
@@ -42,7 +42,7 @@ def test_a_file_that_gives_no_action_is_told_from_a_policy(tmp_path):
     from ai_edge_litert import schema_py_generated as schema
 
     from roadsense.errors import InputError
-    from roadsense.policies.tflite_policy import TflitePolicy
+    from roadsense.policies.tflite import TflitePolicy
 
     model = schema.ModelT.InitFromPackedBuf((FOLDER / "policy.tflite").read_bytes(), 0)
     for tensor in model.subgraphs[0].tensors:

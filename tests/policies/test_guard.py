@@ -11,13 +11,12 @@ from roadsense.exporting.convert import convert_float32
 from roadsense.exporting.micro import MicroPolicy
 from roadsense.policies.actor import read_actor
 from roadsense.policies.actor_policy import NumpyActor
-from roadsense.policies.baselines import BASELINES
 from roadsense.policies.guard import refused
-from roadsense.policies.rules import AlwaysBrake, Unassisted
-from roadsense.policies.tflite_policy import TflitePolicy
+from roadsense.policies.rules import BASELINES, AlwaysBrake, Unassisted
+from roadsense.policies.tflite import TflitePolicy
 from roadsense.policies.trained import Sb3Policy
 from roadsense.utils.files import record_sum
-from roadsense.utils.side_process import side_processes
+from roadsense.utils.worker_processes import side_processes
 from tests.exporting.models import DEEP_SETS, build_ppo, draw
 
 WRONG = {

@@ -6,8 +6,7 @@ import pytest
 from roadsense.envs.assist import assist_deceleration_mps2
 from roadsense.envs.metrics import required_deceleration_mps2
 from roadsense.envs.observation import EGO_FIELDS, MAX_PEERS, PEER_FIELDS, PEER_SCALE, SPEED_MPS, Observation
-from roadsense.policies.baselines import BASELINES
-from roadsense.policies.rules import HeardPredictionRule, required_decelerations_mps2
+from roadsense.policies.rules import BASELINES, HeardPredictionRule, required_decelerations_mps2
 
 RULE = HeardPredictionRule(threshold_mps2=1.0, margin_m=0.0, car_length_m=5.0)
 

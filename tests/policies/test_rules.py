@@ -7,8 +7,8 @@ import pytest
 
 from roadsense.envs.assist import DEAD_ZONE, assist_deceleration_mps2
 from roadsense.envs.observation import EGO_FIELDS, MAX_PEERS, PEER_FIELDS, PEER_SCALE, Observation
-from roadsense.policies.baselines import BASELINES
 from roadsense.policies.rules import (
+    BASELINES,
     AlwaysBrake,
     HeardBrakingRule,
     HeardDracRule,

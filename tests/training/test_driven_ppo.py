@@ -18,8 +18,7 @@ from roadsense.envs.config import EnvConfig
 from roadsense.errors import InputError, SimulationError
 from roadsense.policies.actor import read_actor
 from roadsense.policies.actor_policy import ActorPolicy
-from roadsense.training.algorithms import build_model
-from roadsense.training.driven_ppo import FIRST_ROWS, _join
+from roadsense.training.algorithms import FIRST_ROWS, _join, build_model
 from roadsense.training.train_config import TrainConfig
 from roadsense.training.vec.env import ConvoyVecEnv
 from roadsense.training.vec.shared import MAX_ROWS

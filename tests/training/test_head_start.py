@@ -5,8 +5,8 @@ import pytest
 import torch
 from stable_baselines3 import PPO
 
-from roadsense.policies.cautious_rule import CautiousRule
 from roadsense.policies.deep_sets import DeepSetsExtractor
+from roadsense.policies.rules import CautiousRule
 from roadsense.training.imitation import demonstrate, imitate
 from roadsense.training.train_config import TrainConfig
 from roadsense.training.vec.env import ConvoyVecEnv

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from roadsense.training.learner_threads import LEARNER_THREADS, choose_learner_threads, measure_steps
+from roadsense.training.learning import LEARNER_THREADS, choose_learner_threads, measure_steps
 from roadsense.training.train_config import TrainConfig
 from tests.small_training import stop_tiny, train_policy
 

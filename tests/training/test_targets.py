@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from roadsense.errors import InputError
-from roadsense.training.targets.logger import TARGETS, check_targets, find_parents
+from roadsense.training.targets import TARGETS, check_targets, find_parents
 from tests.small_training import TINY, train_tiny
 
 SMALL = {"total_timesteps": 128, "eval_interval": 0}
@@ -91,7 +91,7 @@ def test_wandb_is_written_offline(tmp_path, monkeypatch):
 def test_a_target_that_is_not_known_or_not_installed_is_said_before_anything_begins(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="expected targets of tensorboard, mlflow, wandb, got 'paper'"):
         train_tiny(tmp_path / "run", log=("paper",))
-    monkeypatch.setitem(TARGETS, "wandb", ("no_such_package", ""))
+    monkeypatch.setitem(TARGETS, "wandb", "no_such_package")
     with pytest.raises(InputError, match=r"roadsense\[wandb\]"):
         check_targets(["wandb"])
     assert not (tmp_path / "run").exists()

@@ -1,6 +1,6 @@
 """Markdown tables."""
 
-from roadsense.utils.markdown import markdown_table
+from roadsense.utils.tables import markdown_table
 
 
 def test_a_table_has_a_head_and_escapes_bars():

@@ -14,8 +14,15 @@ import pytest
 
 from roadsense.episodes.trajectory import load_trajectory
 from roadsense.pictures.episode import plot_episode
-from roadsense.pictures.player import player_html, player_page
-from roadsense.pictures.player_data import ABSENT, find_critical_row, find_spans, pack_episode, summarise_episode
+from roadsense.pictures.player import (
+    ABSENT,
+    find_critical_row,
+    find_spans,
+    pack_episode,
+    player_html,
+    player_page,
+    summarise_episode,
+)
 from roadsense.widgets.player import show_episode
 from tests.small_training import wait_until
 from tests.widgets.episodes import make_episode

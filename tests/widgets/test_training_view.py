@@ -7,8 +7,7 @@ import time
 import pytest
 
 from roadsense.errors import RunError
-from roadsense.runs.phase import PhaseWriter
-from roadsense.runs.progress import PRICE_VARIABLE, describe_progress, read_progress
+from roadsense.runs.progress import PRICE_VARIABLE, PhaseWriter, describe_progress, read_progress
 from roadsense.runs.run import Run, create_run
 from roadsense.runs.state import RunningMark
 from roadsense.training.train_config import TrainConfig

@@ -9,15 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from roadsense.augment.bases.added_traffic import add_traffic
 from roadsense.augment.bases.convoy_naming import ConvoyNaming, rename_convoy, tell_own_names
-from roadsense.augment.bases.demand import find_limits, simplify_demand
-from roadsense.augment.bases.notes import list_notes
-from roadsense.augment.bases.supported import add_supported_variations, find_held_types, read_depart_limits
+from roadsense.augment.bases.demand import add_traffic, find_limits, simplify_demand
+from roadsense.augment.bases.supported import add_supported_variations, find_held_types, list_notes, read_depart_limits
 from roadsense.augment.draws.ranges import Range, VariationRanges
 from roadsense.augment.draws.traffic import Traffic
-from roadsense.augment.edits.vary_convoy import CAR_ID
 from roadsense.augment.edits.vehicle_defaults import CLASSES_LEFT_ALONE, WITHOUT_SIGMA
+from roadsense.augment.edits.vehicles import CAR_ID
 from roadsense.errors import ScenarioError
 from roadsense.scenarios.checks import CONFIG_ROOTS, raise_all, read_xml
 from roadsense.scenarios.flows import HOUR_S, read_rate_vph, why_uncountable
@@ -33,7 +31,7 @@ from roadsense.scenarios.scenario import (
     name_inputs,
 )
 from roadsense.utils.files import hash_file
-from roadsense.utils.project_files import Folders, find_folders
+from roadsense.utils.workspace import Folders, find_folders
 
 HORIZON_S = 60.0
 """How long the ego must stay on the road after its departure: an episode of 50 s, and a margin."""

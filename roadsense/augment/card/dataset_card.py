@@ -16,7 +16,7 @@ from roadsense.episodes.difficulty import STANDARD_DRIVER, STANDARD_HAZARD
 from roadsense.scenarios.dataset import CARD_NAMES, MANIFEST_NAME, Dataset, record_sums
 from roadsense.scenarios.records import DENSITY_WORDS, DRIVER_WORDS
 from roadsense.utils.files import write_atomically
-from roadsense.utils.markdown import markdown_table
+from roadsense.utils.tables import markdown_table
 
 PICTURE_DPI = 110
 

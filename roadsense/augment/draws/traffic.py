@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from roadsense.augment.draws.ranges import VariationRanges
-from roadsense.utils.add_in_order import add_in_order
+from roadsense.utils.reproducible import add_in_order
 
 FOLLOWING = ("tau", "accel", "decel", "min_gap")
 LEVELS = ("density", "speed_mean", "sigma", *FOLLOWING, "convoy_shift_s", "heavy_share", "friction", "convoy_size",

@@ -16,7 +16,7 @@ import sumolib
 from roadsense.augment.bases.base import Base
 from roadsense.augment.draws.variations import Variation
 from roadsense.augment.edits.network_files import speed_share
-from roadsense.augment.edits.vary_types import is_heavy, read_mix, read_speed_factor
+from roadsense.augment.edits.vehicles import is_heavy, read_mix, read_speed_factor
 from roadsense.augment.validation.scenario_files import vary_routes
 from roadsense.pictures.vehicles import CAR_LENGTH_M, CAR_WIDTH_M, DrawnVehicle
 from roadsense.scenarios.flows import HOUR_S, read_rate_vph, read_seconds, why_uncountable

@@ -17,7 +17,7 @@ from PIL import Image
 from roadsense.augment.bases.base import Base
 from roadsense.augment.draws.ranges import VariationRanges
 from roadsense.augment.draws.variations import Variation
-from roadsense.augment.edits.vary_types import SpeedFactor, read_speed_factor
+from roadsense.augment.edits.vehicles import SpeedFactor, read_speed_factor
 from roadsense.augment.preview.expected_traffic import ExpectedTraffic
 from roadsense.pictures.road import OVERVIEW_CAR_IN, ZOOM_CAR_SCALE, RoadMap
 from roadsense.pictures.style import BLUE, GREEN, GREY, INK, PURPLE, SKY, clean_axes

@@ -7,7 +7,7 @@ from roadsense.envs.config import EnvConfig
 from roadsense.episodes.plan import Plan
 from roadsense.episodes.record import record_trajectory
 from roadsense.episodes.trajectory import Trajectory
-from roadsense.policies.baselines import BASELINES
+from roadsense.policies.rules import BASELINES
 from roadsense.scenarios.records import CONFIG_NAME
 from roadsense.utils.scratch import scratch_folder
 

@@ -22,7 +22,7 @@ from roadsense.augment.validation.working_folder import hold_working_folder, rel
 from roadsense.errors import DatasetError, GateError, InputError
 from roadsense.scenarios.dataset import Dataset, compute_digest, current_versions, write_manifest
 from roadsense.scenarios.records import CONFIG_NAME, ScenarioName, ScenarioRecord
-from roadsense.utils.project_files import Folders, find_folders
+from roadsense.utils.workspace import Folders, find_folders
 
 ADDABLE = ("train", "eval")
 

@@ -20,7 +20,7 @@ from roadsense.scenarios.flows import count_until, is_random, why_uncountable
 from roadsense.scenarios.route_files import read_route_files, single_vehicles
 from roadsense.scenarios.scenario import Scenario, open_scenario
 from roadsense.scenarios.sumo_program import run_sumo
-from roadsense.utils.add_in_order import add_in_order
+from roadsense.utils.reproducible import add_in_order
 from roadsense.utils.scratch import scratch_folder
 
 STEP_LENGTH_S = 0.1

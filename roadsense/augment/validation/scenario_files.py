@@ -8,10 +8,16 @@ from pathlib import Path
 
 from roadsense.augment.bases.base import Base
 from roadsense.augment.draws.variations import FlowDraw, Variation
-from roadsense.augment.edits.edits import Edit, set_attribute, shift_seconds
 from roadsense.augment.edits.network_files import speed_share, write_wet_network
-from roadsense.augment.edits.vary_convoy import CAR_ID, MAX_CARS, vary_convoy
-from roadsense.augment.edits.vary_types import vary_types
+from roadsense.augment.edits.vehicles import (
+    CAR_ID,
+    MAX_CARS,
+    Edit,
+    set_attribute,
+    shift_seconds,
+    vary_convoy,
+    vary_types,
+)
 from roadsense.scenarios.flows import find_rate_attribute, format_scaled_rate
 from roadsense.scenarios.records import CONFIG_NAME
 from roadsense.scenarios.route_files import Files, sort_by_departure, type_of

@@ -17,7 +17,7 @@ columns, separated by commas, in any order; further columns are ignored. An empt
 
 Each of these pairs may be missing, as a pair. Rows of several senders may be mixed. Where `sequence` skips a number
 (without it: where a sender pauses for more than `PAUSE` times its usual interval) rows count as missing, and the two
-sides of the gap are not compared. `roadsense.envs.radio.simulated_log.write_log` writes an example.
+sides of the gap are not compared.
 """
 
 import csv

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs.observation import N_VALUES, Row, split_observation
-from roadsense.utils.generator_state import N_STATE_WORDS
+from roadsense.utils.reproducible import N_STATE_WORDS
 
 MAX_ROWS = 512
 """Most steps that a worker drives between two messages. More would gain nothing: a message costs less than a step."""

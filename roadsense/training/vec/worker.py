@@ -25,7 +25,7 @@ from roadsense.errors import RoadSenseError
 from roadsense.policies.actor import Actor
 from roadsense.policies.actor_policy import ActorPolicy
 from roadsense.training.vec.shared import DrivenEpisode, SharedArrays
-from roadsense.utils.generator_state import generator_from_words, generator_words
+from roadsense.utils.reproducible import generator_from_words, generator_words
 from roadsense.utils.worker_processes import end_with_program
 
 STEP, CALL = b"s", b"c"

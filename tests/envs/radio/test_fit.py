@@ -31,8 +31,8 @@ from roadsense.envs.radio.presets import (
     preset_to_json,
     randomise,
 )
-from roadsense.envs.radio.simulated_log import write_log
 from roadsense.errors import InputError
+from tests.envs.radio.simulated_log import write_log
 
 RADIOS = ("esp_now", "bursty", "blocked_antenna")
 N_SIGMAS = 4

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from roadsense.cli import main
-from roadsense.enjoy import EnjoyConfig, enjoy
-from roadsense.envs.frames.film import HEIGHT, WIDTH_PX
+from roadsense.envs.frames.camera import HEIGHT, WIDTH_PX
 from roadsense.episodes.plan import Plan
 from roadsense.episodes.record import record_trajectory
 from roadsense.errors import InputError
+from roadsense.evaluation.enjoy import EnjoyConfig, enjoy
 from roadsense.pictures.video import draw_frames, write_video
-from roadsense.policies.baselines import BASELINES
+from roadsense.policies.rules import BASELINES
 
 WATCH = """
 import sys

@@ -22,18 +22,15 @@ from roadsense.episodes.plan import POLICY, Plan, Row
 from roadsense.episodes.run import Worker, run_plans
 from roadsense.episodes.score import Score, score_episodes
 from roadsense.errors import DatasetError, InputError
-from roadsense.policies.source import PolicySource, find_policy
+from roadsense.evaluation.candidates import find_judged
 from roadsense.policies.trained import load_policy
-from roadsense.runs.policy_folder import choose_folder
-from roadsense.runs.run import open_run
+from roadsense.runs.run import choose_folder
 from roadsense.training.splits import hash_scenario
 from roadsense.utils.bounds import MAX_WORKERS, bounded, check_bounds
-from roadsense.utils.command import run_with_options
 from roadsense.utils.files import write_atomically
-from roadsense.utils.project_files import project_folder
 from roadsense.utils.statistics import binomial_interval
-from roadsense.utils.terminal import print_table
-from roadsense.utils.workspace import resolve
+from roadsense.utils.tables import print_table
+from roadsense.utils.workspace import project_folder, resolve
 
 SETS_DIR = "benchmark_sets"
 NEWEST = "convoy-1"
@@ -150,7 +147,9 @@ class BenchmarkRow:
 def list_sets() -> list[str]:
     """Returns the names of the sets."""
     return sorted(
-        Path(str(one)).stem for one in (files("roadsense") / SETS_DIR).iterdir() if one.name.endswith(".json")
+        Path(str(one)).stem
+        for one in (files("roadsense.evaluation") / SETS_DIR).iterdir()
+        if one.name.endswith(".json")
     )
 
 
@@ -162,7 +161,9 @@ def open_set(name: str) -> BenchmarkSet:
     """
     if name not in list_sets():
         raise InputError(f"name: expected one of {', '.join(list_sets())}, got {name!r}.")
-    return BenchmarkSet(name=name, **json.loads((files("roadsense") / SETS_DIR / f"{name}.json").read_text()))
+    return BenchmarkSet(
+        name=name, **json.loads((files("roadsense.evaluation") / SETS_DIR / f"{name}.json").read_text())
+    )
 
 
 def run_benchmark(config: BenchmarkConfig, policy: Any = None) -> list[BenchmarkRow]:
@@ -179,7 +180,7 @@ def run_benchmark(config: BenchmarkConfig, policy: Any = None) -> list[Benchmark
         DatasetError: if a scenario is not what the set was made of.
         MachineError: if an episode ends several worker processes.
     """
-    chosen, source = open_set(config.name), _find(config, policy)
+    chosen, source = open_set(config.name), find_judged(policy, config.policy)
     driver, folder, digest = load_policy(source, config.trust), choose_folder(source), source.digest()
     plans, n_workers = chosen.plans(config.quick), config.workers or os.cpu_count() or 1
     found: dict[str, list[Row]] = {}
@@ -211,12 +212,6 @@ def describe_line(name: str, digest: str, rows: list[BenchmarkRow]) -> str:
     )
 
 
-def _find(config: BenchmarkConfig, policy: Any) -> PolicySource:
-    if policy is not None:
-        return find_policy(policy if isinstance(policy, str | Path | PolicySource) else load_policy(policy))
-    return find_policy(config.policy or open_run().folder)
-
-
 def _summarise(condition: str, episodes: list[Row]) -> BenchmarkRow:
     good = [row for row in episodes if not row["error"]]
     columns = ("collision", "min_ttc_s", "duration_s", "needless_speed_loss_mps")
@@ -231,7 +226,7 @@ def _summarise(condition: str, episodes: list[Row]) -> BenchmarkRow:
 
 def benchmark_and_print(config: BenchmarkConfig) -> None:
     """Drives the frozen benchmark with a policy, prints its figures and a line for docs/reference/leaderboard.md."""
-    rows, source = run_benchmark(config), _find(config, None)
+    rows, source = run_benchmark(config), find_judged(None, config.policy)
     titles = ("condition", "episodes", "failed", "collisions", "95 %", "unsafe", "needless m/s2", "score")
     table = [
         (row.condition, row.episodes, row.failed, row.collisions,
@@ -242,7 +237,3 @@ def benchmark_and_print(config: BenchmarkConfig) -> None:
     print_table(titles, [[str(cell) for cell in row] for row in table])
     note = " (quick: no entry for the leaderboard)" if config.quick else ""
     sys.stdout.write(f"\n{config.name}{note}\n{describe_line(source.name, source.digest(), rows)}\n")
-
-
-if __name__ == "__main__":
-    sys.exit(run_with_options(benchmark_and_print, BenchmarkConfig, "roadsense benchmark"))

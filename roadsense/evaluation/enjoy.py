@@ -14,8 +14,7 @@ from roadsense.episodes.drive import drive
 from roadsense.episodes.plan import Plan, reset_options
 from roadsense.episodes.record import record_trajectory
 from roadsense.errors import InputError, RunError
-from roadsense.pictures.player import player_page
-from roadsense.pictures.player_data import summarise_episode
+from roadsense.pictures.player import player_page, summarise_episode
 from roadsense.pictures.video import GIF, MP4, write_video
 from roadsense.policies.rules import Policy
 from roadsense.policies.source import DEFAULT, PolicySource, find_policy
@@ -23,10 +22,8 @@ from roadsense.policies.trained import load_policy
 from roadsense.runs.run import open_run
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.bounds import MAX_SEED, bounded, check_bounds
-from roadsense.utils.command import run_with_options
 from roadsense.utils.files import find_free, write_atomically
-from roadsense.utils.project_files import find_file
-from roadsense.utils.workspace import resolve
+from roadsense.utils.workspace import find_file, resolve
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,3 @@ def enjoy_and_print(config: EnjoyConfig) -> None:
         sys.stdout.write(f"{path}\n")
         if path.suffix == ".html" and sys.stdout.isatty():
             webbrowser.open(path.resolve().as_uri())
-
-
-if __name__ == "__main__":
-    sys.exit(run_with_options(enjoy_and_print, EnjoyConfig, "roadsense enjoy"))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from roadsense import benchmark
-from roadsense.benchmark import ALL, BenchmarkConfig, describe_line, list_sets, open_set, run_benchmark
 from roadsense.cli import main
 from roadsense.errors import DatasetError, InputError
+from roadsense.evaluation import benchmark
+from roadsense.evaluation.benchmark import ALL, BenchmarkConfig, describe_line, list_sets, open_set, run_benchmark
 from roadsense.training.splits import hash_scenario
 
 
@@ -78,7 +78,7 @@ def test_the_command_prints_the_line_of_the_leaderboard(tiny, capsys):
 
 
 def test_the_leaderboard_has_the_columns_of_a_line():
-    page = (Path(__file__).parents[1] / "docs" / "reference" / "leaderboard.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "leaderboard.md").read_text()
     heading = next(line for line in page.splitlines() if line.startswith("| policy"))
     rows = [benchmark.BenchmarkRow(ALL, 1, 0, 0, 0.0, 0.975, 0, 0.0, 0.025)]
     assert heading.count("|") == describe_line("name", "0" * 64, rows).count("|")

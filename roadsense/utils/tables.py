@@ -1,7 +1,16 @@
-"""Tables on standard output: drawn for a terminal, plain aligned text for a pipe or a file."""
+"""Tables: Markdown, a drawing on a terminal, and plain aligned text for a pipe or a file."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+
+def markdown_table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """Returns a table in Markdown, without a line end after the last row; `|` in a cell is escaped."""
+    return "\n".join([_line(head), "|---" * len(head) + "|", *map(_line, rows)])
+
+
+def _line(cells: Sequence[object]) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
