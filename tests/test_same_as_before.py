@@ -22,11 +22,11 @@ OBSERVATIONS = {
 }
 """SHA-256 over every observation, version 3, of two episodes, with a hazard and without, with nobody else about."""
 REWARDS = {
-    "highway_fast": "c715fc212b1ed580c11de288050dc8db10d128a6a7f1277865843e2f0fbe9662",
-    "highway_merge": "874466268eb0ec7baaa0892536c0d6f7b25ff819ed1ccdccbc6d29a9a98b9433",
-    "rural_curve": "01fe92dc470e615f9fd2aaef9f5f8148717ad77d87ba3844238994dac59b7e0a",
-    "urban_intersection": "5cf1c4b27e278f875ed9dc05d5bd013ee0e1e3b75936c377b023dad242eb22b0",
-    "urban_roundabout": "eb476964783be8035c1ea0c183ce22a2d19ea9897b623344adf2723427994d63",
+    "highway_fast": "254f9d71453ba309aa8a3c4dd6a2f3c298b48fed6400ee2198add77462b5918f",
+    "highway_merge": "4b2e6e2c0971f2f1faddbcab614b4ebb824b8931fd79ca99187d0fdd4b104342",
+    "rural_curve": "6d6c379f88467f14d702861900c4b71bcee7f0445b541d1da1b4ac398dbfa7ff",
+    "urban_intersection": "51ac267273c95e83c2d158d9f262ac420bc47473d53ab971d5ffab1b55cb147d",
+    "urban_roundabout": "6772caca5ccb4034b2cc78dffaed3f54aca9266ac552d452e5e7ff69e210efe9",
 }
 """SHA-256 over their rewards."""
 

@@ -221,10 +221,14 @@ def test_hazards_and_radios_of_other_cars_reach_the_environment():
 
 def test_weights_of_the_reward_reach_the_environment():
     config = TrainConfig(
-        early_braking_weight=0.3, needless_braking_weight=-1.0, jerk_weight=-0.5, blind_following_weight=-0.2
+        early_braking_weight=0.3,
+        needless_braking_weight=-1.0,
+        hard_needless_braking_weight=-0.7,
+        jerk_weight=-0.5,
+        blind_following_weight=-0.2,
     )
     assert config.env_config().weights == RewardWeights(
-        early_braking=0.3, needless_braking=-1.0, jerk=-0.5, blind_following=-0.2
+        early_braking=0.3, needless_braking=-1.0, hard_needless_braking=-0.7, jerk=-0.5, blind_following=-0.2
     )
     assert TrainConfig().env_config().weights == RewardWeights()
 

@@ -25,6 +25,7 @@ class RewardWeights:
         danger: weight of a required deceleration beyond comfort, at most 0.
         early_braking: weight of assist braking while braking is required, at least 0.
         needless_braking: weight of braking that the assist adds beyond what is needed, at most 0.
+        hard_needless_braking: weight of the part of it that is harder than lifting the foot, at most 0.
         jerk: weight of harsh changes of acceleration, at most 0.
         blind_following: weight of driving close behind a leader that is not heard, at most 0.
 
@@ -36,6 +37,7 @@ class RewardWeights:
     danger: float = -2.0
     early_braking: float = 0.15
     needless_braking: float = -0.9
+    hard_needless_braking: float = -1.8
     jerk: float = -2.4
     blind_following: float = -1.2
 

@@ -14,6 +14,8 @@ BLIND_GAP_M: Final = 2.0
 """Gap to keep beside that headway, so that a queue is not penalised."""
 FALLING_BACK_MPS2: Final = 0.2
 """An ego that slows by this much falls back. The value is low: a policy that explores slows by more than needed."""
+GENTLE_MPS2: Final = 0.6
+"""Braking up to this feels like lifting the foot; needless braking beyond counts again, as `hard_needless_braking`."""
 HARSH_JERK_MPS3: Final = 80.0
 """Full braking that begins or ends within a step; the brake builds up half as fast, see `roadsense.envs.assist`."""
 
@@ -60,6 +62,7 @@ class RewardTerms(NamedTuple):
     danger: float
     early_braking: float
     needless_braking: float
+    hard_needless_braking: float
     jerk: float
     blind_following: float
 
@@ -101,6 +104,15 @@ def needless_braking(situation: Situation) -> float:
     return min(needless_mps2(situation) / FULL_BRAKING_MPS2, 1.0)
 
 
+def hard_needless_braking(situation: Situation) -> float:
+    """Returns the assist's needless braking beyond `GENTLE_MPS2` as a share of full braking.
+
+    It counts whatever the driver does and whether the leader is heard, as false braking does in an evaluation.
+    """
+    needed_mps2 = situation.needed_mps2 if situation.needed_mps2 > COMFORT_MPS2 else 0.0
+    return min(max(situation.assist_mps2 - needed_mps2 - GENTLE_MPS2, 0.0) / FULL_BRAKING_MPS2, 1.0)
+
+
 def jerk(situation: Situation) -> float:
     """Returns the square of the jerk divided by a harsh jerk, at most 1."""
     return min((situation.jerk_mps3 / HARSH_JERK_MPS3) ** 2, 1.0)
@@ -121,12 +133,13 @@ def blind_following(situation: Situation) -> float:
 def reward_terms(situation: Situation) -> RewardTerms:
     """Returns the terms of a step's reward."""
     if not situation.assist_mps2 and situation.required_mps2 <= COMFORT_MPS2 and not situation.collision:
-        return RewardTerms(0.0, 0.0, 0.0, 0.0, jerk(situation), blind_following(situation))  # most steps
+        return RewardTerms(0.0, 0.0, 0.0, 0.0, 0.0, jerk(situation), blind_following(situation))  # most steps
     return RewardTerms(
         collision=float(situation.collision),
         danger=danger(situation),
         early_braking=early_braking(situation),
         needless_braking=needless_braking(situation),
+        hard_needless_braking=hard_needless_braking(situation),
         jerk=jerk(situation),
         blind_following=blind_following(situation),
     )

@@ -23,7 +23,7 @@ from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
 from roadsense.utils.files import reading, write_atomically
 from roadsense.utils.tables import markdown_table
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 MAX_EPISODES = 1_000_000
 """Largest number of episodes in a table that is read; a row takes about 1 kB of memory."""
 _TYPES = {"text": pa.string(), "flag": pa.bool_(), "whole": pa.int64(), "number": pa.float64()}

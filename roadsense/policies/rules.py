@@ -208,12 +208,19 @@ class CautiousRule(Predicts):
     @guard
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns an action for each observation."""
-        ego, peers = observation["ego"] * EGO_SCALE, _bring_up_to_date(observation)
-        is_ahead = (observation["peer_mask"] > 0) & (peers[..., _PEER["forward_m"]] > 0)
+        ego, peers, is_ahead = _read(observation)
         wanted = np.maximum(self._follow_heard(peers, is_ahead), self._bridge_silence(ego, peers, is_ahead))
         at_least = ego[..., _EGO["assist_deceleration_mps2"]] - self.release_mps2
+        return self._act(ego, np.maximum(wanted, at_least))
+
+    def bridge_silence(self, observation: Observation) -> NDArray[np.float32]:
+        """Returns the actions for silent cars alone, shape (n, 1); 0 where no car ahead is silent."""
+        ego, peers, is_ahead = _read(observation)
+        return self._act(ego, self._bridge_silence(ego, peers, is_ahead))
+
+    def _act(self, ego: Floats, wanted: Floats) -> NDArray[np.float32]:
         at_most = self.build_up_mps2 - ego[..., _EGO["acceleration_mps2"]]
-        return action_for(np.minimum(np.maximum(wanted, at_least), at_most))[:, None]
+        return action_for(np.minimum(wanted, at_most))[:, None]
 
     def _follow_heard(self, peers: Floats, is_ahead: NDArray[np.bool_]) -> Floats:
         is_known = is_ahead & (peers[..., _PEER["age_s"]] <= self.memory_s + 1e-3)
@@ -234,6 +241,31 @@ class CautiousRule(Predicts):
         gap_m = leader[..., _PEER["forward_m"]] - self.car_length_m
         shortage = 1 - gap_m / (self.headway_s * speed_mps + self.gap_m)
         return self.falling_back_mps2 * np.clip(self.falling_back_gain * shortage, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class FallsBack(Predicts):
+    """Another policy that falls back from silent leaders at least as hard as the cautious rule.
+
+    Attributes:
+        policy: policy that acts.
+        rule: rule whose falling back is the least that it does.
+    """
+
+    policy: Policy
+    rule: CautiousRule = CautiousRule()
+
+    @guard
+    def __call__(self, observation: Observation) -> NDArray[np.float32]:
+        """Returns an action for each observation of a batch."""
+        return np.maximum(self.policy(observation), self.rule.bridge_silence(observation))
+
+
+def _read(observation: Observation) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Returns the ego's and the peers' physical values, and which peers are ahead."""
+    peers = _bring_up_to_date(observation)
+    is_ahead = (observation["peer_mask"] > 0) & (peers[..., _PEER["forward_m"]] > 0)
+    return observation["ego"] * EGO_SCALE, peers, is_ahead
 
 
 def _bring_up_to_date(observation: Observation) -> Floats:

@@ -1,4 +1,4 @@
-"""A head start by imitation: the policy first learns the actions of a rule, and their value."""
+"""Imitation: the network learns the actions of another policy, and their value, before the learning and after it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

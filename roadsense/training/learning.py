@@ -22,7 +22,9 @@ from stable_baselines3.common.policies import MultiInputActorCriticPolicy
 
 from roadsense.envs.observation import MAX_PEERS, observation_space
 from roadsense.errors import RunError, SimulationError
-from roadsense.policies.rules import CautiousRule
+from roadsense.policies.actor import read_actor
+from roadsense.policies.actor_policy import NumpyActor
+from roadsense.policies.rules import CautiousRule, FallsBack, Policy
 from roadsense.runs.experiment import score_seeds
 from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.progress import PhaseWriter
@@ -91,13 +93,15 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
                     f"Expected a checkpoint of the training in {run.checkpoint_dir}, all are gone. Restore one."
                 )
             elif config.imitation_timesteps and config.algorithm == "ppo":
-                _imitate_rule(model, env, config, stop, phases)
+                _imitate(model, env, config, CautiousRule(), phases, stop)
             phases.enter("training")
             _learn(model, config.total_timesteps, [heldout, log, checkpoints], stop)
             if model.num_timesteps < config.total_timesteps or checkpoints.is_stopped:
                 checkpoints.write()
                 raise _stopped(run, stop)
             checkpoints.finish()
+            if config.imitation_timesteps and config.algorithm == "ppo":
+                _imitate(model, env, config, FallsBack(NumpyActor(read_actor(model))), phases, stop)
             save_policy(model, run.model_path)
             phases.enter("last evaluation on held-out scenarios")
             with working("last evaluation on held-out scenarios"):
@@ -139,12 +143,16 @@ def _restore(run: Run, model: Any, checkpoints: CheckpointCallback) -> None:
     checkpoints.restore(model, state)
 
 
-def _imitate_rule(model: Any, env: ConvoyVecEnv, config: TrainConfig, stop: StopRequest, phases: PhaseWriter) -> None:
+def _imitate(
+    model: Any, env: ConvoyVecEnv, config: TrainConfig, driver: Policy, phases: PhaseWriter, stop: StopRequest
+) -> None:
+    """Records a policy while it drives, and fits the model to its actions."""
+    who = "the rule" if isinstance(driver, CautiousRule) else "the policy with the rule behind silent leaders"
     with stop.at_once():
-        phases.enter("imitation: the rule drives", config.imitation_timesteps)
-        shown = demonstrate(env, CautiousRule(), config.imitation_timesteps, config.gamma, phases.advance)
+        phases.enter(f"imitation: {who} drives", config.imitation_timesteps)
+        shown = demonstrate(env, driver, config.imitation_timesteps, config.gamma, phases.advance)
         phases.enter("imitation: the policy learns from it")
-        with working("learning from the rule"):
+        with working(f"learning from {who}"):
             imitate(model, shown, np.random.default_rng(config.seed))
 
 

@@ -47,8 +47,9 @@ class TrainConfig:
         run_dir: new folder for the run; by default a folder in `runs`, named after the time.
         preset: `quick`, `default` or `overnight`; its values replace the defaults, but not the values that you give.
         algorithm: learning algorithm, `ppo`, `sac` or `tqc`.
-        total_timesteps: number of environment steps to learn from, after the head start.
-        imitation_timesteps: number of steps of the cautious rule to record and imitate first; 0 for none. PPO only.
+        total_timesteps: number of environment steps to learn from, between the two imitations.
+        imitation_timesteps: number of steps to record and imitate, of the cautious rule first, and at the end of the
+            policy with the rule's falling back from silent leaders; 0 for none. PPO only.
         n_workers: number of worker processes, one SUMO each; 0 for four a core.
         seed: seed of all random draws.
         seeds: seeds of an experiment, which has a run folder for each, `seed_0` and so on, in `run_dir`.
@@ -86,6 +87,7 @@ class TrainConfig:
         episode_steps: number of steps until an episode is truncated.
         early_braking_weight: reward for braking while it is required, at least 0, see `roadsense.envs.reward`.
         needless_braking_weight: reward for braking beyond what is needed, at most 0; a lower value makes it calmer.
+        hard_needless_braking_weight: reward for the part of it beyond 0.6 m/s2, at most 0.
         jerk_weight: reward for harsh changes of acceleration, at most 0; a lower value gives gentler and later braking.
         blind_following_weight: reward for driving close to a leader that is not heard, at most 0; a lower value
             gives a longer gap with a bad radio.
@@ -151,6 +153,7 @@ class TrainConfig:
     episode_steps: int = bounded(500, 1, 1_000_000)
     early_braking_weight: float = bounded(RewardWeights.early_braking, 0.0, MAX_WEIGHT)
     needless_braking_weight: float = bounded(RewardWeights.needless_braking, -MAX_WEIGHT, 0.0)
+    hard_needless_braking_weight: float = bounded(RewardWeights.hard_needless_braking, -MAX_WEIGHT, 0.0)
     jerk_weight: float = bounded(RewardWeights.jerk, -MAX_WEIGHT, 0.0)
     blind_following_weight: float = bounded(RewardWeights.blind_following, -MAX_WEIGHT, 0.0)
     reward: str = ""
@@ -213,6 +216,7 @@ class TrainConfig:
             weights=RewardWeights(
                 early_braking=self.early_braking_weight,
                 needless_braking=self.needless_braking_weight,
+                hard_needless_braking=self.hard_needless_braking_weight,
                 jerk=self.jerk_weight,
                 blind_following=self.blind_following_weight,
             ),

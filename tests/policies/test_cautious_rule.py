@@ -5,7 +5,7 @@ import pytest
 
 from roadsense.envs.assist import DEAD_ZONE, assist_deceleration_mps2
 from roadsense.envs.observation import EGO_FIELDS, EGO_SCALE, MAX_PEERS, PEER_FIELDS, PEER_SCALE, Observation
-from roadsense.policies.rules import CautiousRule
+from roadsense.policies.rules import CautiousRule, FallsBack, action_for
 
 AT_ONCE = {"build_up_mps2": 100.0, "release_mps2": 100.0}
 FAR, NEAR = {"forward_m": 80.0}, {"forward_m": 20.0}
@@ -94,3 +94,20 @@ def test_a_batch_is_answered_row_by_row():
     cases = [observe(FAR | BRAKING), observe(), observe(NEAR | SILENT)]
     batch = {name: np.concatenate([case[name] for case in cases]) for name in ("ego", "peers", "peer_mask")}
     np.testing.assert_array_equal(CautiousRule()(batch), np.concatenate([CautiousRule()(case) for case in cases]))
+
+
+@pytest.mark.parametrize(
+    ("own_mps2", "age_s", "wanted_mps2"), [(0.0, 0.5, 0.45), (0.3, 0.5, 0.45), (3.0, 0.5, 3.0), (0.0, 0.1, 0.0)]
+)
+def test_another_policy_falls_back_at_least_as_the_rule_does(own_mps2, age_s, wanted_mps2):
+    def drives(observation):
+        return action_for(np.full(len(observation["ego"]), own_mps2))[:, None]
+
+    near = observe({"forward_m": 15.0, "age_s": age_s, "acceleration_mps2": -6.0}, speed_mps=20.0)
+    assert asked_mps2(FallsBack(drives), near) == pytest.approx(wanted_mps2, abs=1e-3)
+
+
+def test_another_policy_helps_a_driver_who_brakes_behind_a_silent_leader():
+    silent = observe({"forward_m": 15.0, "age_s": 0.5}, speed_mps=20.0, driver_acceleration_mps2=-5.0)
+    never = FallsBack(lambda observation: np.zeros((len(observation["ego"]), 1), np.float32))
+    assert asked_mps2(never, silent) == pytest.approx(2.5, abs=1e-3)
