@@ -161,7 +161,7 @@ def _tell(run: Run, card: dict[str, Any]) -> str:
     return (
         "# The model that comes with RoadSense\n\n"
         f'`rs.load_policy("default")`, `roadsense enjoy default`. Trained with {config["algorithm"].upper()} for '
-        f"{config['total_timesteps']:,} steps after a head start of {config['imitation_timesteps']:,}. "
+        f"{config['total_timesteps']:,} steps between two imitations of {config['imitation_timesteps']:,}. "
         f"`{CARD_NAME}` has its origin, its limits and the figures of {driven['episodes']} short episodes: "
         f"{driven['collisions']} collisions, {driven['unsafe']} unsafe. `{SUMMARY_NAME}` has its evaluation.\n\n"
         f"Made again by:\n\n```\n{commands}\n```\n"
