@@ -67,6 +67,11 @@ class Figure:
     is_rate: bool = False
     weight: str | None = None
 
+    def format_pair(self, first: float, second: float) -> str:
+        """Returns two values beside each other, with the label's unit; without a unit they are shares."""
+        unit = self.label.partition(" [")[2].rstrip("]")
+        return f"{first:.2f} against {second:.2f} {unit}" if unit else f"{first:.2%} against {second:.2%}"
+
 
 FIGURES = (
     Figure("collision", "collisions", "collides more often", "collides less often", is_rate=True),

@@ -205,7 +205,7 @@ def _name_all(figure: Figure, found: Sequence[tuple[str, dict[str, Any]]]) -> st
     return "; ".join(
         f"{label_policy(other)} ({points(row)})"
         if figure.is_rate
-        else f"{label_policy(other)} ({row['first_mean']:.2f} against {row['second_mean']:.2f})"
+        else f"{label_policy(other)} ({figure.format_pair(row['first_mean'], row['second_mean'])})"
         for other, row in found
     )
 

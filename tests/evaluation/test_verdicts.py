@@ -127,7 +127,7 @@ def test_it_is_compared_with_every_rule_in_every_figure() -> None:
     for mark, words in (
         (BAD, "It misses more hazards than rule: heard braking"),
         (GOOD, "It collides less often than rule: heard DRAC (-12.3 points"),
-        (GOOD, "It loses less time than rule: heard braking (0.00 against 2.00)"),
+        (GOOD, "It loses less time than rule: heard braking (0.00 against 2.00 s)"),
         (OPEN, "It shows no difference in collisions from rule: heard braking"),
     ):
         assert any(verdict.mark == mark and words in verdict.text for verdict in said), words
