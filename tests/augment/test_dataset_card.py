@@ -112,7 +112,7 @@ def test_refusals_are_counted_by_base_and_kind_of_reason(dataset_copy: Path) -> 
 def test_notes_on_bases_are_told_if_the_manifest_has_them(dataset_copy: Path) -> None:
     edit_manifest(dataset_copy, lambda manifest: manifest.update(notes={}))
     assert "## Notes" not in read_card(dataset_copy)
-    notes = {"fast_road": ["has no lights", "is long"], "slow_road": "is slow"}
+    notes = {"fast_road": ["has no lights", "is long"], "slow_road": ["is slow"]}
     edit_manifest(dataset_copy, lambda manifest: manifest.update(notes=notes))
     card = read_card(dataset_copy)
     assert "- fast_road: has no lights\n- fast_road: is long\n- slow_road: is slow" in card
