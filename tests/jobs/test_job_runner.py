@@ -15,8 +15,10 @@ from stable_baselines3 import PPO
 
 from roadsense.cloud.checksums import check_checksums
 from roadsense.cloud.s3_transfer import S3Place, S3Transfer, find_files
+from roadsense.jobs.inside.execution import Execution
 from roadsense.runs.metric_lines import PATTERN
 from roadsense.runs.run import Run, open_run
+from roadsense.runs.stopping import StoppedError
 from tests.jobs.small_notebooks import ROOT, printed, start_job, write_notebook
 from tests.small_training import BASE_DIR, assert_same_weights
 
@@ -117,6 +119,20 @@ def test_a_signal_that_comes_before_the_notebook_is_not_lost(tmp_path):
     assert code == 0
     assert job.state["state"] == "stopped"
     assert not mark.exists()
+
+
+def test_a_notebook_that_does_not_hear_the_signal_is_killed_and_counts_as_stopped(tmp_path):
+    mark = tmp_path / "runs"
+    deaf = f"import signal, time\nsignal.signal(2, signal.SIG_IGN)\nopen({str(mark)!r}, 'w')\ntime.sleep(99)"
+
+    def _stop(execution):
+        if mark.exists():
+            execution.interrupt()
+            execution.kill()
+
+    with pytest.raises(StoppedError, match="did not end by itself and was killed"):
+        Execution(write_notebook(tmp_path, deaf), tmp_path / "executed.ipynb", {}).run(_stop)
+    assert (tmp_path / "executed.ipynb").is_file()
 
 
 def test_paths_of_the_layout_are_given_to_a_notebook_that_asks_for_them(tmp_path, small_dataset):

@@ -17,7 +17,7 @@ from tests.jobs.test_machine import place, script
 __all__ = ["place", "stage"]
 
 PARAMETERS = {
-    "total_timesteps": "8192",
+    "total_timesteps": "80000",  # the rest takes longer than the notice
     "imitation_timesteps": "512",
     "n_workers": "2",
 }

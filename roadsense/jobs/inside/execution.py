@@ -57,7 +57,7 @@ class Execution:
 
         Raises:
             NotebookError: if a cell fails or the kernel dies.
-            StoppedError: if a cell was stopped or interrupted.
+            StoppedError: if a cell was stopped or interrupted, or the kernel was killed after it was asked to stop.
         """
         with ThreadPoolExecutor(1, "papermill") as pool:
             self._work = pool.submit(self._execute)
@@ -79,6 +79,7 @@ class Execution:
 
     def kill(self) -> None:
         """Ends the kernel at once; only the executed copy is kept."""
+        self._is_to_stop = True
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> bool:
@@ -123,6 +124,8 @@ class Execution:
 
     def _translate(self, error: PapermillExecutionError | DeadKernelError) -> RoadSenseError:
         name, kept = self._notebook.name, f"The executed copy is {self._executed}."
+        if isinstance(error, DeadKernelError) and self._is_to_stop:
+            return StoppedError(f"{name}: asked to stop, it did not end by itself and was killed. {kept}")
         if isinstance(error, DeadKernelError):
             return NotebookError(f"{name}: its kernel died, out of memory or by a crash of native code. {kept}")
         if error.ename in STOP_NAMES or (self._is_to_stop and error.ename == SILENT_NAME):
