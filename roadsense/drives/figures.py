@@ -12,7 +12,7 @@ from pandas.io.formats.style import Styler
 from roadsense.drives.answers import PERSON
 from roadsense.drives.drive import Drive, SensorLog
 from roadsense.drives.findings import KINDS, Finding
-from roadsense.drives.judgement import POLICY, Judgement
+from roadsense.drives.judgement import BESIDE, POLICY, Judgement
 from roadsense.drives.steps import find_spans
 from roadsense.envs.outcome import REACTION_LIMIT_S
 from roadsense.evaluation.policies import record_of
@@ -169,7 +169,7 @@ def plot_answers(events: pd.DataFrame) -> Figure:
     return figure
 
 
-_ANSWERERS = (PERSON, POLICY, "heard_braking_rule", "heard_drac_rule", "heard_prediction_rule", "cautious_rule")
+_ANSWERERS = (PERSON, POLICY, *BESIDE)
 
 
 def plot_differences(comparison: pd.DataFrame) -> Figure:

@@ -114,7 +114,7 @@ def _most_required(gaps_m: list[float], speeds_mps: list[float], leader: list[tu
 Floats = NDArray[np.float64]
 
 POLICY = "policy"
-BESIDE = ("heard_braking_rule", "heard_drac_rule", "heard_prediction_rule", "cautious_rule")
+BESIDE = ("heard_braking_rule", "heard_drac_rule", "heard_prediction_rule", "cautious_rule", "confirmed_rule")
 """Rules on the same messages that every policy is judged beside."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from roadsense.episodes.plan import BOUND, LONG_HEADWAY, LONG_HEADWAY_S, MUTED, OTHER_MESSAGES, POLICY
-from roadsense.pictures.style import BLUE, BROWN, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY
+from roadsense.pictures.style import BLUE, BROWN, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY, TEAL
 
 JUDGED, NULL, RULE, UPPER_BOUND, ANOTHER_RUN = "judged", "null policy", "rule", "upper bound", "another run"
 
@@ -40,6 +40,7 @@ RECORDS = (
     PolicyRecord("heard_drac_rule", "rule: heard DRAC", RULE, RED, "-."),
     PolicyRecord("heard_prediction_rule", "rule: prediction", RULE, PURPLE, "-."),
     PolicyRecord("cautious_rule", "rule: cautious", RULE, BROWN),
+    PolicyRecord("confirmed_rule", "rule: confirmed prediction", RULE, TEAL),
     PolicyRecord(BOUND, "perfect driver", UPPER_BOUND, GREEN, ":"),
 )
 _BY_NAME = {record.name: record for record in RECORDS}

@@ -1,4 +1,4 @@
-"""The style of every chart. The colours are those of Okabe and Ito, which colour-blind people can distinguish."""
+"""The style of every chart. The colours are mostly those of Okabe and Ito, which colour-blind people can distinguish."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from roadsense.errors import InputError
 from roadsense.utils.workspace import resolve
 
-BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, SKY, GREY, INK = (
-    "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#7f4f24", "#56b4e9", "#8c8c8c", "#2b3036",
+BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, SKY, GREY, INK, TEAL = (
+    "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#7f4f24", "#56b4e9", "#8c8c8c", "#2b3036", "#117a65",
 )  # fmt: skip
 TTC_AXIS_S = 6.0
 """Upper end of a time-to-collision axis: larger values mean no danger."""

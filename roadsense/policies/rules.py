@@ -138,8 +138,7 @@ class HeardPredictionRule(Predicts):
         speed_mps = observation["ego"][..., :1] * SPEED_MPS
         peer_mps = np.maximum(speed_mps + peers[..., _RELATIVE_SPEED], 0.0)
         away_m = np.where(ahead, peers[..., _FORWARD] + peer_mps * peers[..., _AGE], np.inf)
-        rank = 1 + (away_m[..., None, :] < away_m[..., :, None]).sum(axis=-1)
-        gap_m = np.where(ahead, away_m, 1e3) - rank * self.car_length_m - self.margin_m
+        gap_m = _gaps_in_queue_m(away_m, self.car_length_m) - self.margin_m
         braking_mps2 = np.where(peers[..., _ACCELERATION] < -self.braking_mps2, -peers[..., _ACCELERATION], 0.0)
         required = required_decelerations_mps2(np.maximum(gap_m, 1.0), speed_mps, peer_mps, braking_mps2)
         needed = np.where(ahead, required, 0.0).max(axis=-1)
@@ -159,6 +158,12 @@ def required_decelerations_mps2(
     stop_m = leader_mps**2 / np.maximum(braking_mps2, 1e-9)
     braked = np.where(meets_moving, braking_mps2 + drac, speed_mps**2 / (2 * gap_m + stop_m))
     return np.where(braking_mps2 > 0, braked, drac)
+
+
+def _gaps_in_queue_m(away_m: NDArray[np.floating], car_length_m: float) -> NDArray[np.floating]:
+    """Returns each car's distance without the lengths of the cars up to and including it; 1000 m for infinity."""
+    rank = 1 + (away_m[..., None, :] < away_m[..., :, None]).sum(axis=-1)
+    return np.where(np.isfinite(away_m), away_m, 1e3) - rank * car_length_m
 
 
 def _is_ahead(observation: Observation, max_age_s: float) -> NDArray[np.bool_]:
@@ -209,16 +214,12 @@ class CautiousRule(Predicts):
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns an action for each observation."""
         ego, peers, is_ahead = _read(observation)
-        wanted = np.maximum(self._follow_heard(peers, is_ahead), self._bridge_silence(ego, peers, is_ahead))
+        wanted = np.maximum(self._follow_heard(peers, is_ahead), self.bridge_silence(ego, peers, is_ahead))
         at_least = ego[..., _EGO["assist_deceleration_mps2"]] - self.release_mps2
-        return self._act(ego, np.maximum(wanted, at_least))
+        return self.act(ego, np.maximum(wanted, at_least))
 
-    def bridge_silence(self, observation: Observation) -> NDArray[np.float32]:
-        """Returns the actions for silent cars alone, shape (n, 1); 0 where no car ahead is silent."""
-        ego, peers, is_ahead = _read(observation)
-        return self._act(ego, self._bridge_silence(ego, peers, is_ahead))
-
-    def _act(self, ego: Floats, wanted: Floats) -> NDArray[np.float32]:
+    def act(self, ego: Floats, wanted: Floats) -> NDArray[np.float32]:
+        """Returns the actions for wanted braking, which grows step by step from how the car moves."""
         at_most = self.build_up_mps2 - ego[..., _EGO["acceleration_mps2"]]
         return action_for(np.minimum(wanted, at_most))[:, None]
 
@@ -228,7 +229,7 @@ class CautiousRule(Predicts):
         heard = np.where(is_known, -peers[..., _PEER["acceleration_mps2"]], 0.0).max(axis=-1)
         return np.where(heard > self.threshold_mps2, heard, 0.0)
 
-    def _bridge_silence(self, ego: Floats, peers: Floats, is_ahead: NDArray[np.bool_]) -> Floats:
+    def bridge_silence(self, ego: Floats, peers: Floats, is_ahead: NDArray[np.bool_]) -> Floats:
         """Returns the braking for silent cars; 0 if no car ahead is known."""
         leader = _nearest(peers, is_ahead)
         is_silent = is_ahead.any(axis=-1) & (leader[..., _PEER["age_s"]] >= self.silence_s - 1e-3)
@@ -244,21 +245,65 @@ class CautiousRule(Predicts):
 
 
 @dataclass(frozen=True)
-class FallsBack(Predicts):
-    """Another policy that falls back from silent leaders at least as hard as the cautious rule.
+class ConfirmedPredictionRule(Predicts):
+    """Brakes for a heard car that certainly brakes hard and is certainly near; falls back from silent cars.
+
+    Two rules have to agree on the same car: its braking is confirmed, as the cautious rule wants it, and the prediction
+    requires hard braking of the ego. Each alone brakes for nothing several times as often.
+
+    Attributes:
+        threshold_mps2: heard braking, from 0, up to which the driver brakes alone.
+        confirmed_mps2: running mean of that car's braking, from 0, up to which a hard one counts as noise.
+        required_mps2: braking, from 0, which the prediction has to require of the ego.
+        margin_m: margin for the noise of positions, taken off each distance.
+        max_age_s: largest age of a message that is used.
+        cautious: rule that falls back from silent cars, and says how fast braking may grow.
+    """
+
+    threshold_mps2: float = 3.5
+    confirmed_mps2: float = 3.0
+    required_mps2: float = 4.0
+    margin_m: float = 8.0
+    max_age_s: float = 0.5
+    cautious: CautiousRule = CautiousRule()
+
+    @guard
+    def __call__(self, observation: Observation) -> NDArray[np.float32]:
+        """Returns an action for each observation."""
+        ego, peers, is_ahead = _read(observation)
+        wanted = np.maximum(self._answer(ego, peers, is_ahead), self.cautious.bridge_silence(ego, peers, is_ahead))
+        return self.cautious.act(ego, wanted)
+
+    def _answer(self, ego: Floats, peers: Floats, is_ahead: NDArray[np.bool_]) -> Floats:
+        """Returns the braking for heard cars: as hard as they brake, or as the prediction requires if that is more."""
+        is_used = is_ahead & (peers[..., _PEER["age_s"]] <= self.max_age_s + 1e-3)
+        away_m = np.where(is_used, peers[..., _PEER["forward_m"]], np.inf)
+        gap_m = np.maximum(_gaps_in_queue_m(away_m, self.cautious.car_length_m) - self.margin_m, 1.0)
+        speed_mps = ego[..., _EGO["speed_mps"], None]
+        peer_mps = np.maximum(speed_mps + peers[..., _PEER["relative_speed_mps"]], 0.0)
+        heard_mps2 = -peers[..., _PEER["acceleration_mps2"]]
+        required_mps2 = required_decelerations_mps2(gap_m, speed_mps, peer_mps, np.maximum(heard_mps2, 0.0))
+        is_sure = is_used & (heard_mps2 > self.threshold_mps2) & (required_mps2 > self.required_mps2)
+        is_sure &= -peers[..., _PEER["steady_acceleration_mps2"]] > self.confirmed_mps2
+        return np.where(is_sure, np.maximum(heard_mps2, required_mps2), 0.0).max(axis=-1)
+
+
+@dataclass(frozen=True)
+class AtLeast(Predicts):
+    """Another policy that brakes at least as hard as a rule.
 
     Attributes:
         policy: policy that acts.
-        rule: rule whose falling back is the least that it does.
+        rule: rule whose braking is the least.
     """
 
     policy: Policy
-    rule: CautiousRule = CautiousRule()
+    rule: Policy = ConfirmedPredictionRule()
 
     @guard
     def __call__(self, observation: Observation) -> NDArray[np.float32]:
         """Returns an action for each observation of a batch."""
-        return np.maximum(self.policy(observation), self.rule.bridge_silence(observation))
+        return np.maximum(self.policy(observation), self.rule(observation))
 
 
 def _read(observation: Observation) -> tuple[Floats, Floats, NDArray[np.bool_]]:
@@ -291,5 +336,6 @@ BASELINES: dict[str, Policy] = {
     "heard_drac_rule": HeardDracRule(threshold_mps2=3.0),
     "heard_prediction_rule": HeardPredictionRule(threshold_mps2=2.5, margin_m=5.0),
     "cautious_rule": CautiousRule(),
+    "confirmed_rule": ConfirmedPredictionRule(),
 }
 """The policies the learned one is compared with, by name."""

@@ -24,7 +24,7 @@ from roadsense.envs.observation import MAX_PEERS, observation_space
 from roadsense.errors import RunError, SimulationError
 from roadsense.policies.actor import read_actor
 from roadsense.policies.actor_policy import NumpyActor
-from roadsense.policies.rules import CautiousRule, FallsBack, Policy
+from roadsense.policies.rules import AtLeast, CautiousRule, Policy
 from roadsense.runs.experiment import score_seeds
 from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.progress import PhaseWriter
@@ -101,7 +101,7 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
                 raise _stopped(run, stop)
             checkpoints.finish()
             if config.imitation_timesteps and config.algorithm == "ppo":
-                _imitate(model, env, config, FallsBack(NumpyActor(read_actor(model))), phases, stop)
+                _imitate(model, env, config, AtLeast(NumpyActor(read_actor(model))), phases, stop)
             save_policy(model, run.model_path)
             phases.enter("last evaluation on held-out scenarios")
             with working("last evaluation on held-out scenarios"):
@@ -147,7 +147,7 @@ def _imitate(
     model: Any, env: ConvoyVecEnv, config: TrainConfig, driver: Policy, phases: PhaseWriter, stop: StopRequest
 ) -> None:
     """Records a policy while it drives, and fits the model to its actions."""
-    who = "the rule" if isinstance(driver, CautiousRule) else "the policy with the rule behind silent leaders"
+    who = "the rule" if isinstance(driver, CautiousRule) else "the policy with a rule as its least"
     with stop.at_once():
         phases.enter(f"imitation: {who} drives", config.imitation_timesteps)
         shown = demonstrate(env, driver, config.imitation_timesteps, config.gamma, phases.advance)

@@ -5,7 +5,7 @@ import pytest
 
 from roadsense.envs.assist import DEAD_ZONE, assist_deceleration_mps2
 from roadsense.envs.observation import EGO_FIELDS, EGO_SCALE, MAX_PEERS, PEER_FIELDS, PEER_SCALE, Observation
-from roadsense.policies.rules import CautiousRule, FallsBack, action_for
+from roadsense.policies.rules import AtLeast, CautiousRule, ConfirmedPredictionRule, Policy, action_for
 
 AT_ONCE = {"build_up_mps2": 100.0, "release_mps2": 100.0}
 FAR, NEAR = {"forward_m": 80.0}, {"forward_m": 20.0}
@@ -25,7 +25,7 @@ def observe(*peers: dict[str, float], **ego: float) -> Observation:
     return Observation(**dict(zip(("ego", "peers", "peer_mask"), batch, strict=True)))
 
 
-def asked_mps2(rule: CautiousRule, observation: Observation) -> float:
+def asked_mps2(rule: Policy, observation: Observation) -> float:
     action = rule(observation)
     assert action.shape == (1, 1)
     assert 0 <= action.item() <= 1
@@ -96,18 +96,61 @@ def test_a_batch_is_answered_row_by_row():
     np.testing.assert_array_equal(CautiousRule()(batch), np.concatenate([CautiousRule()(case) for case in cases]))
 
 
+NEAR_HARD = {"forward_m": 25.0, "relative_speed_mps": -2.0, "acceleration_mps2": -6.0}
+SURE = ConfirmedPredictionRule(cautious=CautiousRule(**AT_ONCE))
+
+
+def test_a_near_car_that_certainly_brakes_hard_is_answered_as_hard_as_it_brakes_or_harder():
+    assert asked_mps2(SURE, observe(NEAR_HARD)) == pytest.approx(6.0, abs=1e-4)
+    assert asked_mps2(SURE, observe(NEAR_HARD | {"forward_m": 17.0})) == pytest.approx(8.0, abs=1e-4)
+    assert asked_mps2(ConfirmedPredictionRule(), observe(NEAR_HARD)) == pytest.approx(2.5, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"forward_m": -25.0},
+        {"age_s": 0.6},
+        {"acceleration_mps2": -3.0},
+        {"steady_acceleration_mps2": -1.0},
+        {"forward_m": 150.0},
+    ],
+    ids=["behind", "heard long ago", "ordinary braking", "a single hard reading", "far off"],
+)
+def test_what_is_not_certain_is_left_to_the_driver(change):
+    assert asked_mps2(SURE, observe(NEAR_HARD | {"steady_acceleration_mps2": -6.0} | change)) < 0.5
+
+
+def test_both_conditions_have_to_hold_for_the_same_car():
+    far = {"forward_m": 150.0, "acceleration_mps2": -6.0}
+    near = {"forward_m": 17.0, "relative_speed_mps": -4.0, "acceleration_mps2": -3.0}
+    assert asked_mps2(SURE, observe(far, near)) == 0.0
+
+
+def test_the_cars_between_take_their_length_off_the_distance():
+    hard, between = {"forward_m": 47.0, "acceleration_mps2": -6.0}, {"forward_m": 30.0}
+    rule = ConfirmedPredictionRule(required_mps2=4.6, cautious=CautiousRule(**AT_ONCE))
+    assert asked_mps2(rule, observe(hard)) == 0.0
+    assert asked_mps2(rule, observe(hard, between)) == pytest.approx(6.0, abs=1e-4)
+
+
+def drives(mps2):
+    return lambda observation: action_for(np.full(len(observation["ego"]), mps2))[:, None]
+
+
 @pytest.mark.parametrize(
     ("own_mps2", "age_s", "wanted_mps2"), [(0.0, 0.5, 0.45), (0.3, 0.5, 0.45), (3.0, 0.5, 3.0), (0.0, 0.1, 0.0)]
 )
 def test_another_policy_falls_back_at_least_as_the_rule_does(own_mps2, age_s, wanted_mps2):
-    def drives(observation):
-        return action_for(np.full(len(observation["ego"]), own_mps2))[:, None]
+    near = observe({"forward_m": 15.0, "age_s": age_s}, speed_mps=20.0)
+    assert asked_mps2(AtLeast(drives(own_mps2)), near) == pytest.approx(wanted_mps2, abs=1e-3)
 
-    near = observe({"forward_m": 15.0, "age_s": age_s, "acceleration_mps2": -6.0}, speed_mps=20.0)
-    assert asked_mps2(FallsBack(drives), near) == pytest.approx(wanted_mps2, abs=1e-3)
+
+@pytest.mark.parametrize(("own_mps2", "wanted_mps2"), [(0.0, 2.5), (6.0, 6.0)])
+def test_another_policy_answers_certain_braking_at_least_as_the_rule_does(own_mps2, wanted_mps2):
+    assert asked_mps2(AtLeast(drives(own_mps2)), observe(NEAR_HARD)) == pytest.approx(wanted_mps2, abs=1e-3)
 
 
 def test_another_policy_helps_a_driver_who_brakes_behind_a_silent_leader():
     silent = observe({"forward_m": 15.0, "age_s": 0.5}, speed_mps=20.0, driver_acceleration_mps2=-5.0)
-    never = FallsBack(lambda observation: np.zeros((len(observation["ego"]), 1), np.float32))
-    assert asked_mps2(never, silent) == pytest.approx(2.5, abs=1e-3)
+    assert asked_mps2(AtLeast(drives(0.0)), silent) == pytest.approx(2.5, abs=1e-3)
