@@ -24,7 +24,7 @@ from roadsense.envs.observation import MAX_PEERS, observation_space
 from roadsense.errors import RunError, SimulationError
 from roadsense.policies.actor import read_actor
 from roadsense.policies.actor_policy import NumpyActor
-from roadsense.policies.rules import AtLeast, CautiousRule, Policy
+from roadsense.policies.rules import AtLeast, ConfirmedPredictionRule, Policy
 from roadsense.runs.experiment import score_seeds
 from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.progress import PhaseWriter
@@ -93,7 +93,7 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
                     f"Expected a checkpoint of the training in {run.checkpoint_dir}, all are gone. Restore one."
                 )
             elif config.imitation_timesteps and config.algorithm == "ppo":
-                _imitate(model, env, config, CautiousRule(), phases, stop)
+                _imitate(model, env, config, ConfirmedPredictionRule(), phases, stop)
             phases.enter("training")
             _learn(model, config.total_timesteps, [heldout, log, checkpoints], stop)
             if model.num_timesteps < config.total_timesteps or checkpoints.is_stopped:
@@ -147,7 +147,7 @@ def _imitate(
     model: Any, env: ConvoyVecEnv, config: TrainConfig, driver: Policy, phases: PhaseWriter, stop: StopRequest
 ) -> None:
     """Records a policy while it drives, and fits the model to its actions."""
-    who = "the rule" if isinstance(driver, CautiousRule) else "the policy with a rule as its least"
+    who = "the rule" if isinstance(driver, ConfirmedPredictionRule) else "the policy with a rule as its least"
     with stop.at_once():
         phases.enter(f"imitation: {who} drives", config.imitation_timesteps)
         shown = demonstrate(env, driver, config.imitation_timesteps, config.gamma, phases.advance)
