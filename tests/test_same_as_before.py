@@ -22,11 +22,11 @@ OBSERVATIONS = {
 }
 """SHA-256 over every observation, version 3, of two episodes, with a hazard and without, with nobody else about."""
 REWARDS = {
-    "highway_fast": "254f9d71453ba309aa8a3c4dd6a2f3c298b48fed6400ee2198add77462b5918f",
-    "highway_merge": "4b2e6e2c0971f2f1faddbcab614b4ebb824b8931fd79ca99187d0fdd4b104342",
-    "rural_curve": "6d6c379f88467f14d702861900c4b71bcee7f0445b541d1da1b4ac398dbfa7ff",
-    "urban_intersection": "51ac267273c95e83c2d158d9f262ac420bc47473d53ab971d5ffab1b55cb147d",
-    "urban_roundabout": "6772caca5ccb4034b2cc78dffaed3f54aca9266ac552d452e5e7ff69e210efe9",
+    "highway_fast": "30e577a1c27483c29393f850533d5bac48505d2cec04b87c22ab886399e40cd9",
+    "highway_merge": "6b2a60aa2b49b483caf374f3f80c44c4dd410726055ab26a9998ff05d4f45ad9",
+    "rural_curve": "7af0afa944dc2a4e1c8959bb64a0b3421ef19e32b7778cdb8863875d462e65f0",
+    "urban_intersection": "41a44495b3c35de94c950e454c0fff1d14b06e2d066cb327090d94e4bd24a26b",
+    "urban_roundabout": "7e3b22003058e275b1bbac2e52b5157c1e6703a05f65a1f8de29a44501d40636",
 }
 """SHA-256 over their rewards."""
 

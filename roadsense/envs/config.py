@@ -37,7 +37,7 @@ class RewardWeights:
     danger: float = -2.0
     early_braking: float = 0.15
     needless_braking: float = -0.9
-    hard_needless_braking: float = -1.8
+    hard_needless_braking: float = -3.0
     jerk: float = -2.4
     blind_following: float = -1.2
 

@@ -54,8 +54,8 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     ## Reward
     Terms from 0 to 1, weighted by `RewardWeights`: collision (-50), danger (-2), early braking (+0.15),
-    needless braking (-0.9), hard needless braking (-1.8), jerk (-2.4), blind following (-1.2); see
-    `roadsense.envs.reward`. Range of a step: -58.3 to 0.15.
+    needless braking (-0.9), hard needless braking (-3.0), jerk (-2.4), blind following (-1.2); see
+    `roadsense.envs.reward`. Range of a step: -59.5 to 0.15.
 
     ## Starting state
     A scenario drawn uniformly from the list, loaded with a drawn SUMO seed and run until its convoy is on the road. If

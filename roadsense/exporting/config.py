@@ -40,7 +40,7 @@ class ExportConfig:
         tolerance: largest difference of an action that is allowed in float32, 0 to 1.
         int8_rms: largest root mean square of the difference that is allowed in int8; the default is 0.24 m/s2.
         int8_p99: largest 99th percentile of the difference that is allowed in int8; the default is 0.8 m/s2.
-        int8_max: largest difference that is allowed in int8; the default is 2 m/s2.
+        int8_max: largest difference that is allowed in int8, of a single observation among all; the default is 4 m/s2.
         episodes_per_scenario: number of episodes that the trained and each exported policy drive on each scenario; 0
             for none, and the card says so. The episodes are those of `roadsense evaluate`.
         workers: number of worker processes that drive; 0 for one a core. The results do not depend on it.
@@ -67,7 +67,7 @@ class ExportConfig:
     tolerance: float = bounded(1e-5, 0.0, 1.0)
     int8_rms: float = bounded(0.03, 0.0, 1.0)
     int8_p99: float = bounded(0.1, 0.0, 1.0)
-    int8_max: float = bounded(0.25, 0.0, 1.0)
+    int8_max: float = bounded(0.5, 0.0, 1.0)
     episodes_per_scenario: int = bounded(15, 0, 1_000_000)
     workers: int = bounded(0, 0, MAX_WORKERS)
     seed: int = bounded(0, 0, MAX_SEED)

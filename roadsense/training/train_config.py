@@ -48,8 +48,8 @@ class TrainConfig:
         preset: `quick`, `default` or `overnight`; its values replace the defaults, but not the values that you give.
         algorithm: learning algorithm, `ppo`, `sac` or `tqc`.
         total_timesteps: number of environment steps to learn from, between the two imitations.
-        imitation_timesteps: number of steps to record and imitate, of the cautious rule first, and at the end of the
-            policy with the rule's falling back from silent leaders; 0 for none. PPO only.
+        imitation_timesteps: number of steps to record and imitate, of the confirmed rule first, and at the end of the
+            policy with that rule as its least; 0 for none. PPO only.
         n_workers: number of worker processes, one SUMO each; 0 for four a core.
         seed: seed of all random draws.
         seeds: seeds of an experiment, which has a run folder for each, `seed_0` and so on, in `run_dir`.
