@@ -27,6 +27,7 @@ from roadsense.training.targets import check_targets
 from roadsense.training.train_config import TrainConfig, complete, restore_config
 from roadsense.utils.command import run_with_options
 from roadsense.utils.files import read_json, refuse_existing, write_atomically
+from roadsense.utils.progress import working
 
 __all__ = ["TrainConfig", "train_and_print", "train_policy", "train_seeds"]
 
@@ -68,7 +69,8 @@ def _train(config: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
     if config.resume:
         return _resume(config, earlier_scores)
     check_targets(config.log)
-    splits = find_splits(config.dataset_dir, config.eval_dir, config.leave_out_base)
+    with working("opening the scenarios"):
+        splits = find_splits(config.dataset_dir, config.eval_dir, config.leave_out_base)
     config = complete(config)
     facts = {
         "dataset_digest": splits.dataset_digest,

@@ -40,6 +40,28 @@ FREQUENT = "import time, roadsense.utils.progress as p; p.HEADLESS_INTERVAL_S = 
 )
 
 
+LOADING = """
+import ipykernel.kernelapp
+from roadsense.utils import progress
+from roadsense.utils.lazy import import_lazily
+progress._is_kernel = lambda: True
+get, _ = import_lazily("package", {"first": "slow", "second": "slow"})
+get("first"), get("second")
+"""
+
+
+def test_a_notebook_says_that_it_loads_a_library(tmp_path):
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(2.2)\nfirst = second = 1\n")
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    environment = {name: value for name, value in os.environ.items() if name != progress.HEADLESS_VARIABLE}
+    command = [sys.executable, "-c", LOADING]
+    done = subprocess.run(command, capture_output=True, check=True, env=environment | {"PYTHONPATH": paths})
+    lines = done.stdout.decode().split("\r")
+    assert sum("loading first:   0%" in line for line in lines) >= 2
+    assert "second" not in done.stdout.decode()
+    assert done.stderr == b""
+
+
 def run_headless(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
 
