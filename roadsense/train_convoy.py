@@ -117,7 +117,7 @@ def train_seeds(config: TrainConfig) -> list[Run]:
 
 def _train_seed(whole: TrainConfig, folder: Path, seed: int, earlier_scores: Sequence[float]) -> Run:
     run = Run(folder)
-    if not run.config_path.is_file():
+    if not run.manifest_path.is_file():
         config = replace(whole, seed=seed, seeds=(), run_dir=str(folder), allow_other_dataset=False)
         return _train(config, earlier_scores)
     if run.read_state().name == TRAINED:
@@ -131,6 +131,8 @@ def _train_seed(whole: TrainConfig, folder: Path, seed: int, earlier_scores: Seq
 
 def _resume(asked: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
     run = open_run(asked.resume or "", trained=False)
+    if not run.manifest_path.is_file():
+        raise RunError(f"{run.folder}: the process died before the training began. Start it anew, without --resume.")
     refuse_other_observation(run, is_resumed=True)
     config = restore_config(run.read_config(), run.folder, asked)
     if run.read_state().name == TRAINED:

@@ -22,7 +22,7 @@ from roadsense.policies.trained import load_policy
 from roadsense.runs.run import open_run
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.bounds import MAX_SEED, bounded, check_bounds
-from roadsense.utils.files import find_free, write_atomically
+from roadsense.utils.files import check_writable, find_free, write_atomically
 from roadsense.utils.workspace import find_file, resolve
 
 NO_SCREEN = "gui: expected a screen for SUMO's window, found none. Watch it with --html or --video."
@@ -101,9 +101,11 @@ def enjoy(config: EnjoyConfig) -> list[Path]:
         pages = [find_free(resolve("runs") / "enjoy" / name)]
     if not (config.video or pages):
         return []
+    for path in (*pages, *([config.video] if config.video else [])):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(path.parent)
     trajectory = record_trajectory(plan, policy, env_config)
     for page in pages:
-        page.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(page, player_page(trajectory))
     sys.stdout.write(f"{summarise_episode(trajectory)}\n")
     videos = [write_video(trajectory, config.video, config.start_s, config.end_s)] if config.video else []
