@@ -44,12 +44,13 @@ test: $(DEV)  ## run all tests, on up to four cores; TEST_OPTIONS= runs them one
 chaos: $(DEV)  ## try every command against every fault, about an hour; ends in a table
 	ROADSENSE_CHAOS=1 $(BIN)/python -m pytest -q tests/chaos
 
-check: $(DEV)  ## format, lint, types, spelling, and notebooks without outputs
+check: $(DEV)  ## format, lint, types, spelling, the Dockerfile, and notebooks without outputs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/codespell -D- -D docs/site/plain_words.txt
 	$(BIN)/nbstripout --verify --keep-id --extra-keys $(STRIPPED) notebooks/*.ipynb
+	$(BIN)/hadolint docker/Dockerfile
 
 format: $(DEV)  ## rewrite the sources in the project's format, and strip the notebooks
 	$(BIN)/ruff check --fix --quiet . || true

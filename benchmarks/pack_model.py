@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import tyro
 
 from roadsense.envs.config import EnvConfig
@@ -23,17 +24,19 @@ from roadsense.scenarios.scenario import find_scenarios
 from roadsense.training.lineage import list_changed
 from roadsense.utils.bounds import MAX_WORKERS, bounded, check_bounds
 from roadsense.utils.command import run_with_options
-from roadsense.utils.files import hash_file, record_sum, refuse_existing
+from roadsense.utils.files import hash_file, record_sum, refuse_existing, write_atomically
 from roadsense.utils.scratch import scratch_folder
 from roadsense.utils.workspace import find_file
 
 MAX_BYTES = 300_000
 """Largest size of the packed folder."""
 CARD_NAME, SUMMARY_NAME, NOTES_NAME = "model_card.json", "evaluation.json", "README.md"
+EPISODES_NAME = "episodes.csv"
 NOT_FOR_ACTING = ("optimizer.pth", "pytorch_variables.pth", "system_info.txt")
 """Parts of the zip that acting does not need: what was learned with, and on which machine."""
+OUTCOMES = ("collision", "min_ttc_s", "duration_s", "needless_speed_loss_mps", "distance_m")
 N_EPISODES, N_STEPS, SEED, ROADS = 60, 150, 7, "scenarios/base"
-"""The episodes whose figures the card holds, so that anybody can drive them again in a minute."""
+"""The episodes whose figures the card and `EPISODES_NAME` hold, so that anybody can drive them again in a minute."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ def pack_model(config: PackConfig) -> Path:
             (waiting / path.name).write_bytes(path.read_bytes())
         for path in (waiting / MODEL_NAME, *(waiting / path.name for path in exported)):
             record_sum(path)
-        card = _describe(run, waiting, drive_again(waiting / MODEL_NAME, config.workers))
+        episodes = drive_again(waiting / MODEL_NAME, config.workers)
+        card = _describe(run, waiting, sum_up(episodes))
+        write_atomically(waiting / EPISODES_NAME, episodes.to_csv(index=False))
         (waiting / CARD_NAME).write_text(json.dumps(card, indent=2) + "\n")
         (waiting / SUMMARY_NAME).write_text(json.dumps(evaluation, indent=2) + "\n")
         (waiting / NOTES_NAME).write_text(_tell(run, card))
@@ -100,20 +105,25 @@ def slim(content: bytes) -> bytes:
     return packed.getvalue()
 
 
-def drive_again(policy: Path, n_workers: int) -> dict[str, Any]:
-    """Returns the figures of the card's episodes (`N_EPISODES` on the base roads), driven with a policy's file."""
+def drive_again(policy: Path, n_workers: int) -> pd.DataFrame:
+    """Returns plans and outcomes of the card's episodes (`N_EPISODES` on the base roads), driven with a policy."""
     roads = find_scenarios(find_file(ROADS))
     plans = [Plan(POLICY, roads[n % len(roads)].resolve(), SEED + n, not is_calm(n)) for n in range(N_EPISODES)]
     worker = Worker(EnvConfig(n_steps=N_STEPS, step_info=False), load_policy(policy))
-    rows = run_plans(plans, worker, n_workers)
-    columns = ("collision", "min_ttc_s", "duration_s", "needless_speed_loss_mps")
-    score = score_episodes({name: [row[name] for row in rows] for name in columns})
+    rows = [{name: row[name] for name in OUTCOMES} for row in run_plans(plans, worker, n_workers)]
+    planned = [{"road": plan.config_path.parent.name, "seed": plan.seed, "hazard": plan.hazard} for plan in plans]
+    return pd.concat([pd.DataFrame(planned), pd.DataFrame(rows)], axis=1)
+
+
+def sum_up(episodes: pd.DataFrame) -> dict[str, Any]:
+    """Returns the figures of the card, from the outcomes of its episodes."""
+    score = score_episodes({name: episodes[name].tolist() for name in OUTCOMES})
     return {
-        "episodes": len(rows),
-        "collisions": sum(bool(row["collision"]) for row in rows),
+        "episodes": len(episodes),
+        "collisions": int(episodes["collision"].sum()),
         "unsafe": score.n_unsafe,
         "needless_mps2": score.needless_mps2,
-        "distance_m": sum(row["distance_m"] for row in rows),
+        "distance_m": float(episodes["distance_m"].sum()),
     }
 
 
@@ -163,7 +173,8 @@ def _tell(run: Run, card: dict[str, Any]) -> str:
         f'`rs.load_policy("default")`, `roadsense enjoy default`. Trained with {config["algorithm"].upper()} for '
         f"{config['total_timesteps']:,} steps between two imitations of {config['imitation_timesteps']:,}. "
         f"`{CARD_NAME}` has its origin, its limits and the figures of {driven['episodes']} short episodes: "
-        f"{driven['collisions']} collisions, {driven['unsafe']} unsafe. `{SUMMARY_NAME}` has its evaluation.\n\n"
+        f"{driven['collisions']} collisions, {driven['unsafe']} unsafe. `{EPISODES_NAME}` has each of them, "
+        f"`{SUMMARY_NAME}` its evaluation.\n\n"
         f"Made again by:\n\n```\n{commands}\n```\n"
     )
 

@@ -77,12 +77,12 @@ def evaluate_policy(config: EvalConfig, policy: Any = None) -> Evaluation:
         2
     """
     config = replace(config, dataset_dir=str(find_dataset(config.dataset_dir)))
-    candidates = find_candidates(config, policy)
-    config = replace(config, run_dir=str(candidates.folder), policy=_name_judged(config, candidates))
-    planned = plan_episodes(find_scenarios(config.dataset_dir), config, candidates)
-    plans = [one.plan for one in planned]
-    digest = check_scenarios({plan.config_path for plan in plans})
-    with working("opening policies"):
+    with working("opening policies and scenarios"):
+        candidates = find_candidates(config, policy)
+        config = replace(config, run_dir=str(candidates.folder), policy=_name_judged(config, candidates))
+        planned = plan_episodes(find_scenarios(config.dataset_dir), config, candidates)
+        plans = [one.plan for one in planned]
+        digest = check_scenarios({plan.config_path for plan in plans})
         worker = candidates.make_worker(config)
     n_workers = config.workers or os.cpu_count() or 1
     facts = plans, config.env_config(), candidates.hashes(), digest, version("roadsense")

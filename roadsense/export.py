@@ -55,7 +55,7 @@ from roadsense.runs.products import record_product
 from roadsense.runs.run import Run, choose_folder, open_run, refuse_other_observation
 from roadsense.utils.command import run_with_options
 from roadsense.utils.files import check_writable, hash_file, hold
-from roadsense.utils.progress import progress_bar
+from roadsense.utils.progress import progress_bar, working
 from roadsense.utils.scratch import scratch_folder
 from roadsense.utils.worker_processes import side_processes
 from roadsense.utils.workspace import resolve
@@ -94,10 +94,11 @@ def export_policy(config: ExportConfig) -> Export:
     existing = open_existing(run.export_dir, config, model_path)
     if existing is not None:
         return existing
-    roads = choose_roads(run, config.dataset_dir, config.eval_dir)
-    model = load_model(model_path, config.trust)
-    trained = _Trained(model_path, model, read_actor(model))
-    given = _read_given(config)
+    with working("opening the policy"):
+        roads = choose_roads(run, config.dataset_dir, config.eval_dir)
+        model = load_model(model_path, config.trust)
+        trained = _Trained(model_path, model, read_actor(model))
+        given = _read_given(config)
     check_writable(run.folder)
     busy = f"Another process exports {run.folder}. Wait for it, or stop it."
     with hold(run.folder / ".export.lock", busy), progress_bar(len(STEPS), "exporting", "step") as bar:

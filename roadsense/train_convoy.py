@@ -27,6 +27,7 @@ from roadsense.training.targets import check_targets
 from roadsense.training.train_config import TrainConfig, complete, restore_config
 from roadsense.utils.command import run_with_options
 from roadsense.utils.files import read_json, refuse_existing, write_atomically
+from roadsense.utils.progress import working
 
 __all__ = ["TrainConfig", "train_and_print", "train_policy", "train_seeds"]
 
@@ -68,7 +69,8 @@ def _train(config: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
     if config.resume:
         return _resume(config, earlier_scores)
     check_targets(config.log)
-    splits = find_splits(config.dataset_dir, config.eval_dir, config.leave_out_base)
+    with working("opening the scenarios"):
+        splits = find_splits(config.dataset_dir, config.eval_dir, config.leave_out_base)
     config = complete(config)
     facts = {
         "dataset_digest": splits.dataset_digest,
@@ -115,7 +117,7 @@ def train_seeds(config: TrainConfig) -> list[Run]:
 
 def _train_seed(whole: TrainConfig, folder: Path, seed: int, earlier_scores: Sequence[float]) -> Run:
     run = Run(folder)
-    if not run.config_path.is_file():
+    if not run.manifest_path.is_file():
         config = replace(whole, seed=seed, seeds=(), run_dir=str(folder), allow_other_dataset=False)
         return _train(config, earlier_scores)
     if run.read_state().name == TRAINED:
@@ -129,6 +131,8 @@ def _train_seed(whole: TrainConfig, folder: Path, seed: int, earlier_scores: Seq
 
 def _resume(asked: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
     run = open_run(asked.resume or "", trained=False)
+    if not run.manifest_path.is_file():
+        raise RunError(f"{run.folder}: the process died before the training began. Start it anew, without --resume.")
     refuse_other_observation(run, is_resumed=True)
     config = restore_config(run.read_config(), run.folder, asked)
     if run.read_state().name == TRAINED:

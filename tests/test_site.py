@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,6 +60,13 @@ def test_an_executed_notebook_shows_its_replays(tmp_path):
     text, _ = hook.convert_notebook(path)
     assert text.startswith("# Train")
     assert '<iframe class="replay" src="01_train_replay_1.html"' in text
+
+
+def test_every_page_is_in_the_navigation():
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    notebooks = {f"notebooks/{path.stem}.md" for path in (ROOT / "docs" / "notebooks").glob("*.ipynb")}
+    named = re.findall(r"^ +- (?:[^:\n]+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert {*named} == pages | notebooks | {*WRITERS}
 
 
 def test_the_page_of_results_has_the_table_of_the_readme():

@@ -69,7 +69,8 @@ def describe_base(base: Base, report: GateReport) -> Iterator[str]:
     flows = [name for name, headway_s in traffic.headways_s.items() if headway_s < float("inf")]
     n_single = len(traffic.headways_s) - len(flows)
     yield f"  convoy: {', '.join(scenario.convoy_ids)}, departs at {scenario.convoy_depart_s:g} s"
-    yield f"  traffic: {len(flows)} flows, {n_single} single vehicles, types {', '.join(traffic.types)}"
+    counts = f"{_count(len(flows), 'flow')}, {_count(n_single, 'single vehicle')}"
+    yield f"  traffic: {counts}, types {', '.join(traffic.types)}"
     varied = [level for level in LEVELS if traffic.supports(level)]
     yield f"  varied: {', '.join(varied)}"
     if fixed := [level for level in LEVELS if level not in varied]:
@@ -81,6 +82,10 @@ def describe_base(base: Base, report: GateReport) -> Iterator[str]:
             f"between cars; the ego is on the road for {report.ego_time_s:g} s or more"
         )
     yield from (f"  REJECTED: {reason}" for reason in report.refusals)
+
+
+def _count(n: int, thing: str) -> str:
+    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
 
 
 def _describe_driver(base: Base) -> str:

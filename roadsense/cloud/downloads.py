@@ -2,35 +2,16 @@
 
 import shutil
 import tarfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from roadsense.cloud.checksums import CHECKSUMS_NAME, TransferError, check_checksums
 from roadsense.cloud.s3_transfer import S3Place, S3Transfer
-from roadsense.utils.files import refuse_existing
-from roadsense.utils.scratch import scratch_folder
+from roadsense.utils.scratch import arriving, scratch_folder
 
 MODEL_ARCHIVE, MODEL_DIR = "model.tar.gz", "model"
 """SageMaker packs a job's folder `model` into this archive; a job on EC2 uploads it as this folder."""
 MAX_UNPACKED_BYTES = 20 * 2**30
-
-
-@contextmanager
-def arriving(folder: Path) -> Iterator[Path]:
-    """Gives a path for results that are kept as a new folder, unless the block ends with an error: then nothing is.
-
-    Args:
-        folder: the new folder.
-
-    Raises:
-        InputError: if the folder holds something.
-    """
-    refuse_existing(folder, "the results")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(f".{folder.name}_", folder.parent) as scratch:
-        yield scratch / "results"
-        (scratch / "results").rename(folder)
 
 
 def download(place: S3Place, folder: Path, names: Iterable[str] | None = None, region: str | None = None) -> None:
@@ -83,7 +64,7 @@ def unpack_run(source: Path, folder: Path) -> None:
             unpack_archive(next((path for path in archives if path.name == MODEL_ARCHIVE), archives[0]), part)
         else:
             is_job = (source / MODEL_DIR).is_dir()
-            shutil.copytree(source / MODEL_DIR if is_job else source, part)
+            shutil.copytree(source / MODEL_DIR if is_job else source, part, dirs_exist_ok=True)
         if (part / CHECKSUMS_NAME).is_file():
             check_checksums(part)
 

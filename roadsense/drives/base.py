@@ -16,8 +16,8 @@ from roadsense.drives.steps import make_steps
 from roadsense.envs.convoy import CAR_LENGTH_M
 from roadsense.errors import DriveError
 from roadsense.utils.bounds import bounded, check_bounds
-from roadsense.utils.files import refuse_existing, write_atomically
-from roadsense.utils.scratch import scratch_folder
+from roadsense.utils.files import write_atomically
+from roadsense.utils.scratch import arriving, scratch_folder
 from roadsense.utils.workspace import resolve_fields
 
 MIN_GAP_M = 2.5
@@ -99,10 +99,9 @@ def make_base(config: BaseConfig) -> list[str]:
         True
     """
     folder = Path(config.folder)
-    refuse_existing(folder, "the base")
-    drive = read_drive(config.log, config.mapping, config.ego)
-    formation = find_formation(drive, config.begin_s)
-    with scratch_folder("roadsense_base_") as scratch:
+    with arriving(folder, "the base") as part, scratch_folder("roadsense_base_") as scratch:
+        drive = read_drive(config.log, config.mapping, config.ego)
+        formation = find_formation(drive, config.begin_s)
         if config.osm:
             road = road_from_osm(drive, scratch, Path(config.osm))
         else:
@@ -113,11 +112,10 @@ def make_base(config: BaseConfig) -> list[str]:
             notes.append(
                 f"Other traffic: {config.flow_vph:g} vehicles an hour from {FLOW_S:g} s on, behind the convoy."
             )
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(scratch / NETWORK_NAME, folder / NETWORK_NAME)
-    write_atomically(folder / "routes.rou.xml", _routes(fitted, road, config.flow_vph))
-    write_atomically(folder / "README.md", "\n".join([f"# {folder.name}", "", *[f"- {n}" for n in notes], ""]))
-    write_atomically(folder / "scenario.sumocfg", _CONFIG)
+        shutil.copy(scratch / NETWORK_NAME, part / NETWORK_NAME)
+        write_atomically(part / "routes.rou.xml", _routes(fitted, road, config.flow_vph))
+        write_atomically(part / "README.md", "\n".join([f"# {folder.name}", "", *[f"- {n}" for n in notes], ""]))
+        write_atomically(part / "scenario.sumocfg", _CONFIG)
     return notes
 
 

@@ -12,7 +12,8 @@ from roadsense.drives.judgement import Judgement, judge_drive
 from roadsense.drives.report import write_report
 from roadsense.drives.steps import STEP_S
 from roadsense.policies.trained import load_policy
-from roadsense.utils.files import find_free, refuse_existing
+from roadsense.utils.files import find_free
+from roadsense.utils.scratch import arriving
 from roadsense.utils.workspace import resolve, resolve_fields
 
 
@@ -62,10 +63,10 @@ def judge_log(config: JudgeConfig) -> Judgement:
         True
     """
     folder = config.output or find_free(resolve("runs") / "drives" / Path(config.log).resolve().name)
-    refuse_existing(folder, "the report")
-    policy = load_policy(config.policy, config.trust)
-    judgement = judge_drive(read_drive(config.log, config.mapping, config.ego), policy, config.policy)
-    write_report(judgement, folder, config.osm)
+    with arriving(folder, "the report") as part:
+        policy = load_policy(config.policy, config.trust)
+        judgement = judge_drive(read_drive(config.log, config.mapping, config.ego), policy, config.policy)
+        write_report(judgement, part, config.osm)
     return replace(judgement, folder=folder)
 
 

@@ -26,7 +26,8 @@ from roadsense.envs.sensors import GOOD, IDEAL, SENSORS, SensorRanges, draw_sens
 from roadsense.errors import InputError
 from roadsense.policies.rules import Unassisted
 from roadsense.utils.bounds import MAX_SEED, bounded, check_bounds
-from roadsense.utils.files import refuse_existing, write_atomically
+from roadsense.utils.files import write_atomically
+from roadsense.utils.scratch import arriving
 from roadsense.utils.workspace import find_file, resolve_fields
 
 Floats = NDArray[np.float64]
@@ -108,16 +109,16 @@ def simulate_drive(config: SimulateConfig) -> Path:
         InputError: if the folder is not empty, or the convoy has fewer than two cars.
         ScenarioError: if the scenario cannot be opened.
     """
-    refuse_existing(config.folder, "the drive")
     n_steps = round(config.duration_s / EnvConfig.step_length_s)
     env_config = EnvConfig(n_steps=n_steps, v2v="ideal" if config.perfect else config.v2v, v2v_randomised=False)
     scenario = find_file(config.scenario)
     options = {"hazard": config.hazard}
-    record = record_convoy(scenario, Unassisted(), config.seed, env_config, options, config.cars)
     radio = get_preset("ideal" if config.perfect else config.v2v)
     boxes = PERFECT if config.perfect else replace(REAL, sensors=get_sensors(config.sensors))
     rng = np.random.default_rng(config.seed)
-    write_drive(config.folder, record, radio, boxes, rng, dirty=not config.perfect, others_hear=config.others_hear)
+    with arriving(config.folder, "the drive") as part:
+        record = record_convoy(scenario, Unassisted(), config.seed, env_config, options, config.cars)
+        write_drive(part, record, radio, boxes, rng, dirty=not config.perfect, others_hear=config.others_hear)
     return config.folder
 
 

@@ -27,7 +27,7 @@ from roadsense.policies.trained import load_policy
 from roadsense.runs.run import choose_folder
 from roadsense.training.splits import hash_scenario
 from roadsense.utils.bounds import MAX_WORKERS, bounded, check_bounds
-from roadsense.utils.files import write_atomically
+from roadsense.utils.files import check_writable, write_atomically
 from roadsense.utils.statistics import binomial_interval
 from roadsense.utils.tables import print_table
 from roadsense.utils.workspace import project_folder, resolve
@@ -182,6 +182,7 @@ def run_benchmark(config: BenchmarkConfig, policy: Any = None) -> list[Benchmark
     """
     chosen, source = open_set(config.name), find_judged(policy, config.policy)
     driver, folder, digest = load_policy(source, config.trust), choose_folder(source), source.digest()
+    check_writable(folder)
     plans, n_workers = chosen.plans(config.quick), config.workers or os.cpu_count() or 1
     found: dict[str, list[Row]] = {}
     journals = []

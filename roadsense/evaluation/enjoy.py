@@ -13,7 +13,7 @@ from roadsense.envs.convoy_env import ConvoyEnv
 from roadsense.episodes.drive import drive
 from roadsense.episodes.plan import Plan, reset_options
 from roadsense.episodes.record import record_trajectory
-from roadsense.errors import InputError, RunError
+from roadsense.errors import InputError, RunError, SimulationError
 from roadsense.pictures.player import player_page, summarise_episode
 from roadsense.pictures.video import GIF, MP4, write_video
 from roadsense.policies.rules import Policy
@@ -22,8 +22,10 @@ from roadsense.policies.trained import load_policy
 from roadsense.runs.run import open_run
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.bounds import MAX_SEED, bounded, check_bounds
-from roadsense.utils.files import find_free, write_atomically
+from roadsense.utils.files import check_writable, find_free, write_atomically
 from roadsense.utils.workspace import find_file, resolve
+
+NO_SCREEN = "gui: expected a screen for SUMO's window, found none. Watch it with --html or --video."
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,11 @@ def enjoy(config: EnjoyConfig) -> list[Path]:
         pages = [find_free(resolve("runs") / "enjoy" / name)]
     if not (config.video or pages):
         return []
+    for path in (*pages, *([config.video] if config.video else [])):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(path.parent)
     trajectory = record_trajectory(plan, policy, env_config)
     for page in pages:
-        page.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(page, player_page(trajectory))
     sys.stdout.write(f"{summarise_episode(trajectory)}\n")
     videos = [write_video(trajectory, config.video, config.start_s, config.end_s)] if config.video else []
@@ -127,9 +131,14 @@ def _find_scenario(config: EnjoyConfig) -> Path:
 
 def _drive_in_window(plan: Plan, policy: Policy, env_config: EnvConfig) -> None:
     if sys.platform == "linux" and not os.environ.get("DISPLAY"):
-        raise InputError("gui: expected a screen for SUMO's window, found none. Watch it with --html or --video.")
+        raise InputError(NO_SCREEN)
     with ConvoyEnv([plan.config_path], config=env_config, render_mode="human") as env:
-        observation, _ = env.reset(seed=plan.seed, options=reset_options(plan))
+        try:
+            observation, _ = env.reset(seed=plan.seed, options=reset_options(plan))
+        except SimulationError as error:
+            if "unable to open display" in str(error):  # DISPLAY names a screen that does not answer
+                raise InputError(NO_SCREEN) from error
+            raise
         for _ in drive(env, policy, observation):
             pass
 

@@ -16,11 +16,14 @@ from roadsense.evaluation.gallery import Exhibit
 from roadsense.evaluation.generalisation import LEADER_BRAKING
 from roadsense.evaluation.policies import label_policy
 from roadsense.evaluation.results import Evaluation
-from roadsense.evaluation.styled import tabulate_conditions, tabulate_policies, tabulate_rates
+from roadsense.evaluation.styled import tabulate_conditions, tabulate_pairs, tabulate_policies, tabulate_rates
 from roadsense.evaluation.summary import EXPLANATION, format_rows
 from roadsense.pictures.player import player_html
 from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
 from roadsense.utils.files import write_atomically
+
+Table = tuple[list[str], list[list[str]]]
+"""Headings and lines of a table, as texts."""
 
 TEMPLATE_NAME, CSS_NAME = "report.html.j2", "simple.min.css"
 FIGURES = {
@@ -50,14 +53,13 @@ def write_report(
     """
     loader = jinja2.PackageLoader("roadsense.evaluation", ".")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, loader=loader)
-    table = tabulate_policies(evaluation.summary)
     shown = [(name, *FIGURES[name], _encode(figures[name])) for name in FIGURES if name in figures]
     sections = {
-        "unseen": format_rows(_named(evaluation.unseen)) if len(evaluation.unseen) else None,
+        "unseen": _policy_tables(evaluation.unseen),
         "elsewhere": _condition_tables(evaluation),
         "leader": _leader_table(evaluation.factors),
-        "comparisons": _table(evaluation.comparisons, COMPARED),
-        "checks_on": format_rows(_named(evaluation.checks_on)) if len(evaluation.checks_on) else None,
+        "comparisons": _pair_tables(evaluation.comparisons),
+        "checks_on": _policy_tables(evaluation.checks_on),
         "splits": _split_table(evaluation),
         "gallery": [_exhibit(one, picture, evaluation.folder) for one, picture in gallery],
     }
@@ -68,8 +70,7 @@ def write_report(
         tiles=_make_tiles(evaluation.summary),
         contents=_list_contents(sections, shown),
         verdicts=evaluation.verdicts,
-        policies=([str(name) for name in table.columns], table.to_numpy().tolist()),
-        summary=format_rows(_named(evaluation.summary)),
+        policies=_policy_tables(evaluation.summary),
         explanation=EXPLANATION,
         figures=shown,
         conditions=evaluation.config.describe_conditions(),
@@ -114,40 +115,44 @@ def _list_contents(sections: Mapping[str, Any], figures: Sequence[tuple[str, str
     return [*found, ("origin", "Dataset, settings and origin")]
 
 
-def _split_table(evaluation: Evaluation) -> tuple[list[str], list[list[str]]] | None:
-    if evaluation.splits.empty:
+def _policy_tables(summary: pd.DataFrame) -> tuple[Table, Table] | None:
+    """Returns the table of the main figures of each policy, and the one of all; None if there are no policies."""
+    return None if summary.empty else (_texts(tabulate_policies(summary)), format_rows(_named(summary)))
+
+
+def _pair_tables(comparisons: pd.DataFrame) -> tuple[Table, Table] | None:
+    """Returns the table of the collisions compared in pairs, and the one of all figures."""
+    if comparisons.empty:
         return None
-    table = tabulate_rates(evaluation.splits, {"part": "scenarios"})
-    return [str(name) for name in table.columns], table.to_numpy().tolist()
+    lines = [[_cell(value) for value in row] for row in comparisons[list(COMPARED)].itertuples(index=False)]
+    return _texts(tabulate_pairs(comparisons)), ([name.replace("_", " ") for name in COMPARED], lines)
 
 
-def _condition_tables(evaluation: Evaluation) -> tuple[tuple[list[str], list[list[str]]], ...] | None:
+def _split_table(evaluation: Evaluation) -> Table | None:
+    return None if evaluation.splits.empty else _texts(tabulate_rates(evaluation.splits, {"part": "scenarios"}))
+
+
+def _condition_tables(evaluation: Evaluation) -> tuple[Table, Table] | None:
     """Returns the table of the policy and the driver alone in each condition, and the one of all with all columns."""
     if evaluation.conditions.empty:
         return None
     few = tabulate_conditions(evaluation.conditions[evaluation.conditions["policy"].isin([POLICY, "unassisted"])])
-    shown = [str(name) for name in few.columns], few.to_numpy().tolist()
-    return shown, format_rows(_named(evaluation.conditions))
+    return _texts(few), format_rows(_named(evaluation.conditions))
 
 
-def _leader_table(factors: pd.DataFrame) -> tuple[list[str], list[list[str]]] | None:
+def _leader_table(factors: pd.DataFrame) -> Table | None:
     rows = factors[(factors["factor"] == LEADER_BRAKING) & factors["policy"].isin([POLICY, "unassisted"])]
     if rows.empty:
         return None
-    table = tabulate_rates(rows.sort_values(["policy", "value"]), {"value": "leader's deceleration [m/s2]"})
+    return _texts(tabulate_rates(rows.sort_values(["policy", "value"]), {"value": "leader's deceleration [m/s2]"}))
+
+
+def _texts(table: pd.DataFrame) -> Table:
     return [str(name) for name in table.columns], table.to_numpy().tolist()
 
 
 def _named(summary: pd.DataFrame) -> pd.DataFrame:
     return summary.assign(policy=summary["policy"].map(label_policy))
-
-
-def _table(table: pd.DataFrame, columns: Sequence[str] | None = None) -> tuple[list[str], list[list[str]]] | None:
-    if table.empty:
-        return None
-    chosen = table[list(columns)] if columns else table
-    lines = [[_cell(value) for value in row] for row in chosen.itertuples(index=False)]
-    return [str(name).replace("_", " ") for name in chosen.columns], lines
 
 
 def _cell(value: Any) -> str:

@@ -73,6 +73,26 @@ def tabulate_conditions(conditions: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def tabulate_pairs(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Returns how often the policy and each other one collide on the same episodes, as texts.
+
+    Args:
+        comparisons: table of `roadsense.evaluation.comparison.compare_all`.
+    """
+    collisions = comparisons[comparisons["figure"] == "collision"]
+    table = collisions.rename(columns={"low": "difference_low", "high": "difference_high"})
+    headings = {"first_mean": "the policy's collisions", "second_mean": "the other's", "difference": "difference"}
+    return pd.DataFrame(
+        [
+            {"beside": label_policy(str(row["second"]))}
+            | {heading: _with_interval(row, name, PERCENT) for name, heading in headings.items()}
+            | {name: f"{row[name]:.0f}" for name in ("better", "worse", "equal")}
+            | {"the policy is": row["verdict"]}
+            for row in table.to_dict("records")
+        ]
+    )
+
+
 def show_conditions(evaluation: Evaluation) -> Styler:
     """Returns what each policy does in each condition, with a bar for needless braking; empty if none was driven."""
     if evaluation.conditions.empty:

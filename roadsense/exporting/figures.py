@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
+from roadsense.evaluation.styled import LEFT
 from roadsense.exporting.closed_loop import FIGURES, TRAINED, Comparison
 from roadsense.exporting.parity import FLOAT32, INT8
 from roadsense.pictures.style import BLUE, GREY, INK, ORANGE, RED, expect_columns, format_number, format_share, new_grid
@@ -66,7 +67,8 @@ def show_parity(parity: pd.DataFrame) -> Styler:
         parity: table that `Export.parity` returns.
     """
     names = {"rms": "root mean square", "p99": "99th percentile", "max": "largest"}
-    return parity.rename(columns=names).style.hide(axis="index").format("{:.2g}", subset=list(names.values()))
+    styler = parity.rename(columns=names).style.hide(axis="index").set_table_styles(LEFT)
+    return styler.format("{:.2g}", subset=list(names.values()))
 
 
 def plot_latency(latency: pd.DataFrame) -> Figure:

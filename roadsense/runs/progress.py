@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,13 @@ class Phase:
         name: name of the phase.
         done: number of finished steps of the phase.
         total: total number of its steps; 0 if it has none.
+        began_s: time at which it began [s], Unix time; 0 if that is not known.
     """
 
     name: str
     done: int = 0
     total: int = 0
+    began_s: float = 0.0
 
     @property
     def share(self) -> float:
@@ -54,12 +56,12 @@ class PhaseWriter:
 
     def enter(self, name: str, total: int = 0) -> None:
         """Notes that a phase begins."""
-        self._phase = Phase(name, 0, total)
+        self._phase = Phase(name, 0, total, time.time())
         self._write()
 
     def advance(self, done: int) -> None:
         """Notes how many steps of the phase are done."""
-        self._phase = Phase(self._phase.name, done, self._phase.total)
+        self._phase = replace(self._phase, done=done)
         if time.monotonic() - self._written_s >= WRITE_EVERY_S:
             self._write()
 
@@ -74,7 +76,8 @@ def read_phase(folder: Path) -> Phase | None:
     if not path.is_file():
         return None
     with reading(path, "the phase of a training", RunError):
-        return Phase(**check_object(json.loads(path.read_bytes()), name=str, done=int, total=int))
+        found = check_object(json.loads(path.read_bytes()), name=str, done=int, total=int)
+        return Phase(**found | {"began_s": float(found.get("began_s", 0.0))})
 
 
 PRICE_VARIABLE = "ROADSENSE_JOB_USD_PER_HOUR"
@@ -210,7 +213,9 @@ def describe_held_out(latest: Mapping[str, float]) -> str:
 
 
 def _describe_phase(phase: Phase) -> str:
-    return f"{phase.name}, {phase.share:.0%}" if phase.total else phase.name
+    share = f", {phase.share:.0%}" if phase.total else ""
+    lasted = f", {_duration(max(time.time() - phase.began_s, 0.0))}" if phase.began_s else ""
+    return f"{phase.name}{share}{lasted}"
 
 
 def _duration(seconds: float) -> str:

@@ -5,6 +5,7 @@ A run never overwrites a run. Files appear complete: each is written under anoth
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import sys
@@ -20,7 +21,7 @@ from roadsense.errors import RunError
 from roadsense.policies.source import CONFIG_NAME, KEPT_NAME, PolicySource, advise, refuse_other_version
 from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.state import RunState, read_state
-from roadsense.utils.files import read_json, refuse_existing, write_atomically
+from roadsense.utils.files import read_json, reading, refuse_existing, write_atomically
 from roadsense.utils.git_state import read_git_state
 from roadsense.utils.workspace import resolve
 
@@ -99,8 +100,15 @@ class Run:
         return read_json(self.config_path, "the settings of a run", RunError)
 
     def read_total_timesteps(self) -> int:
-        """Returns the number of environment steps of the whole training."""
-        return read_json(self.config_path, "the settings of a run", RunError, total_timesteps=int)["total_timesteps"]
+        """Returns the number of environment steps of the whole training.
+
+        It learns from whole rollouts of all its workers, so these are those asked for or a few more.
+        """
+        config = read_json(self.config_path, "the settings of a run", RunError, total_timesteps=int)
+        with reading(self.config_path, "the settings of a run", RunError):
+            rollout_steps = config.get("rollout_steps", 1) if config.get("algorithm", "ppo") == "ppo" else 1
+            per_update = max(int(rollout_steps) * int(config.get("n_workers", 1)), 1)
+            return math.ceil(config["total_timesteps"] / per_update) * per_update
 
     def read_manifest(self) -> dict[str, Any]:
         """Returns the origin of the run."""

@@ -5,7 +5,6 @@ import re
 import stat
 import struct
 import tarfile
-import tempfile
 import unicodedata
 import zipfile
 import zlib
@@ -17,8 +16,8 @@ from typing import IO, NamedTuple, cast
 
 from roadsense.errors import InputError, ScenarioError
 from roadsense.scenarios.scenario import find_scenarios, open_scenario
-from roadsense.utils.files import refuse_existing
 from roadsense.utils.safe_xml import MAX_FILE_BYTES
+from roadsense.utils.scratch import arriving
 
 MAX_ARCHIVE_BYTES = 256 * 2**20
 MAX_ENTRIES = 20_000
@@ -65,17 +64,14 @@ def unpack_scenarios(archive: Path, folder: Path) -> list[Path]:
         InputError: if the archive or the folder's parent is missing, or the folder exists and is not empty.
         ScenarioError: if the archive or one of its scenarios is refused; it names the entry and the reason.
     """
-    refuse_existing(folder, "the scenarios")
     if not folder.parent.is_dir():
         raise InputError(f"Expected the folder {folder.parent} for {folder.name}, found none. Make it first.")
     if not archive.is_file():
         raise InputError(f"Expected an archive, but {archive} is no file. Check the path.")
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as outer:
-        inner = Path(outer).resolve() / folder.name
-        inner.mkdir()
+    with arriving(folder, "the scenarios") as part:
+        inner = part.resolve()
         _extract(archive, inner)
         _check_scenarios(archive, inner)
-        inner.rename(folder)
     return find_scenarios(folder)
 
 

@@ -55,7 +55,7 @@ def demonstrate(
     observation = env.reset()
     observations: dict[str, list] = {key: [] for key in observation}
     actions, rewards, dones = [], [], []
-    with progress_bar(n_rows * env.num_envs, "recording the rule", "step") as bar:
+    with progress_bar(n_rows * env.num_envs, "recording to imitate", "step") as bar:
         for _ in range(n_rows):
             for key, value in observation.items():
                 observations[key].append(value.copy())

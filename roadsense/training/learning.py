@@ -76,7 +76,7 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
             stack.callback(targets.close)
             log = TrainingLog(
                 run.metrics_path,
-                config.total_timesteps,
+                run.read_total_timesteps(),
                 config.log_interval,
                 lambda: _score_experiment(heldout.take_finished(), earlier_scores),
                 targets.write,

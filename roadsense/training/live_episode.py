@@ -12,6 +12,7 @@ from roadsense.policies.trained import load_policy
 from roadsense.runs.run import Run
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.training.train_config import TrainConfig
+from roadsense.utils.progress import working
 from roadsense.utils.worker_processes import ignore_interrupts, start_pool
 
 
@@ -45,7 +46,7 @@ def record_episode(
     known = {name: value for name, value in saved.items() if name in TrainConfig.__dataclass_fields__}
     config = replace(TrainConfig(**known).env_config(), step_info=True)
     plan = Plan(policy, path.resolve(), seed, hazard)
-    with start_pool(1, [__name__], ignore_interrupts) as pool:
+    with working("driving an episode"), start_pool(1, [__name__], ignore_interrupts) as pool:
         return take_trajectory(pool.submit(_record, plan, run.model_path, config))
 
 

@@ -1,7 +1,6 @@
 """The log of a training: a line of figures per interval, and a progress bar."""
 
 import json
-import math
 import multiprocessing
 import os
 import time
@@ -31,7 +30,7 @@ class TrainingLog(BaseCallback):
 
     Args:
         path: path of the file to append to.
-        total_timesteps: number of environment steps of the whole training.
+        total_timesteps: number of environment steps of the whole training, as `Run.read_total_timesteps` returns it.
         interval: number of environment steps between two lines, at least one rollout.
         take_evaluation: function that returns the figures of a finished evaluation that is not logged yet, or None.
         copy_to: function that gets the figures of each line too, and the number of steps.
@@ -68,9 +67,6 @@ class TrainingLog(BaseCallback):
         self._n_episodes, self._elapsed_before_s, self._next = state["n_episodes"], state["elapsed_s"], state["next"]
 
     def _on_training_start(self) -> None:
-        # PPO learns from whole rollouts, so it ends with the first one that reaches the total.
-        per_update = self.training_env.num_envs * getattr(self.model, "n_steps", 1)
-        self._total = math.ceil(self._total / per_update) * per_update
         self._bar = bar = progress_bar(self._total, "training", "step")
         bar.initial = bar.n = self.num_timesteps
         self._started_s = self._line_s = time.monotonic()

@@ -47,7 +47,8 @@ class TrainConfig:
         run_dir: new folder for the run; by default a folder in `runs`, named after the time.
         preset: `quick`, `default` or `overnight`; its values replace the defaults, but not the values that you give.
         algorithm: learning algorithm, `ppo`, `sac` or `tqc`.
-        total_timesteps: number of environment steps to learn from, between the two imitations.
+        total_timesteps: number of environment steps to learn from, between the two imitations; PPO rounds it up to
+            whole rollouts of all workers.
         imitation_timesteps: number of steps to record and imitate, of the confirmed rule first, and at the end of the
             policy with that rule as its least; 0 for none. PPO only.
         n_workers: number of worker processes, one SUMO each; 0 for four a core.

@@ -1,7 +1,9 @@
 """Packages that import each of their names at its first use."""
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 
@@ -16,9 +18,16 @@ def import_lazily(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str
     def _get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(homes[name]), name)
+        with _say_in_notebook(f"loading {name}") if homes[name] not in sys.modules else nullcontext():
+            return getattr(importlib.import_module(homes[name]), name)
 
     def _list() -> list[str]:
         return sorted({*homes, *vars(importlib.import_module(package))})
 
     return _get, _list
+
+
+def _say_in_notebook(what: str) -> AbstractContextManager[None]:
+    """Shows that the kernel of a notebook loads something; nothing elsewhere, where it costs a thread and an import."""
+    is_kernel = "ipykernel" in sys.modules
+    return importlib.import_module("roadsense.utils.progress").working(what) if is_kernel else nullcontext()

@@ -16,6 +16,7 @@ TICK_S = 1.0
 """A live bar is drawn again this often, so that its time goes on while a step of the work is silent."""
 HEADLESS_INTERVAL_S = 30.0
 PLAIN_FORMAT = "{desc}: {percentage:.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+WORKING_FORMAT = "{desc} [{elapsed}]"
 HEADLESS_VARIABLE = "ROADSENSE_HEADLESS"
 """Environment variable that is set in the kernel of a headless notebook."""
 
@@ -48,6 +49,7 @@ def working(what: str) -> Iterator[None]:
         what: name of the work, as a heading.
     """
     with progress_bar(1, what, "step", SHORT_S) as bar:
+        bar.bar_format = WORKING_FORMAT
         yield
         bar.update()
 

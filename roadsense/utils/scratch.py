@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from roadsense.errors import MachineError
+from roadsense.utils.files import refuse_existing
 
 MARK_NAME = ".roadsense_scratch"
 _PRIVATE = 0o700
@@ -41,6 +42,30 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def arriving(folder: Path, what: str = "the results") -> Iterator[Path]:
+    """Gives a new folder to fill, which is kept under its own name unless the block ends with an error or is killed.
+
+    Args:
+        folder: the folder as it will be called.
+        what: its purpose for the message, as "the report".
+
+    Raises:
+        InputError: if the folder holds something.
+    """
+    refuse_existing(folder, what)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(f".{folder.name}_", folder.parent) as scratch:
+        part = scratch / folder.name
+        part.mkdir()
+        yield part
+        try:
+            part.rename(folder)
+        except OSError:
+            refuse_existing(folder, what)  # another process was quicker
+            raise
 
 
 def _private_parent() -> Path:

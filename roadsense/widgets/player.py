@@ -13,6 +13,7 @@ from typing import Any
 from roadsense.episodes.trajectory import Trajectory, load_trajectory
 from roadsense.pictures.episode import plot_episode
 from roadsense.pictures.player import player_html, summarise_episode
+from roadsense.utils.progress import working
 
 STILL_DPI = 90
 
@@ -29,7 +30,8 @@ class EpisodePlayer:
 
     def _repr_mimebundle_(self, **_options: Any) -> dict[str, Any]:
         still = io.BytesIO()
-        plot_episode(self.trajectory).savefig(still, format="png", dpi=STILL_DPI)
+        with working("drawing the episode"):
+            plot_episode(self.trajectory).savefig(still, format="png", dpi=STILL_DPI)
         return {
             "text/plain": summarise_episode(self.trajectory),
             "text/html": player_html(self.trajectory),

@@ -58,7 +58,7 @@ class TrainingView:
     def __init__(self, training: TrainConfig | str | Path, usd_per_hour: float | None = None):
         self.config = name_run(training) if isinstance(training, TrainConfig) else None
         folder = (self.config.resume or self.config.run_dir or "") if self.config else str(training)
-        self._folder = resolve(folder)
+        self._folder, self._opened_s = resolve(folder), time.monotonic()
         self._run, self._usd_per_hour = Run(self._folder), usd_per_hour
         self._bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="100%", max_width="860px"))
         self._figures, self._news = widgets.HTML(tooltip=""), widgets.HTML(tooltip="")
@@ -86,7 +86,8 @@ class TrainingView:
     def _refresh(self, repaint: bool) -> RunProgress | None:
         self._run = Run(find_current_folder(self._folder))
         if not self._run.config_path.is_file():
-            self._figures.value = f"<p>Waiting for a run in {html.escape(str(self._run.folder))} ...</p>"
+            waited = f"{time.monotonic() - self._opened_s:.0f} s"
+            self._figures.value = f"<p>Waiting for a run in {html.escape(str(self._run.folder))} ... {waited}</p>"
             return None
         metrics = self._run.read_metrics()
         progress = read_progress(self._run, metrics, self._usd_per_hour)

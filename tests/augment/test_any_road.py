@@ -200,9 +200,17 @@ def test_a_road_that_ends_early_asks_for_less_time_on_it(make: Make) -> None:
 
 
 def test_check_base_says_all_of_it(tiny_bases: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    check_and_print(CheckBaseConfig(tiny_bases / "fast_road"))
+    check_and_print(CheckBaseConfig(tiny_bases))
     text = capsys.readouterr().out
-    for words in ("convoy: V001, V002, V003", "2 flows", "varied: density", "the convoy is one", "a driver alone"):
+    for words in (
+        "convoy: V001, V002, V003",
+        "2 flows",
+        "1 flow,",
+        "0 single vehicles",
+        "varied: density",
+        "the convoy is one",
+        "a driver alone",
+    ):
         assert words in text
 
 

@@ -7,9 +7,19 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from benchmarks.pack_model import MAX_BYTES, N_EPISODES, PackConfig, drive_again, pack_model, slim
+from benchmarks.pack_model import (
+    EPISODES_NAME,
+    MAX_BYTES,
+    N_EPISODES,
+    PackConfig,
+    drive_again,
+    pack_model,
+    slim,
+    sum_up,
+)
 from roadsense.errors import InputError, RunError
 from roadsense.policies.models import as_model_input, load_model
 from roadsense.policies.source import find_policy
@@ -49,7 +59,7 @@ def test_a_run_that_is_not_exported_is_refused(tmp_path):
 def test_the_model_in_the_box_is_small_complete_and_opened_by_its_name():
     names = {path.name for path in FOLDER.iterdir()}
     wanted = {"model.zip", "policy.tflite", "policy_int8.tflite", "model_card.json", "evaluation.json", "README.md"}
-    assert names == wanted | {"checksums.json"}
+    assert names == wanted | {"checksums.json", EPISODES_NAME}
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < MAX_BYTES
     assert (project_folder() / "models").resolve() == FOLDER.parent
     assert find_policy("default").name == "default"
@@ -73,7 +83,9 @@ def test_the_model_in_the_box_names_no_run_and_no_folder_of_its_author():
 
 def test_the_model_in_the_box_drives_as_its_card_says(tmp_path):
     card = json.loads((FOLDER / "model_card.json").read_text())["driven"]
-    found = drive_again(FOLDER / "model.zip", 2)
+    episodes = drive_again(FOLDER / "model.zip", 2)
+    pd.testing.assert_frame_equal(episodes, pd.read_csv(FOLDER / EPISODES_NAME), rtol=1e-3, atol=1e-3)
+    found = sum_up(episodes)
     assert found["episodes"] == card["episodes"] == N_EPISODES
     assert (found["collisions"], found["unsafe"]) == (card["collisions"], card["unsafe"])
     assert found["distance_m"] == pytest.approx(card["distance_m"], rel=1e-4)

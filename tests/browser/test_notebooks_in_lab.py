@@ -1,7 +1,11 @@
 """What a person does with the notebooks, done in a real JupyterLab: sliders, replays, a training seen and stopped."""
 
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -32,6 +36,16 @@ def test_the_overview_leads_to_the_notebooks(lab, page, shoot):
     shoot("overview")
     overview.get_by_role("link", name="00 Augment").click()
     expect(page.locator(f"{PANEL} .jp-Cell").first).to_be_visible()
+
+
+def test_the_image_s_health_check_sees_whether_the_lab_answers(lab):
+    dockerfile = (Path(__file__).parents[2] / "docker" / "Dockerfile").read_text()
+    command = json.loads(re.search(r"^HEALTHCHECK .*\\\n +CMD (.*)$", dockerfile, re.MULTILINE)[1])
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    for port, is_well in ((lab.url.rpartition(":")[2], True), ("9", False)):
+        environment = {**os.environ, "PATH": path, "ROADSENSE_PORT": port}
+        done = subprocess.run(command, env=environment, capture_output=True, check=False)
+        assert (done.returncode == 0) == is_well
 
 
 def test_a_terminal_of_the_lab_has_the_program(lab, page):

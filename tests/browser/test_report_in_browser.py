@@ -18,6 +18,9 @@ STYLES = """() => {
 }"""
 SHADES = """colour => colour.match(/\\d+/g).slice(0, 3).map(Number).reduce((sum, part) => sum + part) / 3"""
 
+WIDTHS = """table => table.checkVisibility() && [table.offsetWidth, table.parentElement.clientWidth]"""
+"""Widths of a table that is shown and of the box around it."""
+
 A4_PX = (703, 1017)
 """What a sheet of A4 holds within the page's margins, in CSS pixels of 1/96 inch."""
 
@@ -25,7 +28,11 @@ A4_PX = (703, 1017)
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    episodes = pd.concat([made_up("policy", 60), crashes("unassisted", 60, 6)])
+    own, alone = made_up("policy", 60), crashes("unassisted", 60, 6)
+    names = ("policy_other_messages", "heard_braking_rule", "cautious_rule")
+    rules = [made_up(name, 60, time_lost_s=12.25) for name in names]
+    other = [table.assign(part=part) for table in (own, alone) for part in ("unseen", "checks_on")]
+    episodes = pd.concat([own, alone, *rules, *other])
     evaluation = conclude(folder, EvalConfig("runs/first"), {}, episodes)
     plot_collision_rates(evaluation.summary).savefig(folder / "figure.png")
     figures = {"collision_rate": (folder / "figure.png").read_bytes()}
@@ -56,6 +63,19 @@ def test_a_sheet_of_paper_holds_whole_figures_and_whole_tables(report, page: Pag
         assert max(box["x"] + box["width"] for box in boxes) <= A4_PX[0]
         assert max(box["height"] for box in boxes) <= A4_PX[1]
     assert page.locator("nav.contents").is_hidden()
+
+
+def test_tables_fit_a_screen_and_scroll_in_boxes_of_their_own_on_a_phone(report, page: Page) -> None:
+    page.emulate_media(color_scheme="light", media="screen")
+    page.goto(report.as_uri())
+    for width_px in (1200, 390):
+        page.set_viewport_size({"width": width_px, "height": 900})
+        widths = [widths for table in page.locator("main table").all() if (widths := table.evaluate(WIDTHS))]
+        assert len(widths) >= 4
+        assert all(box_px <= width_px for _, box_px in widths)
+        assert all(table_px <= box_px for table_px, box_px in widths) or width_px < 500
+    page.locator("#pairs ~ details").first.locator("summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_it_fits_the_width_of_a_phone_and_of_a_sheet(report, page: Page) -> None:

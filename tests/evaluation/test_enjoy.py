@@ -92,9 +92,10 @@ def test_without_a_choice_the_player_is_written_and_nothing_overwritten(scenario
     assert pages == [[Path(f"runs/enjoy/{stem}.html")], [Path(f"runs/enjoy/{stem}_2.html")]]
 
 
-def test_without_a_screen_the_window_is_refused_with_what_works(scenario, monkeypatch):
+@pytest.mark.parametrize("display", ["", ":7777"])
+def test_without_a_screen_the_window_is_refused_with_what_works(scenario, monkeypatch, display):
     monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", display)
     with pytest.raises(InputError, match="--html or --video"):
         enjoy(EnjoyConfig("unassisted", str(scenario), episode_steps=5, gui=True))
 

@@ -58,9 +58,14 @@ def test_the_leaders_braking_has_its_table(page: str) -> None:
 def test_tables_on_the_page_are_narrow_and_all_columns_are_a_click_away(page: str) -> None:
     shown = re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
     heads = re.findall(r"<thead>(.*?)</thead>", shown, re.DOTALL)
-    assert len(heads) >= 2
+    assert len(heads) >= 4
     assert all(head.count("<th>") <= 12 for head in heads)
-    assert page.count("All columns") >= 2
+    assert page.count("<summary>All columns</summary>") >= 2
+    pairs = shown.partition('<h2 id="pairs">')[2].partition("<h2")[0]
+    cells = re.findall(r"<td>(.*?)</td>", pairs)
+    assert [re.sub("<.*?>", "", cell) for cell in cells] == [
+        "driver alone", "0.0 %", "10.0 %", "-10.0 % (-13.9 to -7.1)", "30", "0", "270", "better",
+    ]  # fmt: skip
 
 
 def test_the_page_follows_a_dark_theme_prints_on_a4_and_needs_no_other_file(page: str) -> None:

@@ -211,6 +211,22 @@ def test_a_start_that_is_refused_leaves_the_records_as_they_were(account, capsys
     assert (code, [line.split()[0] for line in out.splitlines()]) == (0, ["roadsense-one"])
 
 
+def test_a_machine_whose_start_was_broken_off_before_the_answer_is_found_by_the_jobs_name(account, capsys, monkeypatch):
+    words = ["01_train", "--name", "roadsense-one", "--target", "ec2", "--output", "s3://cars/rs", *CLOUD[4:], "--yes"]
+    start = ec2_target.run_machine
+
+    def start_and_die(plan):
+        start(plan)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ec2_target, "run_machine", start_and_die)
+    assert run(capsys, "submit", *words)[0] == 130
+    code, out, _ = run(capsys, "status", "roadsense-one")
+    assert (code, json.loads(out)["state"]) == (0, "running")
+    code, _, err = run(capsys, "submit", *words)
+    assert (code, "is running" in err, len(machines())) == (2, True, 1)
+
+
 def test_a_followed_job_is_started_again_when_its_spot_machine_is_taken_away(account, capsys, monkeypatch):
     words = ["01_train", "--name", "roadsense-one", "--target", "ec2", "--output", "s3://cars/rs", *CLOUD[4:]]
     assert run(capsys, "submit", *words, "--spot", "--yes")[0] == 0

@@ -12,9 +12,12 @@ import pytest
 
 from roadsense.cloud.checksums import TransferError
 from roadsense.errors import InputError
+from roadsense.jobs.job import Job
+from roadsense.jobs.local import process
+from roadsense.jobs.local.container import DockerTarget, prepare_folder
 from roadsense.jobs.local.process import PROCESS_NAME, LocalTarget
 from roadsense.jobs.spec import JobSpec, check_spec, spec_to_json
-from roadsense.jobs.target import JobState, open_target
+from roadsense.jobs.target import JobError, JobState, open_target
 from tests.jobs.small_notebooks import write_notebook
 
 COUNT = "import time\nfor n in range(n_steps):\n    print('step', n, flush=True)\n    time.sleep(0.2)"
@@ -131,6 +134,86 @@ def test_a_job_whose_process_was_killed_has_failed(tmp_path):
     with pytest.raises(TransferError, match="ended before"):
         target.fetch(job_id, tmp_path / "back")
     assert not (tmp_path / "back").exists()
+
+
+SUBMIT_AND_DIE = """
+import os, signal, sys
+from roadsense.jobs.job import Job
+from roadsense.jobs.local import process
+from roadsense.jobs.spec import JobSpec
+
+def die(*words):
+    if sys.argv[1] == "after":
+        step(*words)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+step = getattr(process, sys.argv[2])
+setattr(process, sys.argv[2], die)
+Job(JobSpec(sys.argv[3], {"n_steps": 100}, name="half")).submit()
+"""
+
+
+def submit_and_die(*words):
+    done = subprocess.run([sys.executable, "-c", SUBMIT_AND_DIE, *words], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.mark.parametrize("step", ["claim_folder", "spec_to_json", "write_layout", "_start"])
+def test_a_submission_that_was_killed_before_the_start_is_made_again_under_its_name(tmp_path, step):
+    spec = write_spec(tmp_path, name="half", parameters={"n_steps": 100})
+    submit_and_die("before", step, spec.notebook)
+    target = LocalTarget()
+    assert all(job.state == JobState.FAILED for job in target.list_jobs(everyone=True))
+    job_id = submit(target, spec)
+    target.stop(job_id)
+    assert wait_until_over(target, job_id).state == JobState.STOPPED
+
+
+def test_a_job_whose_submission_was_killed_after_the_start_is_stopped_by_its_name(tmp_path):
+    submit_and_die("after", "_start", str(write_notebook(tmp_path, COUNT)))
+    job = Job.find("half")
+    assert job.status().state == JobState.RUNNING
+    job.stop()
+    assert job.wait().state == JobState.STOPPED
+
+
+def test_the_number_of_an_earlier_process_is_forgotten_before_the_next_start(tmp_path, monkeypatch):
+    spec = write_spec(tmp_path, name="half", parameters={"n_steps": 100})
+    submit_and_die("before", "_start", spec.notebook)
+    number = tmp_path / "runs" / "jobs" / "half" / PROCESS_NAME
+    number.write_text("1\n")
+    monkeypatch.setattr(process, "_start", lambda *words: None)
+    submit(LocalTarget(), spec)
+    assert not number.exists()
+
+
+class Engine:
+    """An engine with an image and no container."""
+
+    program = "docker"
+
+    def __init__(self):
+        self.asked = []
+
+    def has_image(self, image):
+        return True
+
+    def user_options(self):
+        return []
+
+    def run(self, words):
+        self.asked.append(words[0])
+        if words[0] in ("container", "rm"):
+            raise JobError("no such container")
+        return ""
+
+
+def test_a_submission_that_was_killed_before_its_container_was_made_is_made_again(tmp_path):
+    target, spec = DockerTarget(), write_spec(tmp_path, name="half", target="docker", parameters={"n_steps": 2})
+    vars(target)["_engine"] = engine = Engine()
+    prepare_folder(spec, spec.folder)
+    assert target.submit(target.plan(spec)) == "half"
+    assert engine.asked[-1] == "run"
 
 
 def test_a_job_is_ended_when_its_time_is_over(tmp_path):

@@ -50,6 +50,14 @@ def test_an_empty_folder_is_taken(tmp_path):
     assert create_run(tmp_path, Settings(), {}).config_path.is_file()
 
 
+def test_a_folder_whose_process_died_before_the_manifest_is_begun_anew(tmp_path):
+    run = make(tmp_path / "run", trained=False)
+    run.manifest_path.unlink()
+    with pytest.raises(RunError, match="without --resume"):
+        train_policy(TrainConfig(resume=str(run.folder)))
+    assert make(tmp_path / "run", trained=False).manifest_path.is_file()
+
+
 def test_a_run_is_never_overwritten(tmp_path):
     make(tmp_path / "run")
     before = everything(tmp_path)

@@ -40,6 +40,28 @@ FREQUENT = "import time, roadsense.utils.progress as p; p.HEADLESS_INTERVAL_S = 
 )
 
 
+LOADING = """
+import ipykernel.kernelapp
+from roadsense.utils import progress
+from roadsense.utils.lazy import import_lazily
+progress._is_kernel = lambda: True
+get, _ = import_lazily("package", {"first": "slow", "second": "slow"})
+get("first"), get("second")
+"""
+
+
+def test_a_notebook_says_that_it_loads_a_library(tmp_path):
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(2.2)\nfirst = second = 1\n")
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    environment = {name: value for name, value in os.environ.items() if name != progress.HEADLESS_VARIABLE}
+    command = [sys.executable, "-c", LOADING]
+    done = subprocess.run(command, capture_output=True, check=True, env=environment | {"PYTHONPATH": paths})
+    lines = done.stdout.decode().split("\r")
+    assert sum("loading first [00:0" in line for line in lines) >= 2
+    assert "second" not in done.stdout.decode()
+    assert done.stderr == b""
+
+
 def run_headless(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
 
@@ -104,9 +126,8 @@ def test_the_time_goes_on_while_the_work_is_silent():
 
 def test_work_without_steps_has_a_sign_from_the_first_second_and_none_if_it_is_short():
     told = run_in_terminal(WORKING.format(seconds=2.4))
-    assert b"opening:   0%" in told
-    assert b"00:02<" in told
-    assert b"opening: 100%" in told
+    assert b"opening [00:01]" in told
+    assert told.endswith(b"opening [00:02]\r\n")
     assert told.count(b"\n") == 1
     assert run_in_terminal(WORKING.format(seconds=0.1)) == b""
     assert run_headless(WORKING.format(seconds=0.1)).stderr == b""

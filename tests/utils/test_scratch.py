@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from roadsense.errors import MachineError
-from roadsense.utils.scratch import MARK_NAME, scratch_folder
+from roadsense.errors import InputError, MachineError
+from roadsense.utils.scratch import MARK_NAME, arriving, scratch_folder
 
 HOLD = """
 import sys, time
@@ -107,3 +107,25 @@ def test_many_at_once_never_take_each_others_folders(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(400)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_folder_is_there_whole_or_not_at_all(tmp_path):
+    with pytest.raises(ZeroDivisionError), arriving(tmp_path / "deep" / "new"):
+        1 / 0  # noqa: B018
+    assert list((tmp_path / "deep").iterdir()) == []
+    with arriving(tmp_path / "new") as part:
+        (part / "file").write_text("x")
+        assert not (tmp_path / "new").exists()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["file"]
+
+
+def write_at_once(path):
+    path.parent.mkdir()
+    path.touch()
+
+
+def test_of_two_that_make_a_folder_the_later_is_refused_and_changes_nothing(tmp_path):
+    first = tmp_path / "new" / "first"
+    with pytest.raises(InputError, match="new folder for the report"), arriving(first.parent, "the report"):
+        write_at_once(first)
+    assert list(tmp_path.rglob("*")) == [first.parent, first]

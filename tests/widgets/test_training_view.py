@@ -6,7 +6,9 @@ import time
 
 import pytest
 
+from roadsense.cli import main
 from roadsense.errors import RunError
+from roadsense.jobs.inside.heartbeat import read_progress as read_job_progress
 from roadsense.runs.progress import PRICE_VARIABLE, PhaseWriter, describe_progress, read_progress
 from roadsense.runs.run import Run, create_run
 from roadsense.runs.state import RunningMark
@@ -47,6 +49,21 @@ def test_the_newest_value_of_each_figure_is_shown(run):
     (run.checkpoint_dir).mkdir()
     (run.checkpoint_dir / "checkpoint_000000000512.pt").touch()
     assert words(run)["checkpoint"] == "at 512 steps"
+
+
+def test_the_total_is_what_whole_rollouts_of_all_workers_make(tmp_path, capsys):
+    asked = {"total_timesteps": 6000, "n_workers": 4}
+    folders = {name: tmp_path / name for name in ("ppo", "sac")}
+    for name, folder in folders.items():
+        create_run(folder, TrainConfig(algorithm=name, **asked), {})
+        (folder / "metrics.jsonl").write_text(json.dumps({"timesteps": 6144 if name == "ppo" else 6000}) + "\n")
+    assert words(Run(folders["ppo"]))["steps"] == "6,144 of 6,144 (100.0%)"
+    assert words(Run(folders["sac"]))["steps"] == "6,000 of 6,000 (100.0%)"
+    assert read_job_progress(folders["ppo"]) == (6144, 6144)
+    assert main(["watch", str(folders["ppo"])]) == main(["runs", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "6,144 steps (100.0%)" in shown
+    assert "6,144 of 6,144" in shown
 
 
 def test_cost_is_shown_where_a_machine_bills(run, monkeypatch):
@@ -100,7 +117,7 @@ def test_the_first_minutes_have_phases_and_a_placeholder_for_the_curves(tmp_path
         phases.advance(100)
         view.refresh()
         assert view._bar.value == 0.25
-        assert "imitation: the rule drives, 25%" in view._figures.value
+        assert "imitation: the rule drives, 25%, 0 min 0" in view._figures.value  # goes on with every refresh
     assert "phase" not in words(run)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from roadsense.runs.experiment import is_experiment, list_run_folders, list_seed_folders
 from roadsense.runs.metric_lines import read_metric_lines
+from roadsense.runs.run import Run
 from roadsense.utils.files import read_json, reading, write_atomically
 from roadsense.utils.times import say_now
 
@@ -85,8 +86,7 @@ def read_progress(run_dir: Path | None) -> tuple[int | None, int | None]:
     if run_dir is None or not begun:
         return None, None
     n_seeds = len(list_seed_folders(run_dir)) if is_experiment(run_dir) else 1
-    wanted = read_json(begun[0] / "config.json", "the settings of a run").get("total_timesteps")
-    return sum(_count_timesteps(each) for each in begun), wanted and wanted * n_seeds
+    return sum(_count_timesteps(each) for each in begun), Run(begun[0]).read_total_timesteps() * n_seeds
 
 
 def _count_timesteps(run_dir: Path) -> int:

@@ -28,7 +28,7 @@ from roadsense.jobs.local.process import SPEC_NAME, claim_folder, copy_results, 
 from roadsense.jobs.parameters import read_parameters
 from roadsense.jobs.spec import S3, JobSpec, spec_to_json
 from roadsense.jobs.tags import make_tags
-from roadsense.jobs.target import JobError, JobState, JobStatus, Plan
+from roadsense.jobs.target import JobError, JobState, JobStatus, Plan, UnknownJobError
 from roadsense.utils.times import write_time
 
 WORKSPACE = "/opt/roadsense"
@@ -79,8 +79,9 @@ class DockerTarget:
                 f"Expected the image {container.image} in the store of {self._engine.program}, found none. Build it: "
                 f"roadsense job image --target {container.image.rpartition(':')[2]}."
             )
-        if claim_folder(spec.folder, spec, lambda: self.status(container.name).state):
-            self._engine.run(["rm", container.name])
+        if claim_folder(spec.folder, spec, lambda: self._read_state(container.name)):
+            with suppress(JobError):  # the earlier start was killed before it made one
+                self._engine.run(["rm", container.name])
         prepare_folder(spec, spec.folder)
         self._engine.run(["run", "--detach", *self._engine.user_options(), *container.options()])
         return container.name
@@ -125,11 +126,18 @@ class DockerTarget:
         words = ["ps", "--format={{.Names}}", "--filter=label=project=roadsense", *([] if everyone else mine)]
         return [self.status(name) for name in self._engine.run(words).split()]
 
+    def _read_state(self, name: str) -> JobState:
+        """Returns the state of an earlier start, which failed if it has no container."""
+        try:
+            return self.status(name).state
+        except UnknownJobError:
+            return JobState.FAILED
+
     def _inspect(self, job_id: str) -> dict[str, Any]:
         try:
             (found,) = json.loads(self._engine.run(["container", "inspect", job_id]))
         except JobError as error:
-            raise InputError(f"Expected the name of a job's container, got {job_id!r}: {error}") from error
+            raise UnknownJobError(f"Expected the name of a job's container, got {job_id!r}: {error}") from error
         if FOLDER_LABEL not in (found["Config"]["Labels"] or {}):
             raise InputError(f"Expected the name of a job's container, but {job_id!r} is another.")
         return found
@@ -176,13 +184,14 @@ def find_input_run(spec: JobSpec) -> str:
 
 def prepare_folder(spec: JobSpec, folder: Path) -> JobLayout:
     """Writes a job's folder for the user it runs as; files of an earlier start stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    spec_to_json(spec, folder / SPEC_NAME)  # first: with it a start that was killed is a job that failed
     layout = write_layout(folder, spec)
     run = find_input_run(spec)
     if run.startswith(S3) and not layout.run_input_dir.is_dir():  # the container has no network
         download_run(run, layout.run_input_dir)
     for mounted in (layout.dataset_dir, *([layout.run_input_dir] if run else [])):
         mounted.mkdir(parents=True, exist_ok=True)
-    spec_to_json(spec, folder / SPEC_NAME)
     if os.geteuid() == 0:
         user, group = (int(number) for number in calling_user().split(":"))
         for path in (folder, *folder.rglob("*")):

@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from roadsense.cloud.checksums import CHECKSUMS_NAME, RESULTS, check_checksums
-from roadsense.cloud.downloads import arriving
 from roadsense.cloud.storage import find_dataset
 from roadsense.errors import InputError
 from roadsense.jobs.inside.heartbeat import JobBeat, read_beat
@@ -20,11 +19,14 @@ from roadsense.jobs.inside.layout import NOTEBOOK_VARIABLE, ROOT_VARIABLE, JobLa
 from roadsense.jobs.records import RECORD_NAME, RECORDS_DIR
 from roadsense.jobs.spec import JobSpec, spec_from_json, spec_to_json
 from roadsense.jobs.target import JobError, JobState, JobStatus, Plan
+from roadsense.utils.scratch import arriving
 
 SPEC_NAME, LOG_NAME, LOCK_NAME, PROCESS_NAME = "spec.json", "run.log", ".lock", ".process"
 END_S = 120
 """Time from the stop request at the time limit until the job is killed, seconds, as on SageMaker."""
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S, PATIENCE_S = 0.5, 10.0
+_NOTE_ITSELF = 'echo $$ >"$0" && exec "$@"'
+"""Script that writes the process's own number, so that a job can be stopped even if who submitted it was killed."""
 
 
 class LocalTarget:
@@ -41,7 +43,7 @@ class LocalTarget:
         """Returns the command that `submit` runs, and its environment variables."""
         del ask
         folder = spec.folder
-        call = {"command": limit_command(spec), "environment": _environment(spec, folder), "folder": str(folder)}
+        call = {"command": _command(spec, folder), "environment": _environment(spec, folder), "folder": str(folder)}
         return Plan(spec, str(folder), [call])
 
     def submit(self, plan: Plan) -> str:
@@ -54,25 +56,17 @@ class LocalTarget:
         folder, spec = Path(plan.job_id), plan.spec
         has_lock = (folder / LOCK_NAME).is_file()  # else it was on another target
         claim_folder(folder, spec, lambda: self.status(str(folder)).state if has_lock else None)
-        dataset = find_dataset(spec.dataset) if spec.dataset else None
-        write_layout(folder, spec, dataset)
-        spec_to_json(spec, folder / SPEC_NAME)
-        with (folder / LOCK_NAME).open("a") as lock, (folder / LOG_NAME).open("ab") as log:
-            # The process and its runner inherit the lock: it is held while one of them runs.
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / LOCK_NAME).open("a") as lock:
             try:
-                process = subprocess.Popen(
-                    limit_command(spec),
-                    env={**os.environ, **_environment(spec, folder)},
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=[lock.fileno()],
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise JobError(f"The job's process did not start: {error}.") from error
-            (folder / PROCESS_NAME).write_text(str(process.pid))
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"Expected a job that is over, but {folder} is running. Stop it, or wait.") from None
+            (folder / PROCESS_NAME).unlink(missing_ok=True)
+            (folder / LOG_NAME).touch()
+            spec_to_json(spec, folder / SPEC_NAME)  # first: with it a start that was killed is a job that failed
+            write_layout(folder, spec, find_dataset(spec.dataset) if spec.dataset else None)
+            _start(spec, folder, lock.fileno())
         return str(folder)
 
     def status(self, job_id: str) -> JobStatus:
@@ -111,8 +105,10 @@ class LocalTarget:
         """Asks a job to stop with a checkpoint. `status` shows when it has stopped."""
         folder = find_folder(job_id)
         if _is_locked(folder):
+            number = _read_process(folder)
+            JobLayout(folder).stop_path.write_text(signal.SIGTERM.name)  # it may not have begun to heed signals
             with suppress(ProcessLookupError):  # it has just ended
-                os.kill(int((folder / PROCESS_NAME).read_text()), signal.SIGTERM)
+                os.kill(number, signal.SIGTERM)
 
     def fetch(self, job_id: str, folder: Path) -> Path:
         """Copies the results of a job that is over into a new folder, and checks them.
@@ -169,6 +165,37 @@ def limit_command(spec: JobSpec, python: str = sys.executable) -> list[str]:
     return [*limit, python, "-m", "roadsense.jobs.runner"]
 
 
+def _command(spec: JobSpec, folder: Path) -> list[str]:
+    return ["sh", "-c", _NOTE_ITSELF, str((folder / PROCESS_NAME).resolve()), *limit_command(spec)]
+
+
+def _start(spec: JobSpec, folder: Path, lock: int) -> None:
+    """Starts a job's process; it and its runner inherit the lock, which is held while one of them runs."""
+    with (folder / LOG_NAME).open("ab") as log:
+        try:
+            subprocess.Popen(
+                _command(spec, folder),
+                env={**os.environ, **_environment(spec, folder)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[lock],
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise JobError(f"The job's process did not start: {error}.") from error
+
+
+def _read_process(folder: Path) -> int:
+    """Returns the number of a running job's process, which writes it as the first thing it does."""
+    path, until_s = folder / PROCESS_NAME, time.monotonic() + PATIENCE_S
+    while not (text := path.read_text() if path.is_file() else "").endswith("\n"):
+        if time.monotonic() > until_s:
+            raise JobError(f"{folder} is only being submitted: there is no process to stop yet. Try again.")
+        time.sleep(LOOK_EVERY_S / 10)
+    return int(text)
+
+
 def _environment(spec: JobSpec, folder: Path) -> dict[str, str]:
     own = {ROOT_VARIABLE: str(folder.resolve()), NOTEBOOK_VARIABLE: str(Path(spec.notebook).resolve())}
     return {**job_environment(spec), **own}
@@ -185,7 +212,7 @@ def claim_folder(folder: Path, spec: JobSpec, read_state: Callable[[], JobState 
     Raises:
         InputError: if the folder holds other files, or the earlier start was neither stopped nor failed.
     """
-    if not folder.exists() or (folder.is_dir() and all(path.name == RECORD_NAME for path in folder.iterdir())):
+    if not folder.exists() or (folder.is_dir() and all(_is_before_start(path) for path in folder.iterdir())):
         return False
     begun = spec_from_json(folder / SPEC_NAME) if (folder / SPEC_NAME).is_file() else None
     is_same = all(getattr(begun, name, None) == getattr(spec, name) for name in ("notebook", "parameters", "dataset"))
@@ -195,14 +222,22 @@ def claim_folder(folder: Path, spec: JobSpec, read_state: Callable[[], JobState 
             f"Expected a new folder for the job, or that of one with the same notebook and parameters that was stopped "
             f"or failed, but {folder} is {state or 'another'}. Give the job another name."
         )
-    for path in (JobLayout(folder).state_path, folder / CHECKSUMS_NAME):
+    layout = JobLayout(folder)
+    for path in (layout.state_path, layout.stop_path, folder / CHECKSUMS_NAME):
         path.unlink(missing_ok=True)
     return True
+
+
+def _is_before_start(path: Path) -> bool:
+    """Returns whether a file of a job's folder is written before its spec: a start that was killed may leave it."""
+    return path.name in (RECORD_NAME, LOCK_NAME, LOG_NAME) or path.suffix == ".part"
 
 
 def _tell_state(folder: Path, beat: JobBeat | None) -> tuple[JobState, str]:
     if _is_locked(folder):
         return JobState.RUNNING, ""
+    if beat is None and JobLayout(folder).stop_path.is_file():
+        return JobState.STOPPED, "it was stopped before it began"
     if beat is None or beat.state == JobState.RUNNING:
         return JobState.FAILED, f"its process died; see {folder / LOG_NAME}. Submit it again to resume it."
     return JobState(beat.state), beat.reason

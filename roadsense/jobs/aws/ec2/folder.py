@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from roadsense.cloud.checksums import CHECKSUMS_NAME, check_checksums
-from roadsense.cloud.downloads import arriving, download
+from roadsense.cloud.downloads import download
 from roadsense.cloud.s3_transfer import S3Place
 from roadsense.cloud.session import make_client, translate_errors
 from roadsense.errors import InputError
@@ -16,6 +16,7 @@ from roadsense.jobs.aws.prices import cost_so_far
 from roadsense.jobs.spec import JobSpec, spec_from_values
 from roadsense.jobs.target import JobError, JobState, JobStatus
 from roadsense.utils.files import write_atomically
+from roadsense.utils.scratch import arriving
 from roadsense.utils.times import write_time
 
 SPEC_NAME, LOG_NAME = "spec.json", "run.log"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from roadsense.cloud.checksums import check_checksums
-from roadsense.cloud.downloads import MODEL_ARCHIVE, arriving, unpack_archive
+from roadsense.cloud.downloads import MODEL_ARCHIVE, unpack_archive
 from roadsense.cloud.s3_transfer import S3Place, S3Transfer
 from roadsense.cloud.session import CloudError, find_owner, find_region, make_client, translate_errors
 from roadsense.cloud.storage import publish_dataset
@@ -25,7 +25,7 @@ from roadsense.jobs.aws.sagemaker.trials import find_best, read_trials
 from roadsense.jobs.records import read_records
 from roadsense.jobs.spec import CLOUD_NAME, JobSpec
 from roadsense.jobs.target import JobError, JobState, JobStatus, Plan, UnknownJobError
-from roadsense.utils.scratch import scratch_folder
+from roadsense.utils.scratch import arriving, scratch_folder
 from roadsense.utils.times import write_time
 
 ARCHIVES = {MODEL_ARCHIVE: "model", "output.tar.gz": "output/data"}
