@@ -18,7 +18,7 @@ from roadsense.envs.config import EnvConfig
 from roadsense.episodes.plan import Plan, is_calm
 from roadsense.episodes.run import Worker, run_plans
 from roadsense.episodes.score import SCORED, score_episodes
-from roadsense.policies.rules import ConfirmedPredictionRule, HeardBrakingRule, HeardDracRule, HeardPredictionRule, Policy
+from roadsense.policies.rules import HeardBrakingRule, HeardDracRule, HeardPredictionRule, Policy
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.bounds import MAX_SEED, MAX_WORKERS, bounded, check_bounds
 from roadsense.utils.files import write_atomically
@@ -38,10 +38,6 @@ GRIDS: dict[str, tuple[Policy, dict[str, tuple[float, ...]]]] = {
     "heard_prediction_rule": (
         HeardPredictionRule(),
         {"threshold_mps2": (1.5, 2.0, 2.5, 3.0, 4.0), "margin_m": (2.0, 5.0)},
-    ),
-    "confirmed_rule": (
-        ConfirmedPredictionRule(),
-        {"required_mps2": (2.5, 3.0, 4.0), "margin_m": (5.0, 8.0)},
     ),
 }
 """For each baseline: the rule with its fixed settings, and the values to try of the others."""

@@ -20,10 +20,10 @@ def rows_of(text: str) -> list[list[str]]:
 
 @pytest.mark.slow
 def test_all_policies_drive_the_same_episodes(small_dataset: Dataset) -> None:
-    config = ResultsConfig("cautious_rule", small_dataset.folder / "eval", ("home", "bursty"), 1, 2, workers=1)
+    config = ResultsConfig("confirmed_rule", small_dataset.folder / "eval", ("home", "bursty"), 1, 2, workers=1)
     episodes = drive_all(config)
     assert len(episodes) == 2 * 3 * 3
-    judged, rule = (episodes[episodes["policy"] == name] for name in ("judged", "cautious_rule"))
+    judged, rule = (episodes[episodes["policy"] == name] for name in ("judged", "confirmed_rule"))
     for column in ("seed", "collision", "min_ttc_s", "false_braking_s"):
         assert judged[column].tolist() == rule[column].tolist()
     tables = re.split(r"\n(?=Training log)", write_tables(config, episodes))
