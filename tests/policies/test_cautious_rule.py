@@ -102,7 +102,8 @@ SURE = ConfirmedPredictionRule(cautious=CautiousRule(**AT_ONCE))
 
 def test_a_near_car_that_certainly_brakes_hard_is_answered_as_hard_as_it_brakes_or_harder():
     assert asked_mps2(SURE, observe(NEAR_HARD)) == pytest.approx(6.0, abs=1e-4)
-    assert asked_mps2(SURE, observe(NEAR_HARD | {"forward_m": 17.0})) == pytest.approx(8.0, abs=1e-4)
+    # 4.5 m are left of 17 m: the car stops after 18^2 / (2 * 6) = 27 m more, so 20^2 / (2 * 31.5) m/s2 are required.
+    assert asked_mps2(SURE, observe(NEAR_HARD | {"forward_m": 17.0})) == pytest.approx(400 / 63, abs=1e-3)
     assert asked_mps2(ConfirmedPredictionRule(), observe(NEAR_HARD)) == pytest.approx(2.5, abs=1e-4)
 
 
@@ -128,8 +129,8 @@ def test_both_conditions_have_to_hold_for_the_same_car():
 
 
 def test_the_cars_between_take_their_length_off_the_distance():
-    hard, between = {"forward_m": 47.0, "acceleration_mps2": -6.0}, {"forward_m": 30.0}
-    rule = ConfirmedPredictionRule(required_mps2=4.6, cautious=CautiousRule(**AT_ONCE))
+    hard, between = {"forward_m": 30.0, "acceleration_mps2": -6.0}, {"forward_m": 20.0}
+    rule = ConfirmedPredictionRule(required_mps2=4.1, cautious=CautiousRule(**AT_ONCE))
     assert asked_mps2(rule, observe(hard)) == 0.0
     assert asked_mps2(rule, observe(hard, between)) == pytest.approx(6.0, abs=1e-4)
 
