@@ -155,10 +155,13 @@ def _list_commands(run: Run) -> list[str]:
 
 
 def _find_evaluation(run: Run) -> dict[str, Any]:
-    """Returns verdicts and summary of the run's evaluation, and its figures in the benchmark."""
+    """Returns verdicts, summary, settings and dataset of the run's evaluation, and its figures in the benchmark."""
     path = run.evaluation_dir / "summary.json"
     found = json.loads(path.read_text()) if path.is_file() else {}
     known = {name: found[name] for name in ("verdicts", "summary", "unseen") if name in found}
+    if known:
+        known["dataset_digest"] = found["origin"]["dataset_digest"]
+        known["settings"] = {name: value for name, value in found["config"].items() if not name.endswith("_dir")}
     driven = {path.stem: json.loads(path.read_text())["rows"] for path in sorted(run.folder.glob("benchmark_*.json"))}
     if not known and not driven:
         raise RunError(f"Expected an evaluation or a benchmark in {run.folder}, found none. Evaluate the run first.")

@@ -1,4 +1,4 @@
-"""The style of every chart. The colours are mostly those of Okabe and Ito, which colour-blind people can distinguish."""
+"""The style of every chart. The colours are mostly Okabe and Ito's, which colour-blind people can distinguish."""
 
 import math
 from collections.abc import Mapping, Sequence
