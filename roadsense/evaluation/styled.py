@@ -94,9 +94,9 @@ def tabulate_pairs(comparisons: pd.DataFrame) -> pd.DataFrame:
 
 
 def show_conditions(evaluation: Evaluation) -> Styler:
-    """Returns what each policy does in each condition, with a bar for needless braking; empty if none was driven."""
+    """Returns what each policy does in each condition, with a bar for needless braking, or that none was driven."""
     if evaluation.conditions.empty:
-        return pd.DataFrame().style
+        return _say_nothing_was_driven()
     shares = evaluation.conditions["false_braking_share"].fillna(0.0)
     styler = tabulate_conditions(evaluation.conditions).style.hide(axis="index").set_table_styles(LEFT + ONE_LINE)
     return styler.apply(lambda _: [_bar(share) for share in shares], subset=["calm time braked with 1 m/s2"])
@@ -110,7 +110,7 @@ def show_policies(evaluation: Evaluation) -> Styler:
 
 
 def show_splits(evaluation: Evaluation) -> Styler:
-    """Returns collisions on held-out scenarios and on the other splits of the dataset; empty if none were driven."""
+    """Returns collisions on held-out scenarios and on the other splits of the dataset, or that none were driven."""
     return _show_rates(evaluation.splits, {"part": "scenarios"})
 
 
@@ -136,9 +136,14 @@ def tabulate_rates(rows: pd.DataFrame, first: Mapping[str, str], last: Mapping[s
     return table
 
 
+def _say_nothing_was_driven() -> Styler:
+    said = pd.DataFrame({"": ["No such episodes were driven: their number was set to 0."]})
+    return said.style.hide(axis="index").hide(axis="columns").set_table_styles(LEFT)
+
+
 def _show_rates(rows: pd.DataFrame, first: Mapping[str, str], last: Mapping[str, str] | None = None) -> Styler:
     if rows.empty:
-        return pd.DataFrame().style
+        return _say_nothing_was_driven()
     rates = rows["collision_rate"].fillna(0.0)
     styler = tabulate_rates(rows, first, last).style.hide(axis="index").set_table_styles(LEFT)
     return styler.apply(lambda _: [_bar(rate) for rate in rates], subset=["collisions"])

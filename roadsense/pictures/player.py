@@ -127,7 +127,8 @@ def summarise_episode(trajectory: Trajectory) -> str:
         values = np.where(np.isfinite(ego[name]), ego[name], np.inf)
         if np.isfinite(values).any():
             row = int(values.argmin())
-            sentences.append(f"The smallest {word} is {values[row]:.1f} {unit}, {times[row]:.1f} s after the start.")
+            least = max(values[row], 0.0)  # bodies that overlap have a gap below 0
+            sentences.append(f"The smallest {word} is {least:.1f} {unit}, {times[row]:.1f} s after the start.")
     braking = np.flatnonzero(np.nan_to_num(ego["action"]) > 0.1)
     share = len(braking) / max(trajectory.n_rows - 1, 1)
     if len(braking):

@@ -1,6 +1,7 @@
 """The report and the tables for notebooks: the answer first, few columns, every link leads somewhere."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.report import write_report
 from roadsense.evaluation.results import Evaluation, conclude
-from roadsense.evaluation.styled import show_policies, show_splits, show_verdicts, tabulate_policies
+from roadsense.evaluation.styled import show_conditions, show_policies, show_splits, show_verdicts, tabulate_policies
 from tests.evaluation.made_up import crashes, made_up
 
 PNG = b"\x89PNG"
@@ -82,3 +83,6 @@ def test_the_tables_of_a_notebook_have_the_intervals_and_colours(evaluation: Eva
     assert "background" in verdicts
     assert "linear-gradient" in show_policies(evaluation).to_html()
     assert "train" in show_splits(evaluation).to_html()
+    bare = replace(evaluation, conditions=evaluation.conditions.iloc[:0], splits=evaluation.splits.iloc[:0])
+    for table in (show_conditions(bare), show_splits(bare)):
+        assert "No such episodes were driven" in table.to_html()

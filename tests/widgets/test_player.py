@@ -90,6 +90,9 @@ def test_the_summary_tells_the_episode_in_words():
     assert "The smallest time to collision is 1.2 s, 7.0 s after the start." in words
     assert "braking from 6.0 s on, in 11% of the steps" in words
     assert words.endswith("10 of 101 radio messages are lost.")
+    episode = make_episode()
+    episode.ego["gap_m"][70] = -0.04
+    assert "The smallest gap is 0.0 m" in summarise_episode(episode)
 
 
 def test_fifty_seconds_with_forty_cars_are_small_and_hold_no_link():
