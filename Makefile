@@ -41,8 +41,10 @@ TEST_OPTIONS ?= -n auto --maxprocesses 4 --dist loadfile
 test: $(DEV)  ## run all tests, on up to four cores; TEST_OPTIONS= runs them one after the other
 	$(BIN)/python -m pytest -q $(TEST_OPTIONS)
 
-chaos: $(DEV)  ## try every command against every fault, about an hour; ends in a table
-	ROADSENSE_CHAOS=1 $(BIN)/python -m pytest -q tests/chaos
+CHAOS_ROUNDS ?= 6
+chaos: $(DEV)  ## try every command against every fault, CHAOS_ROUNDS times what is random, an hour; ends in a table
+	ROADSENSE_CHAOS=$(CHAOS_ROUNDS) $(BIN)/python -m pytest -q -n auto --maxprocesses 2 --dist loadgroup \
+	  tests/chaos/test_chaos.py
 
 check: $(DEV)  ## format, lint, types, spelling, the Dockerfile, and notebooks without outputs
 	$(BIN)/ruff format --check .

@@ -1,5 +1,6 @@
 """Shows a policy at the wheel: one episode in SUMO's window, as a video, or in the player."""
 
+import math
 import os
 import sys
 import webbrowser
@@ -69,6 +70,8 @@ class EnjoyConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        if self.end_s is not None and not self.start_s < self.end_s < math.inf:
+            raise InputError(f"Expected end_s to be a number above start_s ({self.start_s:g}), got {self.end_s!r}.")
         for path, suffixes in ((self.video, (MP4, GIF)), (self.html, (".html",))):
             if path is not None and path.suffix not in suffixes:
                 raise InputError(f"Expected a new file that ends in {' or '.join(suffixes)}, got {path}.")

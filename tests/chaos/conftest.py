@@ -1,47 +1,33 @@
 """A small workspace with a dataset, a trained run and an evaluation of it, and commands that are started in it."""
 
+import contextlib
+import functools
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from roadsense.cli import main
 from roadsense.scenarios.dataset import Dataset
+from roadsense.utils.worker_processes import end_with_program
+from tests.chaos.commands import IN_A_RUN, SAMPLE, words_of
 from tests.chaos.table import FAULTS, LONG, TABLE
+from tests.jobs.small_notebooks import ROOT, write_notebook
 from tests.small_training import train_tiny
 
-IS_LONG = bool(os.environ.get("ROADSENSE_CHAOS"))
-"""Set by `make chaos`: everything is tried, and several times."""
-TRAINING = {
-    "total_timesteps": 100_000,
-    "imitation_timesteps": 0,
-    "n_workers": 1,
-    "rollout_steps": 32,
-    "batch_size": 32,
-    "n_epochs": 1,
-    "episode_steps": 40,
-    "checkpoint_interval": 64,
-    "eval_interval": 0,
-}
-EVALUATION = {
-    "episodes_per_scenario": 1,
-    "n_steps": 60,
-    "curve_episodes": 0,
-    "surroundings_episodes": 0,
-    "split_episodes": 0,
-    "gallery_size": 0,
-    "workers": 1,
-}
-
-
-def options(**values: object) -> list[str]:
-    """Returns the words of a command line."""
-    return [f"--{name}={value}" for name, value in values.items()]
+ROUNDS = int(os.environ.get("ROADSENSE_CHAOS") or 0)
+"""Set by `make chaos`: how often what is random is tried; 0 for the short form."""
+MARK = "ROADSENSE_CHAOS_PLACE"
+"""Environment variable of every program that is started here, and so of all that it starts."""
+STEPS = "import time\nfor n in range(n_steps):\n    print('step', n, flush=True)\n    time.sleep(0.2)"
+"""What the notebook of a job does."""
 
 
 @dataclass(frozen=True)
@@ -64,39 +50,49 @@ class Place:
     def run(self) -> Path:
         return self.folder / "run"
 
-    def words(self, command: str, target: Path) -> list[str]:
-        """Returns the command line of a command that writes to a target."""
-        return {
-            "gen-scenarios": ["gen-scenarios", *options(base_dir=self.bases, output_dir=target, n_train=4, n_eval=2)],
-            "train": ["train", *options(dataset_dir=self.dataset / "train", run_dir=target, **TRAINING)],
-            "evaluate": ["evaluate", *options(run_dir=target, dataset_dir=self.dataset / "eval", **EVALUATION),
-                         "--no-checks_column"],
-            "export": ["export", *options(run_dir=target, n_observations=200, n_calibration=200,
-                                          episodes_per_scenario=1, workers=1), "--no-int8"],
-            "search": ["search", *options(search_dir=target, dataset_dir=self.dataset, n_trials=1, total_timesteps=64,
-                                          imitation_timesteps=0, n_evaluations=1, eval_episodes=2, n_workers=1)],
-            "unpack": ["unpack", str(self.folder / "scenarios.zip"), str(target)],
-        }[command]  # fmt: skip
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
 
-    def start(self, command: str, target: Path, **settings: object) -> subprocess.Popen[str]:
-        """Starts a command as a program of its own, which heeds signals that `nohup` or a shell's `&` let us ignore."""
-        words = [sys.executable, "-m", "roadsense.cli", *self.words(command, target)]
-        prepare = settings.pop("preexec_fn", None)
+    def start(self, words: list[str], folder: Path, limit_bytes: int = 0) -> subprocess.Popen[str]:
+        """Starts a command in a folder, as a program with a process group of its own, which ends with the tests.
 
-        def heed_signals() -> None:
+        It heeds signals that `nohup` or a shell's `&` let us ignore, and may write no file of more than `limit_bytes`.
+        """
+
+        def prepare() -> None:
+            end_with_program()
             for number in (signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
-            if callable(prepare):
-                prepare()
+            if limit_bytes:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
 
-        return subprocess.Popen(  # type: ignore[call-overload]
-            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_signals, **settings
-        )
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.program", *words], cwd=folder, preexec_fn=prepare, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            env={**os.environ, MARK: str(self.folder), "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+
+    def still_running(self) -> list[int]:
+        """Returns the processes that were started here, at whatever remove, and still run."""
+        mark, found = f"{MARK}={self.folder}\0".encode(), []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if mark in path.read_bytes():
+                    found.append(int(path.parent.name))
+        return found
+
+    def kill_all(self) -> None:
+        """Kills the processes that were started here and still run."""
+        for pid in self.still_running():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def target(self, command: str, parent: Path) -> Path:
         """Returns a new target in a folder: for commands that work in a run a copy of the trained one."""
+        parent.mkdir(parents=True, exist_ok=True)
         folder = parent / "target"
-        return shutil.copytree(self.run, folder) if command in ("evaluate", "export") else folder
+        return shutil.copytree(self.run, folder) if command in IN_A_RUN else folder
 
 
 @pytest.fixture(scope="session")
@@ -104,38 +100,68 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_bases: Path, small_data
     folder = tmp_path_factory.mktemp("chaos")
     shutil.copytree(small_dataset.folder, folder / "dataset")
     train_tiny(folder / "run", dataset_dir=str(folder / "dataset" / "train"), total_timesteps=64, eval_interval=0)
+    shutil.copytree(SAMPLE, folder / "log")
+    write_notebook(folder, STEPS)
     shutil.make_archive(str(folder / "scenarios"), "zip", folder / "dataset" / "train")
     return Place(folder, tiny_bases)
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """A command that nothing disturbed: what it wrote, and how long it took."""
+
+    target: Path
+    seconds: float
+
+
 @pytest.fixture(scope="session")
-def evaluated(place: Place) -> Path:
-    """The folder of an evaluation that nothing disturbed."""
-    target = place.target("evaluate", place.folder / "undisturbed")
-    assert main(place.words("evaluate", target)) == 0
-    return target / "evaluation"
+def undisturbed(place: Place):
+    """Returns for a command how it goes when nothing disturbs it; each is run once."""
+
+    @functools.cache
+    def run(command: str) -> Undisturbed:
+        target, begin_s = place.target(command, place.folder / f"undisturbed_{command}"), time.monotonic()
+        process = place.start(words_of(command, place, target), target.parent)
+        _, said = process.communicate()
+        assert process.returncode == 0, said
+        return Undisturbed(target, time.monotonic() - begin_s)
+
+    return run
+
+
+@pytest.fixture
+def alone(place: Place):
+    """Fails a test that leaves a process running, and ends it."""
+    yield
+    end_s = time.monotonic() + 20
+    while (left := place.still_running()) and time.monotonic() < end_s:
+        time.sleep(0.1)
+    place.kill_all()
+    assert not left
 
 
 def skip_long(form: str) -> None:
     """Skips a cell of the long form in the short one."""
-    if form == LONG and not IS_LONG:
+    if form == LONG and not ROUNDS:
         pytest.skip("of the long form: make chaos")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints the table of `make chaos`: how each command took each fault."""
-    if not IS_LONG:
+    """Prints the table of `make chaos`: how many tries of each command with each fault ended as they should."""
+    if not ROUNDS:
         return
-    ended = {"passed": "ok", "failed": "FAILED", "error": "FAILED"}
-    found: dict[tuple[str, str], str] = {}
-    for outcome, word in ended.items():
-        for report in terminalreporter.stats.get(outcome, []):
-            fault = next((name for name, test in FAULTS.items() if f"::{test}[" in report.nodeid), None)
-            command = next((name for name in sorted(TABLE, key=len) if f"[{name}-" in report.nodeid), None)
-            if fault and command:
-                found[command, fault] = word
-    terminalreporter.section("commands against faults")
-    terminalreporter.write_line(f"{'':15}" + "".join(f"{fault:>15}" for fault in FAULTS))
+    stats, good, tried = terminalreporter.stats, Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    bad = {report.nodeid for outcome in ("failed", "error") for report in stats.get(outcome, [])}
+    for nodeid in bad | {report.nodeid for report in stats.get("passed", [])}:
+        fault = next((name for name, test in FAULTS.items() if f"::{test}[" in nodeid), None)
+        command = next((name for name in sorted(TABLE, key=len) if f"[{name}-" in nodeid), None)
+        if fault and command:
+            good[command, fault] += nodeid not in bad
+            tried[command, fault] += 1
+    terminalreporter.section(f"tries that ended as they should, {ROUNDS} rounds")
+    terminalreporter.write_line(f"| command | {' | '.join(FAULTS)} |\n|{'---|' * (len(FAULTS) + 1)}")
     for command in TABLE:
-        cells = "".join(f"{found.get((command, fault), '-'):>15}" for fault in FAULTS)
-        terminalreporter.write_line(f"{command:15}{cells}")
+        pairs = [(command, fault) for fault in FAULTS]
+        if any(tried[pair] for pair in pairs):
+            cells = [f"{good[pair]} of {tried[pair]}" if tried[pair] else "" for pair in pairs]
+            terminalreporter.write_line(f"| `{command}` | {' | '.join(cells)} |")

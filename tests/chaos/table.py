@@ -1,5 +1,9 @@
 """Every command against every fault: what is tried in the short form, what in the long form, and what cannot happen."""
 
+from typing import Any
+
+import pytest
+
 SHORT, LONG = "short", "long"
 FAULTS = {
     "killed": "test_a_killed_command_is_continued_by_the_same",
@@ -28,7 +32,7 @@ def row(short: str = "", long: str = "", otherwise: str = QUICK) -> dict[str, st
 
 
 TABLE: dict[str, dict[str, str]] = {
-    "gen-scenarios": row("killed, read-only, not a number", "signalled, disk full, second writer"),
+    "gen-scenarios": row("killed, read-only, not a number", "signalled, disk full, second writer, flipped byte"),
     "train": row(
         "signalled, disk full, read-only, flipped byte, not a number",
         "killed, second writer",
@@ -37,21 +41,29 @@ TABLE: dict[str, dict[str, str]] = {
     "evaluate": row(
         "killed, read-only, flipped byte, not a number, worker lost", "signalled, disk full, second writer"
     ),
-    "benchmark": row(otherwise="keeps a journal as evaluate does, whose row tries it"),
-    "enjoy": row(otherwise="drives one episode and writes new files at its end"),
+    "benchmark": row(
+        "read-only, flipped byte, not a number", "killed, signalled, disk full, second writer, worker lost"
+    ),
+    "enjoy": row(
+        "read-only, not a number",
+        "killed, signalled, disk full, flipped byte",
+        "drives one episode, without workers; refuses files that are there",
+    ),
     "export": row("read-only, flipped byte, not a number", "killed, signalled, disk full, second writer, worker lost"),
     "search": row("not a number", "killed", OF_STEPS),
     "check-base": row(otherwise=READS),
     "verify": row("flipped byte", otherwise=READS),
-    "unpack": row("flipped byte, read-only"),
+    "unpack": row("flipped byte, read-only", "killed, disk full"),
     "replay": row(otherwise="reads, and compares with the evaluation what it drives"),
     "repeat": row(otherwise="the same command as replay"),
     "compare": row(otherwise=READS),
     "tune-baselines": row("not a number"),
     "fit-channel": row(otherwise="reads one log, whose numbers tests/envs/radio checks"),
-    "drive": row(otherwise="ends within seconds; damaged logs and files that are there are tried in tests/drives"),
+    "drive": row(
+        "read-only", "killed, signalled, disk full, second writer, flipped byte", "tests/drives tries each of its words"
+    ),
     "run": row(otherwise=OF_STEPS),
-    "job": row(otherwise=ITS_OWN),
+    "job": row("read-only", "killed, signalled, disk full, second writer", ITS_OWN),
     "runs": row(otherwise=READS),
     "watch": row(otherwise=READS),
     "doctor": row(otherwise=READS),
@@ -62,6 +74,7 @@ TABLE: dict[str, dict[str, str]] = {
 }
 
 
-def cells(fault: str) -> list[tuple[str, str]]:
-    """Returns the commands that a fault is tried on, each with its form."""
-    return [(command, forms[fault]) for command, forms in TABLE.items() if forms[fault] in (SHORT, LONG)]
+def cells(fault: str) -> list[Any]:
+    """Returns the commands that a fault is tried on, each with its form; one process of `make chaos` tries them all."""
+    tried = {command: forms[fault] for command, forms in TABLE.items() if forms[fault] in (SHORT, LONG)}
+    return [pytest.param(command, form, marks=pytest.mark.xdist_group(command)) for command, form in tried.items()]

@@ -3,33 +3,33 @@
 The short form is part of the suite; `make chaos` tries every cell of the table, the kills at many moments.
 """
 
+import contextlib
 import dataclasses
 import importlib
 import math
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from roadsense.cli import COMMANDS, main
 from roadsense.errors import InputError
 from roadsense.runs.run import Run
-from roadsense.scenarios.dataset import Dataset
-from tests.chaos.conftest import IS_LONG, Place, skip_long
+from tests.chaos.commands import IN_A_RUN, check_done, check_nothing_left, is_begun, is_done, words_again, words_of
+from tests.chaos.conftest import ROUNDS, Place, skip_long
 from tests.chaos.table import FAULTS, LONG, SHORT, TABLE, cells
 from tests.small_training import wait_until
 
-MOMENTS = range(6 if IS_LONG else 1)
-LIMIT_S = 900.0 if IS_LONG else 300.0
-SMALL_BYTES = 150_000
-"""Largest file of a process whose disk is full: less than a checkpoint has."""
+MOMENTS = range(ROUNDS or 1)
+LIMIT_S = 900.0 if ROUNDS else 300.0
+pytestmark = [pytest.mark.usefixtures("alone"), pytest.mark.timeout(4 * LIMIT_S if ROUNDS else 2 * LIMIT_S)]
+LONG_TRAINING = {"total_timesteps": 100_000}
+SMALL_BYTES = {"train": 150_000, "benchmark": 300}
+"""Largest file of a process whose disk is full: less than a checkpoint has, or the rows of episodes."""
 
 
 def test_every_command_has_a_row_and_every_cell_a_form_or_a_reason():
@@ -47,58 +47,42 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, said
 
 
-def begun(command: str, target: Path) -> bool:
-    """Whether a command has done a part of its work."""
-    marks = {
-        "gen-scenarios": lambda: any(target.parent.glob(f".{target.name}*/**/*.sumocfg")) or target.exists(),
-        "train": lambda: any(target.glob("checkpoints/*.pt")),
-        "evaluate": lambda: any(path.stat().st_size for path in target.glob(".episodes_*")),
-        "export": lambda: any(target.glob(".export.*")),
-        "search": lambda: any(target.glob("trial_000/config.json")),
-    }
-    return marks[command]()
-
-
-def check_done(command: str, target: Path, place: Place, evaluated: Path) -> None:
-    """Checks that the result is the one that nothing disturbed."""
-    if command == "gen-scenarios":
-        assert Dataset.open(target).verify() == []
-        assert Dataset.open(target).digest == Dataset.open(place.dataset).digest
-    elif command == "evaluate":
-        tables = [pd.read_parquet(folder / "episodes.parquet") for folder in (target / "evaluation", evaluated)]
-        pd.testing.assert_frame_equal(*tables)
-        assert not list(target.glob(".episodes_*"))
-    elif command == "export":
-        assert (target / "export" / "policy.tflite").is_file()
-        assert not list(target.glob(".export.*"))
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(("command", "form"), cells("killed"))
+def test_a_killed_command_is_continued_by_the_same(command, form, moment, place, undisturbed, tmp_path):
+    skip_long(form)
+    target, expected = place.target(command, tmp_path), undisturbed(command)
+    process = place.start(words_of(command, place, target), tmp_path)
+    if ROUNDS:
+        seconds = random.Random(f"{command} {moment}").uniform(0, expected.seconds)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+    else:
+        wait_until(lambda: is_begun(command, target) or process.poll() is not None, seconds=LIMIT_S)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    if command == "job" and moment % 2:
+        place.kill_all()  # the job has a group of its own
+    process.communicate()
+    if not is_done(command, target):
+        code, said = finish(place.start(words_again(command, place, target), tmp_path))
+        assert code == 0, said
+        check_nothing_left(target)
+    check_done(command, target, expected.target)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize(("command", "form"), cells("killed"))
-def test_a_killed_command_is_continued_by_the_same(command, form, moment, place, evaluated, tmp_path):
-    skip_long(form)
-    target = place.target(command, tmp_path)
-    process = place.start(command, target, start_new_session=True)
-    wait_until(lambda: begun(command, target) or process.poll() is not None)
-    time.sleep(random.Random(moment).uniform(0, 3) if IS_LONG else 0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    if command == "train":
-        assert Run(target).read_state().name in ("failed", "trained")
-        return
-    code, said = finish(place.start(command, target))
-    assert code == 0, said
-    check_done(command, target, place, evaluated)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP] if IS_LONG else [signal.SIGHUP])
 @pytest.mark.parametrize(("command", "form"), cells("signalled"))
-def test_a_signal_stops_a_command_in_order(command, form, number, place, evaluated, tmp_path):
+def test_a_signal_stops_a_command_in_order(command, form, moment, place, undisturbed, tmp_path):
     skip_long(form)
+    number = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)[moment % 3]
     target = place.target(command, tmp_path)
-    process = place.start(command, target)
-    wait_until(lambda: begun(command, target) or process.poll() is not None)
-    process.send_signal(number)
+    process = place.start(words_of(command, place, target, **LONG_TRAINING), tmp_path)
+    wait_until(lambda: is_begun(command, target) or process.poll() is not None, seconds=LIMIT_S)
+    if number == signal.SIGINT:  # a terminal sends it to all
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
     process.communicate(timeout=LIMIT_S)
     assert process.returncode != 0
     if command == "train":
@@ -106,17 +90,18 @@ def test_a_signal_stops_a_command_in_order(command, form, number, place, evaluat
         assert Run(target).read_state().name == "stopped"
         assert number.name in Run(target).read_state().reason
     else:
-        assert finish(place.start(command, target))[0] == 0
-        check_done(command, target, place, evaluated)
+        code, said = finish(place.start(words_again(command, place, target), tmp_path))
+        assert code == 0, said
+        check_nothing_left(target)
+        check_done(command, target, undisturbed(command).target)
 
 
 @pytest.mark.parametrize(("command", "form"), cells("disk full"))
 def test_a_full_disk_is_one_line_and_a_true_state(command, form, place, tmp_path):
     skip_long(form)
     target = place.target(command, tmp_path)
-    limit = SMALL_BYTES if command == "train" else 2_000
-    process = place.start(command, target, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
-    code, said = finish(process)
+    words, n_bytes = words_of(command, place, target, **LONG_TRAINING), SMALL_BYTES.get(command, 2_000)
+    code, said = finish(place.start(words, tmp_path, n_bytes))
     assert code in (1, 3), said
     assert said.strip().splitlines()[-1].startswith("error: ")
     if command == "train":
@@ -130,53 +115,78 @@ def test_a_target_that_cannot_be_written_to_is_said_before_the_work(
 ):
     skip_long(form)
     target = Path("/proc/roadsense/target")  # no user, not even root, may make anything there
-    if command in ("evaluate", "export"):
+    monkeypatch.chdir(tmp_path)
+    if command in IN_A_RUN:
         target = place.target(command, tmp_path)
         monkeypatch.setattr("roadsense.utils.files.PROBE_NAME", "x" * 300)  # a name that no disk takes
-    assert main(place.words(command, target)) in (2, 3)
+    assert main(words_of(command, place, target)) in (2, 3)
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("error: ")
 
 
 @pytest.mark.parametrize(("command", "form"), cells("second writer"))
-def test_of_two_at_once_one_wins_and_the_other_loses_nothing(command, form, place, evaluated, tmp_path):
+def test_of_two_at_once_one_wins_and_the_other_loses_nothing(command, form, place, undisturbed, tmp_path):
     skip_long(form)
-    target = place.target(command, tmp_path)
-    first = place.start(command, target)
-    wait_until(lambda: begun(command, target) or first.poll() is not None)
-    code, said = finish(place.start(command, target))
+    target, words = place.target(command, tmp_path), words_of(command, place, tmp_path / "target", **LONG_TRAINING)
+    first = place.start(words, tmp_path)
+    wait_until(lambda: is_begun(command, target) or first.poll() is not None, seconds=LIMIT_S)
+    code, said = finish(place.start(words, tmp_path))
     assert code in (0, 2), said
     if command == "train":
         first.send_signal(signal.SIGTERM)
         assert finish(first)[0] == 143
     else:
         assert finish(first)[0] == 0
-        check_done(command, target, place, evaluated)
+        check_done(command, target, undisturbed(command).target)
 
 
-def flip(path: Path, share: float = 0.5) -> None:
+SUMMED = {
+    "train": ["dataset/train/*/*"],
+    "evaluate": ["dataset/eval/*/*", "target/model.zip"],
+    "benchmark": ["target/model.zip"],
+    "export": ["target/model.zip"],
+    "verify": ["dataset/*/*/*"],
+}
+"""What has a recorded sum, as patterns: no changed byte of it is used."""
+OTHERS = {
+    "gen-scenarios": ["bases/*/*"],
+    "train": ["dataset/manifest.json"],
+    "evaluate": ["dataset/manifest.json", "target/config.json", "target/manifest.json"],
+    "export": ["dataset/eval/*/*", "target/config.json", "target/manifest.json"],
+    "enjoy": ["run/model.zip", "dataset/eval/*/*"],
+    "verify": ["dataset/manifest.json", "dataset/README.md"],
+    "unpack": ["scenarios.zip"],
+    "drive": ["log/*.csv"],
+}
+"""What else a command reads: a changed byte may be harmless, else it is one line."""
+
+
+def flip(path: Path, rng: random.Random) -> None:
     """Changes one bit of a file."""
     content = bytearray(path.read_bytes())
-    content[int(len(content) * share)] ^= 1
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     path.write_bytes(content)
 
 
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("inputs", [SUMMED, OTHERS], ids=["summed", "others"])
 @pytest.mark.parametrize(("command", "form"), cells("flipped byte"))
-def test_a_changed_byte_of_the_input_is_noticed(command, form, place, tmp_path, capsys):
-    skip_long(form)
-    shutil.copytree(place.dataset, tmp_path / "dataset")
+def test_a_changed_byte_of_the_input_is_noticed(command, form, inputs, moment, place, tmp_path, capsys):
+    skip_long(form if inputs is SUMMED or command == "unpack" else LONG)
+    if command not in inputs:
+        pytest.skip("it has no such input")
+    copy = Place(tmp_path, tmp_path / "bases")
+    shutil.copytree(place.bases, copy.bases)
+    shutil.copytree(place.dataset, copy.dataset)
+    shutil.copytree(place.run, copy.run)
+    shutil.copytree(place.log, copy.log)
     shutil.copy(place.folder / "scenarios.zip", tmp_path)
-    copy = Place(tmp_path, place.bases)
-    target = place.target(command, tmp_path)
-    split = "train" if command in ("train", "verify") else "eval"
-    flip(next((tmp_path / "dataset" / split).glob("*/*.rou.xml")), 0.9)
-    if command == "unpack":
-        flip(tmp_path / "scenarios.zip")
-    elif command == "export":
-        flip(target / "model.zip")
-    words = ["verify", str(copy.dataset)] if command == "verify" else copy.words(command, target)
-    assert main(words) in (1, 2)
-    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("error: ")
+    target, rng = copy.target(command, tmp_path), random.Random(f"{command} {moment}")
+    paths = sorted(path for pattern in inputs[command] for path in tmp_path.glob(pattern) if path.is_file())
+    flip(rng.choice(paths), rng)
+    code, said = main(words_of(command, copy, target)), capsys.readouterr().err
+    assert code in ((1, 2) if inputs is SUMMED else (0, 1, 2))
+    assert code == 0 or said.strip().splitlines()[-1].startswith("error: ")
 
 
 @pytest.mark.parametrize(("command", "form"), cells("not a number"))
@@ -199,17 +209,17 @@ def test_a_number_that_is_none_is_refused_by_name(command, form, place, tmp_path
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 @pytest.mark.parametrize(("command", "form"), cells("worker lost"))
-def test_a_lost_worker_costs_its_episode_only(command, form, number, place, evaluated, tmp_path):
+def test_a_lost_worker_costs_its_episode_only(command, form, number, place, undisturbed, tmp_path):
     skip_long(form)
-    if number == signal.SIGSTOP and not IS_LONG:
+    if number == signal.SIGSTOP and not ROUNDS:
         pytest.skip("a stopped worker is noticed after its time limit: make chaos, and tests/utils")
     target = place.target(command, tmp_path)
-    process = place.start(command, target)
-    wait_until(lambda: begun(command, target), process)
+    process = place.start(words_of(command, place, target), tmp_path)
+    wait_until(lambda: is_begun(command, target), process, LIMIT_S)
     for worker in children(process.pid):
         os.kill(worker, number)
     assert finish(process)[0] == 0
-    check_done(command, target, place, evaluated)
+    check_done(command, target, undisturbed(command).target)
 
 
 def children(pid: int) -> list[int]:
