@@ -289,7 +289,7 @@ class ConfirmedPredictionRule(Predicts):
 
 
 @dataclass(frozen=True)
-class AtLeast(Predicts):
+class WithFloor(Predicts):
     """Another policy that brakes at least as hard as a rule.
 
     Attributes:

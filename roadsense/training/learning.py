@@ -24,7 +24,7 @@ from roadsense.envs.observation import MAX_PEERS, observation_space
 from roadsense.errors import RunError, SimulationError
 from roadsense.policies.actor import read_actor
 from roadsense.policies.actor_policy import NumpyActor
-from roadsense.policies.rules import AtLeast, ConfirmedPredictionRule, Policy
+from roadsense.policies.rules import ConfirmedPredictionRule, Policy, WithFloor
 from roadsense.runs.experiment import score_seeds
 from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.progress import PhaseWriter
@@ -101,7 +101,7 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
                 raise _stopped(run, stop)
             checkpoints.finish()
             if config.imitation_timesteps and config.algorithm == "ppo":
-                _imitate(model, env, config, AtLeast(NumpyActor(read_actor(model))), phases, stop)
+                _imitate(model, env, config, WithFloor(NumpyActor(read_actor(model))), phases, stop)
             save_policy(model, run.model_path)
             phases.enter("last evaluation on held-out scenarios")
             with working("last evaluation on held-out scenarios"):

@@ -5,7 +5,7 @@ import pytest
 
 from roadsense.envs.assist import DEAD_ZONE, assist_deceleration_mps2
 from roadsense.envs.observation import EGO_FIELDS, EGO_SCALE, MAX_PEERS, PEER_FIELDS, PEER_SCALE, Observation
-from roadsense.policies.rules import AtLeast, CautiousRule, ConfirmedPredictionRule, Policy, action_for
+from roadsense.policies.rules import CautiousRule, ConfirmedPredictionRule, Policy, WithFloor, action_for
 
 AT_ONCE = {"build_up_mps2": 100.0, "release_mps2": 100.0}
 FAR, NEAR = {"forward_m": 80.0}, {"forward_m": 20.0}
@@ -144,14 +144,14 @@ def drives(mps2):
 )
 def test_another_policy_falls_back_at_least_as_the_rule_does(own_mps2, age_s, wanted_mps2):
     near = observe({"forward_m": 15.0, "age_s": age_s}, speed_mps=20.0)
-    assert asked_mps2(AtLeast(drives(own_mps2)), near) == pytest.approx(wanted_mps2, abs=1e-3)
+    assert asked_mps2(WithFloor(drives(own_mps2)), near) == pytest.approx(wanted_mps2, abs=1e-3)
 
 
 @pytest.mark.parametrize(("own_mps2", "wanted_mps2"), [(0.0, 2.5), (6.0, 6.0)])
 def test_another_policy_answers_certain_braking_at_least_as_the_rule_does(own_mps2, wanted_mps2):
-    assert asked_mps2(AtLeast(drives(own_mps2)), observe(NEAR_HARD)) == pytest.approx(wanted_mps2, abs=1e-3)
+    assert asked_mps2(WithFloor(drives(own_mps2)), observe(NEAR_HARD)) == pytest.approx(wanted_mps2, abs=1e-3)
 
 
 def test_another_policy_helps_a_driver_who_brakes_behind_a_silent_leader():
     silent = observe({"forward_m": 15.0, "age_s": 0.5}, speed_mps=20.0, driver_acceleration_mps2=-5.0)
-    assert asked_mps2(AtLeast(drives(0.0)), silent) == pytest.approx(2.5, abs=1e-3)
+    assert asked_mps2(WithFloor(drives(0.0)), silent) == pytest.approx(2.5, abs=1e-3)
