@@ -141,7 +141,7 @@ def test_every_condition_is_driven_and_tabulated(evaluation: Evaluation) -> None
     assert set(table["policy"]) == {POLICY, "unassisted", *RULES}
     driven = evaluation.episodes.query("part == 'condition'")
     assert (driven["error"] == "").all()
-    assert len(driven) == len(names) * 6
+    assert len(driven) == len(names) * (2 + len(RULES))
     assert driven["seed"].nunique() == 1  # all conditions have the same episodes
     by_name = driven[driven["policy"] == POLICY].set_index("condition")
     assert by_name.loc["all_equipped", "messages_heard"] > by_name.loc["convoy_only", "messages_heard"]
