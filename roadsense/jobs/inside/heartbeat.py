@@ -5,6 +5,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from roadsense.errors import RunError
 from roadsense.runs.experiment import is_experiment, list_run_folders, list_seed_folders
 from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.run import Run
@@ -36,7 +37,8 @@ class JobBeat:
 
     def tell_progress(self) -> str:
         """Returns the state and the progress, in words."""
-        steps = "" if self.timesteps is None else f", {self.timesteps} of {self.of_timesteps} steps"
+        wanted = "" if self.of_timesteps is None else f" of {self.of_timesteps}"
+        steps = "" if self.timesteps is None else f", {self.timesteps}{wanted} steps"
         return f"{self.state}{steps}"
 
 
@@ -80,13 +82,20 @@ def read_beat(path: Path) -> JobBeat | None:
 def read_progress(run_dir: Path | None) -> tuple[int | None, int | None]:
     """Returns the numbers of trained and of all environment steps of a training; None before it has begun.
 
-    For an experiment, they are sums over all seeds.
+    The second is also None if the training's settings cannot be read. For an experiment, they are sums over all seeds.
     """
     begun = list_run_folders(run_dir) if run_dir is not None else []
     if run_dir is None or not begun:
         return None, None
     n_seeds = len(list_seed_folders(run_dir)) if is_experiment(run_dir) else 1
-    return sum(_count_timesteps(each) for each in begun), Run(begun[0]).read_total_timesteps() * n_seeds
+    return sum(_count_timesteps(each) for each in begun), _count_wanted(begun[0], n_seeds)
+
+
+def _count_wanted(run_dir: Path, n_seeds: int) -> int | None:
+    try:
+        return Run(run_dir).read_total_timesteps() * n_seeds
+    except RunError:  # settings that cannot be read must not end the job
+        return None
 
 
 def _count_timesteps(run_dir: Path) -> int:
