@@ -137,7 +137,7 @@ def tabulate_rates(rows: pd.DataFrame, first: Mapping[str, str], last: Mapping[s
 
 
 def _say_nothing_was_driven() -> Styler:
-    said = pd.DataFrame({"": ["No such episodes were driven: their number was set to 0."]})
+    said = pd.DataFrame({"": ["No such episodes were driven."]})
     return said.style.hide(axis="index").hide(axis="columns").set_table_styles(LEFT)
 
 

@@ -15,6 +15,7 @@ from stable_baselines3 import PPO
 
 from roadsense.cloud.checksums import check_checksums
 from roadsense.cloud.s3_transfer import S3Place, S3Transfer, find_files
+from roadsense.errors import NotebookError
 from roadsense.jobs.inside.execution import Execution
 from roadsense.runs.metric_lines import PATTERN
 from roadsense.runs.run import Run, open_run
@@ -133,6 +134,22 @@ def test_a_notebook_that_does_not_hear_the_signal_is_killed_and_counts_as_stoppe
     with pytest.raises(StoppedError, match="did not end by itself and was killed"):
         Execution(write_notebook(tmp_path, deaf), tmp_path / "executed.ipynb", {}).run(_stop)
     assert (tmp_path / "executed.ipynb").is_file()
+
+
+def test_a_kernel_that_dies_by_itself_while_it_stops_has_failed(tmp_path):
+    mark = tmp_path / "runs"
+    dies = (
+        f"import os, time\nopen({str(mark)!r}, 'w')\ntry:\n    time.sleep(99)\n"
+        "except KeyboardInterrupt:\n    os.kill(os.getpid(), 9)"
+    )
+    asked = []
+
+    def _stop(execution):
+        if mark.exists() and not asked and execution.interrupt():
+            asked.append(True)
+
+    with pytest.raises(NotebookError, match="its kernel died"):
+        Execution(write_notebook(tmp_path, dies), tmp_path / "executed.ipynb", {}).run(_stop)
 
 
 def test_paths_of_the_layout_are_given_to_a_notebook_that_asks_for_them(tmp_path, small_dataset):

@@ -46,7 +46,7 @@ class Execution:
     def __init__(self, notebook: Path, executed: Path, parameters: Mapping[str, Any]):
         self._notebook, self._executed, self._parameters = notebook, executed, dict(parameters)
         self._kernels: list[int] = []
-        self._is_in_cell = self._is_to_stop = False
+        self._is_in_cell = self._is_to_stop = self._is_killed = False
         self._work: Future[Any] | None = None
 
     def run(self, look: Callable[["Execution"], object]) -> None:
@@ -57,7 +57,7 @@ class Execution:
 
         Raises:
             NotebookError: if a cell fails or the kernel dies.
-            StoppedError: if a cell was stopped or interrupted, or the kernel was killed after it was asked to stop.
+            StoppedError: if a cell was stopped or interrupted, or did not hear that and `kill` ended it.
         """
         with ThreadPoolExecutor(1, "papermill") as pool:
             self._work = pool.submit(self._execute)
@@ -79,7 +79,7 @@ class Execution:
 
     def kill(self) -> None:
         """Ends the kernel at once; only the executed copy is kept."""
-        self._is_to_stop = True
+        self._is_to_stop = self._is_killed = True
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> bool:
@@ -124,7 +124,7 @@ class Execution:
 
     def _translate(self, error: PapermillExecutionError | DeadKernelError) -> RoadSenseError:
         name, kept = self._notebook.name, f"The executed copy is {self._executed}."
-        if isinstance(error, DeadKernelError) and self._is_to_stop:
+        if isinstance(error, DeadKernelError) and self._is_killed:
             return StoppedError(f"{name}: asked to stop, it did not end by itself and was killed. {kept}")
         if isinstance(error, DeadKernelError):
             return NotebookError(f"{name}: its kernel died, out of memory or by a crash of native code. {kept}")
