@@ -65,7 +65,9 @@ def stop_tiny(folder, at_least, how=signal.SIGTERM, **changes):
 def _send_when(run, at_least, how):
     wait_until(lambda: timesteps_of(run) >= at_least and run.read_state().name == "running")
     if how == STOP_FILE:
-        (run.folder / "stop").touch()
+        while run.read_state().name == "running":  # a training that begins removes an old file
+            (run.folder / "stop").touch()
+            time.sleep(0.1)
     else:
         os.kill(os.getpid(), how)
 

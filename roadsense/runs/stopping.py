@@ -61,6 +61,11 @@ class StopRequest:
                 self._make(f"{STOP_NAME} file")
         return bool(self.reason)
 
+    def check(self) -> None:
+        """Raises `StoppedError` if a stop is requested: for work that saves nothing."""
+        if self.is_made():
+            self._raise()
+
     def is_pressing(self) -> bool:
         """Returns whether the request is so old that the training must not wait for anything."""
         return self.is_made() and time.monotonic() - self._made_at_s > PATIENCE_S
@@ -88,10 +93,9 @@ class StopRequest:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Inside, the request raises `StoppedError` at once: for work that saves nothing."""
+        """Inside, a signal raises `StoppedError` at once: for work that saves nothing. `check` looks for the file."""
         self._raises = True
-        if self.reason:
-            self._raise()
+        self.check()
         try:
             yield
         finally:

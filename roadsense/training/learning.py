@@ -148,9 +148,14 @@ def _imitate(
 ) -> None:
     """Records a policy while it drives, and fits the model to its actions."""
     who = "the rule" if isinstance(driver, ConfirmedPredictionRule) else "the policy with a rule as its least"
+
+    def advance(n_steps: int) -> None:
+        phases.advance(n_steps)
+        stop.check()
+
     with stop.at_once():
         phases.enter(f"imitation: {who} drives", config.imitation_timesteps)
-        shown = demonstrate(env, driver, config.imitation_timesteps, config.gamma, phases.advance)
+        shown = demonstrate(env, driver, config.imitation_timesteps, config.gamma, advance)
         phases.enter("imitation: the policy learns from it")
         with working(f"learning from {who}"):
             imitate(model, shown, np.random.default_rng(config.seed))

@@ -124,8 +124,9 @@ def test_a_checkpoint_that_is_asked_for_changes_nothing_and_can_be_gone_on_from(
     assert_same_weights(unbroken, run, PPO)
 
 
-def test_a_stop_during_the_head_start_leaves_nothing_to_resume_from(tmp_path):
-    run = stop_tiny(tmp_path / "run", 0, imitation_timesteps=1_000_000)
+@pytest.mark.parametrize("how", [signal.SIGTERM, "stop file"])
+def test_a_stop_during_the_head_start_leaves_nothing_to_resume_from(how, tmp_path):
+    run = stop_tiny(tmp_path / "run", 0, how, imitation_timesteps=1_000_000)
     assert run.read_state().name == "stopped"
     assert not run.checkpoint_dir.exists()
 
