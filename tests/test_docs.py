@@ -12,6 +12,7 @@ import pytest
 
 import roadsense as rs
 from roadsense.cli import COMMANDS
+from roadsense.evaluation.policies import POLICIES
 from roadsense.jobs.cli import COMMANDS as JOB_COMMANDS
 from roadsense.utils.command import OTHER_NAMES
 from tests.test_site import WRITERS, hook
@@ -82,6 +83,13 @@ def test_every_option_that_is_named_exists(page):
         options = {option.replace("_", "-") for option in re.findall(r" (--[a-z][a-z_-]*)", rest)}
         known = {*re.findall(r"--[a-z][a-z-]*", read_help(command)), "--help", "--debug", *FORMER}
         assert not options - known, command
+
+
+def test_the_first_tutorial_names_the_number_of_episodes_that_are_driven():
+    text = (ROOT / "docs" / "tutorial" / "first_policy.md").read_text()
+    n_eval, each = (int(re.search(rf"--{name} (\d+)", text)[1]) for name in ("n_eval", "episodes_per_scenario"))
+    n_policies = len(POLICIES)
+    assert f"{n_policies} policies drive the same {n_eval * each} episodes, {n_policies * n_eval * each} in all" in text
 
 
 @functools.cache
