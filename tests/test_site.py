@@ -69,6 +69,10 @@ def test_every_page_is_in_the_navigation():
     assert {*named} == pages | notebooks | {*WRITERS}
 
 
+def test_no_page_hides_behind_the_heading_of_its_section():
+    assert "navigation.indexes" not in (ROOT / "mkdocs.yml").read_text()  # it takes any README.md for the section's own
+
+
 def test_the_page_of_results_has_the_table_of_the_readme():
     text = (ROOT / "docs" / "explanation" / "results.md").read_text()
     page = SimpleNamespace(file=SimpleNamespace(src_uri="explanation/results.md"))
