@@ -253,6 +253,10 @@ def _draw_curves(axes: Axes, curves: pd.DataFrame, name: str) -> None:
     label_lines(axes, ends)
 
 
+FACTOR_LETTERS = 60
+"""Letters that fit below a factor's panel, side by side; if names need more, they are turned."""
+
+
 def plot_factors(factors: pd.DataFrame) -> Figure:
     """Draws the judged policy's and the lone driver's unsafe episodes by each factor that varies."""
     expect_columns(factors, ["label", "value", "policy", "unsafe_rate"])
@@ -276,13 +280,18 @@ def _draw_factor(axes: Axes, rows: pd.DataFrame) -> None:
         style: dict[str, Any] = {"color": color, "markersize": 5, "label": label_policy(policy), "clip_on": False}
         axes.plot(places, own["unsafe_rate"], "o", **style)
     counts = rows[rows["policy"] == POLICY].set_index("value").reindex(values)["episodes"].fillna(0)
-    axes.set_xticks(range(len(values)), _name_values(values, [int(n) for n in counts]), fontsize=7.5)
+    is_tight = len(values) * max(len(word) for value in values for word in value.split("_")) > FACTOR_LETTERS
+    turned: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_tight else {}
+    names = _name_values(values, [int(n) for n in counts], is_tight)
+    axes.set_xticks(range(len(values)), names, fontsize=7.5, **turned)
     axes.set_xlim(-0.5, len(values) - 0.5)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(format_share)
 
 
-def _name_values(values: Sequence[str], counts: Sequence[int]) -> list[str]:
+def _name_values(values: Sequence[str], counts: Sequence[int], is_tight: bool) -> list[str]:
+    if is_tight:
+        return [f"{value.replace('_', ' ')} ({n})" for value, n in zip(values, counts, strict=True)]
     words = [value.replace("_", "\n").replace(" to ", "\nto ") for value in values]
     return [f"{word}\nn = {n}" for word, n in zip(words, counts, strict=True)]
 

@@ -1,6 +1,7 @@
 """Tables of an evaluation for notebooks: few columns with readable names, coloured by their result."""
 
 import math
+import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -17,7 +18,8 @@ MARK_COLOURS = {GOOD: "#1a7f4b", BAD: "#c0392b", OPEN: "#8a6d00"}
 """Background of a verdict's mark; white text on each has a contrast of 4.5 or more."""
 PERCENT, PLAIN = "{:.1%}", "{:.2f}"
 LEFT: list[CSSDict] = [{"selector": "td, th", "props": "text-align: left"}]
-ONE_LINE: list[CSSDict] = [{"selector": "td", "props": "white-space: nowrap"}]
+INTERVAL = re.compile(r" \(.*\)$")
+"""What may stand in a line of its own below a figure."""
 COLUMNS: Mapping[str, tuple[str, str]] = {
     "collision_rate": ("collisions", PERCENT),
     "unsafe_rate": ("unsafe", PERCENT),
@@ -98,14 +100,14 @@ def show_conditions(evaluation: Evaluation) -> Styler:
     if evaluation.conditions.empty:
         return _say_nothing_was_driven()
     shares = evaluation.conditions["false_braking_share"].fillna(0.0)
-    styler = tabulate_conditions(evaluation.conditions).style.hide(axis="index").set_table_styles(LEFT + ONE_LINE)
+    styler = _fit_page(tabulate_conditions(evaluation.conditions))
     return styler.apply(lambda _: [_bar(share) for share in shares], subset=["calm time braked with 1 m/s2"])
 
 
 def show_policies(evaluation: Evaluation) -> Styler:
     """Returns the main figures of each policy with their 95 % intervals, and a bar for the collision rate."""
     rates = evaluation.summary["collision_rate"].fillna(0.0)
-    styler = tabulate_policies(evaluation.summary).style.hide(axis="index").set_table_styles(LEFT + ONE_LINE)
+    styler = _fit_page(tabulate_policies(evaluation.summary))
     return styler.apply(lambda _: [_bar(rate) for rate in rates], subset=["collisions"])
 
 
@@ -147,6 +149,17 @@ def _show_rates(rows: pd.DataFrame, first: Mapping[str, str], last: Mapping[str,
     rates = rows["collision_rate"].fillna(0.0)
     styler = tabulate_rates(rows, first, last).style.hide(axis="index").set_table_styles(LEFT)
     return styler.apply(lambda _: [_bar(rate) for rate in rates], subset=["collisions"])
+
+
+def _fit_page(table: pd.DataFrame) -> Styler:
+    """Returns the table with lines that end before an interval only, so that it needs no scrolling."""
+    return table.style.hide(axis="index").set_table_styles(LEFT).format(_keep_together)
+
+
+def _keep_together(text: str) -> str:
+    interval = INTERVAL.search(text)
+    parts = (text[: interval.start()], interval[0][1:]) if interval else (text,)
+    return " ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
 
 
 def _with_interval(row: Mapping[Hashable, Any], name: str, form: str) -> str:

@@ -42,8 +42,10 @@ MEMORY = ("memory_main_mb", "memory_workers_mb")
 HELD_OUT_INK = "#8a5f00"
 SHARES = ("collision_rate", "false_braking_share")
 
-NAMES_ROOM = 0.6
-"""Share of a panel's width that is added for the names at the ends of its lines."""
+PANEL_IN, LETTER_IN = 2.45, 0.057
+"""Width of a panel's inside, and of a letter of the names at the ends of its lines."""
+NAMES_AT, NAMES_SHARE = 1.04, 0.6
+"""Where these names begin, as a share of the steps, and the largest share of a panel that they take."""
 
 HELD_OUT_PANELS = {
     "eval_collision_rate": "held out: collisions",
@@ -69,6 +71,7 @@ def plot_learning(metrics: pd.DataFrame) -> Figure:
     if not panels:
         raise InputError(f"Expected columns of {list(LEARNING_PANELS)} or term_*, got {metrics.columns.tolist()}.")
     figure, grid = new_grid(len(panels), width=3.6, height=2.3, n_columns=3)
+    last = float(metrics["timesteps"].max())
     for axes, name in zip(grid, panels, strict=True):
         if name == "terms":
             _draw_lines(axes, known, terms, "reward terms, unweighted [-]")
@@ -78,9 +81,16 @@ def plot_learning(metrics: pd.DataFrame) -> Figure:
             _draw_panel(axes, known, name)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        room = NAMES_ROOM if name in ("terms", "memory") else 0.03
-        axes.set(xlabel="environment steps", xlim=(0, (1 + room) * float(metrics["timesteps"].max())))
+        names = [text.get_text() for text in axes.texts[1:]] if name in ("terms", "memory") else []
+        axes.set(xlabel="environment steps", xlim=(0, _find_end(names) * last))
+        axes.set_xticks([at for at in axes.get_xticks() if at <= last])
     return figure
+
+
+def _find_end(names: Sequence[str]) -> float:
+    """Returns the right end of an axis, as a multiple of the steps, with room for names beside its lines."""
+    share = min(LETTER_IN * max(map(len, names), default=0) / PANEL_IN, NAMES_SHARE)
+    return (NAMES_AT if names else 1.03) / (1 - share)
 
 
 def _draw_panel(axes: Axes, metrics: pd.DataFrame, name: str) -> None:
@@ -119,7 +129,7 @@ def _draw_lines(axes: Axes, metrics: pd.DataFrame, names: Sequence[str], label: 
             ends.append((float(own[name].iloc[-1]), words, colour))
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.set_ylabel(label)
-    label_lines(axes, ends, 1.04 * float(metrics["timesteps"].max()))
+    label_lines(axes, ends, NAMES_AT * float(metrics["timesteps"].max()))
 
 
 def _marker(metrics: pd.DataFrame) -> str:

@@ -125,6 +125,18 @@ def test_every_value_of_a_factor_says_how_many_episodes_it_has() -> None:
     assert figure.axes[0].get_legend() is None
 
 
+def test_names_of_many_roads_do_not_touch() -> None:
+    roads = ["highway_fast", "highway_merge", "mountain_pass", "ring_road", "urban_intersection", "urban_roundabout"]
+    one = conditions().query("curve_value == 0 and label == 'base road'")
+    figure = plots.plot_factors(pd.concat([one.assign(value=road) for road in roads]))
+    figure.draw_without_rendering()
+    names = figure.axes[0].get_xticklabels()
+    assert names[-1].get_text() == "urban roundabout (40)"
+    starts, heights = np.array([name.get_window_extent().max[0] for name in names]), 7.5 / 72 * figure.dpi
+    assert names[0].get_rotation() == 35
+    assert np.diff(starts).min() * np.sin(np.radians(35)) > heights
+
+
 def test_figures_are_saved_for_a_paper_with_text_as_text(tmp_path) -> None:
     paths = plots.save_figures({"rates": plots.plot_collision_rates(summary())}, tmp_path / "new")
     assert [path.name for path in paths] == ["rates.pdf"]

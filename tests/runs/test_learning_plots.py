@@ -48,6 +48,16 @@ def test_held_out_collisions_stand_at_the_steps_of_their_policy_with_the_interva
     assert [text.get_text() for text in axes.texts] == ["b", "held out"]
 
 
+def test_the_names_of_lines_lie_within_their_panel_however_long():
+    figure = plot_learning(metrics().assign(term_hard_needless_braking=2.0, term_blind_following=4.0))
+    figure.draw_without_rendering()
+    for axes in figure.axes[-2:]:
+        right = axes.get_window_extent().x1
+        assert len(axes.texts) >= 3
+        assert all(text.get_window_extent().x1 <= right for text in axes.texts)
+        assert max(axes.get_xticks()) <= 200_000  # no steps are marked below the names
+
+
 def test_a_figure_that_never_had_a_value_has_no_empty_panel():
     table = metrics().assign(min_ttc_median_s=np.inf)
     assert "smallest TTC, median [s]" not in [axes.get_ylabel() for axes in plot_learning(table).axes]
