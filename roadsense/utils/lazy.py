@@ -3,7 +3,7 @@
 import importlib
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 
@@ -25,6 +25,27 @@ def import_lazily(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str
         return sorted({*homes, *vars(importlib.import_module(package))})
 
     return _get, _list
+
+
+def say_in_cell(what: str) -> Callable[[], None]:
+    """Shows in a notebook, from the first second on, that the rest of its cell loads something.
+
+    Returns:
+        A function that ends the sign before the cell's end.
+    """
+    shell = sys.modules["IPython"].get_ipython() if "ipykernel" in sys.modules else None
+    if shell is None:
+        return lambda: None
+    signs = ExitStack()
+    signs.enter_context(_say_in_notebook(what))
+
+    def _end(*_: object) -> None:
+        if _end in shell.events.callbacks["post_run_cell"]:
+            shell.events.unregister("post_run_cell", _end)
+        signs.close()
+
+    shell.events.register("post_run_cell", _end)
+    return _end
 
 
 def _say_in_notebook(what: str) -> AbstractContextManager[None]:

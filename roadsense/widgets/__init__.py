@@ -3,7 +3,9 @@
 Not here: the pictures themselves (`pictures`, `runs`, `augment`); nothing below imports this folder.
 """
 
-from roadsense.utils.lazy import import_lazily
+from typing import Any
+
+from roadsense.utils.lazy import import_lazily, say_in_cell
 
 _HOMES = {
     "EpisodePlayer": "roadsense.widgets.player",
@@ -16,4 +18,10 @@ _HOMES = {
     "watch_training": "roadsense.widgets.training_view",
 }
 __all__ = sorted(_HOMES)
-__getattr__, __dir__ = import_lazily(__name__, _HOMES)
+_get, __dir__ = import_lazily(__name__, _HOMES)
+_loaded = say_in_cell("loading figures")  # notebooks import theirs after this package, which takes seconds
+
+
+def __getattr__(name: str) -> Any:
+    _loaded()
+    return _get(name)

@@ -62,6 +62,30 @@ def test_a_notebook_says_that_it_loads_a_library(tmp_path):
     assert done.stderr == b""
 
 
+IN_CELLS = """
+import ipykernel.kernelapp
+from IPython.core.interactiveshell import InteractiveShell
+from roadsense.utils import progress
+progress._is_kernel = lambda: True
+shell = InteractiveShell.instance()
+shell.run_cell("from roadsense import widgets\\nimport slow\\n{last}")
+shell.run_cell("import time; print('next cell'); time.sleep(1.5)")
+"""
+
+
+@pytest.mark.parametrize("last", ["", "widgets.follow_theme()"])
+def test_a_first_cell_says_that_it_loads_figures_and_no_later_cell_does(tmp_path, last):
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(2.2)\n")
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    environment = {name: value for name, value in os.environ.items() if name != progress.HEADLESS_VARIABLE}
+    environment |= {"PYTHONPATH": paths, "IPYTHONDIR": str(tmp_path)}
+    command = [sys.executable, "-c", IN_CELLS.format(last=last)]
+    told = subprocess.run(command, capture_output=True, check=True, env=environment, text=True).stdout
+    first, later = told.split("next cell")
+    assert first.count("loading figures [00:0") >= 2
+    assert "loading" not in later
+
+
 def run_headless(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
 
