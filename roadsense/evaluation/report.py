@@ -32,7 +32,7 @@ FIGURES = {
     "trade_off": ("The price of safety", "Collisions against speed taken off and time lost. The lower left is best."),
     "minimum_ttc": ("Near misses", "Share of episodes whose smallest time to collision is below a value."),
     "outcomes_by_scenario": ("By road", "Collisions on each base road."),
-    "factors": ("By variation", "Collisions by what was varied between scenarios."),
+    "factors": ("By variation", "Unsafe episodes by what was varied between scenarios."),
     "degradation": ("Worse radios", "Collisions as messages are lost or come late."),
 }
 """Heading and caption of each figure, in the order of the page."""
@@ -71,7 +71,7 @@ def write_report(
         contents=_list_contents(sections, shown),
         verdicts=evaluation.verdicts,
         policies=_policy_tables(evaluation.summary),
-        explanation=EXPLANATION,
+        explanation=EXPLANATION.replace("`", ""),
         figures=shown,
         conditions=evaluation.config.describe_conditions(),
         config=asdict(evaluation.config),

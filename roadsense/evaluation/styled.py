@@ -16,7 +16,7 @@ from roadsense.pictures.style import BLUE
 
 MARK_COLOURS = {GOOD: "#1a7f4b", BAD: "#c0392b", OPEN: "#8a6d00"}
 """Background of a verdict's mark; white text on each has a contrast of 4.5 or more."""
-PERCENT, PLAIN = "{:.1%}", "{:.2f}"
+PERCENT, PLAIN = "{:.1%}", "{:z.2f}"
 LEFT: list[CSSDict] = [{"selector": "td, th", "props": "text-align: left"}]
 INTERVAL = re.compile(r" \(.*\)$")
 """What may stand in a line of its own below a figure."""
@@ -166,7 +166,7 @@ def _with_interval(row: Mapping[Hashable, Any], name: str, form: str) -> str:
     value, low, high = row[name], row.get(f"{name}_low", math.nan), row.get(f"{name}_high", math.nan)
     if math.isnan(value):
         return "none"
-    factor, number, unit = (100.0, "{:.1f}", " %") if form == PERCENT else (1.0, form, "")
+    factor, number, unit = (100.0, "{:z.1f}", " %") if form == PERCENT else (1.0, form, "")
     interval = "" if math.isnan(low) else f" ({number.format(factor * low)} to {number.format(factor * high)})"
     return number.format(factor * value) + unit + interval
 

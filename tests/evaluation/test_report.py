@@ -41,6 +41,10 @@ def test_the_first_screen_has_the_answer_and_the_key_figures(page: str, evaluati
     assert "95 %: 0.0 to 1.2" in first
 
 
+def test_the_text_of_the_page_has_no_marks_of_markdown(page: str) -> None:
+    assert "see roadsense.episodes.score." in page
+
+
 def test_every_entry_of_the_contents_leads_to_a_heading(page: str) -> None:
     targets = re.findall(r'href="#([^"]+)"', page)
     assert {"policies", "leader", "collision_rate", "factors", "splits", "origin"} <= set(targets)
@@ -78,6 +82,8 @@ def test_the_page_follows_a_dark_theme_prints_on_a4_and_needs_no_other_file(page
 def test_the_tables_of_a_notebook_have_the_intervals_and_colours(evaluation: Evaluation) -> None:
     table = tabulate_policies(evaluation.summary).set_index("policy")
     assert table.loc["driver alone", "collisions"] == "10.0 % (6.8 to 14.0)"
+    lost = evaluation.summary.assign(time_lost_s=-0.001, time_lost_s_low=-0.003, time_lost_s_high=0.02)
+    assert set(tabulate_policies(lost)["time lost [s]"]) == {"0.00 (0.00 to 0.02)"}  # no figure is minus zero
     verdicts = show_verdicts(evaluation).to_html()
     assert evaluation.verdicts[0].text in verdicts.replace("&#x27;", "'")
     assert "background" in verdicts
