@@ -30,6 +30,7 @@ from roadsense.drives.table import Table, read_header, read_table
 from roadsense.drives.units import check_degrees, check_gravity, check_motion, check_rate, forward_mps2
 from roadsense.errors import DriveError
 from roadsense.scenarios.scenario import EGO_ID
+from roadsense.utils.progress import working
 from roadsense.utils.workspace import find_file
 
 Floats = NDArray[np.float64]
@@ -144,6 +145,7 @@ class Drive:
         return float(self.own.time_s[-1])
 
 
+@working("reading the drive")
 def read_drive(folder: str | Path, mapping: str = "", ego: str = "") -> Drive:
     """Returns a drive from a folder of logs.
 

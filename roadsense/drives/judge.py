@@ -13,6 +13,7 @@ from roadsense.drives.report import write_report
 from roadsense.drives.steps import STEP_S
 from roadsense.policies.trained import load_policy
 from roadsense.utils.files import find_free
+from roadsense.utils.progress import working
 from roadsense.utils.scratch import arriving
 from roadsense.utils.workspace import resolve, resolve_fields
 
@@ -64,9 +65,11 @@ def judge_log(config: JudgeConfig) -> Judgement:
     """
     folder = config.output or find_free(resolve("runs") / "drives" / Path(config.log).resolve().name)
     with arriving(folder, "the report") as part:
-        policy = load_policy(config.policy, config.trust)
-        judgement = judge_drive(read_drive(config.log, config.mapping, config.ego), policy, config.policy)
-        write_report(judgement, part, config.osm)
+        drive = read_drive(config.log, config.mapping, config.ego)
+        with working("judging the drive"):
+            judgement = judge_drive(drive, load_policy(config.policy, config.trust), config.policy)
+        with working("drawing the report"):
+            write_report(judgement, part, config.osm)
     return replace(judgement, folder=folder)
 
 

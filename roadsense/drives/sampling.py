@@ -15,6 +15,7 @@ from roadsense.envs.radio.presets import DISTANCE_EDGES_M
 from roadsense.episodes.drive import drive as drive_episode
 from roadsense.policies.rules import Unassisted
 from roadsense.scenarios.scenario import find_scenarios
+from roadsense.utils.progress import SHORT_S, progress_bar
 from roadsense.utils.workspace import find_file
 
 Floats = NDArray[np.float64]
@@ -61,9 +62,11 @@ def sample_training(dataset: Path, env_config: EnvConfig, episodes: int, seed: i
     folder = find_file(dataset)
     folder = folder / "train" if (folder / "train").is_dir() else folder
     parts: list[Samples] = []
-    with ConvoyEnv(find_scenarios(folder), config=env_config) as env:
+    bar = progress_bar(episodes, "driving", "episode", SHORT_S)
+    with bar, ConvoyEnv(find_scenarios(folder), config=env_config) as env:
         for episode in range(episodes):
             parts.append(_sample_episode(env, seed + episode))
+            bar.update()
     names = dict.fromkeys(name for part in parts for name in part)
     return {name: np.concatenate([part[name] for part in parts if name in part]) for name in names}
 

@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 
 from roadsense.cli import main
+from roadsense.drives import sampling
 from roadsense.drives.answers import compare_answers, list_onsets, tabulate_brakings, tabulate_needless
+from roadsense.drives.compare import CompareConfig, compare_log
 from roadsense.drives.drive import read_drive
+from roadsense.drives.judge import JudgeConfig, judge_log
 from roadsense.drives.judgement import BESIDE, judge_drive, try_out
 from roadsense.drives.motion import Braking, find_brakings, follow_cars, needed_mps2
 from roadsense.drives.report import choose_parts, make_trajectory
@@ -19,6 +22,7 @@ from roadsense.envs.assist import assist_deceleration_mps2
 from roadsense.envs.observation import EGO_SCALE, split_observation
 from roadsense.episodes.trajectory import LOST, load_trajectory
 from roadsense.policies.rules import BASELINES, AlwaysBrake, Unassisted
+from roadsense.utils import progress
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +203,15 @@ def test_a_wrong_command_or_policy_names_the_right_ones(dirty, capsys):
     assert "simulate" in capsys.readouterr().out
     assert main(["drive", "judge", str(dirty), "--policy", "nothing_of_that_name"]) == 2
     assert "or a rule (unassisted" in capsys.readouterr().err
+
+
+def test_a_notebook_shows_what_is_being_done(perfect, tiny_bases, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv(progress.HEADLESS_VARIABLE, raising=False)
+    monkeypatch.setattr(progress, "_is_kernel", lambda: True)
+    for module in (progress, sampling):
+        monkeypatch.setattr(module, "SHORT_S", 0.0)  # as if each took long
+    judge_log(JudgeConfig(str(perfect), "cautious_rule", output=tmp_path / "judged"))
+    compare_log(CompareConfig(str(perfect), tiny_bases, episodes=1))
+    told = capsys.readouterr().out
+    for work in ("reading the drive", "judging the drive", "drawing the report", "driving: 100%"):
+        assert work in told
