@@ -1,6 +1,6 @@
 """Executed notebooks, made small enough to be published: `make samples`.
 
-First they are executed at the size of the defaults: a dataset of 80 + 20 scenarios, the default training, its
+First they are executed at the size of the defaults: a dataset of 112 + 28 scenarios, the default training, its
 evaluation and export, and dry runs of the notebooks of jobs. What is there already is kept: a training that is finished
 (`--run_dir` names it) is not repeated, and a command that was broken off continues. `--from_dir` takes notebooks that
 were executed elsewhere.
@@ -48,8 +48,8 @@ class SamplesConfig:
     from_dir: Path | None = None
     to_dir: Path = Path("docs/notebooks")
     run_dir: str = "runs/samples"
-    n_train: int = 80
-    n_eval: int = 20
+    n_train: int = 112
+    n_eval: int = 28
 
 
 def make_samples(config: SamplesConfig) -> list[Path]:

@@ -86,7 +86,7 @@ def test_full_size_samples_are_of_the_defaults_and_keep_what_is_there(tmp_path, 
     called = []
     monkeypatch.setattr(samples, "run_notebook", lambda source, executed, given: called.append((source.stem, given)))
     assert execute_all(SamplesConfig(run_dir="runs/mine")) == Path("runs/mine_notebooks")
-    assert called == [("00_augment", {"n_train": 80, "n_eval": 20}), ("02_evaluate", {"run_dir": "runs/mine"})]
+    assert called == [("00_augment", {"n_train": 112, "n_eval": 28}), ("02_evaluate", {"run_dir": "runs/mine"})]
 
 
 def test_what_was_not_run_is_no_sample(tmp_path):
