@@ -156,7 +156,8 @@ def _fit_page(table: pd.DataFrame) -> Styler:
     return table.style.hide(axis="index").set_table_styles(LEFT).format(_keep_together)
 
 
-def _keep_together(text: str) -> str:
+def _keep_together(value: object) -> str:
+    text = str(value)
     interval = INTERVAL.search(text)
     parts = (text[: interval.start()], interval[0][1:]) if interval else (text,)
     return " ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
