@@ -25,6 +25,8 @@ ENDLESS = {
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 FILTER = "picture => getComputedStyle(picture).filter"
+LONG_MS = 180_000
+"""For what a kernel has to load libraries, or a training to come to its next step, on a machine with other work."""
 pytestmark = pytest.mark.slow
 
 
@@ -155,11 +157,13 @@ def test_a_stop_is_one_sentence_that_says_how_to_go_on(lab, page, shoot):
     notebook = NotebookPage(page, lab, "notebooks/01_train.ipynb")
     notebook.set_parameters(**ENDLESS | {"run_dir": "runs/stopped", "imitation_timesteps": 20_000})
     notebook.run_all()
+    run = Run(lab.root / "runs" / "stopped")
+    wait_until(run.config_path.is_file)
     cell = notebook.show("with widgets.TrainingView")
-    expect(cell.get_by_text(re.compile("^(starting 2 workers|imitation)")).first).to_be_visible()
+    phase = cell.get_by_text(re.compile("^(starting 2 workers|imitation)")).first
+    expect(phase).to_be_visible(timeout=LONG_MS)
     assert cell.locator("img").first.evaluate("picture => picture.naturalWidth") > 0
     shoot("training_first_seconds")
-    run = Run(lab.root / "runs" / "stopped")
     wait_until(lambda: timesteps_of(run) > 0)
     cell.get_by_role("button", name="Stop after checkpoint").click()
     wait_until(lambda: notebook.state["errors"])
@@ -174,8 +178,9 @@ def test_a_training_is_stopped_and_seen_again_from_another_kernel(lab, page, sho
     notebook.set_parameters(**ENDLESS)
     notebook.run_all()
     run = Run(lab.root / "runs" / "watched")
+    wait_until(run.config_path.is_file)
     cell = notebook.show("with widgets.TrainingView")
-    expect(cell.get_by_text("running", exact=True)).to_be_visible()
+    expect(cell.get_by_text("running", exact=True)).to_be_visible(timeout=LONG_MS)
     wait_until(lambda: timesteps_of(run) > 0)
     before = read_newest(run)
     cell.get_by_role("button", name="Checkpoint now").click()  # while this very kernel trains
@@ -183,11 +188,11 @@ def test_a_training_is_stopped_and_seen_again_from_another_kernel(lab, page, sho
     other = NotebookPage(page, lab, "notebooks/look.ipynb")  # the first one's page is closed by this
     other.run_all()
     view = other.show("watch_training")
-    expect(view.locator("img").first).to_be_visible()
+    expect(view.locator("img").first).to_be_visible(timeout=LONG_MS)
     expect(view.get_by_text(re.compile(r"at [1-9][\d,]* steps")).first).to_be_visible()
     shoot("training_view")
     view.get_by_role("button", name="Stop after checkpoint").click()
-    expect(view.get_by_text(re.compile(r"^stopped \(Stopped by stop file")).first).to_be_visible()
+    expect(view.get_by_text(re.compile(r"^stopped \(Stopped by stop file")).first).to_be_visible(timeout=LONG_MS)
     shoot("training_stopped")
     assert run.read_state().name == "stopped"
 
