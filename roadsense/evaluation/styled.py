@@ -152,15 +152,15 @@ def _show_rates(rows: pd.DataFrame, first: Mapping[str, str], last: Mapping[str,
 
 
 def _fit_page(table: pd.DataFrame) -> Styler:
-    """Returns the table with lines that end before an interval only, so that it needs no scrolling."""
+    """Returns the table, in which a figure and its interval may stand in two lines, so that it needs no scrolling."""
     return table.style.hide(axis="index").set_table_styles(LEFT).format(_keep_together)
 
 
 def _keep_together(value: object) -> str:
     text = str(value)
-    interval = INTERVAL.search(text)
-    parts = (text[: interval.start()], interval[0][1:]) if interval else (text,)
-    return " ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
+    figure = INTERVAL.sub("", text)
+    parts = (figure, text.removeprefix(figure).strip())
+    return " ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts) if parts[1] else text
 
 
 def _with_interval(row: Mapping[Hashable, Any], name: str, form: str) -> str:
