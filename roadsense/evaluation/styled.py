@@ -9,7 +9,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 from pandas.io.formats.style_render import CSSDict
 
-from roadsense.evaluation.policies import label_policy
+from roadsense.evaluation.policies import RULES, label_policy
 from roadsense.evaluation.results import Evaluation
 from roadsense.evaluation.verdicts import BAD, GOOD, OPEN
 from roadsense.pictures.style import BLUE
@@ -18,6 +18,8 @@ MARK_COLOURS = {GOOD: "#1a7f4b", BAD: "#c0392b", OPEN: "#8a6d00"}
 """Background of a verdict's mark; white text on each has a contrast of 4.5 or more."""
 PERCENT, PLAIN = "{:.1%}", "{:z.2f}"
 LEFT: list[CSSDict] = [{"selector": "td, th", "props": "text-align: left"}]
+IMITATED = "confirmed_rule"
+"""The rule that a training begins with."""
 INTERVAL = re.compile(r" \(.*\)$")
 """What may stand in a line of its own below a figure."""
 COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -96,11 +98,15 @@ def tabulate_pairs(comparisons: pd.DataFrame) -> pd.DataFrame:
 
 
 def show_conditions(evaluation: Evaluation) -> Styler:
-    """Returns what each policy does in each condition, with a bar for needless braking, or that none was driven."""
+    """Returns what the policies, the driver alone and the rule that trainings imitate do in each condition.
+
+    A bar shows needless braking. If no such episodes were driven, it says so.
+    """
     if evaluation.conditions.empty:
         return _say_nothing_was_driven()
-    shares = evaluation.conditions["false_braking_share"].fillna(0.0)
-    styler = _fit_page(tabulate_conditions(evaluation.conditions))
+    shown = evaluation.conditions[~evaluation.conditions["policy"].isin(set(RULES) - {IMITATED})]
+    shares = shown["false_braking_share"].fillna(0.0)
+    styler = _fit_page(tabulate_conditions(shown))
     return styler.apply(lambda _: [_bar(share) for share in shares], subset=["calm time braked with 1 m/s2"])
 
 

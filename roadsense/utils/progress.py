@@ -141,11 +141,14 @@ class PlainProgress(tqdm):
 
     @staticmethod
     def status_printer(file: object) -> Callable[[str], None]:
-        """Returns the function that prints a state of the bar."""
+        """Returns the function that prints a state of the bar, each once."""
+        last = ""
 
         def _print_line(line: str) -> None:
-            if line.strip():
+            nonlocal last
+            if line.strip() not in ("", last):
                 _Stream().write(line.strip() + "\n")
                 _Stream().flush()
+            last = line.strip() or last
 
         return _print_line

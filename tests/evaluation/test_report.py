@@ -8,12 +8,21 @@ import pandas as pd
 import pytest
 
 from roadsense.evaluation.config import EvalConfig
+from roadsense.evaluation.policies import RULES, label_policy
 from roadsense.evaluation.report import write_report
 from roadsense.evaluation.results import Evaluation, conclude
-from roadsense.evaluation.styled import show_conditions, show_policies, show_splits, show_verdicts, tabulate_policies
+from roadsense.evaluation.styled import (
+    CONDITION_COLUMNS,
+    show_conditions,
+    show_policies,
+    show_splits,
+    show_verdicts,
+    tabulate_policies,
+)
 from tests.evaluation.made_up import crashes, made_up
 
 PNG = b"\x89PNG"
+FIGURES = dict.fromkeys(CONDITION_COLUMNS, 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +101,9 @@ def test_the_tables_of_a_notebook_have_the_intervals_and_colours(evaluation: Eva
     assert "10.0_% (6.8_to_14.0)" in policies  # the interval may stand below its figure, so that the table fits a page
     assert "nowrap" not in policies
     assert "train" in show_splits(evaluation).to_html()
+    many = pd.DataFrame({"label": "radio: bursty", "policy": ["policy", *RULES], "episodes": 10, **FIGURES})
+    shown = show_conditions(replace(evaluation, conditions=many)).to_html()
+    assert [label_policy(name) in shown for name in ("heard_braking_rule", "confirmed_rule")] == [False, True]
     bare = replace(evaluation, conditions=evaluation.conditions.iloc[:0], splits=evaluation.splits.iloc[:0])
     for table in (show_conditions(bare), show_splits(bare)):
         assert "No such episodes were driven" in table.to_html()

@@ -157,6 +157,12 @@ def test_work_without_steps_has_a_sign_from_the_first_second_and_none_if_it_is_s
     assert run_headless(WORKING.format(seconds=0.1)).stderr == b""
 
 
+def test_a_log_says_once_how_long_work_without_steps_took():
+    often = "import roadsense.utils.progress as p; p.HEADLESS_INTERVAL_S = 0.2\n"
+    told = run_headless(often + WORKING.format(seconds=0.5)).stderr
+    assert told.count(b"opening [00:00]") == 1
+
+
 def test_of_bars_within_bars_one_line_is_seen_and_the_outer_one_stays():
     told = run_in_terminal(NESTED)
     assert told.count(b"\n") == 1  # no line piles up, and no cursor moves up
