@@ -84,7 +84,7 @@ function play(root, data) {
     scene.metresWide = Math.max(40, Math.min(scene.metresWide * factor, 4000));
     draw();
   }
-  root.addEventListener("keydown", event => {
+  document.addEventListener("keydown", event => {  // the page is the player's alone, also in a frame
     if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target === rate || (event.key === " " && event.target.matches("button, input[type=checkbox]"))) return;
     keys[event.key]();

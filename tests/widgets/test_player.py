@@ -184,6 +184,19 @@ def test_a_browser_plays_it_from_one_file_with_keys_and_mouse(tmp_path):
     assert all(url.startswith(("file:", "about:")) for url in asked)
 
 
+@IN_BROWSER
+def test_a_page_of_its_own_hears_keys_before_any_click(tmp_path):
+    (tmp_path / "page.html").write_text(player_page(make_episode()), encoding="utf-8")
+    with open_browser() as page:
+        page.goto((tmp_path / "page.html").as_uri())
+        player = page.locator(".player[data-ready]")
+        assert player.get_attribute("data-time") == "4.00"
+        page.keyboard.press("End")
+        assert player.get_attribute("data-time") == "10.00"
+        page.keyboard.press(" ")
+        wait_until(lambda: 0.3 < float(player.get_attribute("data-time")) < 9)
+
+
 SHADE = "() => getComputedStyle(document.body).backgroundColor"
 
 
