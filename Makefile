@@ -43,7 +43,7 @@ test: $(DEV)  ## run all tests, on up to four cores; TEST_OPTIONS= runs them one
 
 CHAOS_ROUNDS ?= 6
 chaos: $(DEV)  ## try every command against every fault, CHAOS_ROUNDS times what is random, an hour; ends in a table
-	ROADSENSE_CHAOS=$(CHAOS_ROUNDS) $(BIN)/python -m pytest -q -n auto --maxprocesses 2 --dist loadgroup \
+	ROADSENSE_CHAOS=$(CHAOS_ROUNDS) $(BIN)/python -m pytest -q -n auto --maxprocesses 2 \
 	  tests/chaos/test_chaos.py
 
 check: $(DEV)  ## format, lint, types, spelling, the Dockerfile, and notebooks without outputs

@@ -31,16 +31,16 @@ from roadsense.evaluation.plans import (
     with_checks,
 )
 from roadsense.evaluation.policies import RULES
-from roadsense.evaluation.results import Evaluation, conclude, open_evaluation
+from roadsense.evaluation.results import JOURNAL, Evaluation, conclude, open_evaluation
 from roadsense.evaluation.schema import make_table
 from roadsense.evaluation.styled import tabulate_policies
-from roadsense.evaluation.writing import REPORT_NAME, write_evaluation
+from roadsense.evaluation.writing import REPORT_NAME, find_made, write_evaluation
 from roadsense.policies.source import MODEL_NAME
 from roadsense.runs.run import describe_origin
 from roadsense.scenarios.dataset import check_scenarios
 from roadsense.scenarios.scenario import find_scenarios
 from roadsense.utils.command import run_with_options
-from roadsense.utils.files import check_writable
+from roadsense.utils.files import check_writable, hash_file
 from roadsense.utils.progress import working
 from roadsense.utils.tables import print_table
 from roadsense.utils.workspace import find_file
@@ -88,15 +88,18 @@ def evaluate_policy(config: EvalConfig, policy: Any = None) -> Evaluation:
     facts = plans, config.env_config(), candidates.hashes(), digest, version("roadsense")
     journal_path = name_journal(candidates.folder, facts)
     check_writable(candidates.folder)
-    rows = run_plans(plans, worker, n_workers, journal_path)
-    episodes = make_table(planned, rows, config.sumo_checks)
-    with working("computing the results"):
-        found = conclude(candidates.folder, config, _describe_origin(candidates, episodes, digest), episodes)
-    gallery = record_gallery(found, worker, n_workers)
-    with working("drawing the report"):
-        written = write_evaluation(found, gallery)
+    made = find_made(candidates.folder, config, journal_path)
+    if made is None:
+        rows = run_plans(plans, worker, n_workers, journal_path)
+        episodes = make_table(planned, rows, config.sumo_checks)
+        with working("computing the results"):
+            origin = _describe_origin(candidates, episodes, digest) | {JOURNAL: hash_file(journal_path)}
+            found = conclude(candidates.folder, config, origin, episodes)
+        gallery = record_gallery(found, worker, n_workers)
+        with working("drawing the report"):
+            made = write_evaluation(found, gallery)
     journal_path.unlink()
-    return written
+    return made
 
 
 def plan_episodes(

@@ -56,7 +56,7 @@ from roadsense.runs.run import Run, choose_folder, open_run, refuse_other_observ
 from roadsense.utils.command import run_with_options
 from roadsense.utils.files import check_writable, hash_file, hold
 from roadsense.utils.progress import progress_bar, working
-from roadsense.utils.scratch import scratch_folder
+from roadsense.utils.scratch import remove_abandoned, scratch_folder
 from roadsense.utils.worker_processes import side_processes
 from roadsense.utils.workspace import resolve
 
@@ -65,6 +65,7 @@ __all__ = ["Export", "ExportConfig", "ExportError", "export_and_print", "export_
 PACKAGES = {"tensorflow": "TensorFlow", "ai_edge_litert": "LiteRT", "tflite_micro": "TFLite Micro"}
 ONNX_PACKAGES = {"onnx": "ONNX", "onnxruntime": "ONNX Runtime"}
 N_TIMED_CALLS = 500
+SCRATCH = ".export."
 STEPS = ("recording to calibrate", "converting", "recording to compare", "comparing", "driving", "timing", "writing")
 
 
@@ -91,9 +92,9 @@ def export_policy(config: ExportConfig) -> Export:
     """
     run, model_path = _find_model(config)
     _refuse(run, config.formats)
-    existing = open_existing(run.export_dir, config, model_path)
-    if existing is not None:
-        return existing
+    made = _open_made(run, config, model_path)
+    if made is not None:
+        return made
     with working("opening the policy"):
         roads = choose_roads(run, config.dataset_dir, config.eval_dir)
         model = load_model(model_path, config.trust)
@@ -102,8 +103,17 @@ def export_policy(config: ExportConfig) -> Export:
     check_writable(run.folder)
     busy = f"Another process exports {run.folder}. Wait for it, or stop it."
     with hold(run.folder / ".export.lock", busy), progress_bar(len(STEPS), "exporting", "step") as bar:
-        existing = open_existing(run.export_dir, config, trained.path)
-        return existing or _Exporter(config, run, roads, trained, bar).export(given)
+        made = _open_made(run, config, trained.path)
+        return made or _Exporter(config, run, roads, trained, bar).export(given)
+
+
+def _open_made(run: Run, config: ExportConfig, model_path: Path) -> Export | None:
+    """Opens the export that a run has already, also one whose process died when it had its name."""
+    made = open_existing(run.export_dir, config, model_path)
+    if made is not None:
+        remove_abandoned(run.folder, SCRATCH)
+        record_product(run.export_dir)
+    return made
 
 
 @dataclass(frozen=True)
@@ -124,7 +134,7 @@ class _Exporter:
         self._say(0)
         known = describe_policy(self._run, self._trained.path)
         contents, observations, calibration = self._convert(given)
-        with scratch_folder(".export.", self._run.folder) as outer:
+        with scratch_folder(SCRATCH, self._run.folder) as outer:
             folder = outer / self._run.export_dir.name
             folder.mkdir()
             paths = {variant: folder / POLICY_NAMES[variant] for variant in contents}

@@ -26,7 +26,7 @@ from roadsense.training.splits import find_splits
 from roadsense.training.targets import check_targets
 from roadsense.training.train_config import TrainConfig, complete, restore_config
 from roadsense.utils.command import run_with_options
-from roadsense.utils.files import read_json, refuse_existing, write_atomically
+from roadsense.utils.files import part_name, read_json, refuse_existing, write_atomically
 from roadsense.utils.progress import working
 
 __all__ = ["TrainConfig", "train_and_print", "train_policy", "train_seeds"]
@@ -103,7 +103,7 @@ def train_seeds(config: TrainConfig) -> list[Run]:
     else:
         whole = complete(config)
         folder = Path(whole.run_dir or "")
-        refuse_existing(folder, "the experiment", RunError)
+        refuse_existing(folder, "the experiment", RunError, [part_name(EXPERIMENT_NAME)])
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / EXPERIMENT_NAME, json.dumps(asdict(whole), indent=2) + "\n")
     runs: list[Run] = []

@@ -12,7 +12,14 @@ from roadsense.augment.bases.base import Base
 from roadsense.augment.config import CHOSEN, GenConfig
 from roadsense.augment.validation.generation import REJECTED, generate_scenarios
 from roadsense.augment.validation.unvaried import check_unvaried
-from roadsense.augment.validation.working_folder import OUTCOMES, SCENARIOS, clear_strays, hold_working_folder, release
+from roadsense.augment.validation.working_folder import (
+    OUTCOMES,
+    SCENARIOS,
+    clear_strays,
+    hold_working_folder,
+    release,
+    release_finished,
+)
 from roadsense.errors import DatasetError, GateError
 from roadsense.scenarios.dataset import SCHEMA_VERSION, Dataset, compute_digest, current_versions, write_manifest
 from roadsense.utils.files import refuse_existing
@@ -48,6 +55,7 @@ def generate_dataset(config: GenConfig) -> Dataset:
                 f"{output_dir} was made from other base roads than those below {folders}. Name another "
                 "folder, or the base_dir it was made from."
             )
+        release_finished(output_dir, _key(config, hashes))
         return _check_complete(existing, config)
     bases = check_unvaried(bases, config.workers)
     _print_notes(bases)

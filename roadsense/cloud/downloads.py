@@ -7,6 +7,7 @@ from pathlib import Path
 
 from roadsense.cloud.checksums import CHECKSUMS_NAME, TransferError, check_checksums
 from roadsense.cloud.s3_transfer import S3Place, S3Transfer
+from roadsense.utils.files import is_of_machine
 from roadsense.utils.scratch import arriving, scratch_folder
 
 MODEL_ARCHIVE, MODEL_DIR = "model.tar.gz", "model"
@@ -83,4 +84,6 @@ def unpack_archive(archive: Path, folder: Path) -> None:
                 raise TransferError(f"{archive.name} unpacks to more than {MAX_UNPACKED_BYTES} bytes.")
             packed.extractall(folder, members=members, filter="data")
     except (tarfile.TarError, EOFError, OSError) as error:
+        if is_of_machine(error):
+            raise
         raise TransferError(f"{archive.name} cannot be unpacked ({error}). Fetch it again.") from error

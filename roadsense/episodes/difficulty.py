@@ -15,7 +15,7 @@ from roadsense.envs.driver_profile import DriverProfile
 from roadsense.envs.hazard import Hazard
 from roadsense.episodes.drive import drive
 from roadsense.episodes.plan import Plan
-from roadsense.episodes.run import Worker
+from roadsense.episodes.run import EPISODE_LIMIT_S, Worker
 from roadsense.errors import SimulationError
 from roadsense.policies.rules import Unassisted
 from roadsense.utils.progress import progress_bar
@@ -71,7 +71,7 @@ def measure_difficulty(config_paths: Sequence[Path], workers: int = 0) -> list[D
     found: list[Difficulty] = []
     with progress_bar(len(paths), "measuring difficulty", "scenario") as bar:
         # libsumo holds one simulation a process, so none is opened in this one.
-        for difficulty in map_in_workers(_measure, paths, Worker(_CONFIG), n_workers):
+        for difficulty in map_in_workers(_measure, paths, Worker(_CONFIG), n_workers, EPISODE_LIMIT_S):
             found.append(difficulty)
             bar.update()
     return found

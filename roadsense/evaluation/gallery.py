@@ -9,7 +9,7 @@ import pandas as pd
 
 from roadsense.episodes.plan import POLICY, Plan
 from roadsense.episodes.record import record_trajectory
-from roadsense.episodes.run import Worker
+from roadsense.episodes.run import EPISODE_LIMIT_S, Worker
 from roadsense.episodes.trajectory import Trajectory
 from roadsense.errors import SimulationError
 from roadsense.evaluation.plans import HELD_OUT
@@ -72,7 +72,7 @@ def record_gallery(evaluation: Evaluation, worker: Worker, n_workers: int) -> li
     rows = [{str(name): value for name, value in row.items()} for row in worst.to_dict("records")]
     if not rows:
         return []
-    trajectories = map_in_workers(_record, [plan_of(row) for row in rows], worker, n_workers)
+    trajectories = map_in_workers(_record, [plan_of(row) for row in rows], worker, n_workers, EPISODE_LIMIT_S)
     with progress_bar(len(rows), "recording the worst", "episode") as bar:
         exhibits = []
         for number, row, trajectory in zip(worst.index, rows, trajectories, strict=True):

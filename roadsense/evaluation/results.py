@@ -26,6 +26,8 @@ from roadsense.utils.files import read_json, reading
 from roadsense.utils.workspace import resolve
 
 EPISODES_NAME, CONFIG_NAME, ORIGIN_NAME = "episodes.parquet", "config.json", "origin.json"
+JOURNAL = "journal_sha256"
+"""Key in the origin: the SHA-256 of the journal that the episodes were read from."""
 _ORIGIN_KINDS: dict[str, type] = {"policy_files": dict, "policy_sha256": dict}
 
 

@@ -8,30 +8,42 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from roadsense.errors import RunError
+from roadsense.evaluation.config import EvalConfig
 from roadsense.evaluation.figures import draw_figures
 from roadsense.evaluation.gallery import Exhibit
 from roadsense.evaluation.report import write_report
-from roadsense.evaluation.results import CONFIG_NAME, EPISODES_NAME, ORIGIN_NAME, Evaluation, summary_json
+from roadsense.evaluation.results import (
+    CONFIG_NAME,
+    EPISODES_NAME,
+    JOURNAL,
+    ORIGIN_NAME,
+    Evaluation,
+    find_evaluations,
+    open_evaluation,
+    summary_json,
+)
 from roadsense.evaluation.schema import write_episodes
 from roadsense.evaluation.styled import tabulate_conditions
 from roadsense.evaluation.summary import write_markdown, write_table
 from roadsense.pictures.episode import plot_episode
 from roadsense.runs.products import record_product
 from roadsense.runs.run import Run
-from roadsense.utils.files import find_free, hold
-from roadsense.utils.scratch import scratch_folder
+from roadsense.utils.files import find_free, hash_file, hold, read_json
+from roadsense.utils.scratch import remove_abandoned, scratch_folder
 from roadsense.utils.tables import markdown_table
 
 DPI = 120
 LOCK_NAME = ".evaluation.lock"
 """Lock file, held while an evaluation chooses its folder and is written."""
+SCRATCH = ".evaluation."
 GALLERY_DIR, REPORT_NAME = "gallery", "report.html"
 
 
 def write_evaluation(evaluation: Evaluation, gallery: Sequence[Exhibit] = ()) -> Evaluation:
     """Writes an evaluation into a new folder of its run and returns it with this folder; see `evaluate`."""
     run = Run(Path(evaluation.config.run_dir))
-    with hold(run.folder / LOCK_NAME), scratch_folder(".evaluation.", run.folder) as outer:
+    with hold(run.folder / LOCK_NAME), scratch_folder(SCRATCH, run.folder) as outer:
         waiting = outer / "evaluation"
         waiting.mkdir()
         final = find_free(run.evaluation_dir)
@@ -48,6 +60,26 @@ def write_evaluation(evaluation: Evaluation, gallery: Sequence[Exhibit] = ()) ->
         waiting.rename(final)
         record_product(final)
     return placed
+
+
+def find_made(folder: Path, config: EvalConfig, journal_path: Path) -> Evaluation | None:
+    """Returns the evaluation of a run that has its name already, although its journal is left: its process died.
+
+    Args:
+        folder: folder of the run.
+        config: settings of the evaluation.
+        journal_path: path of its journal; without one there is no such evaluation.
+    """
+    journal = hash_file(journal_path) if journal_path.is_file() else None
+    for made in find_evaluations(folder) if journal else []:
+        origin = read_json(made / ORIGIN_NAME, "the origin of an evaluation", RunError)
+        if origin.get(JOURNAL) == journal:
+            evaluation = open_evaluation(made)
+            if replace(evaluation.config, workers=config.workers) == config:
+                remove_abandoned(folder, SCRATCH)
+                record_product(made)
+                return evaluation
+    return None
 
 
 def _write_tables(evaluation: Evaluation, folder: Path) -> None:

@@ -21,7 +21,7 @@ from roadsense.errors import RunError
 from roadsense.policies.source import CONFIG_NAME, KEPT_NAME, PolicySource, advise, refuse_other_version
 from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.state import RunState, read_state
-from roadsense.utils.files import read_json, reading, refuse_existing, write_atomically
+from roadsense.utils.files import part_name, read_json, reading, refuse_existing, write_atomically
 from roadsense.utils.git_state import read_git_state
 from roadsense.utils.workspace import resolve
 
@@ -144,21 +144,15 @@ def create_run(folder: str | Path, config: Any, facts: Mapping[str, Any]) -> Run
         RunError: if the folder is not empty.
     """
     folder = resolve(folder)
-    if not _is_unborn(folder):
-        refuse_existing(folder, "the run", RunError)
+    run = Run(folder)
+    names = run.config_path.name, run.manifest_path.name
+    refuse_existing(folder, "the run", RunError, (CONFIG_NAME, *map(part_name, names)))
     if not is_dataclass(config) or isinstance(config, type):
         raise TypeError(f"Expected a dataclass, got {config!r}.")
-    run = Run(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(run.config_path, json.dumps(asdict(config), indent=2, default=str) + "\n")
     write_atomically(run.manifest_path, json.dumps({**describe_origin(), **facts}, indent=2) + "\n")
     return run
-
-
-def _is_unborn(folder: Path) -> bool:
-    """Returns whether a folder holds only settings: its process died before the manifest was written."""
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() and not folder.is_symlink() else set()
-    return bool(names) and names <= {"config.json", ".config.json.part", ".manifest.json.part"}
 
 
 def open_run(folder: str | Path | None = None, trained: bool = True) -> Run:

@@ -16,6 +16,7 @@ from typing import IO, NamedTuple, cast
 
 from roadsense.errors import InputError, ScenarioError
 from roadsense.scenarios.scenario import find_scenarios, open_scenario
+from roadsense.utils.files import is_of_machine
 from roadsense.utils.safe_xml import MAX_FILE_BYTES
 from roadsense.utils.scratch import arriving
 
@@ -104,6 +105,8 @@ def _extract(archive: Path, folder: Path) -> None:
             f"({MAX_RATIO} times its own size). Pack fewer scenarios together."
         ) from error
     except _BROKEN as error:
+        if is_of_machine(error):
+            raise
         raise ScenarioError(
             f"{archive}: not a .zip or .tar.gz that can be unpacked ({error}). Pack it again."
         ) from error

@@ -7,6 +7,7 @@ The best policy is the one with the best score of `roadsense.episodes.score`, as
 """
 
 import os
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
@@ -19,7 +20,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from roadsense.envs.config import EnvConfig
 from roadsense.episodes.plan import POLICY, Plan, Row, is_calm
-from roadsense.episodes.run import Worker
+from roadsense.episodes.run import EPISODE_LIMIT_S, Worker
 from roadsense.episodes.score import SCORED, score_episodes
 from roadsense.runs.run import Run
 from roadsense.runs.stopping import StopRequest
@@ -27,11 +28,13 @@ from roadsense.training.algorithms import save_policy
 from roadsense.training.train_config import TrainConfig
 from roadsense.utils.files import record_sum, write_atomically
 from roadsense.utils.statistics import binomial_interval
-from roadsense.utils.worker_processes import ignore_interrupts, start_pool
+from roadsense.utils.worker_processes import N_TRIES, close_pool, ignore_interrupts, kill_pool, start_pool
 
 MAX_WAITING = 2
 """The training waits while this many evaluations are under way."""
 NICENESS = 5
+LOST = "its process died"
+"""Error of an episode that ended one process after the other."""
 SEED_DOMAIN = 0x48454C44
 """Makes these seeds differ from those of the final evaluation."""
 
@@ -83,6 +86,7 @@ class HeldOut(BaseCallback):
         self._waiting: deque[tuple[int, list[Future[Row]]]] = deque()
         self._history: list[Figures] = []
         self._n_logged, self._next = 0, config.eval_interval
+        self._n_lost = 0
 
     @property
     def is_waiting(self) -> bool:
@@ -118,7 +122,7 @@ class HeldOut(BaseCallback):
     def close(self) -> None:
         """Ends the processes; episodes under way are lost and driven again after a resume."""
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            close_pool(self._pool)
 
     def _on_step(self) -> bool:
         return True
@@ -135,31 +139,48 @@ class HeldOut(BaseCallback):
         self._submit(self.model.num_timesteps)
 
     def _submit(self, timesteps: int) -> None:
+        self._waiting.append((timesteps, [self._begin(timesteps, plan) for plan in self._plans]))
+
+    def _begin(self, timesteps: int, plan: Plan) -> Future[Row]:
         if self._pool is None:
             self._pool = start_pool(self._config.eval_workers, [__name__], _settle)
-        common = self._policy_path(timesteps), self._config.env_config()
-        self._waiting.append((timesteps, [self._pool.submit(_drive, *common, plan) for plan in self._plans]))
+        try:
+            return self._pool.submit(_drive, self._policy_path(timesteps), self._config.env_config(), plan)
+        except BrokenProcessPool as error:  # it is replaced when the results are collected
+            lost: Future[Row] = Future()
+            lost.set_exception(error)
+            return lost
 
     def _wait_for(self, n_left: int) -> None:
         self._collect()
+        n_done, since_s = 0, time.monotonic()
         while len(self._waiting) > n_left and not self._stop.is_made():
-            wait(self._waiting[0][1], timeout=1.0)
+            done, _ = wait(self._waiting[0][1], timeout=1.0)
+            if len(done) != n_done:
+                n_done, since_s = len(done), time.monotonic()
+            elif self._pool is not None and time.monotonic() - since_s > EPISODE_LIMIT_S:
+                kill_pool(self._pool)  # a process stands still
+                since_s = time.monotonic()
             self._collect()
 
     def _collect(self) -> None:
         while self._waiting and all(future.done() for future in self._waiting[0][1]):
-            timesteps, futures = self._waiting.popleft()
-            self._take_in(timesteps, [_row_of(future) for future in futures])
-            if self._pool is not None and any(isinstance(f.exception(), BrokenProcessPool) for f in futures):
+            timesteps, futures = self._waiting[0]
+            if any(map(_is_lost, futures)) and self._n_lost < N_TRIES:
                 self._renew()
+                return
+            self._waiting.popleft()
+            self._n_lost = 0
+            self._take_in(timesteps, [{"error": LOST} if _is_lost(future) else future.result() for future in futures])
 
     def _renew(self) -> None:
-        """Starts new processes after one has died, for the unfinished evaluations."""
+        """Starts new processes after one has died or stood still, and drives again what it took along."""
         self.close()
-        self._pool, waiting = None, [timesteps for timesteps, _ in self._waiting]
-        self._waiting.clear()
-        for timesteps in waiting:
-            self._submit(timesteps)
+        self._pool, self._n_lost = None, self._n_lost + 1
+        for timesteps, futures in self._waiting:
+            for place, (future, plan) in enumerate(zip(futures, self._plans, strict=True)):
+                if future.cancelled() or not future.done() or _is_lost(future):
+                    futures[place] = self._begin(timesteps, plan)
 
     def _take_in(self, timesteps: int, rows: Sequence[Row]) -> None:
         result = {"eval_timesteps": timesteps, **judge(rows)}
@@ -172,9 +193,9 @@ class HeldOut(BaseCallback):
         return self._run.heldout_dir / f"policy_{timesteps:012d}.zip"
 
 
-def _row_of(future: Future[Row]) -> Row:
-    """Returns an episode's row; if its process died, a row with only this error."""
-    return {"error": "its process died"} if isinstance(future.exception(), BrokenProcessPool) else future.result()
+def _is_lost(future: Future[Row]) -> bool:
+    """Returns whether the process of an episode that has ended died."""
+    return future.cancelled() or isinstance(future.exception(), BrokenProcessPool)
 
 
 def _settle() -> None:

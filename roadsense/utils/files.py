@@ -9,8 +9,8 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,19 +53,22 @@ _MISREAD = (
 _STRAYS = ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
-def refuse_existing(folder: Path, what: str, error: type[InputError] = InputError) -> None:
+def refuse_existing(
+    folder: Path, what: str, error: type[InputError] = InputError, leftovers: Collection[str] = ()
+) -> None:
     """Refuses a path for a new folder if something is there already; an empty folder is allowed.
 
     Args:
         folder: the folder.
         what: purpose of the folder for the message, as "the run".
         error: class of the error to raise.
+        leftovers: names of files that a process leaves which dies before its work begins; they count as nothing.
 
     Raises:
         InputError: if the folder is not empty, is a file or a link, or is below a file.
     """
     if folder.is_dir() and not folder.is_symlink():
-        reason = "holds something" if any(folder.iterdir()) else None
+        reason = "holds something" if {path.name for path in folder.iterdir()} - set(leftovers) else None
     elif folder.exists() or folder.is_symlink():
         reason = "is a file or a link"
     else:
@@ -80,6 +83,11 @@ def find_free(wanted: Path) -> Path:
     numbered = (wanted.with_stem(f"{wanted.stem}_{number}") for number in itertools.count(2))
     places = itertools.chain([wanted], numbered)
     return next(path for path in places if not path.exists() or (path.is_dir() and not any(path.iterdir())))
+
+
+def is_of_machine(error: BaseException) -> bool:
+    """Returns whether an error is the machine's, as a full disk, and says nothing about what was read."""
+    return isinstance(error, OSError) and error.errno in {*_REMEDIES, errno.EIO, errno.EFBIG}
 
 
 def describe_os_error(error: OSError) -> str:
@@ -136,13 +144,21 @@ def hold(path: Path, busy: str = "", patience_s: float = 0.0, error: type[RoadSe
                     raise error(busy) from None
                 time.sleep(0.05)
                 continue
-            if not path.exists() or not os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+            if not _has_name(lock.fileno(), path):
                 continue  # the process that held it has just removed it
             try:
                 yield
             finally:
                 path.unlink(missing_ok=True)
             return
+
+
+def _has_name(descriptor: int, path: Path) -> bool:
+    """Returns whether an open file still has its name, which another process may have taken from it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
@@ -248,16 +264,32 @@ def is_stray(path: Path) -> bool:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file under another name in the same folder, flushes it to the disk and renames it into place."""
-    waiting = path.with_name(f".{path.name}.part")
-    try:
-        with waiting.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+    """Writes a file under another name, flushes it to the disk and renames it; of two processes one after the other."""
+    data = content.encode() if isinstance(content, str) else content
+    while not _write(path.with_name(part_name(path.name)), path, data):
+        pass
+
+
+def part_name(name: str) -> str:
+    """Returns the name that a file has while `write_atomically` writes it."""
+    return f".{name}.part"
+
+
+def _write(waiting: Path, path: Path, data: bytes) -> bool:
+    """Returns False if another process has just renamed the file that both had opened."""
+    with waiting.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not _has_name(file.fileno(), waiting):
+            return False
+        with ExitStack() as failing:
+            failing.callback(waiting.unlink, missing_ok=True)
+            file.truncate(0)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(waiting, path)
-    finally:
-        waiting.unlink(missing_ok=True)
+            os.replace(waiting, path)
+            failing.pop_all()
+    return True
 
 
 def hash_file(path: Path) -> str:

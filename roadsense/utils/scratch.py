@@ -35,7 +35,7 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
         MachineError: if the private folder belongs to another user.
     """
     place = parent or _private_parent()
-    _remove_abandoned(place, prefix)
+    remove_abandoned(place, prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
     with _mark(folder):
         try:
@@ -55,9 +55,11 @@ def arriving(folder: Path, what: str = "the results") -> Iterator[Path]:
     Raises:
         InputError: if the folder holds something.
     """
+    prefix = f".{folder.name}_"
+    remove_abandoned(folder.parent, prefix)  # also that of a process which died after the folder had its name
     refuse_existing(folder, what)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(f".{folder.name}_", folder.parent) as scratch:
+    with scratch_folder(prefix, folder.parent) as scratch:
         part = scratch / folder.name
         part.mkdir()
         yield part
@@ -91,7 +93,8 @@ def _mark(folder: Path) -> TextIO:
     return mark
 
 
-def _remove_abandoned(place: Path, prefix: str) -> None:
+def remove_abandoned(place: Path, prefix: str) -> None:
+    """Removes the scratch folders of killed processes in a folder."""
     for folder in place.glob(f"{prefix}*"):
         if folder.is_dir() and not folder.is_symlink() and _is_abandoned(folder):
             shutil.rmtree(folder, ignore_errors=True)

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,8 @@ _OPEN = contextlib.ExitStack()
 N_TRIES = 3
 """Number of processes that may die at one item."""
 LOOK_EVERY_S = 1.0
+START_LIMIT_S, END_PATIENCE_S = 300.0, 30.0
+"""Time that a process has to start, and to end by itself, before it is killed."""
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _State = TypeVar("_State")
 _Item = TypeVar("_Item")
@@ -65,7 +68,7 @@ def run_in_workers(
         items: second argument of each call.
         state: first argument of each call; it must be picklable.
         n_workers: largest number of processes, at least 1.
-        limit_s: longest time of a call, seconds.
+        limit_s: longest time of a call, seconds; a process has `START_LIMIT_S` to start.
 
     Raises:
         MachineError: if `N_TRIES` processes die at one item.
@@ -107,17 +110,23 @@ class _Seat:
 
     def _begin(self) -> None:
         self._pool = start_pool(1, [self._call.__module__], _keep_state, (self._state,))
-        self._pid = self._pool.submit(os.getpid)
+        self._started = self._pool.submit(os.getpid)
+        self._started.add_done_callback(self._set_clock)
+
+    def _set_clock(self, _started: "Future[int] | None" = None) -> None:
+        self._begun_s = time.monotonic()
 
     def take(self, index: int, items: Sequence[Any]) -> None:
         """Starts the call for an item."""
-        self._index, self._begun_s = index, time.monotonic()
+        self._index = index
+        self._set_clock()
         self.future = self._pool.submit(_call_with_state, self._call, items[index])
 
     def has_ended(self, limit_s: float) -> bool:
         """Returns whether the call has ended or its process died; kills a process that takes too long."""
-        if self.future is not None and not self.future.done() and time.monotonic() - self._begun_s > limit_s:
-            self._kill()
+        longest_s = limit_s if self._started.done() else START_LIMIT_S
+        if self.future is not None and not self.future.done() and time.monotonic() - self._begun_s > longest_s:
+            kill_pool(self._pool)
         return self.future is not None and self.future.done()
 
     def give(self) -> tuple[int, Any, bool]:
@@ -132,13 +141,8 @@ class _Seat:
     def close(self) -> None:
         """Ends the process, even during a call."""
         if self.future is not None and not self.future.done():
-            self._kill()
-        self._pool.shutdown(cancel_futures=True)
-
-    def _kill(self) -> None:
-        if self._pid.done() and self._pid.exception() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid.result(), signal.SIGKILL)
+            kill_pool(self._pool)
+        close_pool(self._pool)
 
 
 def start_pool(
@@ -156,6 +160,23 @@ def start_pool(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
     return ProcessPoolExecutor(n_workers, context, _start, (initializer, arguments))
+
+
+def kill_pool(pool: ProcessPoolExecutor) -> None:
+    """Kills a pool's processes, whatever they do: their calls end with `BrokenProcessPool`."""
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+
+
+def close_pool(pool: ProcessPoolExecutor) -> None:
+    """Ends a pool's processes after the calls that have begun; those that stand still are killed."""
+    killing = threading.Timer(END_PATIENCE_S, kill_pool, (pool,))
+    killing.daemon = True
+    killing.start()
+    try:
+        pool.shutdown(cancel_futures=True)
+    finally:
+        killing.cancel()
 
 
 def own_sockets() -> None:

@@ -106,6 +106,19 @@ BEGUN = {
 """What lies in a target's folder when a command has begun, by its command."""
 
 
+NAMED = {
+    "gen-scenarios": "target",
+    "train": "model.zip",
+    "evaluate": "evaluation",
+    "benchmark": "benchmark_*.json",
+    "export": "export",
+    "enjoy": "episode.html",
+    "unpack": "target",
+    "drive": "target",
+}
+"""Name of what a command has made when it is almost at its end."""
+
+
 def is_done(command: str, target: Path) -> bool:
     """Returns whether a command that was killed had made all its results, so that the same command refuses them."""
     if command == "train":
@@ -178,5 +191,6 @@ def check_done(command: str, target: Path, expected: Path) -> None:
 
 def check_nothing_left(target: Path) -> None:
     """Checks that nothing half done is left beside a result."""
-    left = [*target.parent.glob(f".{target.name}[._]*"), *target.glob(".export.*"), *target.glob(".episodes_*")]
+    patterns = (".export.*", ".evaluation.*", ".episodes_*", ".*.part")
+    left = [*target.parent.glob(f".{target.name}[._]*"), *(path for one in patterns for path in target.glob(one))]
     assert [path for path in left if path.suffix != ".lock"] == []

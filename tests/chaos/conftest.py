@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ import pytest
 from roadsense.scenarios.dataset import Dataset
 from roadsense.utils.worker_processes import end_with_program
 from tests.chaos.commands import IN_A_RUN, SAMPLE, words_of
-from tests.chaos.table import FAULTS, LONG, TABLE
+from tests.chaos.program import DIES_AT
+from tests.chaos.table import ENDS, FAULTS, LONG, TABLE, WENT_ON
 from tests.jobs.small_notebooks import ROOT, write_notebook
 from tests.small_training import train_tiny
 
@@ -54,10 +55,11 @@ class Place:
     def log(self) -> Path:
         return self.folder / "log"
 
-    def start(self, words: list[str], folder: Path, limit_bytes: int = 0) -> subprocess.Popen[str]:
+    def start(self, words: list[str], folder: Path, limit_bytes: int = 0, dies_at: str = "") -> subprocess.Popen[str]:
         """Starts a command in a folder, as a program with a process group of its own, which ends with the tests.
 
-        It heeds signals that `nohup` or a shell's `&` let us ignore, and may write no file of more than `limit_bytes`.
+        It heeds signals that `nohup` or a shell's `&` let us ignore, may write no file of more than `limit_bytes`, and
+        is killed when a file or folder that fits `dies_at` has got its name.
         """
 
         def prepare() -> None:
@@ -70,7 +72,7 @@ class Place:
         return subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.program", *words], cwd=folder, preexec_fn=prepare, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-            env={**os.environ, MARK: str(self.folder), "PYTHONPATH": str(ROOT)},
+            env={**os.environ, MARK: str(self.folder), "PYTHONPATH": str(ROOT), DIES_AT: dies_at},
         )  # fmt: skip
 
     def still_running(self) -> list[int]:
@@ -83,10 +85,12 @@ class Place:
         return found
 
     def kill_all(self) -> None:
-        """Kills the processes that were started here and still run."""
-        for pid in self.still_running():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        """Kills the processes that were started here, and those that they start meanwhile, until none is left."""
+        while left := self.still_running():
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
 
     def target(self, command: str, parent: Path) -> Path:
         """Returns a new target in a folder: for commands that work in a run a copy of the trained one."""
@@ -147,21 +151,22 @@ def skip_long(form: str) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints the table of `make chaos`: how many tries of each command with each fault ended as they should."""
+    """Prints the table of `make chaos`: how the tries of each command with each fault ended."""
     if not ROUNDS:
         return
-    stats, good, tried = terminalreporter.stats, Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    stats = terminalreporter.stats
     bad = {report.nodeid for outcome in ("failed", "error") for report in stats.get(outcome, [])}
-    for nodeid in bad | {report.nodeid for report in stats.get("passed", [])}:
-        fault = next((name for name, test in FAULTS.items() if f"::{test}[" in nodeid), None)
-        command = next((name for name in sorted(TABLE, key=len) if f"[{name}-" in nodeid), None)
-        if fault and command:
-            good[command, fault] += nodeid not in bad
-            tried[command, fault] += 1
-    terminalreporter.section(f"tries that ended as they should, {ROUNDS} rounds")
+    for report in [*stats.get("passed", []), *stats.get("failed", []), *stats.get("error", [])]:
+        fault = next((name for name, test in FAULTS.items() if f"::{test}[" in report.nodeid), None)
+        command = next((name for name in sorted(TABLE, key=len) if f"[{name}-" in report.nodeid), None)
+        if fault and command and report.when == "call":
+            usual = {ENDS.get(fault, WENT_ON): 1}
+            ends = {"lost": 1} if report.nodeid in bad else dict(report.user_properties).get("ends", usual)
+            found[command, fault].update(ends)
+    terminalreporter.section(f"how the tries ended, {ROUNDS} rounds")
     terminalreporter.write_line(f"| command | {' | '.join(FAULTS)} |\n|{'---|' * (len(FAULTS) + 1)}")
     for command in TABLE:
-        pairs = [(command, fault) for fault in FAULTS]
-        if any(tried[pair] for pair in pairs):
-            cells = [f"{good[pair]} of {tried[pair]}" if tried[pair] else "" for pair in pairs]
+        cells = [", ".join(f"{n} {end}" for end, n in sorted(found[command, fault].items())) for fault in FAULTS]
+        if any(cells):
             terminalreporter.write_line(f"| `{command}` | {' | '.join(cells)} |")

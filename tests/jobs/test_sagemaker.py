@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import resource
 import tarfile
 import time
 from dataclasses import replace
@@ -243,6 +244,19 @@ def test_an_archive_that_was_cut_off_is_refused(story, tmp_path):
     with pytest.raises(TransferError, match="cannot be unpacked"):
         target.fetch(job, tmp_path / "fetched")
     assert not (tmp_path / "fetched").exists()
+
+
+def test_a_full_disk_is_no_fault_of_the_archive(tmp_path):
+    (tmp_path / "model.zip").write_bytes(os.urandom(5000))
+    with tarfile.open(tmp_path / "good.tar.gz", "w:gz") as packed:
+        packed.add(tmp_path / "model.zip", arcname="model.zip")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            unpack_archive(tmp_path / "good.tar.gz", tmp_path / "folder")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_an_archive_cannot_write_outside_its_folder(tmp_path):

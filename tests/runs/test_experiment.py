@@ -11,6 +11,7 @@ import pytest
 
 from roadsense.jobs.aws.sagemaker.request import build_tuning_request
 from roadsense.runs.experiment import (
+    EXPERIMENT_NAME,
     MEAN_SCORE,
     WORST_SCORE,
     find_best_folder,
@@ -80,6 +81,36 @@ def test_the_best_run_is_that_of_the_best_score(trained):
     assert find_best_folder(folder / "seed_3") == folder / "seed_3"
     assert find_current_folder(folder).name == "seed_4"
     assert is_trained(folder)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        [".config.json.part"],
+        ["config.json", ".manifest.json.part"],
+        ["config.json", "manifest.json"],
+    ],
+    ids=" ".join,
+)
+def test_an_experiment_whose_second_run_died_while_it_was_made_is_resumed(left, trained, tmp_path):
+    folder = shutil.copytree(trained[0], tmp_path / "all")
+    second = folder / "seed_4"
+    expected = read_scores(second)
+    contents = {path.name: path.read_text() for path in second.glob("*.json")}
+    shutil.rmtree(second)
+    second.mkdir()
+    for name in left:
+        (second / name).write_text(contents.get(name, "{"))
+    train_policy(TrainConfig(resume=str(folder)))
+    assert is_trained(folder)
+    assert read_scores(second) == expected
+
+
+def test_an_experiment_that_died_while_its_settings_were_written_is_begun_anew(small_dataset, tmp_path):
+    (tmp_path / f".{EXPERIMENT_NAME}.part").write_text("{")
+    tiny = {**TINY, "dataset_dir": str(small_dataset.folder), "run_dir": str(tmp_path)}
+    train_policy(TrainConfig(**tiny, seeds=(3,)))
+    assert is_trained(tmp_path)
 
 
 def test_resumed_later_seeds_take_earlier_scores_into_account(trained, tmp_path):

@@ -1,6 +1,7 @@
 """Evaluation on held-out scenarios beside the training, and the walls between the two."""
 
 import shutil
+import signal
 
 import pytest
 from stable_baselines3 import PPO
@@ -9,9 +10,12 @@ from roadsense.errors import DatasetError, InputError
 from roadsense.runs.metric_lines import MEANINGS
 from roadsense.runs.run import Run
 from roadsense.train_convoy import TrainConfig, train_policy
+from roadsense.training import heldout
 from roadsense.training.heldout import judge, plan_heldout
 from roadsense.training.splits import find_splits, hash_scenario, name_base
+from roadsense.utils import worker_processes
 from roadsense.utils.statistics import binomial_interval
+from roadsense.utils.worker_processes import start_pool
 from tests.small_training import BASE_DIR, stop_tiny, train_tiny
 
 EVALUATED = {"eval_interval": 256, "eval_episodes": 4, "total_timesteps": 512, "checkpoint_interval": 192}
@@ -54,6 +58,24 @@ def test_results_do_not_depend_on_when_they_come_nor_on_a_break(run, small_datas
     train_policy(TrainConfig(resume=str(again.folder)))
     assert evaluations(again).equals(evaluations(run))
     assert again.read_metrics()["timesteps"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_lost_process_changes_no_figure_and_holds_nothing_up(number, run, small_dataset, tmp_path, monkeypatch):
+    pools = []
+
+    def start_and_hurt(*arguments):
+        pools.append(start_pool(*arguments))
+        if len(pools) == 1:
+            pools[0].submit(signal.raise_signal, number)
+        monkeypatch.setattr(heldout, "EPISODE_LIMIT_S", 5.0 if len(pools) == 1 else 300.0)
+        return pools[-1]
+
+    monkeypatch.setattr(heldout, "start_pool", start_and_hurt)
+    monkeypatch.setattr(worker_processes, "END_PATIENCE_S", 1.0)
+    again = train_tiny(tmp_path / "again", dataset_dir=str(small_dataset.folder), **EVALUATED)
+    assert len(pools) >= 2
+    assert evaluations(again).equals(evaluations(run))
 
 
 def test_the_list_of_episodes_is_fixed_and_one_in_five_is_calm(small_dataset):

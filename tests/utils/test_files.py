@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -57,6 +58,22 @@ def test_a_failed_write_leaves_nothing_beside_it(tmp_path, failure):
         with pytest.raises(OSError, match="directory"):
             write_atomically(path, "new")
     assert not list(tmp_path.glob(".*"))
+
+
+def test_of_two_that_write_the_same_file_each_writes_it_whole(tmp_path):
+    path = tmp_path / "state.json"
+    contents = [letter * 200_000 for letter in "ab"]
+    found = set()
+
+    def write_often(content):
+        for _ in range(100):
+            write_atomically(path, content)
+            found.add(path.read_text())
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write_often, contents))
+    assert found <= set(contents)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_missing_folder_is_an_error(tmp_path):

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from roadsense.errors import MachineError
+from roadsense.utils import worker_processes
 from roadsense.utils.scratch import scratch_folder
-from roadsense.utils.worker_processes import map_in_workers, run_in_workers, start_pool
+from roadsense.utils.worker_processes import close_pool, map_in_workers, run_in_workers, start_pool
 
 PROGRAM = """
 import os, time
@@ -84,6 +85,30 @@ def test_a_worker_that_dies_or_stands_still_is_replaced(tmp_path):
     assert list(map_in_workers(act, range(6), tmp_path, 2, limit_s=3.0)) == [0, 1, 4, 9, 16, 25]
     assert (tmp_path / "3").exists()
     assert (tmp_path / "4").exists()
+
+
+@pytest.mark.parametrize("moment", ["before its first item", "without an item"])
+def test_a_worker_that_stands_still_outside_a_call_holds_nothing_up(moment, tmp_path, monkeypatch):
+    monkeypatch.setattr("roadsense.utils.worker_processes.END_PATIENCE_S", 1.0)
+    if moment == "without an item":
+        pool = start_pool(1, [])
+        pool.submit(os.getpid).result()
+        (pid,) = pool._processes
+        os.kill(pid, signal.SIGSTOP)
+        close_pool(pool)
+        assert not lives(pid)
+    else:
+        monkeypatch.setattr("roadsense.utils.worker_processes.START_LIMIT_S", 8.0)
+        monkeypatch.setattr("roadsense.utils.worker_processes._keep_state", stop_once)
+        assert list(map_in_workers(act, range(2), tmp_path, 1, limit_s=3.0)) == [0, 1]
+
+
+def stop_once(folder: Path) -> None:
+    """Stops a process that starts, the first one."""
+    worker_processes._kept_state[:] = [folder]
+    if not (folder / "stopped").exists():
+        (folder / "stopped").touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def test_an_item_that_ends_every_worker_is_an_error_and_the_others_are_done(tmp_path):

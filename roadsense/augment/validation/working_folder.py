@@ -29,7 +29,7 @@ def hold_working_folder(target: Path, key: str) -> Iterator[Path]:
     Raises:
         DatasetError: if another process is making the target.
     """
-    outer = target.parent / f".{target.name}.making"
+    outer = _outer(target)
     busy = f"{target} is being made by another run. Wait for it to end, or give another output_dir."
     try:
         with hold(outer / LOCK_NAME, busy, LOCK_PATIENCE_S, DatasetError):
@@ -39,6 +39,17 @@ def hold_working_folder(target: Path, key: str) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it holds a folder of other settings, or another process's lock
             outer.rmdir()
+
+
+def release_finished(target: Path, key: str) -> None:
+    """Removes the working folder that a process left which died after the target had its name."""
+    if (_outer(target) / key).is_dir():
+        with suppress(DatasetError), hold_working_folder(target, key) as folder:  # else that process still lives
+            release(folder)
+
+
+def _outer(target: Path) -> Path:
+    return target.parent / f".{target.name}.making"
 
 
 def release(folder: Path) -> None:
