@@ -12,6 +12,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ from tests.chaos.commands import (
 )
 from tests.chaos.conftest import ROUNDS, Place, skip_long
 from tests.chaos.table import FAULTS, LONG, REFUSED, SHORT, TABLE, WENT_ON, cells
+from tests.jobs.small_notebooks import ROOT
 from tests.small_training import wait_until
 
 MOMENTS = range(ROUNDS or 1)
@@ -279,3 +281,16 @@ def children(pid: int) -> list[int]:
 
 def is_of_server(pid: int) -> bool:
     return b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+@pytest.mark.parametrize("command", ["gen-scenarios", "train"])
+def test_a_full_standard_error_ends_no_command(command, place, tmp_path, undisturbed):
+    target, calm = place.target(command, tmp_path), undisturbed(command)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.chaos.program", *words_of(command, place, target)],
+            stdout=subprocess.PIPE, stderr=full, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+            timeout=LIMIT_S,
+        )  # fmt: skip
+    assert done.returncode == 0
+    check_done(command, target, calm.target)
