@@ -57,7 +57,7 @@ from roadsense.utils.command import run_with_options
 from roadsense.utils.files import check_writable, hash_file, hold
 from roadsense.utils.progress import progress_bar, working
 from roadsense.utils.scratch import remove_abandoned, scratch_folder
-from roadsense.utils.worker_processes import side_processes
+from roadsense.utils.side_process import side_processes
 from roadsense.utils.workspace import resolve
 
 __all__ = ["Export", "ExportConfig", "ExportError", "export_and_print", "export_policy"]

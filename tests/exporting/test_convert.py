@@ -8,7 +8,7 @@ from roadsense.exporting.micro import MICRO_OPERATORS, MicroPolicy, refuse_unkno
 from roadsense.policies.actor import read_actor
 from roadsense.policies.models import as_model_input
 from roadsense.policies.tflite import TflitePolicy, count_operators, find_output_step, has_channel_scales
-from roadsense.utils.worker_processes import side_processes
+from roadsense.utils.side_process import side_processes
 from tests.exporting.models import MODELS, draw
 
 OBSERVATIONS = draw(1500)

@@ -10,7 +10,7 @@ from roadsense.errors import ExportError, InputError
 from roadsense.exporting.arena_search import act, works
 from roadsense.exporting.micro import Arena, MicroPolicy, add_margin, align, measure_arena, refuse_unknown_operators
 from roadsense.policies.tflite import TflitePolicy, count_operators, embed_card, read_card
-from roadsense.utils.worker_processes import side_processes
+from roadsense.utils.side_process import side_processes
 
 
 @pytest.fixture

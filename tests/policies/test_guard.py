@@ -16,7 +16,7 @@ from roadsense.policies.rules import BASELINES, AlwaysBrake, Unassisted
 from roadsense.policies.tflite import TflitePolicy
 from roadsense.policies.trained import Sb3Policy
 from roadsense.utils.files import record_sum
-from roadsense.utils.worker_processes import side_processes
+from roadsense.utils.side_process import side_processes
 from tests.exporting.models import DEEP_SETS, build_ppo, draw
 
 WRONG = {
