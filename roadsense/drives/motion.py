@@ -133,7 +133,7 @@ def find_brakings(steps: Steps, cars: Mapping[str, CarMotion], n_ahead: int) -> 
 
 def smooth(values: Floats, time_s: float = SMOOTH_S) -> Floats:
     """Returns means over a time around each step; NaN where a value is not known."""
-    n = max(1, round(time_s / STEP_S))
+    n = max(1, min(round(time_s / STEP_S), len(values)))  # else the result has the length of the window
     known = np.isfinite(values)
     total = np.convolve(np.where(known, values, 0.0), np.ones(n), mode="same")
     count = np.convolve(known.astype(float), np.ones(n), mode="same")

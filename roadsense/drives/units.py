@@ -178,6 +178,7 @@ def _mean_speed(speed: Floats, first: NDArray[np.int64], last: NDArray[np.int64]
 
 
 def _smooth(values: Floats, n: int = 7) -> Floats:
+    n = min(n, len(values))  # else the result has the length of the window
     return np.convolve(np.nan_to_num(values), np.ones(n) / n, mode="same")
 
 

@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from roadsense.drives import table as table_module
 from roadsense.drives.clocks import fit_clock
 from roadsense.drives.drive import read_drive
-from roadsense.drives.mapping import read_mapping
+from roadsense.drives.findings import Findings
+from roadsense.drives.mapping import Board, read_mapping
+from roadsense.drives.motion import smooth
+from roadsense.drives.table import Table
+from roadsense.drives.units import forward_mps2
 from roadsense.errors import DriveError
 from tests.drives.conftest import to_esp32
 
@@ -200,6 +204,15 @@ def test_a_wrong_mapping_is_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(DriveError, match=message):
         read_mapping(path)
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 3, 6, 7, 8])
+def test_a_few_rows_without_an_axis_have_as_many_accelerations(n_rows):
+    time_s = 0.1 * np.arange(n_rows)
+    rows = Table("V001_rx.csv", np.arange(n_rows), {"time": time_s, "speed": 20.0 - 2.0 * time_s}, {})
+    found = forward_mps2(rows, Board(), Findings([]))
+    assert found.shape == (n_rows,)
+    np.testing.assert_allclose(smooth(np.full(n_rows, 3.0)), 3.0)
 
 
 def test_sizes_are_bounded(perfect, monkeypatch):
