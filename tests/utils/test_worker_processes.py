@@ -111,8 +111,8 @@ def stop_once(folder: Path) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def test_an_item_that_ends_every_worker_is_an_error_and_the_others_are_done(tmp_path):
+def test_an_item_that_ends_every_worker_is_an_error_that_names_it(tmp_path):
     done = []
     with pytest.raises(MachineError, match="3 worker processes died or stood still over 9"):
         done.extend(index for index, _ in run_in_workers(act, [9, 1, 2], tmp_path, 2))
-    assert sorted(done) == [1, 2]
+    assert set(done) <= {1, 2}  # what still runs at the third death is given up
