@@ -9,6 +9,7 @@ from typing import Any
 from roadsense.errors import InputError, RunError
 from roadsense.jobs.runner import run_notebook
 from roadsense.runs.run import open_run
+from roadsense.training.train_config import PRESETS
 from roadsense.utils.files import refuse_existing
 from roadsense.utils.workspace import find_file, resolve
 
@@ -28,7 +29,7 @@ class DemoConfig:
         notebook_dir: folder of the notebooks; if it doesn't exist, those of the package.
         n_train: number of scenarios to train on, at least 1.
         n_eval: number of held-out scenarios, at least 1.
-        total_timesteps: number of environment steps to train, at least 1.
+        total_timesteps: number of environment steps to train, at least 1; no more than these are imitated.
         episodes_per_scenario: number of held-out episodes per scenario and policy, at least 1.
         seed: seed of all random draws.
     """
@@ -80,6 +81,7 @@ def _parameters(config: DemoConfig, folder: Path) -> dict[str, dict[str, Any]]:
             "dataset_dir": str(dataset / "train"),
             "run_dir": run,
             "total_timesteps": config.total_timesteps,
+            "imitation_timesteps": min(config.total_timesteps, PRESETS["quick"]["imitation_timesteps"]),
             "seed": config.seed,
         },
         "02_evaluate": {

@@ -160,7 +160,7 @@ def test_a_drive_is_judged_compared_and_made_a_base(tmp_path, monkeypatch):
 def test_the_whole_way_leaves_everything_it_promises(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     folder = run_demo(
-        DemoConfig(run_dir=str(tmp_path / "demo"), n_train=5, n_eval=5, total_timesteps=2000, episodes_per_scenario=2)
+        DemoConfig(run_dir=str(tmp_path / "demo"), n_train=5, n_eval=5, total_timesteps=2000, episodes_per_scenario=1)
     )
     run = open_run(folder / "run")
     manifest = json.loads((folder / "dataset" / "manifest.json").read_text())
