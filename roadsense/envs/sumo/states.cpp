@@ -27,6 +27,9 @@ struct Position {  // libsumo::TraCIPosition: three numbers in a class with virt
     double x_m, y_m, z_m;
 };
 
+// libsumo's wheel is made with the C++11 strings of GCC's library. With others this file is not compiled.
+static_assert(sizeof(std::string) == 32 && sizeof(Position) == 32, "another layout than libsumo's");
+
 using Name = const std::string&;
 double (*get_speed)(Name);
 double (*get_acceleration)(Name);
