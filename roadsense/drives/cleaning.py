@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.signal import medfilt
 
 from roadsense.drives.findings import Findings
+from roadsense.drives.lines import find_column
 from roadsense.drives.mapping import LogMapping
 from roadsense.drives.table import Table
 
@@ -72,8 +73,9 @@ def note_unused(
     files: dict[tuple[str, ...], list[str]] = {}
     for file, header in headers.items():
         if role := mapping.role_of(header):
-            used = {column.name for column in mapping.used(role).values()}
-            files.setdefault(tuple(name for name in header if name not in used), []).append(file)
+            used = {find_column(header, column.name) for column in mapping.used(role).values()}
+            rest = tuple(name for place, name in enumerate(header) if place not in used)
+            files.setdefault(rest, []).append(file)
     for columns, names in files.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         findings.note("unused_column", f"{names[0]}{more}", len(columns), ", ".join(columns)[:200])
@@ -111,7 +113,8 @@ def find_stuck(table: Table, findings: Findings) -> Mask:
     stuck = np.zeros(len(time_s), bool)
     n_spans = 0
     for first, last in zip(starts[long].tolist(), ends[long].tolist(), strict=True):
-        if np.nanmedian(speed[first:last]) > STUCK_MPS and np.isfinite(position[first]).all():
+        known = speed[first:last][np.isfinite(speed[first:last])]
+        if len(known) and np.median(known) > STUCK_MPS and np.isfinite(position[first]).all():
             stuck[first + 1 : last] = True
             n_spans += 1
     times = "once" if n_spans == 1 else f"{n_spans} times"

@@ -4,7 +4,6 @@ A drive is a folder with CSV files, two for each car: `tx`, what its own sensors
 units and dirt are those that `docs/how-to/drives.md` describes.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,11 @@ from roadsense.drives.cleaning import (
     order_rows,
 )
 from roadsense.drives.clocks import Clock, fit_clock
+from roadsense.drives.files import find_files, read_tables
 from roadsense.drives.findings import Finding, Findings
 from roadsense.drives.mapping import Board, LogMapping, find_mapping
 from roadsense.drives.plane import Plane
-from roadsense.drives.table import Table, read_header, read_table
+from roadsense.drives.table import Table, read_header
 from roadsense.drives.units import check_degrees, check_gravity, check_motion, check_rate, forward_mps2
 from roadsense.errors import DriveError
 from roadsense.scenarios.scenario import EGO_ID
@@ -35,7 +35,6 @@ from roadsense.utils.workspace import find_file
 
 Floats = NDArray[np.float64]
 
-MAX_FILES, MAX_CARS = 100, 50
 DRIFT_PPM = 5.0
 """A smaller drift is not reported: the times in a log are whole milliseconds."""
 
@@ -165,11 +164,11 @@ def read_drive(folder: str | Path, mapping: str = "", ego: str = "") -> Drive:
         ('V001', ('V002', 'V003'))
     """
     folder = find_file(folder)
-    paths = _find_files(folder)
+    paths = find_files(folder)
     headers = {path.name: read_header(path) for path in paths}
     found = find_mapping(folder, mapping, headers)
     findings = Findings()
-    tables = _read_tables(paths, headers, found, findings)
+    tables = read_tables(paths, headers, found, findings)
     name = _choose_ego(folder, found, ego, tables)
     note_unused(
         headers, found, [table.file for (car, role), table in tables.items() if role == "rx" and car != name], findings
@@ -188,74 +187,20 @@ def read_drive(folder: str | Path, mapping: str = "", ego: str = "") -> Drive:
     peers, n_ahead = _order_peers(sensors[name], log, senders, found.ahead)
     place = np.array([peers.index(car) for car in senders], np.int64)
     log = HeardLog(**{**vars(log), "sender": place[log.sender] if len(log.sender) else log.sender})
-    n_rows = {table.file: len(table) for table in tables.values()}
+    n_rows = dict.fromkeys((table.file for table in tables.values()), 0)
+    for table in tables.values():
+        n_rows[table.file] += len(table)
     return Drive(
         folder.resolve().name, folder, name, peers, n_ahead, sensors, log, clocks, plane,
         tuple(findings.in_order()), n_rows, found.name,
     )  # fmt: skip
 
 
-def _find_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise DriveError(f"Expected the folder of a drive, got {folder}, which is none. Check the path.")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and path.name[0] != ".")
-    paths = [path for path in paths if path.is_file() and path.stat().st_size]
-    if not 1 <= len(paths) <= MAX_FILES:
-        raise DriveError(f"{folder}: expected 1 to {MAX_FILES} .csv files with rows, got {len(paths)}.")
-    return paths
-
-
-def _read_tables(
-    paths: list[Path], headers: Mapping[str, list[str]], mapping: LogMapping, findings: Findings
-) -> dict[tuple[str, str], Table]:
-    """Returns the rows of each car and role, of one file or of several in the order of their names."""
-    tables: dict[tuple[str, str], Table] = {}
-    nameless: list[Table] = []
-    for path in paths:
-        role = mapping.role_of(headers[path.name])
-        if not role:
-            findings.note("not_used", path.name, 1, f"its columns are {', '.join(headers[path.name])[:120]}")
-            continue
-        table = read_table(path, mapping.used(role), findings)
-        car = _car_of(path, table, mapping.car)
-        if not car and role == "rx":
-            nameless.append(table)
-            continue
-        key = (car or EGO_ID, role)
-        tables[key] = _join(tables[key], table) if key in tables else table
-    for table in nameless:  # the one file of what was heard, without a car's name, belongs to the one car with sensors
-        owners = [car for car, role in tables if role == "tx"]
-        if len(owners) != 1 or len(nameless) > 1:
-            raise DriveError(
-                f"{table.file}: expected the name of the car that heard it in the file's name, as V001_rx.csv."
-            )
-        tables[owners[0], "rx"] = table
-    if len({car for car, _ in tables}) > MAX_CARS:
-        raise DriveError(f"Expected at most {MAX_CARS} cars, got {len({car for car, _ in tables})}.")
-    return tables
-
-
-def _car_of(path: Path, table: Table, pattern: str) -> str:
-    names = table.words.get("car")
-    if names is not None and "sender" not in table.words:
-        found, counts = np.unique(names, return_counts=True)
-        if found[np.argmax(counts)]:
-            return str(found[np.argmax(counts)])
-    match = re.search(rf"(?<![A-Za-z0-9])(?:{pattern})(?![A-Za-z0-9])", path.stem)
-    return match[0] if match else ""
-
-
-def _join(first: Table, second: Table) -> Table:
-    numbers = {name: np.concatenate([first.get(name), second.get(name)]) for name in first.numbers}
-    words = {name: np.concatenate([first.words[name], second.words[name]]) for name in first.words}
-    lines = np.concatenate([first.lines, second.lines + first.lines[-1:].max(initial=0)])
-    return Table(f"{first.file.partition(' to ')[0]} to {second.file}", lines, numbers, words)
-
-
 def _choose_ego(folder: Path, mapping: LogMapping, given: str, tables: Mapping[tuple[str, str], Table]) -> str:
     cars = sorted({car for car, role in tables if role == "tx"})
     both = [car for car in cars if (car, "rx") in tables]
-    ego = given or mapping.ego or (EGO_ID if EGO_ID in cars or len(both) != 1 else both[0])
+    only = both if len(both) == 1 else cars
+    ego = given or mapping.ego or (EGO_ID if EGO_ID in cars or len(only) != 1 else only[0])
     if ego not in cars:
         raise DriveError(
             f"{folder}: expected what the ego {ego} sensed (tx), got files of {cars or 'no car'}. Name the ego with "

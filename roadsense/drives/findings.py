@@ -9,6 +9,8 @@ KINDS = {
     "broken_line": "lines with another number of cells than the first one",
     "header_again": "lines that repeat the column names",
     "not_a_number": "rows without a time, or with words where numbers belong",
+    "other_form": "figures with a decimal comma, a unit or a hemisphere, and times as a date or a time of day",
+    "no_car": "rows of a car that the file hardly names",
     "wrong_time": "single rows whose time is far from their neighbours'",
     "restarted": "rows of another start of the board, whose clock began anew",
     "out_of_order": "rows that come later in the file than their time says",

@@ -26,12 +26,13 @@ A mapping names columns, units, the orientation of the board and the ego:
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from roadsense.drives.lines import find_column
 from roadsense.errors import DriveError
 from roadsense.utils.workspace import resolve
 
@@ -41,8 +42,10 @@ MAX_MAPPING_BYTES = 100_000
 SHIPPED = ("roadsense", "esp32_v2v")
 """Mappings that come with the package, in `roadsense/drives/mappings`."""
 
-TIME = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
-ANGLE = {"deg": 1.0, "1e-7deg": 1e-7, "rad": 57.29577951308232}
+TIME = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+NMEA = "dddmm.mmmm"
+"""Unit of the angles of NMEA's sentences: degrees and minutes in one figure."""
+ANGLE = {"deg": 1.0, "1e-7deg": 1e-7, "rad": 57.29577951308232, NMEA: 1.0}
 SPEED = {"m/s": 1.0, "km/h": 1 / 3.6, "mph": 0.44704, "kn": 0.5144444444}
 ACCELERATION = {"m/s2": 1.0, "g": 9.80665, "mg": 9.80665e-3}
 ROTATION = {"rad/s": 1.0, "deg/s": 0.017453292519943295}
@@ -50,6 +53,7 @@ NUMBER, TEXT = {"": 1.0}, {"": 0.0}
 
 QUANTITIES: Mapping[str, Mapping[str, float]] = {
     "time": TIME, "sent": TIME, "sequence": NUMBER, "car": TEXT, "sender": TEXT, "hops": NUMBER,
+    "latitude_side": TEXT, "longitude_side": TEXT,
     "latitude": ANGLE, "longitude": ANGLE, "altitude": {"m": 1.0}, "speed": SPEED, "heading": ANGLE,
     "acceleration_x": ACCELERATION, "acceleration_y": ACCELERATION, "acceleration_z": ACCELERATION,
     "rotation_x": ROTATION, "rotation_y": ROTATION, "rotation_z": ROTATION, "driver_acceleration": ACCELERATION,
@@ -57,11 +61,14 @@ QUANTITIES: Mapping[str, Mapping[str, float]] = {
 """Quantities of a log, each with its units and their factors; the first unit is the usual one.
 
 `time` is that of the car whose file it is, `sent` that of the sender; headings are a compass's, clockwise from north.
+`latitude_side` holds N or S, `longitude_side` E or W, where the angles have no sign.
 """
 NEEDED = {
     "tx": ("time", "latitude", "longitude", "speed", "heading"),
     "rx": ("time", "sender", "latitude", "longitude", "speed", "heading"),
 }
+MOST_LACKING = 2
+"""A file with all needed columns but so many was meant for a shipped mapping."""
 AXES = ("forward", "left", "up")
 
 
@@ -122,15 +129,22 @@ class LogMapping:
         columns = self.rx if role == "rx" else self.tx
         return {quantity: column for quantity, column in columns.items() if not quantity.startswith("rotation")}
 
-    def role_of(self, header: Iterable[str]) -> str:
+    def role_of(self, header: Sequence[str]) -> str:
         """Returns `rx` or `tx` for a file with these columns; empty if it is neither."""
-        names = set(header)
-        fits = [
-            role
-            for role, columns in (("rx", self.rx), ("tx", self.tx))
-            if all(quantity in columns and columns[quantity].name in names for quantity in NEEDED[role])
+        return next((role for role in ("rx", "tx") if self.has(role) and not self.lacks(role, header)), "")
+
+    def has(self, role: str) -> bool:
+        """Returns whether it names columns of `rx` or `tx`."""
+        return bool(self.rx if role == "rx" else self.tx)
+
+    def lacks(self, role: str, header: Sequence[str]) -> list[str]:
+        """Returns the needed columns of `rx` or `tx` that a file with these columns lacks."""
+        columns = self.rx if role == "rx" else self.tx
+        return [
+            columns[quantity].name
+            for quantity in NEEDED[role]
+            if quantity in columns and find_column(header, columns[quantity].name) is None
         ]
-        return fits[0] if fits else ""
 
 
 def read_mapping(path: Path) -> LogMapping:
@@ -174,10 +188,31 @@ def find_mapping(folder: Path, given: str, headers: Mapping[str, list[str]]) -> 
         mapping = shipped_mapping(name)
         if any(mapping.role_of(header) == "tx" for header in headers.values()):
             return mapping
+    raise DriveError(f"{folder}: {_explain_columns(headers)} docs/how-to/drives.md shows how.")
+
+
+def _explain_columns(headers: Mapping[str, list[str]]) -> str:
+    """Returns why no shipped mapping fits, and what to write."""
+    near = [
+        (len(lacks), name, file, lacks)
+        for name in SHIPPED
+        for file, header in headers.items()
+        for role in ("rx", "tx")
+        if 0 < len(lacks := shipped_mapping(name).lacks(role, header)) <= MOST_LACKING
+    ]
+    if near:
+        _, name, file, lacks = min(near)
+        return (
+            f"expected files with the columns of {name}, but {file} has no {', '.join(lacks)}. Add the column, or "
+            f"write into {MAPPING_NAME} in this folder which column it is;"
+        )
+    for file, header in headers.items():
+        if all(re.fullmatch(r"[-+\d.eE:]+", cell) for cell in header):
+            return f"expected the columns' names in the first line of {file}, got figures. Add a line with names;"
     seen = "; ".join(f"{name}: {', '.join(header)[:300]}" for name, header in list(headers.items())[:4])
-    raise DriveError(
-        f"{folder}: expected files with the columns of a mapping that comes with roadsense ({', '.join(SHIPPED)}), "
-        f"got {seen}. Write which column is which into {MAPPING_NAME} in this folder; docs/how-to/drives.md shows how."
+    return (
+        f"expected files with the columns of a mapping that comes with roadsense ({', '.join(SHIPPED)}), "
+        f"got {seen}. Write which column is which into {MAPPING_NAME} in this folder;"
     )
 
 

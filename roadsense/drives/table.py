@@ -1,14 +1,16 @@
 """Reads one CSV file of a log as it lies on a memory card: broken lines are counted, never fatal."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from roadsense.drives.cells import EMPTY, from_nmea, read_numbers, read_times
 from roadsense.drives.findings import Findings
-from roadsense.drives.mapping import QUANTITIES, TEXT, Column
+from roadsense.drives.lines import Head, decode, find_column, find_head, fit, split
+from roadsense.drives.mapping import NMEA, QUANTITIES, TEXT, TIME, Column
 from roadsense.errors import DriveError
 
 MAX_FILE_BYTES = 500 * 2**20
@@ -46,48 +48,47 @@ class Table:
 
 
 def read_header(path: Path) -> list[str]:
-    """Returns the column names in the first line of a file; empty if it has none.
+    """Returns the column names of a file; empty if it has none.
 
     Raises:
         DriveError: if the file cannot be read.
     """
     try:
         with path.open("rb") as file:
-            line = file.readline(MAX_HEADER_BYTES)
+            text, _ = decode(file.read(MAX_HEADER_BYTES))
     except OSError as error:
         raise DriveError(f"Expected a file of a drive, got {path}: {error}.") from error
-    text = line.decode("utf-8-sig", errors="replace").strip("\r\n")
-    return [cell.strip(' "') for cell in text.split(_delimiter(text))]
+    return list(find_head(text.split("\n")).names)
 
 
 def read_table(path: Path, columns: dict[str, Column], findings: Findings) -> Table:
     """Returns the rows of a file that can be read, and notes the others.
 
     Args:
-        path: path of the file; commas, semicolons or tabs separate its cells.
+        path: path of the file; commas, semicolons, tabs, bars or spaces separate its cells.
         columns: columns to read, by quantity; those that the file lacks are left out.
         findings: gets what is wrong with the file.
 
     Raises:
-        DriveError: if the file is too large, holds no rows, or most of its lines cannot be read.
+        DriveError: if the file is too large, most of its lines cannot be read, or a column holds other than numbers.
     """
-    text = _read_text(path, findings)
-    lines = text.split("\n")
-    delimiter = _delimiter(lines[0])
-    header = [cell.strip(' "\r') for cell in lines[0].split(delimiter)]
-    rows, numbers, is_last = _split_rows(path, lines, delimiter, len(header), findings)
-    wanted = {quantity: column for quantity, column in columns.items() if column.name in header}
-    cells = list(zip(*rows, strict=True)) if rows else [()] * len(header)
-    picked = {quantity: cells[header.index(column.name)] for quantity, column in wanted.items()}
+    lines = _read_text(path, findings).split("\n")
+    head = find_head(lines)
+    rows, numbers, is_last = _split_rows(path, lines, head, findings)
+    places = {quantity: find_column(head.names, column.name) for quantity, column in columns.items()}
+    cells = list(zip(*rows, strict=True)) if rows else [()] * len(head.names)
+    picked = {quantity: cells[place] for quantity, place in places.items() if place is not None}
     words = {q: np.array([cell.strip(' "') for cell in picked[q]], np.str_) for q in picked if QUANTITIES[q] is TEXT}
-    values = {
-        q: np.asarray(pd.to_numeric(pd.Series(picked[q], dtype=object), errors="coerce"), float) * wanted[q].factor
-        for q in picked
-        if q not in words
-    }
+    values = {q: _read_column(path, q, columns[q], picked[q], findings) for q in picked if q not in words}
+    for quantity in ("latitude", "longitude"):
+        sides = words.pop(f"{quantity}_side", None)
+        if sides is not None and quantity in values:
+            values[quantity] = np.where(np.isin(np.char.upper(sides), ("S", "W")), -1.0, 1.0) * values[quantity]
     table = Table(path.name, np.array(numbers, np.int64), values, words)
+    if not len(table):
+        return table
     readable = np.isfinite(table.get("time"))
-    cut = is_last and len(table) > 0 and not readable[-1]
+    cut = is_last and not readable[-1]
     bad = ~readable
     if cut:
         bad[-1] = False
@@ -101,34 +102,44 @@ def read_table(path: Path, columns: dict[str, Column], findings: Findings) -> Ta
     return table.take(readable)
 
 
+def _read_column(path: Path, quantity: str, column: Column, cells: Sequence[str], findings: Findings) -> Floats:
+    read = read_times if QUANTITIES[quantity] is TIME else read_numbers
+    values, count = read(cells, column.factor, QUANTITIES[quantity])
+    findings.note("other_form", path.name, count, f"read as numbers ({column.name})")
+    if np.isnan(values).all():
+        texts = [text for cell in cells if (text := cell.strip(' "')).lower() not in EMPTY]
+        if len(texts) > MOST_BROKEN * len(cells):
+            raise DriveError(
+                f"{path}: expected numbers in column {column.name!r}, got {texts[0][:40]!r}. "
+                "Write numbers there, or name another column in the mapping."
+            )
+    return from_nmea(values) if column.unit == NMEA else values
+
+
 def _read_text(path: Path, findings: Findings) -> str:
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
         raise DriveError(f"{path}: expected at most {MAX_FILE_BYTES} bytes, got {size}. Split the file.")
-    content = path.read_bytes()
-    if content.startswith(b"\xef\xbb\xbf"):
-        findings.note("byte_order_mark", path.name, 1, "skipped")
-        content = content[3:]
-    text = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\0", b"").decode("utf-8", errors="replace")
-    strange = text.count("\ufffd")
-    findings.note("not_text", path.name, strange, "kept as unknown signs")
+    text, marked = decode(path.read_bytes())
+    findings.note("byte_order_mark", path.name, int(marked), "skipped")
+    findings.note("not_text", path.name, text.count("\ufffd"), "kept as unknown signs")
     return text
 
 
 def _split_rows(
-    path: Path, lines: list[str], delimiter: str, width: int, findings: Findings
+    path: Path, lines: list[str], head: Head, findings: Findings
 ) -> tuple[list[list[str]], list[int], bool]:
     """Returns the cells of each whole line, the lines' numbers, and whether the last of them ends with the file."""
     if len(lines) > MAX_ROWS:
         raise DriveError(f"{path}: expected at most {MAX_ROWS} lines, got {len(lines)}. Split the file.")
-    head = lines[0].strip()
+    width, names = len(head.names), lines[head.place].strip()
     rows, numbers, broken, again = [], [], [], []
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in enumerate(lines[head.place + 1 :], start=head.place + 2):
         if not line.strip():
             continue
-        cells = line.split(delimiter)
+        cells = fit(split(line, head.separator), width)
         if len(cells) == width:
-            if line.strip() == head:
+            if line.strip() == names:
                 again.append(number)
             else:
                 rows.append(cells)
@@ -141,14 +152,10 @@ def _split_rows(
     findings.note("header_again", path.name, len(again), "left out", again[0] if again else 0)
     if len(broken) > MOST_BROKEN * (len(rows) + len(broken)):
         raise DriveError(
-            f"{path}: expected lines of {width} cells as in line 1, got {len(broken)} others, first line {broken[0]}. "
-            "Check the file."
+            f"{path}: expected lines of {width} cells as in line {head.place + 1}, got {len(broken)} others, first "
+            f"line {broken[0]}. Check the file."
         )
     return rows, numbers, bool(numbers) and numbers[-1] == len(lines)
-
-
-def _delimiter(line: str) -> str:
-    return max(",;\t", key=line.count)
 
 
 def _first(lines: NDArray[np.int64], mask: NDArray[np.bool_]) -> int:

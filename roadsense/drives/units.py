@@ -32,10 +32,15 @@ def check_rate(table: Table) -> None:
         DriveError: if it is that of another unit of time.
     """
     usual_s = float(np.median(np.diff(table.get("time")))) if len(table) > 2 else LEAST_INTERVAL_S
+    if usual_s == 0:
+        raise DriveError(
+            f"{table.file}: expected a time of its own in each row, got the same in most neighbours. Were the times "
+            "rounded, to whole seconds or by a spreadsheet (1.76E+09)? Export them with all digits."
+        )
     if not LEAST_INTERVAL_S <= usual_s <= MOST_INTERVAL_S:
         raise DriveError(
             f"{table.file}: expected a row every {LEAST_INTERVAL_S:g} to {MOST_INTERVAL_S:g} s, got one every "
-            f"{usual_s:g} s. Is the unit of time in the mapping (s, ms or us) that of the log?"
+            f"{usual_s:g} s. Is the unit of time in the mapping (s, ms, us or ns) that of the log?"
         )
 
 
@@ -51,7 +56,7 @@ def check_degrees(table: Table) -> None:
         if len(values) and np.median(values) > limit:
             raise DriveError(
                 f"{table.file}: expected a {name} within {limit:g} degrees, got {np.median(values):g}. Is its unit in "
-                "the mapping (deg, 1e-7deg or rad) that of the log?"
+                "the mapping (deg, 1e-7deg, rad or dddmm.mmmm) that of the log?"
             )
 
 
@@ -84,7 +89,8 @@ def check_motion(table: Table, plane: Plane, findings: Findings, name: str = "")
     if np.nanmedian(off_deg) > MOST_HEADING_DEG:
         raise DriveError(
             f"{name}: expected headings of a compass, clockwise from north, within {MOST_HEADING_DEG:g} degrees of the "
-            f"way driven, got {np.nanmedian(off_deg):.0f} degrees beside it. Is their unit (deg, rad) right?"
+            f"way driven, got {np.nanmedian(off_deg):.0f} degrees beside it. Is their unit (deg, rad) right, and "
+            "latitude not taken for longitude?"
         )
     return table
 
@@ -141,8 +147,8 @@ def _compare_axes(axes: list[Floats], board: Board, by_speed: Floats, findings: 
     fits = {}
     for place, values in enumerate(axes):
         known = np.isfinite(values) & np.isfinite(by_speed)
-        smooth = _smooth(np.where(known, values, 0.0))
-        fits[place] = float(np.corrcoef(smooth[known], by_speed[known])[0, 1]) if np.std(smooth[known]) > 0 else 0.0
+        smooth = _smooth(np.where(known, values, 0.0))[known]
+        fits[place] = float(np.corrcoef(smooth, by_speed[known])[0, 1]) if known.any() and np.std(smooth) > 0 else 0.0
     best = max(fits, key=lambda place: abs(fits[place]))
     own = board.signs[0] * fits[board.axes[0]]
     if abs(fits[best]) > 0.4 and own < abs(fits[best]) - 0.3:
