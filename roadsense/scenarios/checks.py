@@ -28,10 +28,14 @@ CONFIG_ROOTS = ("configuration", "sumoConfiguration")
 REQUIRED_INPUTS = ("net-file", "route-files")
 INPUTS = (*REQUIRED_INPUTS, "additional-files")
 SAFE_OPTIONS = (
-    "begin duration-log.disable eager-insert end extrapolate-departpos ignore-route-errors junction-taz "
-    "lateral-resolution max-depart-delay no-internal-links no-step-log no-warnings scale seed step-length "
-    "pedestrian.model step-method.ballistic time-to-impatience verbose "
-    "xml-validation xml-validation.net xml-validation.routes"
+    "begin device.rerouting.adaptation-interval device.rerouting.adaptation-steps device.rerouting.adaptation-weight "
+    "device.rerouting.deterministic device.rerouting.explicit device.rerouting.period device.rerouting.pre-period "
+    "device.rerouting.probability device.rerouting.with-taz duration-log.disable eager-insert end "
+    "extrapolate-departpos ignore-junction-blocker ignore-route-errors junction-taz keep-after-arrival "
+    "lateral-resolution max-depart-delay no-internal-links no-step-log no-warnings pedestrian.model route-steps "
+    "routing-algorithm scale seed sloppy-insert startup-wait-threshold step-length step-method.ballistic "
+    "time-to-impatience verbose waiting-time-memory weights.minor-penalty weights.priority-factor "
+    "weights.random-factor weights.tls-penalty xml-validation xml-validation.net xml-validation.routes"
 ).split()
 SAFE_FAMILIES = (
     "collision.",
@@ -57,7 +61,7 @@ FILE_ATTRIBUTES = {"dest", "edgesFile", "file", "href", "imgFile", "osgFile", "o
 NOWHERE = ("NUL", "/dev/null")
 """Files to which SUMO writes nothing: allowed as the `file` that a detector must have."""
 
-WRITING_PARAM = re.compile(r"(has|device)\.(ssm|toc)\b.*|(.*\.)?(file|files|output)")
+WRITING_PARAM = re.compile(r"(has|device)\.ssm\b.*|(.*\.)?(file|files|output)")
 
 MAX_TIME_S = 100_000.0
 MAX_END_S = 1e6
@@ -70,6 +74,8 @@ OPTION_LIMITS = {
     "step-length": (0.01, 10.0),
     "lateral-resolution": (-1.0, 10.0),
     "scale": (0.0, 10.0),
+    "device.rerouting.adaptation-steps": (0.0, 1000.0),
+    "weights.random-factor": (1.0, 1000.0),
 }
 LIMITS = {
     "begin": (-MAX_TIME_S, MAX_TIME_S),
@@ -127,7 +133,7 @@ def _check_option(where: str, option: ET.Element) -> None:
             f"{where}: a scenario may not set <{name}>: only options that neither write nor "
             "listen. Remove it; outputs are asked for on the command line."
         )
-    if list(option.attrib) != ["value"]:
+    if list(option.attrib) != ["value"] or (option.text or "").strip():
         raise ScenarioError(f"{where}: expected <{name} value=.../>, got {option.attrib or option.text!r}.")
     if name.startswith(VALIDATION) and value not in SAFE_VALIDATIONS:
         raise ScenarioError(f"{where}: expected <{name}> as one of {SAFE_VALIDATIONS}, got {value!r}.")

@@ -17,12 +17,12 @@ OPTION_NAMES = {
     **dict.fromkeys(("n", "net"), "net-file"),
     **dict.fromkeys(("r", "routes"), "route-files"),
     **dict.fromkeys(("a", "additional"), "additional-files"),
-    **{"b": "begin", "e": "end", "srand": "seed", "v": "verbose", "W": "no-warnings"},
+    **{"b": "begin", "e": "end", "s": "route-steps", "srand": "seed", "v": "verbose", "W": "no-warnings"},
 }
 """SUMO's alternative option names, each with the usual one."""
 
-_EXPLAINING = ("synonymes", "type", "help", "deprecated", "required", "default", "category")
-"""Attributes that `sumo --save-template` and `--save-configuration` write beside an option's value."""
+_VALUES = frozenset(("value", "v"))
+"""Attributes that hold an option's value."""
 
 _WRITING_OPTION = re.compile(
     r".*output.*|.*-dump|netstate|summary|tripinfo|fcd|l|log|log-file|message-log|error-log|.*-log(-file)?|"
@@ -34,7 +34,7 @@ _WRITING_OPTION = re.compile(
 _PICTURES = ("imgFile", "osgFile")
 """Attributes with a picture for SUMO's window."""
 
-_WRITING_PARAM = re.compile(r"has\.(ssm|fcd)\.device|device\.(ssm|fcd)\..*")
+_WRITING_PARAM = re.compile(r"has\.(ssm|fcd)\.device|device\.(ssm|fcd)\..*|device\.toc\.file")
 _DETECTORS = (
     "inductionLoop instantInductionLoop laneAreaDetector entryExitDetector e1Detector e2Detector e3Detector "
     "edgeData laneData routeProbe vTypeProbe timedEvent"
@@ -43,14 +43,22 @@ _DETECTORS = (
 
 
 def rename_options(config: ET.Element) -> None:
-    """Writes each option of a configuration as `<usual-name value=.../>`, of all forms that SUMO reads."""
+    """Writes each option of a configuration as `<usual-name value=.../>`, of all forms that SUMO reads.
+
+    SUMO takes a value from `value`, `v` or the text, and leaves all other attributes aside, those of the root too.
+    """
+    for name in [name for name in config.attrib if name not in _VALUES and not name.startswith(("xml", "xsi:"))]:
+        del config.attrib[name]
     for element in config.iter():
         if not isinstance(element.tag, str) or element is config:
             continue
         element.tag = OPTION_NAMES.get(element.tag, element.tag)
-        if "value" in element.attrib or "v" in element.attrib:
-            for name in _EXPLAINING:
-                element.attrib.pop(name, None)
+        if not _VALUES.isdisjoint(element.attrib):
+            for name in element.attrib.keys() - _VALUES:
+                del element.attrib[name]
+        elif not len(element) and not element.attrib and (element.text or "").strip():
+            element.set("value", (element.text or "").strip())
+            element.text = None
         if list(element.attrib) == ["v"]:
             element.set("value", element.attrib.pop("v"))
 

@@ -9,9 +9,26 @@ from roadsense.errors import ScenarioError
 from roadsense.scenarios.checks import raise_all, read_xml, refuse_file_names
 from roadsense.scenarios.flows import read_seconds
 from roadsense.scenarios.left_out import leave_out_pictures, leave_out_writers
+from roadsense.utils.safe_xml import locate
 
 DEFAULT_TYPE = "DEFAULT_VEHTYPE"
 """SUMO's name for the type of a vehicle without a type; a file may define it."""
+
+_NUMBERS = frozenset(
+    (
+        "accel",
+        "decel",
+        "emergencyDecel",
+        "length",
+        "maxSpeed",
+        "minGap",
+        "probabilities",
+        "probability",
+        "scale",
+        "sigma",
+    )
+) | {"speedDev", "tau"}
+"""Attributes of types that hold numbers in SI units."""
 
 _DEMAND_TAGS = ("vehicle", "trip", "flow", "vType", "vTypeDistribution", "interval", "calibrator")
 
@@ -44,6 +61,8 @@ def read_route_files(
             root = read_route_file(path, of_base)
             lost = leave_out_writers(root) + (leave_out_pictures(root) if of_base else [])
             refuse_file_names(path, root)
+            if of_base:
+                check_numbers(path, root)
         except ScenarioError as error:
             problems.append(error)
             continue
@@ -83,6 +102,33 @@ def define_default_type(roots: list[ET.Element]) -> bool:
     if DEFAULT_TYPE in types or all(type_of(element) != DEFAULT_TYPE for element in users):
         return False
     roots[0].insert(0, ET.Element("vType", {"id": DEFAULT_TYPE}))
+    return True
+
+
+def check_numbers(path: Path, root: ET.Element) -> None:
+    """Refuses types of a file with words where SUMO reads numbers.
+
+    Raises:
+        ScenarioError: if there is one; it names the line, the attribute and what it holds.
+    """
+    problems = []
+    for kind in (*root.iter("vType"), *root.iter("vTypeDistribution")):
+        for name in _NUMBERS & kind.attrib.keys():
+            texts = kind.attrib[name].split() if name == "probabilities" else [kind.attrib[name]]
+            if not all(is_number(text) for text in texts):
+                where = f"{locate(path, kind)}: <{kind.tag} id={kind.get('id')!r}>"
+                problems.append(
+                    ScenarioError(f"{where}: expected {name} as a number, got {kind.attrib[name]!r}. Correct it.")
+                )
+    raise_all(problems)
+
+
+def is_number(text: str) -> bool:
+    """Returns whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
     return True
 
 

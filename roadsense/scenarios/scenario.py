@@ -218,9 +218,11 @@ def find_scenarios(*folders: str | Path) -> list[Path]:
 
 
 def _find_below(folder: Path) -> list[Path]:
+    if folder.is_file():
+        raise ScenarioError(f"Expected a folder of scenarios, but {folder} is a file. Give the folder that it lies in.")
     if not folder.is_dir():
         raise ScenarioError(f"Expected a folder of scenarios, but {folder} is not there. Check the path.")
-    found = [path for pattern in ("*.sumocfg", "*.sumo.cfg") for path in folder.rglob(pattern)]
+    found = [path for path in folder.rglob("*.*") if path.name.lower().endswith((".sumocfg", ".sumo.cfg"))]
     paths = sorted(path for path in found if not is_stray(path.relative_to(folder)))
     if not paths:
         raise ScenarioError(

@@ -152,9 +152,41 @@ HABITS = {
     ),
     "small letters": Habit(FLOWS + convoy().replace("V0", "v0"), refused="name them with --ego and --convoy"),
     "a decimal comma": Habit(FLOWS.replace('"600"', '"600,5"') + convoy(), refused="expected vehsPerHour from 0 to"),
-    "an option as text": Habit(
-        config=CONFIG.replace('<begin value="0"/>', "<begin>0</begin>"), refused="expected <begin value="
+    "an option as text": Habit(config=CONFIG.replace('<begin value="0"/>', "<begin> 0 </begin>")),
+    "a remark at an option": Habit(config=CONFIG.replace('<begin value="0"/>', '<begin value="0" remark="at night"/>')),
+    "a version of the configuration": Habit(config=CONFIG.replace("<configuration>", '<configuration version="1.20">')),
+    "rerouting as of OpenStreetMap's wizard": Habit(
+        config=option(
+            '<device.rerouting.probability value="1"/><device.rerouting.adaptation-steps value="18"/>'
+            '<device.rerouting.adaptation-interval value="10"/><routing-algorithm value="astar"/>'
+        )
     ),
+    "where rerouting writes to": Habit(
+        config=option('<device.rerouting.output value="r.xml"/>'), note="configuration: device.rerouting.output"
+    ),
+    "types that take over": Habit(
+        types=TYPES.replace(
+            'speedDev="0.1"/>', 'speedDev="0.1"><param key="has.toc.device" value="true"/>'
+            '<param key="device.toc.manualType" value="car"/><param key="device.toc.automatedType" value="truck"/>'
+            '<param key="device.toc.file" value="t.xml"/></vType>'
+        ), note="device.toc.file of vType 'car'",
+    ),
+    "the convoy departs as the simulation begins": Habit(
+        FLOWS + convoy().replace('depart="10.00"', 'depart="begin"'), note="convoy_shift_s is 0 to"
+    ),
+    "a car that departs as the simulation begins": Habit(
+        FLOWS + '<vehicle id="y" type="car" route="through" depart="begin" departLane="1" departPos="900"/>' + convoy()
+    ),
+    "the scale of a type": Habit(
+        types=TYPES.replace('id="truck"', 'id="truck" scale="0.5"'), note="rates: truck x 0.5; single vehicles"
+    ),
+    "maxSpeed in km/h": Habit(
+        types=TYPES.replace('maxSpeed="25"', 'maxSpeed="9 km/h"'), refused="expected maxSpeed as a number, got '9 km/h'"
+    ),
+    "an empty length": Habit(
+        types=TYPES.replace('length="4.5"', 'length=""'), refused="id='ego'>: expected length as a number, got ''"
+    ),
+    "no number for tau": Habit(types=TYPES.replace('id="ego"', 'id="ego" tau="short"'), refused="expected tau as a"),
     "an option twice": Habit(
         config=CONFIG.replace('<begin value="0"/>', '<begin value="0"/><begin value="1"/>'), refused="Keep one"
     ),

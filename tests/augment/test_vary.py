@@ -17,7 +17,7 @@ from roadsense.augment.draws.traffic import LEVELS
 from roadsense.augment.draws.variations import TypeDraw, Variation, draw_variations
 from roadsense.augment.edits.network_files import read_edges, scale_friction, speed_share, write_wet_network
 from roadsense.augment.edits.vehicle_defaults import HEAVY_CLASSES, following_defaults
-from roadsense.augment.edits.vehicles import FRICTION_PARAMS, heavy_mix_share, read_mix, vary_types
+from roadsense.augment.edits.vehicles import FRICTION_PARAMS, heavy_mix_share, read_mix, read_speed_factor, vary_types
 from roadsense.augment.validation.gate import run_gate
 from roadsense.augment.validation.scenario_files import write_scenario
 from roadsense.scenarios.records import CONFIG_NAME
@@ -211,3 +211,11 @@ def test_braking_stays_below_that_in_an_emergency_and_headways_above_the_step() 
     assert (float(first.get("decel")), float(first.get("tau"))) == (7.0, 0.1)
     assert float(second.get("decel")) == 5.0  # as it was: stronger than in an emergency already
     assert {param.get("key"): param.get("value") for param in first.findall("param")} == FRICTION_PARAMS
+
+
+@pytest.mark.parametrize(
+    ("text", "mean", "deviation"),
+    [("norm(1.2,0.05)", 1.2, 0.05), ("normc(0.9, 0.2, 0.5, 1.5)", 0.9, 0.2), ("1.1", 1.1, 0.1), ("normc(a,b)", 1, 0.1)],
+)
+def test_a_speed_factor_is_read_in_the_forms_of_sumo(text: str, mean: float, deviation: float) -> None:
+    assert read_speed_factor(text, None)[:2] == (mean, deviation)

@@ -104,6 +104,7 @@ LEFT_OUT: dict[str, Change] = {
     "ssm by a chance of one": param("device.ssm.probability", "1"),
     "reference that hides a key": param("device.ssm.&#102;ile"),
     "fcd device": param("has.fcd.device", "true"),
+    "toc file": param("device.toc.file"),
     "detector": add(DETECTOR.format("/tmp/o.xml")),
     "edge data": add('<edgeData id="e" file="o.xml"/>'),
     "edges from a file": add('<edgeData id="e" file="NUL" edgesFile="/etc/hosts"/>'),
@@ -207,7 +208,6 @@ HOSTILE: dict[str, tuple[Change, str, str]] = {
     "server": (option('<remote-port value="8813"/>'), f"{SETTINGS}:3", "may not set <remote-port>"),
     "python": (option('<python-script value="a.py"/>'), f"{SETTINGS}:3", "may not set <python-script>"),
     "schema from the web": (option('<xml-validation.net value="always"/>'), f"{SETTINGS}:3", "expected <xml-valid"),
-    "toc device": (param("has.toc.device", "true"), f"{ROUTES}:4", "<param> may not name a file"),
     "replayed tracks": (param("device.fcd-replay.file"), f"{ROUTES}:4", "<param> may not name a file"),
     "picture": (edit(ROUTES, CAR, f'{CAR} imgFile="/etc/hosts"'), f"{ROUTES}:4", "<vType> may not name a file"),
     "speed sign": (

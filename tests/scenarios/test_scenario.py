@@ -88,9 +88,9 @@ REFUSED_CONFIGS = {
     "absolute": ("network.net.xml", "/etc/hostname", "outside its folder"),
     "missing": ("routes.rou.xml", "other.rou.xml", "which is not there"),
     "no routes": ('<route-files value="routes.rou.xml"/>', "", "expected an <route-files"),
-    "as text": (
+    "as text, too": (
         '<net-file value="network.net.xml"/>',
-        "<net-file>network.net.xml</net-file>",
+        '<net-file value="network.net.xml">other.net.xml</net-file>',
         "expected <net-file value",
     ),
     "server": ("<time>", '<time><remote-port value="8813"/>', "may not set <remote-port>"),

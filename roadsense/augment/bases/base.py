@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from roadsense.augment.bases.convoy_naming import ConvoyNaming, rename_convoy, tell_own_names
-from roadsense.augment.bases.demand import add_traffic, find_limits, simplify_demand
+from roadsense.augment.bases.demand import add_traffic, find_limits, simplify_demand, write_departures
 from roadsense.augment.bases.supported import add_supported_variations, find_held_types, list_notes, read_depart_limits
 from roadsense.augment.draws.ranges import Range, VariationRanges
 from roadsense.augment.draws.traffic import Traffic
@@ -152,6 +152,7 @@ def _read_base(
     name_inputs(config, inputs, config_path.parent)
     files, elements = read_route_files(*inputs[1:], of_base=True)
     roots = [root for _, root in files]
+    write_departures(config, roots)
     if naming:
         rename_convoy(config_path, roots, naming)
     scenario = describe_scenario(config_path, inputs, roots)

@@ -1,5 +1,6 @@
 """Rewrites a base's demand in the simplest form with the same traffic, so that every variation acts on all of it."""
 
+import contextlib
 import copy
 import math
 import xml.etree.ElementTree as ET
@@ -46,6 +47,7 @@ def simplify_demand(
     if names := [name for root in roots for name in _take_out_of_intervals(root)]:
         yield f"Flows in <interval> get its begin and end as their own: {', '.join(names)}."
     yield from _apply_scale(config, roots, scenario)
+    yield from _apply_type_scales(roots)
     if names := _drop_speed_factors(roots):
         yield f"speedFactor of {', '.join(names)} is left out: it would win over that of the type, which is varied."
     if hold_lane:
@@ -93,11 +95,34 @@ def _apply_scale(config: ET.Element, roots: Sequence[ET.Element], scenario: Scen
         if scale == 1.0:
             continue
         for flow in (flow for root in roots for flow in root.findall("flow")):
-            try:
-                flow.set(find_rate_attribute(flow), format_scaled_rate(flow, scale))
-            except (ScenarioError, ValueError, ZeroDivisionError):  # noted as not varied
-                continue
+            _scale_flow(flow, scale)
         yield f"The option scale is written into the flows' rates: x {scale:g}; single vehicles come once."
+
+
+def _apply_type_scales(roots: Sequence[ET.Element]) -> Iterator[str]:
+    kinds = [kind for root in roots for kind in root.iter("vType")]
+    scales = {kind.get("id", ""): float(kind.attrib.pop("scale")) for kind in kinds if "scale" in kind.attrib}
+    if not scales:
+        return
+    mixed = {mix.get("id", "") for root in roots for mix in root.iter("vTypeDistribution")}
+    flows = [flow for root in roots for flow in root.findall("flow")]
+    for flow in flows:
+        _scale_flow(flow, scales.get(type_of(flow), 1.0))
+    lost = "; flows of a vTypeDistribution keep their rates" if any(type_of(flow) in mixed for flow in flows) else ""
+    factors = ", ".join(f"{name} x {scale:g}" for name, scale in scales.items())
+    yield f"The scale of types is written into their flows' rates: {factors}; single vehicles come once{lost}."
+
+
+def _scale_flow(flow: ET.Element, scale: float) -> None:
+    if scale != 1.0:
+        with contextlib.suppress(ScenarioError, ValueError, ZeroDivisionError):  # noted as not varied
+            flow.set(find_rate_attribute(flow), format_scaled_rate(flow, scale))
+
+
+def write_departures(config: ET.Element, roots: Sequence[ET.Element]) -> None:
+    """Writes the time at which the simulation begins in place of the depart time `begin`."""
+    for car in (car for root in roots for car in single_vehicles(root) if car.get("depart") == "begin"):
+        car.set("depart", f"{_begin_s(config):g}")
 
 
 def _drop_speed_factors(roots: Sequence[ET.Element]) -> list[str]:

@@ -13,7 +13,7 @@ from roadsense.augment.edits.vehicle_defaults import CLASSES_LEFT_ALONE
 from roadsense.augment.edits.vehicles import heavy_mix_share, is_heavy, measure_room, read_positions
 from roadsense.errors import ScenarioError
 from roadsense.scenarios.flows import read_seconds, why_uncountable
-from roadsense.scenarios.route_files import single_vehicles, type_of
+from roadsense.scenarios.route_files import is_number, single_vehicles, type_of
 from roadsense.scenarios.scenario import Scenario, convoy_cars
 
 
@@ -166,7 +166,7 @@ def _convoy(cars: Sequence[ET.Element], roots: Sequence[ET.Element]) -> Iterator
     mixed = {element.get("id") for root in roots for element in root.iter("vTypeDistribution")}
     for car in cars:
         name, place = car.get("id"), car.get("departPos", "base")
-        if not _is_number(place):
+        if not is_number(place):
             yield (
                 f"{name} has the departPos {place!r}, which is no distance: SUMO places it, "
                 "the convoy's spacing is not varied."
@@ -201,11 +201,3 @@ def _other_classes(roots: Sequence[ET.Element]) -> Iterator[str]:
 def _listed(names: Sequence[str | None], most: int = 5) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(str, names[:most])) + more
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

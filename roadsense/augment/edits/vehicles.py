@@ -162,7 +162,7 @@ _ATTRIBUTES = {"tau": "tau", "accel": "accel", "decel": "decel", "min_gap": "min
 FRICTION_PARAMS = {"has.friction.device": "true", "device.friction.stdDev": "0"}
 """Without this device SUMO ignores friction. Its noise is 0, so that all vehicles have the same road."""
 
-_NORMC = re.compile(r"normc\(([^)]*)\)")
+_NORMC = re.compile(r"normc?\(([^)]*)\)")
 
 
 class SpeedFactor(NamedTuple):
@@ -214,13 +214,13 @@ def format_speed_factor(draw: TypeDraw, cut: float) -> str:
 
 
 def read_speed_factor(text: str | None, deviation: str | None) -> SpeedFactor:
-    """Returns a type's speedFactor; SUMO's default for any distribution other than `normc` or a number."""
-    match = _NORMC.fullmatch(text or "")
-    if match:
-        return SpeedFactor(*map(float, match[1].split(",")))
+    """Returns a type's speedFactor; SUMO's default for any distribution other than `normc`, `norm` or a number."""
+    match = _NORMC.fullmatch((text or "").strip())
     try:
+        if match:
+            return SpeedFactor(*map(float, match[1].split(",")))
         return SpeedFactor(float(text or 1.0), float(deviation or 0.1))
-    except ValueError:  # another of SUMO's distributions
+    except (TypeError, ValueError):  # another of SUMO's distributions
         return SpeedFactor()
 
 
