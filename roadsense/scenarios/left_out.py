@@ -2,6 +2,8 @@
 
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Container, Sequence
+from pathlib import Path
 
 from roadsense.scenarios.checks import (
     FILE_ATTRIBUTES,
@@ -12,6 +14,7 @@ from roadsense.scenarios.checks import (
     SAFE_VALIDATIONS,
     VALIDATION,
 )
+from roadsense.utils.safe_xml import scan_xml
 
 OPTION_NAMES = {
     **dict.fromkeys(("n", "net"), "net-file"),
@@ -40,6 +43,11 @@ _DETECTORS = (
     "edgeData laneData routeProbe vTypeProbe timedEvent"
 ).split()
 """Elements that only write measurements to a file: traffic is the same without them."""
+
+_ASKED = _DETECTORS[:7]
+"""Detectors that a traffic light can ask."""
+_CONDITIONS = ("param", "condition", "assignment")
+_ID = re.compile(r"[^\s,:;()<>=!+*/]+")
 
 
 def rename_options(config: ET.Element) -> None:
@@ -93,17 +101,41 @@ def _is_left_out(element: ET.Element, only_writing: bool) -> bool:
     return not only_writing or bool(_WRITING_OPTION.fullmatch(option))
 
 
-def leave_out_writers(root: ET.Element) -> list[str]:
-    """Removes detectors, devices and attributes that write from a route or additional file; returns their names."""
+def leave_out_writers(root: ET.Element, lights: Container[str] = ()) -> list[str]:
+    """Removes detectors, devices and attributes that write from a route or additional file; returns their names.
+
+    Args:
+        root: root element of the file.
+        lights: ids of the detectors that traffic lights ask; these stay, and write nowhere.
+    """
     left_out = []
     for parent in [element for element in root.iter() if isinstance(element.tag, str)]:
         for element in list(parent):
-            if _writes(parent is root, element):
+            if parent is root and element.get("id") in lights and element.tag in _ASKED and "file" in element.attrib:
+                left_out += [] if element.get("file") in NOWHERE else [f"file of {element.tag} {element.get('id')!r}"]
+                element.set("file", NOWHERE[0])
+            elif _writes(parent is root, element):
                 parent.remove(element)
                 left_out.append(_describe(parent, element))
         if parent.tag == "calibrator" and parent.attrib.pop("output", NOWHERE[0]) not in NOWHERE:
             left_out.append(f"output of calibrator {parent.get('id')!r}")
     return left_out
+
+
+def find_asked(roots: Sequence[ET.Element], network_path: Path) -> frozenset[str]:
+    """Returns all words in parameters and conditions of traffic lights: the ids of detectors are among them."""
+    found: set[str] = set()
+
+    def collect(tag: str, attributes: dict[str, str], _line: int) -> None:
+        if tag in _CONDITIONS:
+            found.update(_ID.findall(attributes.get("value", "")))
+
+    if any(element.tag in _ASKED for root in roots for element in root):
+        scan_xml(network_path, None, collect)
+        for light in (light for root in roots for light in root.iter("tlLogic")):
+            for element in (one for one in light.iter() if isinstance(one.tag, str)):
+                collect(element.tag, element.attrib, 0)
+    return frozenset(found)
 
 
 def leave_out_pictures(root: ET.Element) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from roadsense.errors import ScenarioError
 from roadsense.scenarios.checks import raise_all, read_xml, refuse_file_names
 from roadsense.scenarios.flows import read_seconds
-from roadsense.scenarios.left_out import leave_out_pictures, leave_out_writers
+from roadsense.scenarios.left_out import find_asked, leave_out_pictures, leave_out_writers
 from roadsense.utils.safe_xml import locate
 
 DEFAULT_TYPE = "DEFAULT_VEHTYPE"
@@ -38,7 +38,10 @@ Files = list[tuple[Path, ET.Element]]
 
 
 def read_route_files(
-    route_paths: Sequence[Path], additional_paths: Sequence[Path], of_base: bool = False
+    route_paths: Sequence[Path],
+    additional_paths: Sequence[Path],
+    of_base: bool = False,
+    network_path: Path | None = None,
 ) -> tuple[Files, list[str]]:
     """Returns the route files, and before them the additional files that hold demand or have parts left out.
 
@@ -46,6 +49,7 @@ def read_route_files(
         route_paths: paths of the route files.
         additional_paths: paths of the additional files.
         of_base: whether they are a base's: then the trees keep comments, and lose pictures for SUMO's window.
+        network_path: the network, whose traffic lights may ask detectors of these files; None: no light does.
 
     Returns:
         The files, and names of what was left out of them because SUMO would write a file, or show one.
@@ -53,13 +57,19 @@ def read_route_files(
     Raises:
         ScenarioError: if a file is missing, too large, not XML, or names a further file; it names every problem.
     """
-    files: Files = []
-    left_out: list[str] = []
+    trees: Files = []
     problems: list[ScenarioError] = []
     for path in (*additional_paths, *route_paths):
         try:
-            root = read_route_file(path, of_base)
-            lost = leave_out_writers(root) + (leave_out_pictures(root) if of_base else [])
+            trees.append((path, read_route_file(path, of_base)))
+        except ScenarioError as error:
+            problems.append(error)
+    asked = find_asked([root for _, root in trees], network_path) if network_path else frozenset()
+    files: Files = []
+    left_out: list[str] = []
+    for path, root in trees:
+        try:
+            lost = leave_out_writers(root, asked) + (leave_out_pictures(root) if of_base else [])
             refuse_file_names(path, root)
             if of_base:
                 check_numbers(path, root)

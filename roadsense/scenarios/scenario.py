@@ -124,7 +124,7 @@ def _open_once(path: Path, _stamps: tuple[tuple[str, int, int], ...]) -> Scenari
     options = leave_out_options(config, only_writing=True)
     rename_options(config)
     inputs = check_inputs(path, config)
-    files, elements = read_route_files(*inputs[1:])
+    files, elements = read_route_files(*inputs[1:], network_path=inputs[0])
     scenario = describe_scenario(path, inputs, [root for _, root in files])
     notes = tuple(note_left_out(options, elements))
     for note in notes:

@@ -4,6 +4,7 @@ Tags and attributes keep their written prefixes, as in SUMO: a default namespace
 """
 
 import gzip
+import re
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Callable
@@ -21,8 +22,13 @@ MAX_DEPTH = 32
 MAX_ATTRIBUTES = 256
 """Largest number of attributes of an element; SUMO's reading time grows with the square of this number."""
 MAX_ATTRIBUTE_CHARS = 2**20
-ENCODINGS = ("utf-8", "us-ascii", "ascii", "iso-8859-1", "utf-16")
+ENCODINGS = (
+    "utf-8 utf8 us-ascii ascii utf-16 iso-8859-1 iso8859-1 iso_8859-1 latin1 latin-1 iso-8859-2 iso-8859-15 "
+    "windows-1250 windows-1251 windows-1252 cp1250 cp1251 cp1252"
+).split()
 """Encodings that this reader and SUMO decode to the same text."""
+_SHORT_NAME = re.compile(rb"""(<\?xml[^>]*encoding\s*=\s*["'])utf8(?=["'])""", re.IGNORECASE)
+"""A name of UTF-8 that expat does not know."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK_BYTES = 2**16
@@ -129,6 +135,8 @@ class _Scanner:
             n_bytes += len(chunk)
             if n_bytes > MAX_FILE_BYTES:
                 raise ScenarioError(f"{self.path}: unpacks to more bytes than the {MAX_FILE_BYTES} that are read.")
+            if n_bytes == len(chunk):
+                chunk = _SHORT_NAME.sub(rb"\1utf-8", chunk, count=1)
             self.parser.Parse(chunk, False)
         self.parser.Parse(b"", True)
 
@@ -159,7 +167,9 @@ class _Scanner:
 
     def _check_declaration(self, version: str, encoding: str | None, _standalone: int) -> None:
         if version != "1.0" or (encoding or "utf-8").lower() not in ENCODINGS:
-            raise self._error(f"expected XML 1.0 in one of {ENCODINGS}, got {version} in {encoding}. Save it as UTF-8.")
+            raise self._error(
+                f"expected XML 1.0 in one of {', '.join(ENCODINGS)}, got {version} in {encoding}. Save it as UTF-8."
+            )
 
     def _refuse_doctype(self, name: str, *_: object) -> None:
         raise self._error(f"XML with a document type or entities is not opened (DOCTYPE {name!r}). Remove it.")

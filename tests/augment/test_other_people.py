@@ -275,12 +275,40 @@ def test_networks_of_any_form_are_driven(tmp_path: Path, network: Path, form: st
     assert prove(folder).notes == ()
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_routes_in_any_encoding_are_read(tmp_path: Path, network: Path, encoding: str) -> None:
-    folder = write(tmp_path / "bases", network, Habit())
+LIGHT = """<additional><inductionLoop id="asked" lane="west_0" pos="1400" period="60" file="o.xml"/>
+<inductionLoop id="other" lane="west_1" pos="1400" period="60" file="o.xml"/>
+<tlLogic id="b" type="actuated" programID="own" offset="0"><param key="west_0" value="asked"/>
+<phase duration="30" minDur="5" maxDur="40" state="GG"/><phase duration="5" minDur="3" maxDur="9" state="GG"/></tlLogic>
+</additional>"""
+
+
+def test_a_detector_that_a_light_asks_stays_and_writes_nothing(tmp_path: Path, network: Path) -> None:
+    folder = write(tmp_path / "bases", network, Habit(config=WITH_MORE))
+    nodes = (network.parent / "road.nod.xml").read_text().replace("x='1500'", "x='1500' type='traffic_light'")
+    (tmp_path / "lit").mkdir()
+    (tmp_path / "lit" / "road.nod.xml").write_text(nodes)
+    shutil.copy(network.parent / "road.edg.xml", tmp_path / "lit")
+    lit = converted(tmp_path, tmp_path / "lit" / "road.net.xml")
+    (folder / "road" / "network.net.xml").write_bytes(lit)
+    (folder / "road" / "more.add.xml").write_text(LIGHT)
+    base = prove(folder)
+    assert "file of inductionLoop 'asked'; inductionLoop 'other'" in " ".join(base.notes)
+    opened = open_scenario(folder / "road" / "scenario.sumocfg")
+    assert "Error" not in run_sumo(opened.run_path, ("--end", "30"))
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [("", "utf-8-sig"), ("", "utf-16"), ("UTF8", "utf-8"), ("latin1", "latin-1"), ("windows-1252", "cp1252")],
+)
+def test_routes_in_any_encoding_are_read(tmp_path: Path, network: Path, name: str, encoding: str) -> None:
+    folder = write(tmp_path / "bases", network, Habit(FLOWS.replace('id="cars"', 'id="fluß"') + convoy()))
     path = folder / "road" / "routes.rou.xml"
-    path.write_text('<?xml version="1.0"?>' + path.read_text(), encoding=encoding)
-    assert prove(folder).notes == ()
+    head = f'<?xml version="1.0" encoding="{name}"?>' if name else '<?xml version="1.0"?>'
+    path.write_text(head + path.read_text(encoding="utf-8"), encoding=encoding)
+    base = prove(folder)
+    assert base.notes == ()
+    assert "fluß" in base.traffic.headways_s
 
 
 EXAMPLES = Path(sumo.SUMO_HOME) / "tools" / "game"

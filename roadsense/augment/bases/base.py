@@ -150,7 +150,7 @@ def _read_base(
     options = leave_out_options(config, only_writing=False)
     inputs = check_inputs(config_path, config)
     name_inputs(config, inputs, config_path.parent)
-    files, elements = read_route_files(*inputs[1:], of_base=True)
+    files, elements = read_route_files(*inputs[1:], of_base=True, network_path=inputs[0])
     roots = [root for _, root in files]
     write_departures(config, roots)
     if naming:
