@@ -132,7 +132,8 @@ class LiveProgress(tqdm):
 
     def _tick(self) -> None:
         while not self._ended.wait(TICK_S):
-            self.last_print_t = self._time()
+            # tqdm takes the speed from the time of the last step, and clears what it has shown after the delay.
+            self.last_print_t = max(self.last_print_t, self.start_t + self.delay)
             self.refresh()
 
 

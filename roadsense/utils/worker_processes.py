@@ -118,7 +118,11 @@ class _Seat:
         """Starts the call for an item."""
         self._index = index
         self._set_clock()
-        self.future = self._pool.submit(_call_with_state, self._call, items[index])
+        try:
+            self.future = self._pool.submit(_call_with_state, self._call, items[index])
+        except BrokenProcessPool as error:  # the process died between two items
+            self.future = Future()
+            self.future.set_exception(error)
 
     def has_ended(self, limit_s: float) -> bool:
         """Returns whether the call has ended or its process died; kills a process that takes too long."""

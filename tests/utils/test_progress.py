@@ -1,6 +1,7 @@
 """Progress: whole lines in a log, a live bar in a terminal."""
 
 import os
+import re
 import subprocess
 import sys
 import termios
@@ -28,6 +29,15 @@ import time
 from roadsense.utils.progress import progress_bar
 with progress_bar(7, "exporting", "step"):
     time.sleep(2.6)
+"""
+SLOW = """
+import time
+from roadsense.utils import progress
+progress.TICK_S, progress.TERMINAL_INTERVAL_S = 0.1, 0.0
+with progress.progress_bar(100, "exporting", "step") as bar:
+    for _ in range(3):
+        time.sleep(0.8)
+        bar.update()
 """
 WORKING = """
 import time
@@ -146,6 +156,13 @@ def test_a_terminal_gets_one_live_line():
 def test_the_time_goes_on_while_the_work_is_silent():
     told = run_in_terminal(SILENT)
     assert [second for second in (1, 2) if f"0/7 [00:0{second}<".encode() in told] == [1, 2]
+
+
+def test_the_time_that_is_left_counts_the_whole_of_slow_steps():
+    told = run_in_terminal(SLOW).decode()
+    left_s = [60 * int(minutes) + int(seconds) for minutes, seconds in re.findall(r" 3/100 \[00:0\d<(\d+):(\d+)", told)]
+    assert left_s
+    assert min(left_s) > 60
 
 
 def test_work_without_steps_has_a_sign_from_the_first_second_and_none_if_it_is_short():

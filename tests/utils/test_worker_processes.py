@@ -103,6 +103,21 @@ def test_a_worker_that_stands_still_outside_a_call_holds_nothing_up(moment, tmp_
         assert list(map_in_workers(act, range(2), tmp_path, 1, limit_s=3.0)) == [0, 1]
 
 
+def tell_process(_, item: int) -> tuple[int, int]:
+    """Returns the item and its process."""
+    return item, os.getpid()
+
+
+def test_a_worker_that_dies_between_two_items_is_replaced():
+    results = map_in_workers(tell_process, range(3), None, 1)
+    first, pid = next(results)
+    os.kill(pid, signal.SIGKILL)
+    while lives(pid):
+        time.sleep(0.01)
+    time.sleep(0.2)  # the pool hears of it a little later
+    assert [first, *(item for item, _ in results)] == [0, 1, 2]
+
+
 def stop_once(folder: Path) -> None:
     """Stops a process that starts, the first one."""
     worker_processes._kept_state[:] = [folder]
