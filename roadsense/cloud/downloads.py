@@ -1,5 +1,6 @@
 """Downloads, unpacks and checks a job's results: completely or not at all."""
 
+import gzip
 import shutil
 import tarfile
 from collections.abc import Iterable
@@ -7,12 +8,14 @@ from pathlib import Path
 
 from roadsense.cloud.checksums import CHECKSUMS_NAME, TransferError, check_checksums
 from roadsense.cloud.s3_transfer import S3Place, S3Transfer
+from roadsense.scenarios.archives import BROKEN
 from roadsense.utils.files import is_of_machine
 from roadsense.utils.scratch import arriving, scratch_folder
 
 MODEL_ARCHIVE, MODEL_DIR = "model.tar.gz", "model"
 """SageMaker packs a job's folder `model` into this archive; a job on EC2 uploads it as this folder."""
 MAX_UNPACKED_BYTES = 20 * 2**30
+CHUNK_BYTES = 2**20
 
 
 def download(place: S3Place, folder: Path, names: Iterable[str] | None = None, region: str | None = None) -> None:
@@ -78,12 +81,14 @@ def unpack_archive(archive: Path, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tarfile.open(archive, "r:gz") as packed:
+        with gzip.open(archive) as stream, tarfile.open(fileobj=stream) as packed:
             members = packed.getmembers()
             if sum(member.size for member in members) > MAX_UNPACKED_BYTES:
                 raise TransferError(f"{archive.name} unpacks to more than {MAX_UNPACKED_BYTES} bytes.")
             packed.extractall(folder, members=members, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
+            while stream.read(CHUNK_BYTES):  # to its end, where its checksum is
+                pass
+    except BROKEN as error:
         if is_of_machine(error):
             raise
         raise TransferError(f"{archive.name} cannot be unpacked ({error}). Fetch it again.") from error

@@ -166,9 +166,7 @@ def _finish(futures: Iterator["TransferFuture"], where: str) -> None:
     started = list(futures)
     if not started:
         return
-    bar = progress_bar(len(started), where, "file")
-    with translate_errors():
+    with translate_errors(), progress_bar(len(started), where, "file") as bar:
         for future in started:
             future.result()
             bar.update()
-    bar.close()

@@ -37,7 +37,7 @@ _NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
 _RESERVED = re.compile(r"CON|PRN|AUX|NUL|COM\d|LPT\d", re.IGNORECASE)
 """Names that Windows reserves for devices, with any ending."""
 _CHUNK_BYTES = 2**16
-_BROKEN = (OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error, tarfile.TarError, zipfile.BadZipFile)
+BROKEN = (OSError, EOFError, ValueError, RuntimeError, struct.error, zlib.error, tarfile.TarError, zipfile.BadZipFile)
 """Errors of the standard library for a file that is no archive, is cut short, encrypted or malicious."""
 
 
@@ -104,7 +104,7 @@ def _extract(archive: Path, folder: Path) -> None:
             f"{archive}: {error}unpacks to more than it may: {MAX_FILE_BYTES} bytes a file, {limit} in all "
             f"({MAX_RATIO} times its own size). Pack fewer scenarios together."
         ) from error
-    except _BROKEN as error:
+    except BROKEN as error:
         if is_of_machine(error):
             raise
         raise ScenarioError(

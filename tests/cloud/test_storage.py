@@ -136,6 +136,17 @@ def test_a_file_that_was_deleted_on_s3_is_named(bucket, small_dataset, tmp_path)
         fetch_dataset(url, tmp_path)
 
 
+def test_a_bar_ends_with_a_transfer_that_fails(bucket, tmp_path, monkeypatch):
+    from roadsense.cloud import s3_transfer
+
+    bars, make = [], s3_transfer.progress_bar
+    monkeypatch.setattr(s3_transfer, "progress_bar", lambda *what: bars.append(make(*what)) or bars[0])
+    (tmp_path / "file").touch()
+    with pytest.raises(CloudError):
+        S3Transfer(S3Place("no-such-bucket", "")).send(tmp_path, ["file"])
+    assert bars[0].disable  # as tqdm marks one that is closed
+
+
 def test_a_dataset_half_sent_is_none(bucket, small_dataset, tmp_path):
     url = publish_dataset(small_dataset.folder, f"s3://{BUCKET}")
     bucket.delete_object(Bucket=BUCKET, Key=f"datasets/{small_dataset.digest}/manifest.json")

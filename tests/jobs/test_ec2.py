@@ -14,6 +14,7 @@ from moto.backends import get_backend
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses import EC2Response
 
+from roadsense.cloud.checksums import TransferError
 from roadsense.cloud.session import CloudError, CredentialsError, RegionError
 from roadsense.errors import InputError
 from roadsense.jobs.aws.ec2.folder import JobFolder
@@ -414,6 +415,9 @@ def test_fetch_brings_what_the_machine_left_and_checks_it(target: Ec2Target, tmp
         target.fetch(job, tmp_path / "results")
     s3.put_object(Bucket="cars", Key="rs/jobs/roadsense-first/model/model.zip", Body=b"hellO")
     with pytest.raises(Exception, match=r"changed: model/model\.zip"):
+        target.fetch(job, tmp_path / "again")
+    s3.put_object(Bucket="cars", Key="rs/jobs/roadsense-first/manifest.sha256.json", Body=b'{"model/mo')
+    with pytest.raises(TransferError, match="the sums of a job's files"):
         target.fetch(job, tmp_path / "again")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images.json", "results"]
 

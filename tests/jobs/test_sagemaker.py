@@ -259,6 +259,18 @@ def test_a_full_disk_is_no_fault_of_the_archive(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
+@pytest.mark.parametrize("place", [200, 5000, -6])
+def test_a_changed_byte_in_an_archive_is_noticed(place, tmp_path):
+    (tmp_path / "notes.txt").write_text("".join(f"{number} steps\n" for number in range(5000)))
+    with tarfile.open(tmp_path / "good.tar.gz", "w:gz") as packed:
+        packed.add(tmp_path / "notes.txt", arcname="notes.txt")
+    content = bytearray((tmp_path / "good.tar.gz").read_bytes())
+    content[place] ^= 8
+    (tmp_path / "bad.tar.gz").write_bytes(content)
+    with pytest.raises(TransferError, match="cannot be unpacked"):
+        unpack_archive(tmp_path / "bad.tar.gz", tmp_path / "folder")
+
+
 def test_an_archive_cannot_write_outside_its_folder(tmp_path):
     with tarfile.open(tmp_path / "bad.tar.gz", "w:gz") as archive:
         info = tarfile.TarInfo("../outside")

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from roadsense.cloud.checksums import CHECKSUMS_NAME, check_checksums
+from roadsense.cloud.checksums import CHECKSUMS_NAME, TransferError, check_checksums
 from roadsense.cloud.downloads import download
 from roadsense.cloud.s3_transfer import S3Place
 from roadsense.cloud.session import make_client, translate_errors
@@ -15,7 +15,7 @@ from roadsense.errors import InputError
 from roadsense.jobs.aws.prices import cost_so_far
 from roadsense.jobs.spec import JobSpec, spec_from_values
 from roadsense.jobs.target import JobError, JobState, JobStatus
-from roadsense.utils.files import write_atomically
+from roadsense.utils.files import read_json, write_atomically
 from roadsense.utils.scratch import arriving
 from roadsense.utils.times import write_time
 
@@ -172,8 +172,9 @@ class JobFolder:
         if sums is None:
             raise JobError(f"{self.url} has no results yet: a job's machine writes {CHECKSUMS_NAME} when it ends.")
         with arriving(folder) as part:
-            download(self._place, part, json.loads(sums), self.region)
             write_atomically(part / CHECKSUMS_NAME, sums + "\n")
+            names = read_json(part / CHECKSUMS_NAME, "the sums of a job's files", TransferError)
+            download(self._place, part, names, self.region)
             check_checksums(part)
         return folder
 
