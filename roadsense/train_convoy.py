@@ -144,7 +144,7 @@ def _resume(asked: TrainConfig, earlier_scores: Sequence[float] | None) -> Run:
             "changed since. Restore it, or begin a new run."
         )
     splits = find_splits(config.dataset_dir, config.eval_dir, config.leave_out_base)
-    begun_with = run.read_manifest()["train_digest"]
+    begun_with = read_json(run.manifest_path, "the manifest of a run", RunError, train_digest=str)["train_digest"]
     if splits.train_digest != begun_with and not asked.allow_other_dataset:
         raise DatasetError(
             f"Expected the scenarios the run began with (digest {begun_with[:12]}), but {config.dataset_dir} holds "

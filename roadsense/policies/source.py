@@ -4,7 +4,6 @@ import hashlib
 import json
 import pickle
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -168,8 +167,8 @@ def refuse_other_version(run_dir: Path) -> None:
     path = run_dir / MANIFEST_NAME
     stated = read_json(path, "the manifest of a run", RunError) if path.is_file() else {}
     # Runs of the first version did not note it.
-    version = stated.get("observation_version", 1) if isinstance(stated, Mapping) and stated else OBSERVATION_VERSION
-    if version not in N_PEER_FIELDS_OF:
+    version = stated.get("observation_version", 1) if stated else OBSERVATION_VERSION
+    if version not in tuple(N_PEER_FIELDS_OF):
         raise RunError(
             f"{run_dir}: expected a policy of observation version {KNOWN_VERSIONS}, got {version}. Train it "
             "again, or use it with the roadsense that trained it."

@@ -114,9 +114,9 @@ class Run:
         """Returns the origin of the run."""
         return read_json(self.manifest_path, "the manifest of a run", RunError)
 
-    def read_observation_version(self) -> int | None:
+    def read_observation_version(self) -> Any:
         """Returns the version of the observation it was trained on: 1 in old manifests, None without a manifest."""
-        return int(self.read_manifest().get("observation_version", 1)) if self.manifest_path.is_file() else None
+        return self.read_manifest().get("observation_version", 1) if self.manifest_path.is_file() else None
 
     def read_metrics(self) -> pd.DataFrame:
         """Returns the training's progress, one row per logged line; empty if there is none yet."""

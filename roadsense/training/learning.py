@@ -42,6 +42,7 @@ from roadsense.training.targets import TargetLogger
 from roadsense.training.train_config import TrainConfig
 from roadsense.training.vec.deaths import WorkerDeath
 from roadsense.training.vec.env import ConvoyVecEnv
+from roadsense.utils.files import reading
 from roadsense.utils.progress import working
 from roadsense.utils.worker_processes import own_sockets
 
@@ -59,8 +60,9 @@ def run_training(run: Run, config: TrainConfig, splits: Splits, earlier_scores: 
         StoppedError: if a stop was requested.
         RunError: if another process trains this run, or every checkpoint is damaged.
     """
-    # A run of an earlier version has no number in its manifest: it learned on one thread.
-    torch.set_num_threads(int(run.read_manifest().get(LEARNER_THREADS, 1)))
+    with reading(run.manifest_path, "the manifest of a run", RunError):
+        # A run of an earlier version has no number in its manifest: it learned on one thread.
+        torch.set_num_threads(int(run.read_manifest().get(LEARNER_THREADS, 1)))
     own_sockets()
     with RunningMark(run.folder):
         stop, phases = StopRequest(run.folder), PhaseWriter(run.folder)

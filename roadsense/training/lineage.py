@@ -1,6 +1,5 @@
 """The origin of a run's policy: data, code, image and job; and the commands that make it again."""
 
-import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -82,7 +81,7 @@ def trace_lineage(run: Run) -> dict[str, str]:
     Raises:
         RunError: if it has no manifest or no settings.
     """
-    manifest, config = read_origin(run)
+    manifest, config = run.read_manifest(), run.read_config()
     job = manifest.get("job") or {}
     clean = {True: ", nothing changed", False: ", with changes that are not in it", None: ""}[manifest.get("git_clean")]
     return {
@@ -103,7 +102,7 @@ def list_commands(run: Run) -> list[str]:
     Raises:
         RunError: if it has no manifest or no settings, or its code is not known.
     """
-    manifest, config = read_origin(run)
+    manifest, config = run.read_manifest(), run.read_config()
     commit = manifest.get("git_commit")
     if not commit:
         raise RunError(f"{run.folder} does not say which code it was made with, so it cannot be made again exactly.")
@@ -120,18 +119,6 @@ def list_commands(run: Run) -> list[str]:
     settings = [f"--{name} {_spell_option(value)}" for name, value in list_changed(config).items()]
     lines.append(" ".join([".venv/bin/roadsense train", *settings, "--run_dir runs/reproduced"]))
     return lines
-
-
-def read_origin(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns a run's manifest and its settings.
-
-    Raises:
-        RunError: if one is missing.
-    """
-    try:
-        return run.read_manifest(), run.read_config()
-    except (OSError, json.JSONDecodeError) as error:
-        raise RunError(f"Expected a run with a manifest and settings in {run.folder}: {error}.") from error
 
 
 def find_digest(manifest: Mapping[str, Any]) -> Any:

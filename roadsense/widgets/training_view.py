@@ -154,7 +154,7 @@ class TrainingView:
             return ""
         names = [folder.name for folder in list_seed_folders(self._folder)]
         name = self._run.folder.name
-        return f"<p>{html.escape(name)}, the {names.index(name) + 1}. of {len(names)}</p>" if name in names else ""
+        return f"<p>{html.escape(name)}, {names.index(name) + 1} of {len(names)}</p>" if name in names else ""
 
     def _paint(self, metrics: pd.DataFrame, now: bool) -> None:
         painted_s, n_rows = self._painted

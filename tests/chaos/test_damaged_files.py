@@ -24,8 +24,11 @@ from roadsense.evaluation.schema import write_episodes
 from roadsense.export import ExportConfig
 from roadsense.exporting.card import describe_policy
 from roadsense.exporting.write import CARD_NAME, OBSERVATIONS_NAME, SETTINGS_NAME, describe_settings, open_existing
-from roadsense.runs.run import Run
+from roadsense.policies.source import refuse_other_version
+from roadsense.runs.run import Run, create_run
 from roadsense.scenarios.dataset import Dataset
+from roadsense.training.splits import find_splits
+from roadsense.training.train_config import TrainConfig
 from roadsense.utils.files import MAX_TEXT_BYTES
 from tests.evaluation.made_up import crashes, made_up
 
@@ -207,6 +210,28 @@ def test_a_damaged_file_is_one_sentence_on_the_way_of_a_longer_command_too(path,
     said = str(caught.value)
     assert path.name in said or (path.parent.name and path.parent.name in said)
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *({"observation_version": value} for value in ("text", ["text"], None)),
+        *({"train_digest": value} for value in (3, None)),
+        *({"learner_threads": value} for value in ("text", None, 0)),
+    ],
+    ids=str,
+)
+def test_a_damaged_manifest_of_a_run_ends_its_resume_in_one_sentence(damage, small_dataset, tmp_path, capsys):
+    config = TrainConfig(str(small_dataset.folder / "train"), run_dir=str(tmp_path / "run"), n_workers=1)
+    splits = find_splits(config.dataset_dir, config.eval_dir, config.leave_out_base)
+    run = create_run(config.run_dir, config, {"train_digest": splits.train_digest, "own_code": {}} | damage)
+    assert main(["train", f"--resume={run.folder}"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("error: ")
+    assert str(run.folder) in said
+    if "observation_version" in damage:
+        with pytest.raises(RunError, match="expected a policy of observation version"):
+            refuse_other_version(run.folder)
 
 
 def test_notes_of_a_dataset_that_are_none_are_refused(more_files):
