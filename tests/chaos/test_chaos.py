@@ -260,9 +260,10 @@ def test_a_lost_worker_costs_its_episode_only(command, form, number, place, undi
         pytest.skip("a stopped worker is noticed after its time limit: make chaos, and tests/utils")
     target = place.target(command, tmp_path)
     process = place.start(words_of(command, place, target), tmp_path)
-    wait_until(lambda: is_begun(command, target), process, LIMIT_S)
+    wait_until(lambda: is_begun(command, target) and children(process.pid), process, LIMIT_S)
     for worker in children(process.pid):
-        os.kill(worker, number)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, number)
     assert finish(process)[0] == 0
     check_done(command, target, undisturbed(command).target)
 
@@ -280,7 +281,10 @@ def children(pid: int) -> list[int]:
 
 
 def is_of_server(pid: int) -> bool:
-    return b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    try:
+        return b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has just ended
+        return False
 
 
 @pytest.mark.parametrize("command", ["gen-scenarios", "train"])
