@@ -146,13 +146,14 @@ def plot_learning_of_seeds(metrics: pd.DataFrame) -> Figure:
     """
     expect_columns(metrics, ["timesteps", "seed"])
     labels = {**LEARNING_PANELS, **HELD_OUT_PANELS}
-    panels = [name for name in labels if name in metrics]
+    known = metrics.replace([np.inf, -np.inf], np.nan)
+    panels = [name for name in labels if name in known and known[name].notna().any()]
     if not panels:
         raise InputError(f"Expected columns of {list(labels)}, got {metrics.columns.tolist()}.")
     figure, grid = new_grid(len(panels), width=4.6, height=2.7, n_columns=2)
     for axes, name in zip(grid, panels, strict=True):
         at = "eval_timesteps" if name in HELD_OUT_PANELS else "timesteps"
-        curves = [own[[at, name]].dropna().to_numpy(dtype=float) for _, own in metrics.groupby("seed")]
+        curves = [own[[at, name]].dropna().to_numpy(dtype=float) for _, own in known.groupby("seed")]
         curves = [curve[np.argsort(curve[:, 0], kind="stable")] for curve in curves if len(curve)]
         for curve in curves:
             axes.plot(*curve.T, color=BLUE, linewidth=0.7, alpha=0.5)

@@ -8,7 +8,7 @@ import pytest
 
 from roadsense.errors import InputError
 from roadsense.pictures.style import ORANGE
-from roadsense.runs.figures import plot_learning
+from roadsense.runs.figures import plot_learning, plot_learning_of_seeds
 
 
 def metrics() -> pd.DataFrame:
@@ -69,3 +69,9 @@ def test_what_was_not_logged_is_left_out():
         plot_learning(metrics()[["timesteps"]])
     with pytest.raises(InputError, match="rows"):
         plot_learning(metrics().iloc[:0])
+
+
+def test_seeds_have_no_panel_of_a_figure_that_never_had_a_value():
+    seeds = pd.concat([metrics().assign(min_ttc_median_s=value, seed=n) for n, value in enumerate((np.inf, np.nan))])
+    labels = [axes.get_ylabel() for axes in plot_learning_of_seeds(seeds).axes]
+    assert labels == ["reward per episode [-]", "episodes with a collision", "speed [steps/s]"]
