@@ -16,7 +16,7 @@ from roadsense.utils.workspace import find_file, resolve
 NOTEBOOKS = ("00_augment", "01_train", "02_evaluate", "03_export")
 TOO_SHORT = (
     "The demo's training is too short to beat hand-written rules. For one that can: roadsense train with its defaults, "
-    "about a quarter of an hour on two cores."
+    "about ten minutes on two free cores."
 )
 
 
