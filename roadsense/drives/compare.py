@@ -12,7 +12,7 @@ import tyro
 from numpy.typing import NDArray
 
 from roadsense.drives.drive import read_drive
-from roadsense.drives.ranges import write_ranges
+from roadsense.drives.ranges import name_beside, write_ranges
 from roadsense.drives.sampling import sample_drive, sample_training
 from roadsense.envs.config import EnvConfig
 from roadsense.errors import DriveError
@@ -78,8 +78,9 @@ class CompareConfig:
         check_bounds(self)
         resolve_fields(self, "ranges_file", "output")
         self.make_env_config()
-        for path in (self.ranges_file, self.output):
-            if path is not None and Path(path).exists():
+        ranges_files = [Path(self.ranges_file), *name_beside(Path(self.ranges_file))] if self.ranges_file else []
+        for path in [*ranges_files, *([Path(self.output)] if self.output else [])]:
+            if path.exists():
                 raise DriveError(f"Expected a new file, but {path} is there. Name another one.")
 
     def make_env_config(self) -> EnvConfig:
@@ -148,8 +149,8 @@ def compare_and_print(config: CompareConfig) -> None:
 
 def _tell_files(ranges_file: Path) -> None:
     sys.stdout.write(f"{ranges_file}: ranges that cover the drive, for roadsense gen-scenarios --ranges_file\n")
-    sys.stdout.write(f"{ranges_file.with_suffix('.sensors.json')}: its sensors, for roadsense train --sensors\n")
-    radio = ranges_file.with_suffix(".radio.json")
+    sensors, radio = name_beside(ranges_file)
+    sys.stdout.write(f"{sensors}: its sensors, for roadsense train --sensors\n")
     if radio.is_file():
         sys.stdout.write(f"{radio}: its radio, for roadsense train --v2v, together with its sensors\n")
 

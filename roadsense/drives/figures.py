@@ -12,10 +12,10 @@ from pandas.io.formats.style import Styler
 from roadsense.drives.answers import PERSON
 from roadsense.drives.drive import Drive, SensorLog
 from roadsense.drives.findings import KINDS, Finding
-from roadsense.drives.judgement import BESIDE, POLICY, Judgement
+from roadsense.drives.judgement import POLICY, Judgement
 from roadsense.drives.steps import find_spans
 from roadsense.envs.outcome import REACTION_LIMIT_S
-from roadsense.evaluation.policies import record_of
+from roadsense.evaluation.policies import RULES, record_of
 from roadsense.pictures.style import (
     BLUE,
     BROWN,
@@ -169,7 +169,7 @@ def plot_answers(events: pd.DataFrame) -> Figure:
     return figure
 
 
-_ANSWERERS = (PERSON, POLICY, *BESIDE)
+_ANSWERERS = (PERSON, POLICY, *RULES)
 
 
 def plot_differences(comparison: pd.DataFrame) -> Figure:

@@ -26,6 +26,7 @@ from roadsense.envs.assist import apply_brake_mps2, arbitrate_mps2, assist_decel
 from roadsense.envs.metrics import required_deceleration_mps2
 from roadsense.envs.observation import N_VALUES, split_observation
 from roadsense.errors import DriveError
+from roadsense.evaluation.policies import RULES
 from roadsense.policies.rules import BASELINES, Policy
 
 LEAD_IN_S, HORIZON_S = 0.5, 8.0
@@ -114,8 +115,6 @@ def _most_required(gaps_m: list[float], speeds_mps: list[float], leader: list[tu
 Floats = NDArray[np.float64]
 
 POLICY = "policy"
-BESIDE = ("heard_braking_rule", "heard_drac_rule", "heard_prediction_rule", "cautious_rule", "confirmed_rule")
-"""Rules on the same messages that every policy is judged beside."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ def judge_drive(drive: Drive, policy: Policy, policy_name: str = POLICY) -> Judg
         raise DriveError(f"{drive.folder}: expected steps at which position, speed and heading of the ego are known.")
     cars = follow_cars(drive, steps)
     needed, brakings = needed_mps2(steps, cars, drive.n_ahead), find_brakings(steps, cars, drive.n_ahead)
-    policies = {POLICY: policy, **{name: BASELINES[name] for name in BESIDE}}
+    policies = {POLICY: policy, **{name: BASELINES[name] for name in RULES}}
     actions = {name: run_policy(one, steps) for name, one in policies.items()}
     answers = compare_answers(steps, actions, needed, brakings)
     return Judgement(

@@ -94,6 +94,11 @@ def make_ranges(
     return VariationRanges(**changed), notes  # type: ignore[arg-type]
 
 
+def name_beside(ranges_file: Path) -> tuple[Path, Path]:
+    """Returns the paths of the sensors and of the radio that `write_ranges` writes beside a file of ranges."""
+    return ranges_file.with_suffix(".sensors.json"), ranges_file.with_suffix(".radio.json")
+
+
 def write_ranges(path: Path, drive: Drive, own: Mapping[str, Floats], training: Mapping[str, Floats]) -> list[str]:
     """Writes ranges as TOML and, beside it, the drive's sensors and its radio as JSON; returns notes on all three.
 
@@ -111,7 +116,7 @@ def write_ranges(path: Path, drive: Drive, own: Mapping[str, Floats], training: 
     """
     ranges, notes = make_ranges(drive, own, training)
     sensors, not_told = fit_sensors(drive)
-    sensors_path, radio_path = path.with_suffix(".sensors.json"), path.with_suffix(".radio.json")
+    sensors_path, radio_path = name_beside(path)
     options = f"--sensors {sensors_path.name}"
     if set(drive.peers) & set(drive.sensors):
         fit = fit_radio(drive)

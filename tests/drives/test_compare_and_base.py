@@ -113,6 +113,13 @@ def test_one_command_writes_the_table_ranges_and_a_radio(dirty, tiny_bases, tmp_
     assert main([*words, "--ranges_file", str(ranges_file)]) == 2
 
 
+@pytest.mark.parametrize("name", ["out.toml", "out.sensors.json", "out.radio.json", "table.csv"])
+def test_no_file_of_a_comparison_is_written_over(name, tmp_path):
+    (tmp_path / name).touch()
+    with pytest.raises(DriveError, match=f"{name} is there"):
+        CompareConfig("log", "data", tmp_path / "out.toml", tmp_path / "table.csv")
+
+
 def test_the_road_is_where_the_drive_was(record, dirty):
     way = trace_of(read_drive(dirty))
     length_m = np.hypot(*np.diff(way[:, :2], axis=0).T).sum()

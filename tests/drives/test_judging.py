@@ -14,13 +14,14 @@ from roadsense.drives.answers import compare_answers, list_onsets, tabulate_brak
 from roadsense.drives.compare import CompareConfig, compare_log
 from roadsense.drives.drive import read_drive
 from roadsense.drives.judge import JudgeConfig, judge_log
-from roadsense.drives.judgement import BESIDE, judge_drive, try_out
+from roadsense.drives.judgement import judge_drive, try_out
 from roadsense.drives.motion import Braking, find_brakings, follow_cars, needed_mps2
 from roadsense.drives.report import choose_parts, make_trajectory
 from roadsense.drives.steps import ASSIST, find_spans, make_steps, run_policy
 from roadsense.envs.assist import assist_deceleration_mps2
 from roadsense.envs.observation import EGO_SCALE, split_observation
 from roadsense.episodes.trajectory import LOST, load_trajectory
+from roadsense.evaluation.policies import RULES
 from roadsense.policies.rules import BASELINES, AlwaysBrake, Unassisted
 from roadsense.utils import progress
 
@@ -159,7 +160,7 @@ def test_it_says_that_it_is_open_loop_and_names_the_person(judged):
     sentences = judged.sentences()
     assert sentences[0].startswith("Open loop: the recorded car did not brake with the policy")
     assert any("the person" in one for one in sentences)
-    assert set(judged.needless["policy"]) == {"policy", *BESIDE}
+    assert set(judged.needless["policy"]) == {"policy", *RULES}
 
 
 def test_a_part_of_the_drive_plays_with_messages_and_the_persons_braking(judged):
