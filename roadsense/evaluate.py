@@ -98,7 +98,7 @@ def evaluate_policy(config: EvalConfig, policy: Any = None) -> Evaluation:
         gallery = record_gallery(found, worker, n_workers)
         with working("drawing the report"):
             made = write_evaluation(found, gallery)
-    journal_path.unlink()
+    journal_path.unlink(missing_ok=True)  # another process may have taken in the same rows
     return made
 
 

@@ -270,6 +270,22 @@ def test_an_existing_evaluation_is_kept(evaluation: Evaluation, config: EvalConf
     assert main(["compare", str(tmp_path), str(tmp_path / "nothing")]) == 2
 
 
+def test_an_evaluation_ends_whose_rows_another_process_has_taken_in(
+    config: EvalConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = dict.fromkeys(("split_episodes", "curve_episodes", "surroundings_episodes", "gallery_size"), 0)
+    run_dir = shutil.copytree(config.run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("evaluation*", ".*"))
+    short = replace(config, run_dir=str(run_dir), episodes_per_scenario=1, n_steps=20, checks_column=False, **parts)
+
+    def write_after_the_other(found: Evaluation, gallery: object) -> Evaluation:
+        for path in run_dir.glob(".episodes_*"):
+            path.unlink()
+        return found
+
+    monkeypatch.setattr("roadsense.evaluate.write_evaluation", write_after_the_other)
+    assert len(evaluate_policy(short).episodes)
+
+
 def test_command_prints_the_summary_and_judges_a_tflite(
     config: EvalConfig, tflite: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
