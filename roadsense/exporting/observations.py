@@ -1,6 +1,5 @@
 """Observations that are recorded while a policy drives, and those that set the scales of int8."""
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from roadsense.episodes.drive import drive
 from roadsense.errors import InputError
 from roadsense.policies.rules import HeardBrakingRule, Policy
 from roadsense.policies.trained import load_policy
+from roadsense.utils.files import reading
 
 MIN_EPISODES = 10
 STEPS_PER_OBSERVATION = 5
@@ -163,11 +163,9 @@ def read_calibration(path: Path) -> Observation:
         CalibrationError: if it cannot be read, or its arrays are not float observations of the environment's shapes
             and bounds, without NaN.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in Observation.__annotations__}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise CalibrationError(f"calibration: expected an .npz of observations in {path} ({error}).") from error
+    what = "calibration: an .npz of observations"
+    with reading(path, what, CalibrationError), np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in Observation.__annotations__}
     n_rows = len(arrays["ego"]) if arrays["ego"].ndim else 0
     for name, space in observation_space().items():
         shape = (n_rows, *(space.shape or ()))

@@ -30,20 +30,10 @@ from roadsense.envs.observation import (
 )
 from roadsense.errors import InputError, RunError
 from roadsense.policies.sb3_classes import NO_MEMORY, SIZES, find_model_class
-from roadsense.utils.files import read_checked
+from roadsense.utils.files import MISREAD, read_checked
 
 ACTION_SPACE = spaces.Box(0.0, 1.0, (1,), np.float32)
-UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    RuntimeError,
-    UnpicklingError,
-    EOFError,
-    zipfile.BadZipFile,
-)
+UNREADABLE = (*MISREAD, UnpicklingError)
 """Errors of reading a zip that holds no model."""
 NOT_UNPICKLED: dict[str, Any] = {
     "learning_rate": 0.0,

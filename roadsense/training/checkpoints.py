@@ -29,7 +29,7 @@ from roadsense.runs.stopping import StoppedError, StopRequest
 from roadsense.training.samplers import UniformSampler
 from roadsense.training.train_config import TrainConfig
 from roadsense.training.vec.shared import MAX_ROWS
-from roadsense.utils.files import write_atomically
+from roadsense.utils.files import MISREAD, is_of_machine, write_atomically
 
 FORMAT = 1
 N_KEPT = 2
@@ -80,7 +80,9 @@ def _read(path: Path) -> State | None:
             if archive.testzip() is not None:
                 return None
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, UnpicklingError, zipfile.BadZipFile):
+    except (*MISREAD, UnpicklingError) as error:
+        if isinstance(error, MemoryError) or is_of_machine(error):
+            raise
         return None
     if not isinstance(state, dict):
         return None

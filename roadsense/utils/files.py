@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -45,9 +46,9 @@ _REMEDIES = {
 MAX_TEXT_BYTES = 256 * 2**20
 """Largest file of settings or figures that is read; those of the longest runs have about 10 MB."""
 
-_MISREAD = (
+MISREAD = (
     OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, EOFError, ArithmeticError, MemoryError,
-    zipfile.BadZipFile,
+    zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """What readers raise for content that is not theirs; a `RecursionError` is a `RuntimeError`."""
 _STRAYS = ("__MACOSX", "Thumbs.db", "desktop.ini")
@@ -183,7 +184,7 @@ def reading(path: Path, what: str, error: type[RoadSenseError] = InputError) -> 
         if path.name in str(refused) or (path.parent != Path() and str(path.parent) in str(refused)):
             raise
         raise error(f"{path}: {refused}") from refused
-    except _MISREAD as damaged:
+    except MISREAD as damaged:
         if isinstance(damaged, OSError) and damaged.errno:
             damaged.filename = damaged.filename or str(path)
             raise error(f"Expected {what}. {describe_os_error(damaged)}") from damaged

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from roadsense.envs.observation import PEER_FIELDS, PEER_SCALE
+from roadsense.episodes.trajectory import load_trajectory
+from roadsense.errors import InputError
 from roadsense.exporting.observations import CalibrationError, check_calibration, read_calibration, refuse_idle
 from tests.exporting.models import draw
 
@@ -70,6 +72,18 @@ def test_what_is_no_observation_is_refused_by_name(tmp_path, change, words):
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(CalibrationError, match=words):
         read_calibration(tmp_path / "bad.npz")
+
+
+@pytest.mark.parametrize(
+    ("read", "error"), [(read_calibration, CalibrationError), (load_trajectory, InputError)], ids=["set", "episode"]
+)
+def test_damaged_compressed_arrays_are_refused(read, error, tmp_path):
+    np.savez_compressed(tmp_path / "bad.npz", ego=np.arange(4000) % 97, words=np.arange(4000) % 89)
+    content = bytearray((tmp_path / "bad.npz").read_bytes())
+    content[100:-400] = bytes(len(content) - 500)
+    (tmp_path / "bad.npz").write_bytes(content)
+    with pytest.raises(error, match=r"bad\.npz: expected"):
+        read(tmp_path / "bad.npz")
 
 
 def test_what_is_no_archive_is_refused(tmp_path):

@@ -136,6 +136,16 @@ def test_settings_of_a_zip_are_checked(tmp_path: Path, network: dict) -> None:
         load_policy(tmp_path / "bad.zip")
 
 
+def test_a_policy_whose_compressed_parts_are_damaged_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "damaged.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data", json.dumps({str(number): number for number in range(2000)}))
+    content = bytearray((tmp_path / "damaged.zip").read_bytes())
+    content[100:2000] = bytes(1900)
+    (tmp_path / "damaged.zip").write_bytes(content)
+    with pytest.raises(RunError, match="that can be read"):
+        load_policy(tmp_path / "damaged.zip")
+
+
 def test_a_policy_that_was_changed_since_it_was_made_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.zip"
     build_ppo(**DEEP_SETS).save(path)

@@ -163,6 +163,16 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning_and_two_are_kept(tmp
         read_newest_checkpoint(tmp_path)
 
 
+def test_wherever_a_checkpoint_is_damaged_the_one_before_is_used(tmp_path):
+    for timesteps in (1, 2):
+        write_checkpoint(tmp_path, {**dict.fromkeys(PARTS, 0), "timesteps": timesteps, "weights": torch.arange(3.0)})
+    newest = max(tmp_path.iterdir())
+    content = newest.read_bytes()
+    for place in range(0, len(content), 3):
+        newest.write_bytes(content[:place] + bytes([content[place] ^ 136]) + content[place + 1 :])
+        assert read_newest_checkpoint(tmp_path)["timesteps"] in (1, 2)  # some bytes mean nothing
+
+
 def test_a_checkpoint_runs_no_code_of_its_file(tmp_path):
     torch.save({"timesteps": 1, "format": 1, "evil": random.Random}, tmp_path / "checkpoint_000000000001.pt")
     with pytest.raises(RunError, match="only damaged ones"):

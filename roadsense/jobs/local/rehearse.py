@@ -26,7 +26,7 @@ from roadsense.jobs.spec import JobSpec, check_spec, spec_from_json
 from roadsense.jobs.target import JobError, JobState, open_target
 from roadsense.jobs.tuning import TuningConfig
 from roadsense.runs.metric_lines import PREFIX
-from roadsense.utils.files import refuse_existing
+from roadsense.utils.files import MISREAD, refuse_existing
 from roadsense.utils.scratch import scratch_folder
 
 SHORT: dict[str, Any] = {
@@ -220,7 +220,7 @@ def read_records(model: Path) -> dict[str, bytes]:
             for member in archive.namelist():
                 if member.endswith(WEIGHTS):
                     records |= {f"{member}:{name}": content for name, content in _read_torch(archive.read(member))}
-    except (OSError, zipfile.BadZipFile) as error:
+    except MISREAD as error:
         raise DifferenceError(f"Expected a policy in {model}: {error}.") from error
     return records
 
