@@ -56,7 +56,8 @@ def test_a_folder_whose_process_died_before_the_manifest_is_begun_anew(tmp_path)
     run.manifest_path.unlink()
     with pytest.raises(RunError, match="without --resume"):
         train_policy(TrainConfig(resume=str(run.folder)))
-    assert make(tmp_path / "run", trained=False).manifest_path.is_file()
+    assert create_run(tmp_path / "run", Settings(total_timesteps=2), {}).read_config()["total_timesteps"] == 2
+    assert run.manifest_path.is_file()
 
 
 def test_a_run_is_never_overwritten(tmp_path):
@@ -65,13 +66,6 @@ def test_a_run_is_never_overwritten(tmp_path):
     with pytest.raises(RunError, match="Name another one"):
         create_run(tmp_path / "run", Settings(total_timesteps=1), {})
     assert everything(tmp_path) == before
-
-
-def test_a_run_whose_process_died_before_its_manifest_is_begun_anew(tmp_path):
-    run = create_run(tmp_path / "run", Settings(total_timesteps=1), {})
-    run.manifest_path.unlink()
-    assert create_run(tmp_path / "run", Settings(total_timesteps=2), {}).read_config()["total_timesteps"] == 2
-    assert run.manifest_path.is_file()
 
 
 @pytest.mark.parametrize("content", ["", '{"total_timesteps": 6', "[1]"])
