@@ -163,7 +163,7 @@ def read_calibration(path: Path) -> Observation:
         CalibrationError: if it cannot be read, or its arrays are not float observations of the environment's shapes
             and bounds, without NaN.
     """
-    what = "calibration: an .npz of observations"
+    what = "an .npz of observations to calibrate int8 on"
     with reading(path, what, CalibrationError), np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in Observation.__annotations__}
     n_rows = len(arrays["ego"]) if arrays["ego"].ndim else 0

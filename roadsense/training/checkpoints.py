@@ -16,7 +16,6 @@ import sys
 import zipfile
 from itertools import pairwise
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,12 +23,13 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from roadsense.errors import RunError
+from roadsense.policies.models import UNREADABLE
 from roadsense.runs.run import CHECKPOINTS, Run
 from roadsense.runs.stopping import StoppedError, StopRequest
 from roadsense.training.samplers import UniformSampler
 from roadsense.training.train_config import TrainConfig
 from roadsense.training.vec.shared import MAX_ROWS
-from roadsense.utils.files import MISREAD, is_of_machine, write_atomically
+from roadsense.utils.files import is_of_machine, write_atomically
 
 FORMAT = 1
 N_KEPT = 2
@@ -80,7 +80,7 @@ def _read(path: Path) -> State | None:
             if archive.testzip() is not None:
                 return None
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (*MISREAD, UnpicklingError) as error:
+    except UNREADABLE as error:
         if isinstance(error, MemoryError) or is_of_machine(error):
             raise
         return None

@@ -82,12 +82,12 @@ def test_damaged_compressed_arrays_are_refused(read, error, tmp_path):
     content = bytearray((tmp_path / "bad.npz").read_bytes())
     content[100:-400] = bytes(len(content) - 500)
     (tmp_path / "bad.npz").write_bytes(content)
-    with pytest.raises(error, match=r"bad\.npz: expected"):
+    with pytest.raises(error, match=r"bad\.npz: expected an? .*, but the file is damaged"):
         read(tmp_path / "bad.npz")
 
 
 def test_what_is_no_archive_is_refused(tmp_path):
     (tmp_path / "bad.npz").write_bytes(b"PK no zip")
     for name in ("bad.npz", "none.npz"):
-        with pytest.raises(CalibrationError, match="expected an"):
+        with pytest.raises(CalibrationError, match="xpected an"):
             read_calibration(tmp_path / name)
