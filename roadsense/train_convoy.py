@@ -28,6 +28,7 @@ from roadsense.training.train_config import TrainConfig, complete, restore_confi
 from roadsense.utils.command import run_with_options
 from roadsense.utils.files import part_name, read_json, refuse_existing, write_atomically
 from roadsense.utils.progress import working
+from roadsense.utils.workspace import resolve
 
 __all__ = ["TrainConfig", "train_and_print", "train_policy", "train_seeds"]
 
@@ -61,7 +62,7 @@ def train_policy(config: TrainConfig) -> Run:
 
 
 def _train_all(config: TrainConfig) -> list[Run]:
-    is_one = not config.seeds and not is_experiment(Path(config.resume or ""))
+    is_one = not config.seeds and not is_experiment(resolve(config.resume or ""))
     return [_train(config, None)] if is_one else train_seeds(config)
 
 
@@ -97,12 +98,12 @@ def train_seeds(config: TrainConfig) -> list[Run]:
         InputError: see `train_policy`, which has the other errors as well.
     """
     if config.resume:
-        folder = Path(config.resume)
+        folder = resolve(config.resume)
         saved = read_json(folder / EXPERIMENT_NAME, "the settings of an experiment", RunError)
         whole = replace(restore_config(saved, folder, config), allow_other_dataset=config.allow_other_dataset)
     else:
         whole = complete(config)
-        folder = Path(whole.run_dir or "")
+        folder = resolve(whole.run_dir or "")
         refuse_existing(folder, "the experiment", RunError, [part_name(EXPERIMENT_NAME)])
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / EXPERIMENT_NAME, json.dumps(asdict(whole), indent=2) + "\n")

@@ -13,6 +13,7 @@ from roadsense.runs.experiment import is_experiment, list_seed_folders
 from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.run import Run, newest_run, open_run
 from roadsense.runs.state import RUNNING, TRAINED
+from roadsense.utils.workspace import resolve
 
 LOOK_EVERY_S = 0.5
 BEGIN_LIMIT_S = 30.0
@@ -72,7 +73,7 @@ def watch(config: WatchConfig) -> None:
     Raises:
         RunError: if the folder holds no run.
     """
-    folder = config.run or newest_run().folder
+    folder = resolve(config.run) if config.run else newest_run().folder
     if not is_experiment(folder):
         _watch_run(open_run(folder, trained=False), config.every)
         return

@@ -35,6 +35,7 @@ from roadsense.training.splits import find_splits
 from roadsense.training.train_config import TrainConfig
 from roadsense.utils.bounds import MAX_SEED, MAX_WORKERS, bounded, check_bounds
 from roadsense.utils.files import write_atomically
+from roadsense.utils.workspace import resolve_fields
 
 JOURNAL_NAME, TRIALS_NAME, BEST_NAME = "journal.log", "trials.csv", "best.json"
 LOOK_EVERY_S = 0.5
@@ -81,6 +82,7 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        resolve_fields(self, "search_dir")
 
 
 @dataclass

@@ -16,13 +16,15 @@ from roadsense.runs.experiment import (
     WORST_SCORE,
     find_best_folder,
     find_current_folder,
+    is_experiment,
     is_trained,
     read_last_score,
     score_seeds,
 )
 from roadsense.runs.metric_lines import METRIC_VARIABLE
-from roadsense.runs.run import read_seeds
-from roadsense.train_convoy import TrainConfig, train_policy
+from roadsense.runs.run import Run, create_run, read_seeds
+from roadsense.train_convoy import TrainConfig, train_policy, train_seeds
+from roadsense.training.search import SearchConfig
 from tests.jobs.test_sagemaker_request import PLACE, search
 from tests.small_training import TINY
 
@@ -111,6 +113,23 @@ def test_an_experiment_that_died_while_its_settings_were_written_is_begun_anew(s
     tiny = {**TINY, "dataset_dir": str(small_dataset.folder), "run_dir": str(tmp_path)}
     train_policy(TrainConfig(**tiny, seeds=(3,)))
     assert is_trained(tmp_path)
+
+
+def test_an_experiment_and_its_runs_lie_in_the_workspace_from_a_notebooks_folder(tmp_path, monkeypatch):
+    for name in ("notebooks", "scenarios"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    folder, asked = tmp_path / "runs" / "three", []
+    monkeypatch.setattr("roadsense.train_convoy._train", lambda config, _: asked.append(config) or Run(folder))
+    train_seeds(TrainConfig(run_dir="runs/three", seeds=(0, 1), n_workers=1))
+    assert is_experiment(folder)
+    assert [create_run(one.run_dir, one, {}).folder for one in asked] == [folder / "seed_0", folder / "seed_1"]
+    asked.clear()
+    for name in ("seed_0", "seed_1"):
+        (folder / name / "manifest.json").unlink()
+    train_policy(TrainConfig(resume="runs/three"))
+    assert len(asked) == 2
+    assert SearchConfig("runs/search").search_dir == tmp_path / "runs" / "search"
 
 
 def test_resumed_later_seeds_take_earlier_scores_into_account(trained, tmp_path):
