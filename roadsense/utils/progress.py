@@ -106,6 +106,7 @@ class LiveProgress(tqdm):
     """One line that is drawn again and again; of bars within bars only the inner one shows, and goes when it ends."""
 
     _open: ClassVar[list["LiveProgress"]] = []
+    last_print_t: float
 
     def __init__(self, **options: Any):
         self._ended = threading.Event()
