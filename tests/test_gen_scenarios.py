@@ -340,7 +340,7 @@ def test_settings_that_make_no_dataset_are_refused_by_name(setting: str, value: 
 BAD_BASES = {
     "no convoy": (FLOWS, CONFIG, "expected vehicles V001"),
     "foreign type": (FLOWS + convoy().replace("convoy_car", "tank"), CONFIG, r"got \['tank'\]"),
-    "elsewhere": (FLOWS, CONFIG.replace("routes.rou.xml", "../routes.rou.xml"), "outside its folder"),
+    "elsewhere": (FLOWS, CONFIG.replace("routes.rou.xml", "../routes.rou.xml"), "which is not there"),
 }
 
 

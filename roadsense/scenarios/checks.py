@@ -217,8 +217,14 @@ def _refuse_not_finite(where: str, tag: str, attributes: dict[str, str]) -> None
             raise ScenarioError(f"{where}: expected finite numbers in <{tag}>, got {name}={value[:80]!r}. Change it.")
 
 
-def named_files(path: Path, config: ET.Element, option: str) -> tuple[Path, ...]:
+def named_files(path: Path, config: ET.Element, option: str, anywhere: bool = False) -> tuple[Path, ...]:
     """Returns the absolute paths of the files that an input option names.
+
+    Args:
+        path: path of the configuration.
+        config: its root element.
+        option: one of `INPUTS`.
+        anywhere: whether files may lie outside its folder.
 
     Raises:
         ScenarioError: if a file is missing or outside the folder, or a required option names none; it names the line.
@@ -233,13 +239,24 @@ def named_files(path: Path, config: ET.Element, option: str) -> tuple[Path, ...]
         raise ScenarioError(f"{where}: expected an <{option} value=.../>, found none. Name the file there.")
     if len(names) > (1 if option == "net-file" else MAX_NAMED_FILES):
         raise ScenarioError(f"{where}: {option} names {len(names)} files, more than are opened. Merge them.")
-    files = tuple(_find_file(path.parent, name, f"{where}: {option}") for name in names)
+    files = tuple(find_file(path.parent, name, f"{where}: {option}", anywhere) for name in names)
     if len(set(files)) < len(files):
         raise ScenarioError(f"{where}: {option} names a file more than once. Name each once.")
     return files
 
 
-def _find_file(folder: Path, name: str, where: str) -> Path:
+def find_file(folder: Path, name: str, where: str, anywhere: bool = False) -> Path:
+    """Returns the absolute path of a file that a file of a scenario names.
+
+    Args:
+        folder: folder of the file that names it.
+        name: its name there.
+        where: file, line and what names it, for errors.
+        anywhere: whether it may lie outside `folder`.
+
+    Raises:
+        ScenarioError: if it is not there, lies outside, or has signs in its name that SUMO replaces.
+    """
     if "\\" in name:
         raise ScenarioError(f"{where} names {name!r}: write / between folders, not a backslash. Rename it.")
     name = unquote(name)  # as SUMO reads it, which writes %20 for a space itself
@@ -250,7 +267,7 @@ def _find_file(folder: Path, name: str, where: str) -> Path:
         found = file.is_file()
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, too long a name
         raise ScenarioError(f"{where} names {name[:80]!r}, which cannot be opened ({error}).") from error
-    if not file.is_relative_to(folder):
+    if not anywhere and not file.is_relative_to(folder):
         raise ScenarioError(f"{where} names {file}, outside its folder. Copy the file into it.")
     if not found:
         raise ScenarioError(f"{where} names {file.name}, which is not there. Add it.")

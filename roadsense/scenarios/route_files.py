@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from roadsense.errors import ScenarioError
-from roadsense.scenarios.checks import raise_all, read_xml, refuse_file_names
+from roadsense.scenarios.checks import find_file, raise_all, read_xml, refuse_file_names
 from roadsense.scenarios.flows import read_seconds
 from roadsense.scenarios.left_out import find_asked, leave_out_pictures, leave_out_writers
 from roadsense.utils.safe_xml import locate
@@ -30,6 +30,10 @@ _NUMBERS = frozenset(
 ) | {"speedDev", "tau"}
 """Attributes of types that hold numbers in SI units."""
 
+MAX_INCLUDED = 5
+_INCLUDING = {"include": "href", "rerouter": "file", "variableSpeedSign": "file"}
+"""Elements that may name a file with more elements, and the attribute that does."""
+
 _DEMAND_TAGS = ("vehicle", "trip", "flow", "vType", "vTypeDistribution", "interval", "calibrator")
 
 
@@ -42,6 +46,7 @@ def read_route_files(
     additional_paths: Sequence[Path],
     of_base: bool = False,
     network_path: Path | None = None,
+    included: list[Path] | None = None,
 ) -> tuple[Files, list[str]]:
     """Returns the route files, and before them the additional files that hold demand or have parts left out.
 
@@ -50,6 +55,8 @@ def read_route_files(
         additional_paths: paths of the additional files.
         of_base: whether they are a base's: then the trees keep comments, and lose pictures for SUMO's window.
         network_path: the network, whose traffic lights may ask detectors of these files; None: no light does.
+        included: gets the paths of files that the files include, whose elements are written into them; None: a
+            file that includes another one is refused.
 
     Returns:
         The files, and names of what was left out of them because SUMO would write a file, or show one.
@@ -58,10 +65,15 @@ def read_route_files(
         ScenarioError: if a file is missing, too large, not XML, or names a further file; it names every problem.
     """
     trees: Files = []
+    changed: set[Path] = set()
     problems: list[ScenarioError] = []
     for path in (*additional_paths, *route_paths):
         try:
-            trees.append((path, read_route_file(path, of_base)))
+            root = read_route_file(path, of_base)
+            if included is not None and (found := _include(path, root)):
+                included += found
+                changed.add(path)
+            trees.append((path, root))
         except ScenarioError as error:
             problems.append(error)
     asked = find_asked([root for _, root in trees], network_path) if network_path else frozenset()
@@ -76,7 +88,7 @@ def read_route_files(
         except ScenarioError as error:
             problems.append(error)
             continue
-        if path in route_paths or lost or holds_demand(root):
+        if path in route_paths or path in changed or lost or holds_demand(root):
             files.append((path, root))
         left_out += lost
     raise_all(problems)
@@ -93,6 +105,31 @@ def read_route_file(path: Path, comments: bool = False) -> ET.Element:
     if root.tag in _DEMAND_TAGS:
         raise ScenarioError(f"{path}: expected a root around <{root.tag}>, got none. Put it into <routes>.")
     return root
+
+
+def _include(path: Path, root: ET.Element, depth: int = 0) -> list[Path]:
+    # Writes what a file's <include>, rerouters and speed signs name into its tree; returns the files that they name.
+    if depth > MAX_INCLUDED:
+        raise ScenarioError(f"{path}: files that include files, more than {MAX_INCLUDED} deep. Merge them.")
+    found: list[Path] = []
+    problems: list[ScenarioError] = []
+    for parent in [element for element in root.iter() if isinstance(element.tag, str)]:
+        for element in [one for one in parent if one.tag in _INCLUDING and _INCLUDING[one.tag] in one.attrib]:
+            name = element.attrib.pop(_INCLUDING[element.tag])
+            try:
+                file = find_file(path.parent, name, f"{locate(path, element)}: <{element.tag}>", anywhere=True)
+                tree = read_xml(file, None)
+                found += [file, *_include(file, tree, depth + 1)]
+            except ScenarioError as error:
+                problems.append(error)
+                continue
+            if element.tag == "include":
+                place = list(parent).index(element)
+                parent[place : place + 1] = list(tree)
+            else:
+                element.extend(tree)
+    raise_all(problems)
+    return list(dict.fromkeys(found))
 
 
 def holds_demand(root: ET.Element) -> bool:

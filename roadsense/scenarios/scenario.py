@@ -27,6 +27,9 @@ CONVOY_ID = re.compile(r"V\d{3}")
 _UNREADABLE = re.compile(r"[,;%#$]")
 """Characters that SUMO cannot read in a folder's name."""
 
+OUTSIDE = "outside"
+"""Folder of a generated scenario for files that do not lie in its base's folder."""
+
 Inputs = tuple[Path, tuple[Path, ...], tuple[Path, ...]]
 """Input files of a scenario: its network, its route files, its additional files."""
 
@@ -139,7 +142,12 @@ def name_inputs(config: ET.Element, inputs: Inputs, folder: Path) -> None:
     networks, routes, additional = inputs
     for option, paths in zip(INPUTS, ((networks,), routes, additional), strict=True):
         for element in config.iter(option):
-            element.set("value", ",".join(path.relative_to(folder).as_posix() for path in paths))
+            element.set("value", ",".join(place_in(folder, path).as_posix() for path in paths))
+
+
+def place_in(folder: Path, path: Path) -> Path:
+    """Returns where a base's file lies in its scenarios: as in the base's folder, or in `OUTSIDE`."""
+    return path.relative_to(folder) if path.is_relative_to(folder) else Path(OUTSIDE, path.name)
 
 
 def _write_copy(scenario: Scenario, config: ET.Element, files: Files) -> Path:
@@ -159,14 +167,23 @@ def _write_copy(scenario: Scenario, config: ET.Element, files: Files) -> Path:
     return folder / CONFIG_NAME
 
 
-def check_inputs(path: Path, config: ET.Element) -> Inputs:
+def check_inputs(path: Path, config: ET.Element, anywhere: bool = False) -> Inputs:
     """Checks a configuration and the network it names; returns the files it names.
+
+    Args:
+        path: path of the configuration.
+        config: its root element.
+        anywhere: whether files may lie outside its folder: a base's are copied into its scenarios.
 
     Raises:
         ScenarioError: if a check fails; it names the file and the reason.
     """
     check_options(path, config)
-    networks, routes, additional = (named_files(path, config, name) for name in INPUTS)
+    networks, routes, additional = (named_files(path, config, name, anywhere) for name in INPUTS)
+    places = [place_in(path.parent, file) for file in (*networks, *routes, *additional)]
+    twice = sorted({str(place) for place in places if places.count(place) > 1})
+    if twice:
+        raise ScenarioError(f"{path}: names several files that would be {twice} in a scenario. Rename all but one.")
     check_network(networks[0])
     return networks[0], routes, additional
 

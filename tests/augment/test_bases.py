@@ -229,8 +229,8 @@ def test_detectors_that_write_are_left_out_and_said_and_other_writers_refused(tm
     assert [element.tag for element in read_xml(tmp_path / "out" / "d.add.xml", "additional")] == ["poi"]
     assert (tmp_path / "out" / "s.add.xml").read_bytes() == (path.parent / "s.add.xml").read_bytes()
     assert open_scenario(tmp_path / "out" / "scenario.sumocfg").additional_paths
-    (path.parent / "s.add.xml").write_text('<additional><rerouter id="r" file="elsewhere.xml"/></additional>')
-    with pytest.raises(ScenarioError, match="<rerouter> may not name a file"):
+    (path.parent / "s.add.xml").write_text('<additional><parkingArea id="r" file="elsewhere.xml"/></additional>')
+    with pytest.raises(ScenarioError, match="<parkingArea> may not name a file"):
         read_base(tmp_path / "bases")
 
 

@@ -275,6 +275,44 @@ def test_networks_of_any_form_are_driven(tmp_path: Path, network: Path, form: st
     assert prove(folder).notes == ()
 
 
+def test_files_elsewhere_and_included_ones_are_part_of_the_scenarios(tmp_path: Path, network: Path) -> None:
+    folder = write(tmp_path / "bases", network, Habit('<include href="parts/flows.rou.xml"/>' + convoy(), WITH_MORE))
+    road, parts = folder / "road", folder / "road" / "parts"
+    parts.mkdir()
+    (parts / "flows.rou.xml").write_text(f'<routes><include href="../../../all.rou.xml"/>{FLOWS}</routes>')
+    car = '<vehicle id="y" type="car" route="through" depart="3" departLane="1" departPos="1400"/>'
+    (tmp_path / "all.rou.xml").write_text(f"<routes>{car}</routes>")
+    (road / "more.add.xml").write_text('<additional><rerouter id="r" edges="west" file="r.xml"/></additional>')
+    (road / "r.xml").write_text(
+        '<rerouter><interval begin="0" end="1"><destProbReroute id="east"/></interval></rerouter>'
+    )
+    (road / "network.net.xml").rename(tmp_path / "shared.net.xml")
+    config = road / "scenario.sumocfg"
+    config.write_text(config.read_text().replace('"network.net.xml"', '"../../shared.net.xml"'))
+    base = prove(folder)
+    assert "What other files include is written into them: r.xml, flows.rou.xml, all.rou.xml" in " ".join(base.notes)
+    assert set(base.traffic.headways_s) == {"cars", "trucks", "y"}
+    names = {"outside/shared.net.xml", "outside/all.rou.xml", "parts/flows.rou.xml", "r.xml", "more.add.xml"}
+    assert base.hash_files().keys() == names | {"routes.rou.xml", "scenario.sumocfg"}
+    (draw,) = draw_variations(1, base.traffic, GenConfig().ranges_of(base), np.random.default_rng(1))
+    write_scenario(base, draw, tmp_path / "drawn")
+    drawn = open_scenario(tmp_path / "drawn" / "scenario.sumocfg")
+    assert drawn.network_path.relative_to(tmp_path / "drawn") == Path("outside/shared.net.xml")
+    assert "destProbReroute" in (tmp_path / "drawn" / "more.add.xml").read_text()
+    assert "Error" not in run_sumo(drawn.run_path, ("--end", "15"))
+
+
+def test_files_elsewhere_of_one_name_are_refused(tmp_path: Path, network: Path) -> None:
+    folder = write(
+        tmp_path / "bases", network, Habit(config=CONFIG.replace('"routes.', '"../a/t.rou.xml,../b/t.rou.xml,routes.'))
+    )
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        (folder / name / "t.rou.xml").write_text("<routes/>")
+    with pytest.raises(ScenarioError, match=r"would be \['outside/t.rou.xml'\] in a scenario. Rename"):
+        prove(folder)
+
+
 LIGHT = """<additional><inductionLoop id="asked" lane="west_0" pos="1400" period="60" file="o.xml"/>
 <inductionLoop id="other" lane="west_1" pos="1400" period="60" file="o.xml"/>
 <tlLogic id="b" type="actuated" programID="own" offset="0"><param key="west_0" value="asked"/>

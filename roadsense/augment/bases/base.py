@@ -29,6 +29,7 @@ from roadsense.scenarios.scenario import (
     describe_scenario,
     find_scenarios,
     name_inputs,
+    place_in,
 )
 from roadsense.utils.files import hash_file
 from roadsense.utils.workspace import Folders, find_folders
@@ -53,6 +54,7 @@ class Base:
         held_types: types of convoy cars whose maxSpeed is varied, because speedFactor alone would change nothing.
         warnings: kinds of SUMO warnings that the unvaried base also causes.
         depart_limits_mps: speed limit in m/s at the departure of each vehicle or flow with a departSpeed, by id.
+        included: absolute paths of files that its route and additional files include.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Base:
     held_types: frozenset[str] = frozenset()
     warnings: frozenset[str] = frozenset()
     depart_limits_mps: Mapping[str, float] = field(default_factory=dict)
+    included: tuple[Path, ...] = ()
 
     def narrow(self, ranges: VariationRanges) -> VariationRanges:
         """Returns ranges within the base's limits."""
@@ -93,7 +96,7 @@ class Base:
         scenario = self.scenario
         paths = (scenario.network_path, *scenario.route_paths, *scenario.additional_paths, scenario.config_path)
         source = scenario.config_path.parent
-        return {path.relative_to(source).as_posix(): hash_file(path) for path in paths}
+        return {place_in(source, path).as_posix(): hash_file(path) for path in (*paths, *self.included)}
 
 
 def read_bases(
@@ -148,15 +151,19 @@ def _read_base(
     config = read_xml(config_path, CONFIG_ROOTS, keep_comments=True)
     rename_options(config)
     options = leave_out_options(config, only_writing=False)
-    inputs = check_inputs(config_path, config)
+    inputs = check_inputs(config_path, config, anywhere=True)
     name_inputs(config, inputs, config_path.parent)
-    files, elements = read_route_files(*inputs[1:], of_base=True, network_path=inputs[0])
+    included: list[Path] = []
+    files, elements = read_route_files(*inputs[1:], of_base=True, network_path=inputs[0], included=included)
     roots = [root for _, root in files]
     write_departures(config, roots)
     if naming:
         rename_convoy(config_path, roots, naming)
     scenario = describe_scenario(config_path, inputs, roots)
     notes = note_left_out(options, elements)
+    if included:
+        names = ", ".join(path.name for path in included)
+        notes.append(f"What other files include is written into them: {names}.")
     scenario, renamed = _number_convoy(scenario, roots)
     notes += [*renamed, *simplify_demand(config, roots, scenario, hold_lane)]
     if add_vph:
@@ -171,7 +178,7 @@ def _read_base(
             f"maxSpeed of {', '.join(sorted(held))} is varied with speedFactor: it alone sets their speed here."
         )
     limits, narrowed = find_limits(config, convoy_cars(roots, scenario), ranges)
-    routes = tuple((path.relative_to(config_path.parent), root) for path, root in files)
+    routes = tuple((place_in(config_path.parent, path), root) for path, root in files)
     return Base(
         name_base(config_path),
         scenario,
@@ -181,6 +188,7 @@ def _read_base(
         config,
         limits,
         held_types=held,
+        included=tuple(included),
         depart_limits_mps=read_depart_limits(roots, scenario.network_path),
     )
 

@@ -21,7 +21,7 @@ from roadsense.augment.edits.vehicles import (
 from roadsense.scenarios.flows import find_rate_attribute, format_scaled_rate
 from roadsense.scenarios.records import CONFIG_NAME
 from roadsense.scenarios.route_files import Files, sort_by_departure, type_of
-from roadsense.scenarios.scenario import background_vehicles, convoy_cars
+from roadsense.scenarios.scenario import background_vehicles, convoy_cars, place_in
 from roadsense.utils.safe_xml import write_xml
 
 AT_LIMIT = 0.8
@@ -53,11 +53,11 @@ def write_unvaried(base: Base, folder: Path) -> Path:
 def _write_files(base: Base, routes: Files, folder: Path, friction: float) -> list[Edit]:
     scenario, source = base.scenario, base.scenario.config_path.parent
     for path in scenario.additional_paths:
-        _copy(path, folder / path.relative_to(source))
+        _copy(path, folder / place_in(source, path))
     for name, root in routes:
         sort_by_departure(root)
         write_xml(root, folder / name)
-    return _write_network(scenario.network_path, folder / scenario.network_path.relative_to(source), friction)
+    return _write_network(scenario.network_path, folder / place_in(source, scenario.network_path), friction)
 
 
 def vary_routes(base: Base, variation: Variation) -> tuple[list[tuple[Path, ET.Element]], list[Edit]]:
