@@ -66,6 +66,13 @@ def test_the_total_is_what_whole_rollouts_of_all_workers_make(tmp_path, capsys):
     assert "6,144 of 6,144" in shown
 
 
+@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "experiment.json"])
+def test_a_damaged_file_of_a_training_does_not_end_its_job(name, run):
+    assert read_job_progress(run.folder)[1]
+    (run.folder / name).write_text("{\n")
+    assert read_job_progress(run.folder) == (None, None)
+
+
 def test_cost_is_shown_where_a_machine_bills(run, monkeypatch):
     assert "cost so far" not in words(run)
     assert words(run, usd_per_hour=1.5)["cost so far"] == "3.00 USD"

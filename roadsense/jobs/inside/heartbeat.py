@@ -80,22 +80,18 @@ def read_beat(path: Path) -> JobBeat | None:
 
 
 def read_progress(run_dir: Path | None) -> tuple[int | None, int | None]:
-    """Returns the numbers of trained and of all environment steps of a training; None before it has begun.
+    """Returns the numbers of trained and of all environment steps of a training; for an experiment, over all seeds.
 
-    The second is also None if the training's settings cannot be read. For an experiment, they are sums over all seeds.
+    They are None before it has begun, and where its files cannot be read: that must not end the job.
     """
-    begun = list_run_folders(run_dir) if run_dir is not None else []
-    if run_dir is None or not begun:
-        return None, None
-    n_seeds = len(list_seed_folders(run_dir)) if is_experiment(run_dir) else 1
-    return sum(_count_timesteps(each) for each in begun), _count_wanted(begun[0], n_seeds)
-
-
-def _count_wanted(run_dir: Path, n_seeds: int) -> int | None:
     try:
-        return Run(run_dir).read_total_timesteps() * n_seeds
-    except RunError:  # settings that cannot be read must not end the job
-        return None
+        begun = list_run_folders(run_dir) if run_dir is not None else []
+        if run_dir is None or not begun:
+            return None, None
+        n_seeds = len(list_seed_folders(run_dir)) if is_experiment(run_dir) else 1
+        return sum(map(_count_timesteps, begun)), Run(begun[0]).read_total_timesteps() * n_seeds
+    except RunError:
+        return None, None
 
 
 def _count_timesteps(run_dir: Path) -> int:

@@ -1,6 +1,5 @@
 """Plans a job inside its target: its notebook and parameters, with the machine's paths filled in."""
 
-import json
 import shutil
 import sys
 from collections.abc import Mapping
@@ -119,10 +118,8 @@ def _place_run(run_dir: Path, given: Mapping[str, Any]) -> dict[str, str]:
     for name in (RUN, RESUME):
         if given.get(name):
             sys.stderr.write(f"{name} {given[name]} is not used: a job trains in its own folder and resumes itself.\n")
-    begun = next((run_dir / name for name in ("config.json", EXPERIMENT_NAME) if (run_dir / name).is_file()), None)
-    if begun is not None:
-        timesteps = json.loads(begun.read_text()).get("total_timesteps")
-        sys.stderr.write(f"Resuming the run in {run_dir}, of {timesteps} steps.\n")
+    if any((run_dir / name).is_file() for name in ("config.json", EXPERIMENT_NAME)):
+        sys.stderr.write(f"Resuming the run in {run_dir}.\n")
         return {RUN: "", RESUME: str(run_dir)}
     if run_dir.exists():  # started, but nothing was written
         shutil.rmtree(run_dir)
