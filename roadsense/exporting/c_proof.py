@@ -40,19 +40,7 @@ class CPolicy:
     def __init__(self, folder: Path, compiler: str):
         with scratch_folder(".c.") as scratch:
             library = scratch / "policy.so"
-            command = [
-                compiler,
-                *HOST_FLAGS,
-                "-shared",
-                "-fPIC",
-                str(folder / POLICY_SOURCE),
-                "-o",
-                str(library),
-                "-lm",
-            ]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise ExportError(f"{compiler} refuses {POLICY_SOURCE}. It said:\n{done.stderr[-2000:]}")
+            _run([compiler, *HOST_FLAGS, str(folder / POLICY_SOURCE), "-o", str(library), "-lm"])
             self._act = ctypes.CDLL(str(library)).roadsense_act
         self._act.restype = ctypes.c_bool
 
