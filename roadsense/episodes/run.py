@@ -153,8 +153,7 @@ def run_plans(plans: Sequence[Plan], worker: Worker, n_workers: int, journal_pat
         rows = journal.rows if journal else {}
         left = [index for index in range(len(plans)) if index not in rows]
         ended = run_in_workers(Worker.run, [plans[index] for index in left], worker, n_workers, EPISODE_LIMIT_S)
-        with progress_bar(len(plans), "evaluating", "episode") as bar:
-            bar.update(len(rows))
+        with progress_bar(len(plans), "evaluating", "episode", done=len(rows)) as bar:
             for place, row in ended:
                 rows[left[place]] = journal.add(left[place], row) if journal else row
                 bar.update()

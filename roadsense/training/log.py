@@ -67,8 +67,7 @@ class TrainingLog(BaseCallback):
         self._n_episodes, self._elapsed_before_s, self._next = state["n_episodes"], state["elapsed_s"], state["next"]
 
     def _on_training_start(self) -> None:
-        self._bar = bar = progress_bar(self._total, "training", "step")
-        bar.initial = bar.n = self.num_timesteps
+        self._bar = progress_bar(self._total, "training", "step", done=self.num_timesteps)
         self._started_s = self._line_s = time.monotonic()
         self._started_at = self._line_at = self.num_timesteps
 

@@ -21,7 +21,7 @@ HEADLESS_VARIABLE = "ROADSENSE_HEADLESS"
 """Environment variable that is set in the kernel of a headless notebook."""
 
 
-def progress_bar(total: int, what: str, unit: str, delay_s: float = 0.0) -> tqdm:
+def progress_bar(total: int, what: str, unit: str, delay_s: float = 0.0, done: int = 0) -> tqdm:
     """Returns a bar: live in a terminal and a notebook, a plain line every 30 s in a headless run.
 
     Args:
@@ -29,15 +29,16 @@ def progress_bar(total: int, what: str, unit: str, delay_s: float = 0.0) -> tqdm
         what: name of the work, as a heading.
         unit: name of the counted unit, singular.
         delay_s: work that is over sooner shows no bar.
+        done: number of units that were done before; the speed does not count them.
     """
     if sys.stderr.isatty() or (_is_kernel() and not is_headless()):
         return LiveProgress(
             total=total, desc=what, unit=unit, mininterval=TERMINAL_INTERVAL_S, dynamic_ncols=True, file=_Stream(),
-            delay=delay_s,
+            delay=delay_s, initial=done,
         )  # fmt: skip
     return PlainProgress(
         total=total, desc=what, unit=unit, mininterval=HEADLESS_INTERVAL_S, maxinterval=60, bar_format=PLAIN_FORMAT,
-        position=0, file=_Nowhere(), delay=delay_s and HEADLESS_INTERVAL_S,
+        position=0, file=_Nowhere(), delay=delay_s and HEADLESS_INTERVAL_S, initial=done,
     )  # fmt: skip
 
 

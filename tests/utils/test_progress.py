@@ -165,6 +165,14 @@ def test_the_time_that_is_left_counts_the_whole_of_slow_steps():
     assert min(left_s) > 60
 
 
+def test_what_was_done_before_counts_for_no_speed():
+    told = run_in_terminal(SLOW.replace('"step")', '"step", done=90)').replace("range(3)", "range(2)")).decode()
+    assert " 90/100 [00:00<" in told
+    rates = [float(rate) for rate in re.findall(r"9[12]/100 .* (\d+\.\d+)step/s", told)]
+    assert rates
+    assert max(rates) < 2
+
+
 def test_work_without_steps_has_a_sign_from_the_first_second_and_none_if_it_is_short():
     told = run_in_terminal(WORKING.format(seconds=2.4))
     assert b"opening [00:01]" in told
