@@ -16,8 +16,9 @@ DAY_S = 86_400.0
 _FIGURE = re.compile(r"([-+]?)([\d.,]*\d[.,]?)((?:[eE][-+]?\d+)?)\s*(\D.*)?")
 _PARTED = re.compile(r"\d{1,3}(?:([.,])\d{3})(?:\1\d{3})*(?:(?!\1)[.,]\d*)?")
 """A figure with a sign between thousands; one sign alone is a decimal one."""
-_DATE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d.*")
-_CLOCK = re.compile(r"(?:(\d{1,2}):)?(\d{1,2}):(\d{2}(?:[.,]\d+)?)\s*([AaPp])?\.?[Mm]?\b")
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d[T ]|\d{8}T)\d.*")
+_CLOCK = re.compile(r"(?:(\d{1,2}):)?(\d{1,2}):(\d{2}(?:[.,:]\d+)?)\s*([AaPp])?\.?[Mm]?\b")
+_WHOLE = re.compile(r"^(\d+)\.0+$")
 _SIDES = {"n": 1.0, "e": 1.0, "s": -1.0, "w": -1.0}
 
 
@@ -36,7 +37,12 @@ def read_numbers(cells: Sequence[str], factor: float, units: Mapping[str, float]
         if text.lower() not in EMPTY:
             numbers[row] = _read_figure(text, factor, units)
             count += bool(np.isfinite(numbers[row]))
-    return numbers, count
+    return np.where(np.isinf(numbers), np.nan, numbers), count
+
+
+def read_names(cells: Sequence[str]) -> NDArray[np.str_]:
+    """Returns names; a number that a script wrote as `3.0`, because other cells are empty, is the name `3`."""
+    return np.array([_WHOLE.sub(r"\1", cell.strip(' "')) for cell in cells], np.str_)
 
 
 def read_times(cells: Sequence[str], factor: float, units: Mapping[str, float]) -> tuple[Floats, int]:
@@ -94,7 +100,7 @@ def _read_clock(text: str) -> float:
     hours = int(match[1] or 0)
     if match[4]:
         hours = hours % 12 + 12 * (match[4] in "pP")
-    return hours * 3600.0 + int(match[2]) * 60.0 + float(match[3].replace(",", "."))
+    return hours * 3600.0 + int(match[2]) * 60.0 + float(re.sub("[,:]", ".", match[3]))
 
 
 def _past_midnight(clocks: Floats) -> Floats:

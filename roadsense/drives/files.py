@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def _hint(folder: Path) -> str:
         return f" There are some in {', '.join(below[:5])}: put all of the drive into one folder, as V001_tx.csv."
     endings = sorted({path.suffix for path in folder.iterdir() if path.is_file() and path.suffix})
     if endings:
-        return f" There are files {', '.join(endings[:5])}: write them as CSV (pandas: read_parquet(..).to_csv(..))."
+        return f" There are files {', '.join(endings[:5])}: unpack them, or write them as CSV (pandas: to_csv)."
     return ""
 
 
@@ -77,6 +78,10 @@ def read_tables(
         DriveError: if a file cannot be read, the car that heard is not known, or there are too many cars.
     """
     parts = [part for path in paths for part in _read_parts(path, headers[path.name], mapping, findings)]
+    if not parts and (lacks := mapping.lacks("tx", headers[paths[0].name])):
+        raise DriveError(
+            f"{paths[0]}: expected the columns of the mapping, got no {', '.join(lacks)}. Correct the mapping."
+        )
     parts = _name_parts(parts, mapping.car)
     tables: Tables = {}
     for part in parts:
@@ -120,6 +125,7 @@ def _name_parts(parts: Sequence[_Part], pattern: str) -> list[_Part]:
     sensed = [part for part in nameless if part.role == "tx"]
     words = {part.path: _word(part.path.stem, senders) for part in nameless}
     several = len({words[part.path] for part in sensed}) > 1 or any(words[part.path] in senders for part in sensed)
+    _refuse_strangers([part for part in sensed if not several or not words[part.path]])
     cars = {part.car or (words[part.path] if several else "") or EGO_ID for part in named if part.role == "tx"}
     done = []
     for part in named:
@@ -134,6 +140,17 @@ def _name_parts(parts: Sequence[_Part], pattern: str) -> list[_Part]:
             (car,) = cars
         done.append(replace(part, car=car))
     return done
+
+
+def _refuse_strangers(parts: Sequence[_Part]) -> None:
+    """Refuses files without a car's name that were written at the same time: they cannot be parts of one log."""
+    spans = [(part.table.get("time").min(), part.table.get("time").max(), part.path.name) for part in parts]
+    for (_, end_s, first), (begin_s, _, second) in pairwise(sorted(spans)):
+        if begin_s < end_s:
+            raise DriveError(
+                f"{first}, {second}: expected the name of each car in its file's name, as V001_tx.csv: both files are "
+                "of the same time. Rename them."
+            )
 
 
 def _match(part: _Part, pattern: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from roadsense.drives.cells import EMPTY, from_nmea, read_numbers, read_times
+from roadsense.drives.cells import EMPTY, from_nmea, read_names, read_numbers, read_times
 from roadsense.drives.findings import Findings
 from roadsense.drives.lines import Head, decode, find_column, find_head, fit, split
 from roadsense.drives.mapping import NMEA, QUANTITIES, TEXT, TIME, Column
@@ -78,7 +78,7 @@ def read_table(path: Path, columns: dict[str, Column], findings: Findings) -> Ta
     places = {quantity: find_column(head.names, column.name) for quantity, column in columns.items()}
     cells = list(zip(*rows, strict=True)) if rows else [()] * len(head.names)
     picked = {quantity: cells[place] for quantity, place in places.items() if place is not None}
-    words = {q: np.array([cell.strip(' "') for cell in picked[q]], np.str_) for q in picked if QUANTITIES[q] is TEXT}
+    words = {q: read_names(picked[q]) for q in picked if QUANTITIES[q] is TEXT}
     values = {q: _read_column(path, q, columns[q], picked[q], findings) for q in picked if q not in words}
     for quantity in ("latitude", "longitude"):
         sides = words.pop(f"{quantity}_side", None)

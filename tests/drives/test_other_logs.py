@@ -111,6 +111,10 @@ LOGS = {
     "a text file": Log(name=lambda name: name.replace(".csv", ".TXT")),
     "small names": Log(name=str.lower),
     "cars that are numbers": Log(name=lambda name: f"log_{name.replace('V00', '0')}", car=lambda car: car[-1]),
+    "cars that are numbers with a point": Log(
+        name=lambda name: name.replace("V00", ""), car=lambda car: f"{car[-1]}.0"
+    ),
+    "dates without hyphens": Log(cell=lambda text: date(text).replace("-", "").replace(" ", "T"), columns=TIMES),
     "cars that are words": Log(name=lambda name: NAMES[name[:4]] + name[4:], car=NAMES.get),
     "names with a hyphen": Log(
         name=lambda name: name.replace("V00", "tx_car-" if "tx" in name else "rx_car-").replace("_tx", "").replace(
@@ -162,8 +166,9 @@ def test_a_file_without_rows_is_named(perfect: Path, tmp_path: Path, content: st
     assert found in (["it is empty"], ["it has no rows"])
 
 
+HEAD = "time_s,latitude_deg,longitude_deg,speed_mps,heading_deg"
 REFUSED = {
-    "other files": ({"V001_tx.parquet": "PAR1"}, r"got 0\. There are files \.parquet: write them as CSV"),
+    "other files": ({"V001_tx.parquet": "PAR1"}, r"got 0\. There are files \.parquet: unpack them, or write"),
     "folders for cars": ({"V001/tx.csv": "a,b\n1,2\n"}, r"There are some in V001: put all of the drive into one fold"),
     "no names": ({"a.csv": "1.5,2,3\n1.6,2,3\n"}, "expected the columns' names in the first line of a.csv"),
     "a column lacks": (
@@ -173,6 +178,14 @@ REFUSED = {
     "words for figures": (
         {"a.csv": "time_s,latitude_deg,longitude_deg,speed_mps,heading_deg\n" + "1,52,13,fast,5\n" * 9},
         "expected numbers in column 'speed_mps', got 'fast'",
+    ),
+    "a mapping of other columns": (
+        {"a.csv": "time_s,lat\n1,2\n", "drive.toml": 'like = "roadsense"\n'},
+        "expected the columns of the mapping, got no latitude_deg, longitude_deg, speed_mps, heading_deg",
+    ),
+    "two cars without names": (
+        dict.fromkeys(("1.csv", "2.csv"), f"{HEAD}\n1,2,3,4,5\n2,2,3,4,5"),
+        r"1\.csv, 2\.csv: expected the name of each car",
     ),
     "rounded times": (
         {"a.csv": "time_s,latitude_deg,longitude_deg,speed_mps,heading_deg\n"
@@ -198,6 +211,7 @@ def test_what_cannot_be_read_is_refused_with_a_way_out(tmp_path: Path, files: di
         ("-3,5E+02", SPEED, -350.0), ("36 km/h", SPEED, 10.0),
         ("52.5S", ANGLE, -52.5), ("13,4 W", ANGLE, -13.4), ("12 s", TIME, 12.0),
         ("51.99.12", ANGLE, np.nan), ("12x3", SPEED, np.nan), ("3 furlong", SPEED, np.nan), ("7 N", SPEED, np.nan),
+        ("1e400", SPEED, np.nan),
     ],
 )  # fmt: skip
 def test_figures_are_read_as_people_write_them(text: str, units: dict[str, float], number: float) -> None:
@@ -206,6 +220,6 @@ def test_figures_are_read_as_people_write_them(text: str, units: dict[str, float
 
 
 def test_times_of_day_have_halves_of_a_day() -> None:
-    found, count = read_times(["11/30/2026 11:59:59.5 PM", "12/1/2026 12:00:00,5 AM"], 1.0, TIME)
+    found, count = read_times(["11/30/2026 11:59:59.5 PM", "12/1/2026 12:00:00,5 AM", "0:00:01:500"], 1.0, TIME)
     np.testing.assert_allclose(np.diff(found), 1.0)
-    assert count == 2
+    assert count == 3
