@@ -70,10 +70,11 @@ def fit(cells: list[str], width: int) -> list[str]:
 
 
 def find_column(header: Sequence[str], name: str) -> int | None:
-    """Returns the place of a column; capitals count only where two columns differ by nothing else."""
+    """Returns the place of a column; capitals and signs that are no UTF-8 count only where nothing else differs."""
     if name in header:
         return header.index(name)
-    alike = [place for place, other in enumerate(header) if other.lower() == name.lower()]
+    patterns = [re.escape(other.lower()).replace("\ufffd", ".") for other in header]
+    alike = [place for place, pattern in enumerate(patterns) if re.fullmatch(pattern, name.lower())]
     return alike[0] if len(alike) == 1 else None
 
 

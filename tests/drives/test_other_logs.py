@@ -57,7 +57,7 @@ class Log:
             text = self.before + self.end.join(rows) + self.end
             (folder / self.name(path.name)).write_bytes(text.encode(self.encoding))
         if self.mapping:
-            (folder / "drive.toml").write_text(self.mapping)
+            (folder / "drive.toml").write_text(self.mapping, encoding="utf-8")
         return folder
 
 
@@ -104,6 +104,10 @@ LOGS = {
     "angles of NMEA": Log(
         cell=nmea, columns=PLACES,
         mapping=mapping(*(f'{name[:-4]} = {{column = "{name}", unit = "dddmm.mmmm"}}' for name in PLACES)),
+    ),
+    "names in Latin-1": Log(
+        header=lambda text: text.replace("speed_mps", "Größe [m/s]"), encoding="latin-1",
+        mapping=mapping('speed = "Größe [m/s]"'),
     ),
     "degree signs": Log(cell=lambda text: f"{text}\u00b0", columns=(*PLACES, "heading_deg")),
     "hemispheres": Log(cell=lambda text: f"{text} N", columns=("latitude_deg",)),
