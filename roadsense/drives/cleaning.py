@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy.signal import medfilt
 
 from roadsense.drives.findings import Findings
-from roadsense.drives.lines import find_column
 from roadsense.drives.mapping import LogMapping
 from roadsense.drives.table import Table
+from roadsense.utils.csv_lines import find_column
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

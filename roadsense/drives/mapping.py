@@ -32,8 +32,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from roadsense.drives.lines import find_column
 from roadsense.errors import DriveError
+from roadsense.utils.csv_lines import find_column
 from roadsense.utils.workspace import resolve
 
 MAPPING_NAME = "drive.toml"

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from roadsense.drives.cells import EMPTY, from_nmea, read_names, read_numbers, read_times
 from roadsense.drives.findings import Findings
-from roadsense.drives.lines import Head, decode, find_column, find_head, fit, split
 from roadsense.drives.mapping import NMEA, QUANTITIES, TEXT, TIME, Column
 from roadsense.errors import DriveError
+from roadsense.utils.csv_lines import Head, decode, find_column, find_head, fit, split
 
 MAX_FILE_BYTES = 500 * 2**20
 """Largest size of a file; an hour of a car with sixteen columns has about 8 MB."""

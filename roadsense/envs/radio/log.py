@@ -1,7 +1,8 @@
 """A log of the messages between cars, as CSV: its format and its reader.
 
 A log belongs to one receiver, the hearer; each row is one message sent to it, heard or lost. The first line names the
-columns, separated by commas, in any order; further columns are ignored. An empty cell is an unknown value.
+columns, in any order; further columns are ignored. Commas separate the cells, or semicolons, tabs or bars, and then
+numbers may have a decimal comma. An empty cell is an unknown value.
 
 | column | unit | meaning |
 |---|---|---|
@@ -9,7 +10,7 @@ columns, separated by commas, in any order; further columns are ignored. An empt
 | `sequence` | | the sender's count of its messages: whole numbers that rise; this or `sent_s` is required |
 | `sent_s` | s | time of sending; rises for each sender |
 | `distance_m` | m | true distance between sender and hearer at sending, from 0; required |
-| `received` | | 1 heard, 0 lost; this or `received_s` is required |
+| `received` | | 1 (or true) heard, 0 (or false) lost; this or `received_s` is required |
 | `received_s` | s | time of hearing, by the clock of `sent_s`, not before it; empty if lost |
 | `true_x_m`, `heard_x_m` | m | true position, and position in the message; likewise `y_m` |
 | `true_speed_mps`, `heard_speed_mps` | m/s | speed; likewise `acceleration_mps2` in m/s2 |
@@ -20,7 +21,6 @@ Each of these pairs may be missing, as a pair. Rows of several senders may be mi
 sides of the gap are not compared.
 """
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,12 +29,16 @@ from pathlib import Path
 import numpy as np
 
 from roadsense.errors import InputError
+from roadsense.utils.csv_lines import decode, find_head, fit, split
 
 QUANTITIES = ("x_m", "y_m", "speed_mps", "acceleration_mps2", "heading_deg")
 """Values in a message, in the order of a state."""
 
 PAUSE = 1.5
 """Without `sequence`, a message counts as missing after a pause of this many median intervals of its sender."""
+
+
+_TRUTH = {"true": "1", "false": "0"}
 
 
 @dataclass(frozen=True)
@@ -103,29 +107,34 @@ def read_log(csv_path: Path | str) -> ChannelLog:
 
 
 def _number(cell: str) -> float:
-    """Returns a cell's number; NaN for an empty one, infinity for one that is no number."""
+    """Returns a cell's number, 1 for true and 0 for false; NaN for an empty one, infinity for one that is no number."""
     try:
-        return float(cell or "nan")
+        return float(_TRUTH.get(cell.lower(), cell.replace(",", ".")) or "nan")
     except ValueError:
         return math.inf
 
 
 def _read_table(path: Path) -> _Table:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(cells)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"Expected a CSV file of messages, got {path}: {error}. Check path and format.") from error
+        lines = decode(path.read_bytes())[0].split("\n")
+    except OSError as error:
+        raise InputError(f"Expected a CSV file of messages, got {path}: {error}. Check the path.") from error
+    head = find_head(lines)
+    header = [name.lower() for name in head.names]
+    rows = [
+        (number, [cell.strip() for cell in fit(split(line, head.separator), len(header))])
+        for number, line in enumerate(lines[head.place :], start=head.place + 1)
+        if line.strip()
+    ]
     if len(rows) < 2:
         raise InputError(f"Expected a line of column names and a row per message, got {len(rows)} lines in {path}.")
-    header = rows.pop(0)[1]
-    for line, cells in rows:
+    for line, cells in rows[1:]:
         if len(cells) != len(header):
             raise InputError(
                 f"Expected {len(header)} cells, as many as column names, got {len(cells)} in line {line} of {path}. "
-                f"Leave a cell that is not known empty, between its commas."
+                "Leave a cell that is not known empty, between its commas."
             )
+    rows.pop(0)
     if len(set(header)) < len(header):
         raise InputError(f"Expected each column once, got {header} in {path}. Rename or delete the double ones.")
     if "sender" in header:
@@ -143,8 +152,8 @@ def _check_columns(table: _Table) -> None:
         missing += sorted(pair - there) if pair & there else []
     if missing:
         raise InputError(
-            f"Expected a column {', and a column '.join(missing)}, got {list(there)} in line 1 of {table.path}. "
-            f"Columns are named as in roadsense/envs/radio/log.py, and separated by commas."
+            f"Expected a column {', and a column '.join(missing)}, got {list(there)} in {table.path}. "
+            "Columns are named as in roadsense/envs/radio/log.py."
         )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 import tempfile
@@ -346,6 +347,27 @@ def test_order_of_columns_and_mixture_of_senders_and_further_columns_dont_matter
     assert fit_channel(other).preset == fit_channel(path).preset
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace(",", ";").replace(".", ","),
+        lambda text: text.replace(",", "\t"),
+        lambda text: "sep=;\n" + text.replace(",", ";"),
+        lambda text: text.replace("\n", ",\n"),
+        lambda text: "# a drive in May\n" + text.upper().replace("E-", "e-"),
+        lambda text: re.sub(r"(?m)^((?:[^,]+,){4})1,", r"\1True,", text),
+    ],
+    ids=["decimal commas", "tabs", "sep", "commas at the end", "title and capitals", "words"],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_spreadsheets_and_scripts_may_have_written_it(tmp_path, change, encoding):
+    path = write_log(tmp_path / "log.csv", ESP_NOW, np.random.default_rng(0), n_steps=400)
+    other = tmp_path / "other.csv"
+    other.write_text(change(path.read_text()), encoding=encoding)
+    assert other.read_text(encoding=encoding) != path.read_text()
+    assert fit_channel(other).preset == fit_channel(path).preset
+
+
 def broken(**columns):
     """Columns of a log of 60 messages in which the row of line 42 is replaced by what is given."""
     good = {"sent_s": [f"{index / 10:.1f}" for index in range(60)], "true_speed_mps": [20] * 60}
@@ -411,15 +433,15 @@ def test_a_missing_column_is_named(log, missing, expected):
     [
         (b"", "a row per message, got 0 lines"),
         (b"sender,sequence,distance_m,received\n", "a row per message, got 1 lines"),
-        (b"sender;sequence;distance_m;received\nV002;0;10;1\n", "separated by commas"),
+        (b"sender;sequence;distance;received\nV002;0;10;1\n", "a column distance_m, got"),
         (b"sender,sequence,distance_m,received\nV002,0,10,1\n", "at least 50 messages .* got .1, 0, 0, 0"),
         (b"sender,sequence,distance_m,received\nV002,0,10,0\n", "a message that was heard, got 1 lost ones"),
         (b"sender,sequence,distance_m,received\nV002,0,10\n", "4 cells, .* got 3 in line 2"),
         (b"sender,sequence,distance_m,received\nV002,0,10,1,1\n", "4 cells, .* got 5 in line 2"),
         (b"sender,sequence,distance_m,sequence\nV002,0,10,1\n", "each column once"),
-        (b"\x89PNG\r\n\x1a\n\xff\xfe", "a CSV file of messages"),
+        (b"\x89PNG\r\n\x1a\n\xff\xfe", "a column sender, .* got"),
     ],
-    ids=["empty", "header", "semicolons", "one", "lost", "short", "long", "double", "picture"],
+    ids=["empty", "header", "names", "one", "lost", "short", "long", "double", "picture"],
 )
 def test_a_file_that_is_no_log_is_refused(tmp_path, content, expected):
     path = tmp_path / "log.csv"

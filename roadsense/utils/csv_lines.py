@@ -1,4 +1,4 @@
-"""The text of a log's file: its encoding, the line with the column names, what separates cells, quoted cells."""
+"""The text of a CSV log: its encoding, the line with the column names, what separates cells, quoted cells."""
 
 import csv
 import re
