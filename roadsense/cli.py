@@ -24,6 +24,7 @@ from roadsense.utils.command import (
     run_with_options,
 )
 from roadsense.utils.files import find_free, refuse_existing
+from roadsense.utils.words import take_pairs
 from roadsense.utils.workspace import project_folder, resolve
 
 GROUPS = {
@@ -262,8 +263,6 @@ def unpack(config: UnpackConfig) -> None:
 
 
 def _run_with_parameters(words: Sequence[str]) -> None:
-    from roadsense.jobs.parameters import take_pairs
-
     parameters, rest = take_pairs(words)
     description = "Checks parameters (-p NAME VALUE ...), runs a notebook with them, and keeps the executed copy."
     run(replace(parse_options(RunConfig, "roadsense run", rest, description), parameters=parameters))

@@ -16,6 +16,7 @@ from roadsense.augment.draws.ranges import VariationRanges, read_ranges
 from roadsense.augment.edits.network_files import hash_road
 from roadsense.errors import DatasetError, InputError
 from roadsense.scenarios.dataset import MANIFEST_NAME, Dataset
+from roadsense.utils.bounds import check_bounds
 from roadsense.utils.files import refuse_existing
 from roadsense.utils.workspace import find_folders, resolve
 
@@ -88,6 +89,7 @@ class GenConfig:
         Raises:
             InputError: if a setting is wrong; it names the setting, what was expected and what was given.
         """
+        check_bounds(self)
         object.__setattr__(self, "base_dir", find_folders(self.base_dir))
         object.__setattr__(self, "output_dir", resolve(self.output_dir))
         if not self.base_dir:
@@ -101,7 +103,6 @@ class GenConfig:
                 f"min_split_distance: expected 0 to 0.4 (random draws are about 0.4 apart), "
                 f"got {self.min_split_distance}."
             )
-        object.__setattr__(self, "convoy", tuple(self.convoy))
         if bool(self.ego) != bool(self.convoy):
             raise InputError(f"ego and convoy: expected both or none, got {self.ego!r} and {self.convoy}.")
         if self.ranges_file is not None:

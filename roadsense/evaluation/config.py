@@ -89,7 +89,6 @@ class EvalConfig:
             refuse_other_forms(self.policy)
         if self.run_dir and resolve(self.run_dir).exists():
             object.__setattr__(self, "run_dir", str(resolve(self.run_dir)))
-        object.__setattr__(self, "beside", tuple(self.beside))  # a list, from a notebook or a file
         self.env_config()
 
     def env_config(self) -> EnvConfig:

@@ -26,13 +26,14 @@ from roadsense.jobs.cli_settings import (
 )
 from roadsense.jobs.job import Job
 from roadsense.jobs.metric_series import describe_latest, plot_series
-from roadsense.jobs.parameters import decode_parameters, find_notebook, take_pairs
+from roadsense.jobs.parameters import decode_parameters, find_notebook
 from roadsense.jobs.records import read_records
 from roadsense.jobs.shown import confirm
 from roadsense.jobs.spec import JobSpec, spec_from_json
 from roadsense.jobs.target import TARGETS, JobError, JobState, JobStatus, UnansweredError, open_target
 from roadsense.utils.command import load_name, refuse_command, run_command, run_with_options
 from roadsense.utils.files import write_atomically
+from roadsense.utils.words import take_pairs, tidy_words
 
 WAIT_S = 1.0
 TABLE_NAME, PICTURE_NAME = "trials.csv", "trials.png"
@@ -197,9 +198,8 @@ def _read_submit(words: Sequence[str]) -> SubmitConfig:
     tags, rest = take_pairs(rest, "-t")
     named = next((word for word in rest[:1] if not word.startswith("-")), None)
     spec = spec_from_json(named) if named and Path(named).suffix == ".json" else JobSpec(named or "01_train")
-    config = tyro.cli(
-        SubmitConfig, args=rest[1:] if named else rest, prog="roadsense job submit JOB", default=SubmitConfig(spec)
-    )
+    options = tidy_words(SubmitConfig, rest[1:] if named else rest, "roadsense job submit")
+    config = tyro.cli(SubmitConfig, args=options, prog="roadsense job submit JOB", default=SubmitConfig(spec))
     if named is None:
         raise InputError("Expected a notebook or a spec's file as the first word behind submit, got none.")
     values = decode_parameters(find_notebook(spec.notebook), parameters) if parameters else {}

@@ -7,13 +7,14 @@ import ast
 import importlib
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from roadsense.errors import InputError
+from roadsense.utils.values import convert
 from roadsense.utils.workspace import project_folder
 
 TAG = "parameters"
@@ -35,6 +36,8 @@ TYPES: Mapping[str, tuple[type, ...]] = {
     "None": (type(None),),
 }
 """Types of the values that a parameter of each type accepts."""
+_SEVERAL = tuple[Any, ...]
+_CONVERTED = {"int": int, "float": float, "bool": bool, "str": str, "list": _SEVERAL, "tuple": _SEVERAL}
 WORDS: Mapping[str, Any] = {"True": True, "False": False, "None": None}
 """Values that Python's `str` writes differently from JSON."""
 NOTEBOOK_DIR = "notebooks"
@@ -65,6 +68,24 @@ class Parameter:
         if isinstance(value, bool):
             return "bool" in self.kinds
         return isinstance(value, tuple(kind for name in self.kinds for kind in TYPES[name]))
+
+    def read(self, value: Any) -> Any:
+        """Returns a value as the notebook takes it: a text decoded, 1e6 for a whole number as an `int`, a path as text.
+
+        What is of another type stays as it is; `check_parameters` refuses it.
+        """
+        if isinstance(value, str) and "str" not in self.kinds:
+            value = self.decode(value)
+        names = [name for name in self.kinds if name != "None"]
+        kind = _CONVERTED.get(names[0]) if len(names) == 1 else None
+        if kind is None or value is None:
+            return value
+        try:
+            found = convert(value, kind)
+        except ValueError:
+            return value
+        # NumPy's numbers are not JSON's.
+        return [one.item() if hasattr(one, "item") else one for one in found] if kind is _SEVERAL else found
 
     def decode(self, text: str) -> Any:
         """Returns the value that a string holds, in JSON or Python; a parameter for texts keeps the string."""
@@ -137,7 +158,14 @@ def check_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Para
 def decode_parameters(notebook: Path, texts: Mapping[str, str]) -> dict[str, Any]:
     """Returns a notebook's parameter values, read from strings; `check_parameters` refuses unknown names."""
     known = known_parameters(notebook)
-    return {name: known[name].decode(text) if name in known else text for name, text in texts.items()}
+    values = {name: known[name].decode(text) if name in known else text for name, text in texts.items()}
+    return read_values(notebook, values)
+
+
+def read_values(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns values as a notebook takes them, see `Parameter.read`; `check_parameters` refuses unknown names."""
+    known = known_parameters(notebook)
+    return {name: known[name].read(value) if name in known else value for name, value in given.items()}
 
 
 def pack_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,28 +271,6 @@ def _unquote(text: str) -> str:
         except ValueError:
             return text
     return text
-
-
-def take_pairs(words: Sequence[str], option: str = "-p") -> tuple[dict[str, str], list[str]]:
-    """Takes every `-p NAME VALUE` out of the words of a command line; a value may begin with any character.
-
-    argparse takes a value such as `-from_date=2026-01-01` for an option.
-
-    Returns:
-        The values by name (the last value wins), and the remaining words.
-
-    Raises:
-        InputError: if a name or a value is missing.
-    """
-    pairs, rest = dict[str, str](), list(words)
-    while option in rest:
-        place = rest.index(option)
-        if len(rest) < place + 3:
-            raise InputError(f"Expected {option} NAME VALUE, got {' '.join(rest[place:])!r}.")
-        _, name, value = rest[place : place + 3]
-        pairs[name] = value
-        del rest[place : place + 3]
-    return pairs, rest
 
 
 def _read_literal(text: str) -> Any:

@@ -19,7 +19,7 @@ from roadsense.jobs.inside.layout import JobLayout, open_layout
 from roadsense.jobs.inside.plan import JobPlan, plan_job
 from roadsense.jobs.inside.results import gather_products, gather_run
 from roadsense.jobs.inside.signals import StopSignals
-from roadsense.jobs.parameters import check_parameters, pack_parameters
+from roadsense.jobs.parameters import check_parameters, pack_parameters, read_values
 from roadsense.runs.metric_lines import METRIC_VARIABLE
 from roadsense.runs.products import PRODUCTS_VARIABLE
 from roadsense.runs.stopping import StoppedError
@@ -52,6 +52,7 @@ def run_notebook(notebook: Path, executed: Path, parameters: Mapping[str, Any]) 
         NotebookError: if a cell fails.
         StoppedError: if the notebook was stopped.
     """
+    parameters = read_values(notebook, parameters)
     known = check_parameters(notebook, parameters)
     if executed.exists():
         raise InputError(f"Expected a new file for the executed notebook, but {executed} is there. Name another.")

@@ -11,16 +11,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
 import tyro
 
 from roadsense.cloud.storage import check_dataset
 from roadsense.errors import InputError
-from roadsense.jobs.parameters import NOTEBOOK_DIR, Parameter, check_parameters, check_settings, find_notebook
+from roadsense.jobs.parameters import (
+    NOTEBOOK_DIR,
+    Parameter,
+    check_parameters,
+    check_settings,
+    find_notebook,
+    read_values,
+)
 from roadsense.jobs.tags import check_tags, refuse_secrets
 from roadsense.jobs.tuning import TuningConfig
+from roadsense.utils.bounds import check_bounds
 from roadsense.utils.files import read_json, write_atomically
 
 LOCAL_TARGETS = ("local", "docker")
@@ -89,7 +96,7 @@ class JobSpec:
     search: Annotated[TuningConfig, tyro.conf.arg(name="")] = field(default_factory=TuningConfig)
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        check_bounds(self)
         if self.target not in LOCAL_TARGETS + CLOUD_TARGETS:
             raise InputError(f"Expected target of {', '.join(LOCAL_TARGETS + CLOUD_TARGETS)}, got {self.target!r}.")
         _check_name(self)
@@ -169,6 +176,7 @@ def check_spec(spec: JobSpec) -> JobSpec:
         raise InputError(f"Expected a notebook of {NOTEBOOK_DIR}/, which the image holds, got {spec.notebook!r}.")
     if spec.search.is_search:
         spec = _share_seeds(spec)
+    spec = replace(spec, parameters=read_values(notebook, spec.parameters))
     _check_run(spec, check_parameters(notebook, spec.parameters))
     _check_network(spec)
     check_settings(notebook, spec.parameters)
@@ -220,7 +228,7 @@ def _refuse_unknown(values: Any, kind: type, origin: str) -> None:
 
 
 def _share_seeds(spec: JobSpec) -> JobSpec:
-    own, searched = tuple(spec.parameters.get("seeds", ())), spec.search.seeds
+    own, searched = TuningConfig(seeds=spec.parameters.get("seeds", ())).seeds, spec.search.seeds
     if own and searched and own != searched:
         raise InputError(f"Expected seeds once, got {own} of the training and {searched} of the search.")
     if not (own or searched):
@@ -228,16 +236,6 @@ def _share_seeds(spec: JobSpec) -> JobSpec:
     seeds = searched or own
     parameters = {**spec.parameters, "seeds": list(seeds)}
     return replace(spec, parameters=parameters, search=replace(spec.search, seeds=seeds))
-
-
-def _check_types(spec: JobSpec) -> None:
-    for name, hint in get_type_hints(JobSpec).items():
-        kinds = [get_origin(kind) or kind for kind in (get_args(hint) if isinstance(hint, UnionType) else [hint])]
-        kinds = [int, *kinds] if float in kinds else kinds
-        value = getattr(spec, name)
-        if not isinstance(value, tuple(kinds)) or (isinstance(value, bool) and bool not in kinds):
-            expected = " or ".join(kind.__name__ for kind in kinds)
-            raise InputError(f"Expected {name} of a job to be {expected}, got {value!r}.")
 
 
 def _check_name(spec: JobSpec) -> None:

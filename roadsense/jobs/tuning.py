@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from roadsense.errors import InputError
 from roadsense.runs.experiment import MEAN_SCORE, WORST_SCORE
+from roadsense.utils.bounds import check_bounds
 
 MOST_TRIALS = 50
 STRATEGIES = ("Bayesian", "Random", "Hyperband")
@@ -40,6 +41,7 @@ class TuningConfig:
     search_seed: int | None = None
 
     def __post_init__(self) -> None:
+        check_bounds(self)
         if not 1 <= self.n_trials <= MOST_TRIALS:
             raise InputError(f"Expected n_trials of 1 to {MOST_TRIALS}, got {self.n_trials}.")
         if not 1 <= self.n_parallel <= self.n_trials:
@@ -48,7 +50,6 @@ class TuningConfig:
             raise InputError(f"Expected strategy of {', '.join(STRATEGIES)}, got {self.strategy!r}.")
         if self.search_seed is not None and self.search_seed < 1:
             raise InputError(f"Expected search_seed of at least 1, got {self.search_seed}.")
-        object.__setattr__(self, "seeds", tuple(self.seeds))  # a list, from a notebook or a file
         if len(set(self.seeds)) < len(self.seeds) or any(seed < 0 for seed in self.seeds):
             raise InputError(f"Expected seeds that differ, each of at least 0, got {self.seeds}.")
 

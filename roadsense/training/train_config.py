@@ -180,15 +180,14 @@ class TrainConfig:
         return config
 
     def __post_init__(self) -> None:
+        check_bounds(self)
         for name, allowed in CHOICES.items():
+            object.__setattr__(self, name, getattr(self, name).lower())
             if getattr(self, name) not in allowed:
                 raise InputError(f"Expected {name} of {', '.join(allowed)}, got {getattr(self, name)!r}.")
         for name, value in PRESETS[self.preset].items():
             if name not in self.given:
                 object.__setattr__(self, name, value)
-        check_bounds(self)
-        for name in ("seeds", "log"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON and notebooks give a list
         if len(set(self.seeds)) < len(self.seeds) or not all(0 <= seed <= MAX_SEED for seed in self.seeds):
             raise InputError(f"Expected seeds that differ, each from 0 to {MAX_SEED}, got {self.seeds}.")
         if self.sampler == "plr" and self.algorithm != "ppo":

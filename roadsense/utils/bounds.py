@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from roadsense.errors import InputError
+from roadsense.utils.values import convert, kinds_of
 
 _BOUNDS = "bounds"
 MAX_SEED = 2**32 - 1
@@ -21,7 +22,8 @@ class Bounds:
     high: float
 
     def __str__(self) -> str:
-        return f"of at least {self.low:g}" if self.high == math.inf else f"from {self.low:g} to {self.high:g}"
+        low, high = (f"{end:.10g}" for end in (self.low, self.high))
+        return f"of at least {low}" if self.high == math.inf else f"from {low} to {high}"
 
 
 def bounded(default: Any, low: float, high: float = math.inf) -> Any:
@@ -30,21 +32,26 @@ def bounded(default: Any, low: float, high: float = math.inf) -> Any:
 
 
 def check_bounds(settings: Any) -> None:
-    """Checks every number of a dataclass: each against its bounds, none NaN.
+    """Reads every value of a frozen dataclass as its field holds it, and checks numbers: none NaN, each in its bounds.
+
+    See `roadsense.utils.values.convert` for what is read, as `1e6` and `"1e6"` for a whole number.
 
     Raises:
-        InputError: naming the setting, its range and the value.
+        InputError: naming the setting, its kind and range, and the value.
     """
+    kind: Any = type(settings)
+    kinds = kinds_of(kind)
     for each in fields(settings):
-        value, bounds = getattr(settings, each.name), each.metadata.get(_BOUNDS)
-        if bounds is not None:
-            kind = "a whole number" if isinstance(each.default, int) else "a number"
-            if not _is_number(value, each.default) or not bounds.low <= value <= bounds.high:
-                raise InputError(f"Expected {each.name} to be {kind} {bounds}, got {value!r}.")
-        elif isinstance(value, float) and math.isnan(value):
-            raise InputError(f"Expected {each.name} to be a number, got {value!r}.")
-
-
-def _is_number(value: Any, default: Any) -> bool:
-    kinds = int if isinstance(default, int) else (int, float)
-    return isinstance(value, kinds) and not isinstance(value, bool)
+        given, bounds = getattr(settings, each.name), each.metadata.get(_BOUNDS)
+        given = "" if given is None and each.default == "" else given
+        expected = f"{'a whole number' if isinstance(each.default, int) else 'a number'} {bounds}"
+        try:
+            value = convert(given, kinds[each.name])
+        except ValueError as error:
+            raise InputError(f"Expected {each.name} to be {expected if bounds else error}, got {given!r}.") from None
+        if isinstance(value, float) and math.isnan(value):
+            raise InputError(f"Expected {each.name} to be {expected if bounds else 'a number'}, got {given!r}.")
+        if bounds is not None and not bounds.low <= value <= bounds.high:
+            raise InputError(f"Expected {each.name} to be {expected}, got {given!r}.")
+        if value is not getattr(settings, each.name):
+            object.__setattr__(settings, each.name, value)

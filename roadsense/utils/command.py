@@ -18,6 +18,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from roadsense.errors import InputError, MachineError, RoadSenseError
 from roadsense.utils.files import describe_os_error
+from roadsense.utils.words import tidy_words
 
 DEBUG_VARIABLE = "ROADSENSE_DEBUG"
 """Environment variable that makes a command print the traceback of its error."""
@@ -25,7 +26,7 @@ INTERRUPTED = 130
 """Usual exit code of a program that Ctrl-C ended."""
 OTHER_NAMES = {"n_workers": "workers", "n_steps": "episode_steps"}
 """Names of settings in Python, and former ones, whose option has the same name in every command."""
-_FORMER = re.compile(rf"^--({'|'.join(name.replace('_', '[-_]') for name in OTHER_NAMES)})(?==|$)")
+_FORMER = re.compile(rf"^--({'|'.join(name.replace('_', '[-_]') for name in OTHER_NAMES)})(?==|$)", re.IGNORECASE)
 Settings = TypeVar("Settings")
 
 
@@ -105,7 +106,7 @@ def _spell(kind: type[Any], words: Sequence[str]) -> list[str]:
 
 
 def _rename(found: re.Match[str], own: set[str]) -> str:
-    name = found[1].replace("-", "_")
+    name = found[1].replace("-", "_").lower()
     return found[0] if name in own else f"--{OTHER_NAMES[name]}"
 
 
@@ -132,8 +133,8 @@ def parse_options(
     settings of a training with a preset, gets only the settings on the command line. See `run_with_options` for the
     arguments.
     """
+    words = tidy_words(kind, _spell(kind, sys.argv[1:] if arguments is None else arguments), prog)
     prog += " [RUN|POLICY]" if getattr(kind, "FIRST", "") else ""
-    words = _spell(kind, sys.argv[1:] if arguments is None else arguments)
     read_default = getattr(kind, "read_default", None)
     defaults = {"default": read_default(words)} if read_default else {}
     registry = ConstructorRegistry()

@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import fields
+from pathlib import Path
 
+import numpy as np
 import papermill
 import pytest
 
@@ -14,6 +16,7 @@ from roadsense.jobs.parameters import (
     known_parameters,
     pack_parameters,
     read_parameters,
+    read_values,
 )
 from roadsense.training.train_config import TrainConfig
 from tests.jobs.small_notebooks import ROOT, write_notebook
@@ -86,6 +89,11 @@ SPELLINGS = [
     ({"place": "null"}, None),
     ({"place": "7"}, "7"),
     ({"sizes": "[3, 4]"}, [3, 4]),
+    ({"n_steps": "1e3"}, 1000),
+    ({"n_steps": "12.0"}, 12),
+    ({"quick": "yes"}, True),
+    ({"lengths": "1,2"}, [1, 2]),
+    ({"lengths": "mlflow"}, ["mlflow"]),
 ]
 
 
@@ -96,6 +104,23 @@ def test_texts_are_read_in_both_spellings_and_stay_texts_where_texts_are_expecte
     assert found == value
     assert type(found) is type(value)
     check_parameters(notebook, decode_parameters(notebook, texts))
+
+
+def test_values_of_python_and_of_files_are_read_too(tmp_path):
+    notebook = write_notebook(tmp_path, parameters=KINDS)
+    given = {
+        "n_steps": np.int64(3),
+        "plain": 1e3,
+        "rate": "0.5",
+        "name": Path("a"),
+        "lengths": np.arange(2),
+        "place": None,
+    }
+    values = read_values(notebook, given)
+    assert json.dumps(values) == (
+        '{"n_steps": 3, "plain": 1000, "rate": 0.5, "name": "a", "lengths": [0, 1], "place": null}'
+    )
+    check_parameters(notebook, values)
 
 
 def test_what_is_sent_comes_back(tmp_path):

@@ -48,10 +48,10 @@ WRONG_FIELDS = [
     ({"name": "a--b"}, "name"),
     ({"name": "x" * 64}, "at most 63"),
     ({"max_hours": 0}, "max_hours"),
-    ({"max_hours": "12"}, "max_hours of a job to be int or float"),
+    ({"max_hours": "twelve"}, "max_hours to be a number"),
     ({"max_hours": True}, "max_hours"),
     ({"max_usd": 0}, "max_usd"),
-    ({"spot": "yes"}, "spot of a job to be bool"),
+    ({"spot": "perhaps"}, "spot to be true or false"),
     ({"spot": True}, "no spot"),
     ({"output": "s3://bucket/x"}, "a folder as output"),
     ({"target": "ec2"}, "s3://bucket/prefix"),
@@ -60,8 +60,8 @@ WRONG_FIELDS = [
     ({**CLOUD, "target": "sagemaker", "instance_type": "c6i.8xlarge"}, "ml.c5.9xlarge"),
     ({"dataset": "s3://bucket/mine"}, "datasets/<64 hex digits>"),
     ({"dataset": f"s3://bucket/datasets/{DIGEST}/train"}, "datasets/<64 hex digits>"),
-    ({"dataset": 3}, "dataset of a job"),
-    ({"parameters": [1]}, "parameters of a job to be Mapping"),
+    ({"dataset": 3}, "dataset to be a text"),
+    ({"parameters": [1]}, "parameters to be a mapping"),
     ({"tags": {"project": "x"}}, "tags of your own"),
     ({"tags": {"aws:x": "x"}}, "tags of your own"),
     ({"tags": {"team": 3}}, "tags of texts"),
@@ -76,7 +76,7 @@ def test_a_field_that_cannot_be_is_refused(fields, said):
 
 WRONG_PARAMETERS = [
     ({"total_timestep": 3}, "got 'total_timestep'. Did you mean 'total_timesteps'"),
-    ({"total_timesteps": "3"}, "total_timesteps to be int"),
+    ({"total_timesteps": "three"}, "total_timesteps to be int"),
     ({"total_timesteps": 0}, "total_timesteps: Expected total_timesteps to be a whole number of at least 1"),
     ({"hazard_probability": 1.5}, "hazard_probability: Expected hazard_probability"),
     ({"v2v": "telepathy"}, "v2v"),
@@ -181,7 +181,7 @@ def test_a_file_of_a_spec_comes_back(tmp_path):
         ("[]", "expected an object"),
         ("{}", "expected a job with a notebook"),
         ('{"notebook": "01_train", "hours": 3}', "hours"),
-        ('{"notebook": 3}', "notebook of a job to be str"),
+        ('{"notebook": 3}', "notebook to be a text"),
     ],
 )
 def test_a_file_that_is_no_spec_is_refused(tmp_path, text, said):

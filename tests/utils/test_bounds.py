@@ -21,7 +21,7 @@ class Settings:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"count": 0}, {"count": 11}, {"count": 2.0}, {"count": True}, {"share": 1.1}, {"share": "1"},
+    "wrong", [{"count": 0}, {"count": 11}, {"count": 2.5}, {"count": True}, {"share": 1.1}, {"share": "one"},
               {"share": math.nan}, {"free": math.nan}], ids=str
 )  # fmt: skip
 def test_what_is_out_of_bounds_is_named(wrong):
