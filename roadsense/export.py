@@ -255,7 +255,7 @@ def _find_model(config: ExportConfig) -> tuple[Run, Path]:
             )
         return run, path
     source = find_policy(given)
-    if source.path is None or source.path.suffix != ".zip":
+    if source.path is None or source.path.suffix.lower() == ".tflite":
         raise InputError(f"Expected a run or the .zip of a policy to export, got {given!r}: it is no trained network.")
     return Run(choose_folder(source)), source.path
 

@@ -130,13 +130,13 @@ def bring_up_to_date(actor: Actor) -> Actor:
 
 
 def _read_on_policy(policy: Any) -> tuple[Any, tuple[Layer, ...], bool]:
-    from stable_baselines3.common.distributions import DiagGaussianDistribution
+    from stable_baselines3.common.distributions import DiagGaussianDistribution, StateDependentNoiseDistribution
     from stable_baselines3.common.torch_layers import MlpExtractor
 
     _expect(policy.mlp_extractor, "the policy's `mlp_extractor`", MlpExtractor)
-    _expect(policy.action_dist, "the policy's `action_dist`", DiagGaussianDistribution)
+    _expect(policy.action_dist, "the policy's `action_dist`", DiagGaussianDistribution, StateDependentNoiseDistribution)
     layers = _read_layers([*policy.mlp_extractor.policy_net, policy.action_net], "the policy network")
-    return policy.pi_features_extractor, layers, False
+    return policy.pi_features_extractor, layers, bool(policy.squash_output)
 
 
 def _read_off_policy(actor: Any) -> tuple[Any, tuple[Layer, ...], bool]:

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roadsense.envs.observation import BOUND, Observation
+from roadsense.errors import InputError
 
+_NAMES = Observation.__annotations__.keys()
 refused: Counter[str] = Counter()
 """Number of such observations in this process, by the policy's class."""
 
@@ -21,11 +23,15 @@ refused: Counter[str] = Counter()
 def guard(act: Callable[[Any, Observation], NDArray[np.float32]]) -> Callable[[Any, Observation], NDArray[np.float32]]:
     """Makes the `__call__` of a policy return 0 for each impossible observation, and count it in `refused`.
 
-    It also takes one observation without the batch axis, and then returns one action, shape (1,).
+    It also takes one observation without the batch axis, and then returns one action, shape (1,). Anything else is an
+    `InputError`.
     """
 
     @wraps(act)
     def _act(policy: Any, observation: Observation) -> NDArray[np.float32]:
+        if not isinstance(observation, Mapping) or not _NAMES <= observation.keys():
+            got = sorted(observation) if isinstance(observation, Mapping) else type(observation).__name__
+            raise InputError(f"Expected an observation with {', '.join(sorted(_NAMES))}, got {got}.")
         if np.ndim(observation["ego"]) == 1:
             return _act(policy, take_alone(observation))[0]
         is_right = find_right(observation)

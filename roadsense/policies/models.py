@@ -29,6 +29,7 @@ from roadsense.envs.observation import (
     observation_space,
 )
 from roadsense.errors import InputError, RunError
+from roadsense.policies.normalised import refuse_normalised, was_normalised
 from roadsense.policies.sb3_classes import NO_MEMORY, SIZES, find_model_class
 from roadsense.utils.files import MISREAD, read_checked
 
@@ -50,11 +51,19 @@ ACTIVATIONS = {
     f"<class 'torch.nn.modules.activation.{name}'>": name
     for name in ("ReLU", "Tanh", "ELU", "LeakyReLU", "GELU", "SiLU", "Sigmoid", "Softplus", "SELU", "Mish")
 }
-FLAGS = ("ortho_init", "share_features_extractor", "with_bias", "full_std", "use_expln", "normalize_images")
+FLAGS = (
+    "ortho_init",
+    "share_features_extractor",
+    "with_bias",
+    "full_std",
+    "use_expln",
+    "squash_output",
+    "normalize_images",
+)
 """Settings of a network that are true or false."""
 _PART = re.compile(r"'(\w+)'[:,] (Box\(.*?, float32\))")
 """Name and space of a part of a dictionary of spaces, as Gymnasium and its older versions write it."""
-NOT_FOR_ACTING = {"optimizer_class", "optimizer_kwargs", ":type:", ":serialized:"}
+NOT_FOR_ACTING = {"optimizer_class", "optimizer_kwargs", "use_sde", ":type:", ":serialized:"}
 """Settings of a policy that have no effect when it acts."""
 
 
@@ -77,10 +86,12 @@ def load_model(path: Path, trust: bool = False) -> Any:
     if importlib.util.find_spec("stable_baselines3") is None:
         raise InputError(f"Opening {path} needs Stable-Baselines3. Install `roadsense[train]`.")
     content = read_checked(path)
+    _refuse_run(content, path)
     settings = _try_settings(content)
     kind = find_model_class(settings)
     if settings:
         _find_space(settings, str(path))
+        refuse_normalised(was_normalised(settings), str(path))
     try:
         model = _load_trusted(kind, path, content) if trust else _rebuild(kind, content)
     except UNREADABLE as error:
@@ -106,8 +117,20 @@ def check_spaces(model: Any, what: str) -> None:
     """
     if model.observation_space not in _known_spaces() or model.action_space != ACTION_SPACE:
         raise _other_spaces(what, model.observation_space, model.action_space)
+    normaliser = model.get_vec_normalize_env() if hasattr(model, "get_vec_normalize_env") else None
+    refuse_normalised(normaliser is not None and normaliser.norm_obs, what)
     if hasattr(model.policy, "lstm_actor"):
         raise RunError(f"{what}: {NO_MEMORY}")
+
+
+def _refuse_run(content: bytes, path: Path) -> None:
+    """Says so if a zip holds not a policy but the folder of a run."""
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        return
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        inside = next((name for name in archive.namelist() if Path(name).name == "model.zip"), None)
+    if inside is not None:
+        raise RunError(f"{path}: expected a policy, got a zip of a run, with {inside}. Unpack it and name its folder.")
 
 
 def _try_settings(content: bytes) -> dict[str, Any]:
@@ -134,6 +157,8 @@ def _rebuild(kind: Any, content: bytes) -> Any:
     if kind.__name__ == "ARS" and "net_arch" not in network and "action_net.2.weight" not in weights:
         # Its LinearPolicy, whose settings are in its class.
         network |= {"net_arch": [], "with_bias": "action_net.0.bias" in weights, "squash_output": False}
+    if settings.get("use_sde"):  # it changes the names of weights, not how the policy acts
+        sizes = {**sizes, "use_sde": True}
     model = kind(name, None, device="cpu", policy_kwargs=network, _init_setup_model=False, **sizes)
     model.observation_space, model.action_space, model.n_envs = space, ACTION_SPACE, 1
     model._setup_model()
@@ -207,14 +232,8 @@ def _other_spaces(what: str, seen: Any, action: Any) -> RunError:
 
 def _read_network(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the checked arguments of the policy's network."""
-    if settings.get("use_sde"):
-        raise ValueError("its exploration depends on the state (use_sde)")
     given = settings["policy_kwargs"].items()
-    return {
-        name: _check_setting(name, value)
-        for name, value in given
-        if not (name in NOT_FOR_ACTING or (name == "use_sde" and value is False))
-    }
+    return {name: _check_setting(name, value) for name, value in given if name not in NOT_FOR_ACTING}
 
 
 def _check_setting(name: str, value: Any) -> Any:

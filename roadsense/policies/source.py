@@ -4,6 +4,7 @@ import hashlib
 import json
 import pickle
 import re
+import zipfile
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,10 +19,14 @@ from roadsense.utils.workspace import find_file, resolve
 MODEL_NAME, MANIFEST_NAME, CONFIG_NAME = "model.zip", "manifest.json", "config.json"
 KEPT_NAME = "model"
 """Folder of a job's results that holds its run, as SageMaker calls it."""
+_WEIGHTS = "It holds weights without a network. Save the model by model.save('mine.zip'), and name that."
+_OTHER = "A function of yours may open it: name that as module:name."
+_OTHERS = {".pth": _WEIGHTS, ".pt": _WEIGHTS, ".py": "Name the function in it too, as my_module:my_policy."}
 DEFAULT, DEFAULT_DIR = "default", Path("models/default")
 UNKNOWN = "unknown"
 SUFFIXES = (".zip", ".tflite")
 FORMS = f"a run folder, a .zip or .tflite file, module:name, {DEFAULT!r}, or a rule ({', '.join(BASELINES)})"
+_IN_FILE = re.compile(r"([\w./]+)\.py:([A-Za-z_][\w.]*)")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
@@ -108,19 +113,33 @@ def find_policy(given: Any) -> PolicySource:
             raise InputError(f"policy: expected {FORMS}, or an object with predict(observation), got {given!r}.")
         return PolicySource("object", type(given).__name__, given)
     text, path = str(given), resolve(given)
+    name, reference = text.lower().replace("-", "_"), find_reference(text)
     if path.is_dir():
         return _find_in_folder(path)
-    if text in BASELINES:
-        return PolicySource("rule", text)
-    if text == DEFAULT:
+    if name in BASELINES:
+        return PolicySource("rule", name)
+    if name == DEFAULT:
         return _find_in_folder(find_file(DEFAULT_DIR))
-    if path.suffix in SUFFIXES:
-        return _find_file(path)
-    if _REFERENCE.fullmatch(text):
-        return PolicySource("code", text)
+    zipped = _add_zip(path)
+    if path.suffix.lower() in SUFFIXES or path.is_file() or zipped.is_file():
+        return _find_file(zipped if zipped.is_file() and not path.is_file() else path)
+    if reference:
+        return PolicySource("code", reference)
     if len(path.parts) > 1 and not path.suffix:
         raise RunError(f"Expected the folder of a run, but {path} is not there. Check the path.")
     raise InputError(f"policy: expected {FORMS}, got {text!r}. Check the path.")
+
+
+def find_reference(text: str) -> str:
+    """Returns `module:name`, also where the module is named as a file, `./module.py:name`; empty for anything else."""
+    if found := _IN_FILE.fullmatch(text):
+        text = f"{found[1].removeprefix('./').replace('/', '.')}:{found[2]}"
+    return text if _REFERENCE.fullmatch(text) else ""
+
+
+def _add_zip(path: Path) -> Path:
+    """Returns a path with the suffix that Stable-Baselines3 adds by itself."""
+    return path.with_name(f"{path.name}.zip") if path.name else path
 
 
 def refuse_other_forms(text: str) -> None:
@@ -129,7 +148,9 @@ def refuse_other_forms(text: str) -> None:
     Raises:
         InputError: if it is a file of another kind.
     """
-    if Path(text).suffix not in ("", *SUFFIXES) and not _REFERENCE.fullmatch(text) and not resolve(text).is_dir():
+    path = resolve(text)
+    is_there = path.exists() or _add_zip(path).exists()
+    if Path(text).suffix.lower() not in ("", *SUFFIXES) and not find_reference(text) and not is_there:
         raise InputError(f"policy: expected {FORMS}, got {text!r}.")
 
 
@@ -144,16 +165,29 @@ def advise(folder: Path) -> str:
     """Returns what to do about a folder that holds no trained policy."""
     if (folder / CONFIG_NAME).is_file():
         return f"Its training has not ended: `roadsense train --resume {folder}` goes on with it."
+    if (folder / "policy.pth").is_file() and (folder / "data").is_file():
+        return f"It is a zip of Stable-Baselines3 unpacked. Pack it: `cd {folder} && zip -r ../{folder.name}.zip .`."
+    if policies := sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES):
+        return f"Name one of its files, as {policies[0]}."
     return "Train one with `roadsense train`."
 
 
 def _find_file(path: Path) -> PolicySource:
     if not path.is_file():
         raise InputError(f"policy: expected a file, but {path} is not there. Check the path.")
+    if path.suffix.lower() not in SUFFIXES and not _is_saved_model(path):
+        raise InputError(f"policy: expected {FORMS}, got the file {path}. {_OTHERS.get(path.suffix, _OTHER)}")
     found = PolicySource("file", str(path))
-    if found.run_dir is not None and path.suffix == ".zip":
+    if found.run_dir is not None and path.suffix.lower() == ".zip":
         refuse_other_version(found.run_dir)
     return found
+
+
+def _is_saved_model(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return {"data", "policy.pth"} <= set(archive.namelist())
 
 
 def refuse_other_version(run_dir: Path) -> None:

@@ -85,7 +85,7 @@ def load_policy(policy: Any, trust: bool = False) -> Policy:
         return load_own(source.text)
     if source.path is None:
         return _wrap(source.given)
-    if source.path.suffix == TFLITE_SUFFIX:
+    if source.path.suffix.lower() == TFLITE_SUFFIX:
         return TflitePolicy(source.path)
     _stay_on_one_core()
     model = load_model(source.path, trust)

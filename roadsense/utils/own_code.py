@@ -27,6 +27,11 @@ def find_own(reference: str) -> Any:
             f"Expected a function or object of yours as module:name, got {reference!r} ({error}). The module has to be "
             "installed or in the current folder."
         ) from error
+    except Exception as error:  # whatever the module's own code raises
+        raise InputError(
+            f"Expected a module of yours that can be imported, got {reference!r} ({type(error).__name__}: {error}). "
+            "Mend the module."
+        ) from error
     return found
 
 

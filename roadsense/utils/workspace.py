@@ -18,12 +18,12 @@ def find_workspace() -> Path:
 
 
 def resolve(path: str | Path) -> Path:
-    """Returns a path that means the same in every folder of the workspace.
+    """Returns a path that means the same in every folder of the workspace; `~` is the home.
 
     An absolute path, an existing path, and every path in the workspace's top folder stay unchanged; all others are
     relative to the workspace.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     workspace = find_workspace()
     return path if path.exists() or workspace == Path.cwd() else workspace / path
 

@@ -63,7 +63,6 @@ def test_a_plain_network_and_a_squashed_one_are_told_apart():
     [
         (lambda: build_ppo(**DEEP_SETS, activation_fn=nn.ELU), r"ELU.* as layer 1 of the policy network"),
         (lambda: build_ppo(features_extractor_class=OtherExtractor), "OtherExtractor as the features extractor"),
-        (lambda: build_ppo(**DEEP_SETS, use_sde=True), "StateDependentNoiseDistribution as the policy's `action_dist`"),
         (lambda: build_off_policy(SAC, use_sde=True), "StateDependentNoiseDistribution as the actor's `action_dist`"),
         (with_a_peer_network_that_ends_in_tanh, "ends in ReLU.* got tanh"),
         (with_a_nan, "NaN"),
