@@ -1,6 +1,7 @@
 """The environment under Gymnasium's interface, and its specification."""
 
-from collections.abc import Sequence
+import numbers
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from roadsense.envs.assist import assist_deceleration_mps2
 from roadsense.envs.config import EnvConfig
-from roadsense.envs.draw import check_options, draw_episode
+from roadsense.envs.draw import draw_episode, read_options
 from roadsense.envs.episode import Episode
 from roadsense.envs.observation import N_VALUES, Observation, Row, observation_space, split_observation
 from roadsense.envs.own_parts import describe_own, find_observation
@@ -19,6 +20,7 @@ from roadsense.envs.step_info import Snapshot
 from roadsense.envs.sumo.connection import SumoConnection
 from roadsense.errors import InputError, SimulationError
 from roadsense.scenarios.scenario import find_scenarios, open_scenario
+from roadsense.utils.values import make_settings
 
 if TYPE_CHECKING:
     from roadsense.envs.frames.camera import Camera
@@ -79,9 +81,9 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
     its name, not randomised).
 
     Args:
-        scenario_list: paths of `.sumocfg` files.
+        scenario_list: paths of `.sumocfg` files, or one.
         scenario_dir: folder instead; every `.sumocfg` below it is used.
-        config: settings of the environment; None for the defaults.
+        config: settings of the environment, also as a mapping; None for the defaults.
         render_mode: `human` shows every step in SUMO's window, in real time; with `rgb_array`, `render` returns a
             picture of 960 x 608 pixels; or None.
 
@@ -114,7 +116,7 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         self,
         scenario_list: Sequence[str | Path] | None = None,
         scenario_dir: str | Path | None = None,
-        config: EnvConfig | None = None,
+        config: EnvConfig | Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ):
         if bool(scenario_list) == bool(scenario_dir):
@@ -125,8 +127,9 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise InputError(f"Expected render_mode 'human', 'rgb_array' or None, got {render_mode!r}.")
         paths = find_scenarios(scenario_dir) if scenario_dir else scenario_list or ()
+        paths = [paths] if isinstance(paths, str | Path) else paths
         self.scenario_paths = tuple(Path(path) for path in paths)
-        self.config = config or EnvConfig()
+        self.config = config if isinstance(config, EnvConfig) else make_settings(EnvConfig, config or {})
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": max(round(1 / self.config.step_length_s), 1)}  # in real time
         describe_own(self.config)
@@ -169,11 +172,10 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     def reset_into(self, row: Row, seed: int | None = None, options: dict[str, Any] | None = None) -> dict[str, Any]:
         """Starts an episode as `reset` does, and writes the observation into a row of `N_VALUES` float32 numbers."""
-        super().reset(seed=seed)
-        options = options or {}
-        check_options(options)
+        super().reset(seed=int(seed) if isinstance(seed, np.integer) else seed)
+        options = read_options(options or {})
         index = int(self.np_random.integers(len(self.scenario_paths)))
-        scenario = open_scenario(options.get("scenario") or self.scenario_paths[index])
+        scenario = open_scenario(self._find_scenario(options.get("scenario")) or self.scenario_paths[index])
         draw = draw_episode(self.np_random, self.config, scenario, options)
         self._episode = None
         self._episode = Episode(self._connection, scenario, draw, self.config, row)
@@ -181,6 +183,10 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
             config = self.config
             self._camera.start(scenario, config.n_steps, config.step_length_s, self._episode.take_snapshot())
         return {"scenario": scenario.name, **draw.describe(), "sumo_seed": self._episode.sumo_seed}
+
+    def _find_scenario(self, asked: str | Path | None) -> str | Path | None:
+        """Returns the path of a scenario that is asked for by its path or, if it is one of these, by its name."""
+        return next((path for path in self.scenario_paths if asked == path.parent.name), asked)
 
     def step_into(self, row: Row, action: NDArray[np.float32]) -> tuple[float, bool, bool, dict[str, Any]]:
         """Advances by one step as `step` does, and writes the observation into a row of `N_VALUES` float32 numbers."""
@@ -259,8 +265,9 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
 def _checked(action: NDArray[np.float32]) -> float:
     try:
         value = float(action.item())
-    except (AttributeError, ValueError):  # not an array, or of another size than 1
-        value = float(action) if isinstance(action, int | float) else float("nan")
+    except (AttributeError, ValueError, TypeError, RuntimeError):  # not an array, or of another size than 1
+        (value, *others) = action if isinstance(action, list | tuple) and action else [action]
+        value = float(value) if isinstance(value, numbers.Real) and not others else float("nan")
     if not -1e-6 <= value <= 1 + 1e-6:
         raise InputError(f"Expected an action of one number from 0 to 1, got {action!r}. Clip it first.")
     return value

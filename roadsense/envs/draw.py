@@ -1,7 +1,9 @@
 """All random draws of an episode, made at its start, so that no later step draws from the generator."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ from roadsense.envs.sensors import check_sensors, choose_sensors, draw_sensors, 
 from roadsense.envs.surroundings import Surroundings, draw_surroundings, get_surroundings
 from roadsense.errors import InputError
 from roadsense.scenarios.scenario import Scenario
+from roadsense.utils.values import convert
 
 OWN_HAZARD = 2
 """Part of the seed of the user's own hazard, beside the episode's salt."""
@@ -74,31 +77,44 @@ class EpisodeDraw:
         }
 
 
-def check_options(options: dict[str, Any]) -> None:
-    """Checks the options of a reset.
+_ALTERNATIVES: dict[str, tuple[Any, Any, str]] = {
+    "hazard": (bool, Hazard, "True, False or a Hazard"),
+    "decoy": (bool, Decoy, "True, False or a Decoy"),
+    "v2v": (str, V2vPreset, "a preset or the name of one"),
+    "surroundings": (str, Surroundings, "Surroundings or the name of some"),
+    "sensors": (str, str, "the name of some"),
+    "scenario": (str, Path, "the path of a .sumocfg, or the name of a scenario"),
+    "driver": (None, DriverProfile, "a DriverProfile"),
+    "time_headway_s": (float, (int, float), "a time above 0"),
+}
+"""What each option may be: a plain value, or an object of a class; and how a message calls it."""
+
+
+def read_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Returns the options of a reset as the draws take them, those that are None left out.
 
     Raises:
         InputError: for an unknown option, or a value of another type than the class `ConvoyEnv` documents.
     """
-    if not set(options) <= set(RESET_OPTIONS):
-        raise InputError(f"Expected reset options of {RESET_OPTIONS}, got {sorted(options)}.")
-    if not isinstance(options.get("hazard"), bool | Hazard | None):
-        raise InputError(f"Expected the option hazard to be True, False or a Hazard, got {options['hazard']!r}.")
-    if not isinstance(options.get("v2v"), str | V2vPreset | None):
-        raise InputError(f"Expected the option v2v to be a preset or the name of one, got {options['v2v']!r}.")
-    if not isinstance(options.get("decoy"), bool | Decoy | None):
-        raise InputError(f"Expected the option decoy to be True, False or a Decoy, got {options['decoy']!r}.")
-    if not isinstance(options.get("surroundings"), str | Surroundings | None):
-        raise InputError(
-            f"Expected the option surroundings to be Surroundings or the name of some, got {options['surroundings']!r}."
-        )
-    if options.get("sensors") is not None:
-        check_sensors(options["sensors"])
-    headway_s = options.get("time_headway_s", 1.0)
-    if not isinstance(headway_s, int | float) or not 0 < headway_s < math.inf:
-        raise InputError(f"Expected the option time_headway_s to be a time above 0, got {headway_s!r}.")
-    if not isinstance(options.get("driver"), DriverProfile | None):
-        raise InputError(f"Expected the option driver to be a DriverProfile, got {options['driver']!r}.")
+    if not isinstance(options, Mapping) or not set(options) <= set(RESET_OPTIONS):
+        got = sorted(options) if isinstance(options, Mapping) else options
+        raise InputError(f"Expected reset options of {RESET_OPTIONS}, got {got}.")
+    read = {name: _read_option(name, value) for name, value in options.items() if value is not None}
+    if "sensors" in read:
+        check_sensors(read["sensors"])
+    return read
+
+
+def _read_option(name: str, value: Any) -> Any:
+    plain, kind, expected = _ALTERNATIVES[name]
+    try:
+        found = value if isinstance(value, kind) or plain is None else convert(value, plain)
+    except ValueError:
+        found = None
+    is_right = isinstance(found, kind) or (plain in (bool, str) and isinstance(found, plain))
+    if not is_right or (plain is float and not 0 < found < math.inf):
+        raise InputError(f"Expected the option {name} to be {expected}, got {value!r}.")
+    return found
 
 
 def draw_episode(

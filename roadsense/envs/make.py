@@ -1,7 +1,8 @@
 """Makes the environment in one call, for code with its own learning algorithm."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from roadsense.envs.config import EnvConfig
 from roadsense.envs.convoy_env import ConvoyEnv
@@ -9,13 +10,15 @@ from roadsense.scenarios.scenario import find_scenarios
 
 
 def make_env(
-    scenarios: str | Path | Sequence[str | Path], config: EnvConfig | None = None, render_mode: str | None = None
+    scenarios: str | Path | Sequence[str | Path],
+    config: EnvConfig | Mapping[str, Any] | None = None,
+    render_mode: str | None = None,
 ) -> ConvoyEnv:
     """Returns a `ConvoyEnv` over scenarios. A process holds one at a time, because libsumo holds one simulation.
 
     Args:
         scenarios: a folder, below which every `.sumocfg` is used, or the paths of `.sumocfg` files.
-        config: settings of the environment; None for the defaults.
+        config: settings of the environment, also as a mapping; None for the defaults.
         render_mode: `human` shows every step in SUMO's window; with `rgb_array`, `render` returns pictures.
 
     Raises:
@@ -34,9 +37,11 @@ def make_env(
 
 
 def list_paths(scenarios: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Returns the paths of all `.sumocfg` files below a folder, or of a list.
+    """Returns the paths of all `.sumocfg` files below a folder, of a list, or the one that is named.
 
     Raises:
         ScenarioError: if the folder holds none.
     """
-    return find_scenarios(scenarios) if isinstance(scenarios, str | Path) else [Path(path) for path in scenarios]
+    if not isinstance(scenarios, str | Path):
+        return [Path(path) for path in scenarios]
+    return [Path(scenarios)] if Path(scenarios).is_file() else find_scenarios(scenarios)

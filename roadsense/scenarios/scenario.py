@@ -110,12 +110,14 @@ def open_scenario(config_path: str | Path) -> Scenario:
     read again only when a file in its folder has changed.
 
     Args:
-        config_path: path of the `.sumocfg`.
+        config_path: path of the `.sumocfg`, or of the folder that holds it and no other.
 
     Raises:
         ScenarioError: if a check fails; it names the file and the reason.
     """
     path = resolve(config_path).resolve()
+    if path.is_dir() and len(inside := find_scenarios(path)) == 1:
+        path = inside[0].resolve()
     files = sorted(path.parent.iterdir()) if path.is_file() else []
     stats = [(file.name, file.lstat()) for file in files]  # of the links themselves: a link may be broken
     return _open_once(path, tuple((name, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))

@@ -127,7 +127,7 @@ def test_a_second_simulation_in_the_process_is_refused_and_the_first_goes_on(env
 
 
 @pytest.mark.parametrize(
-    "options", [{"hazrad": True}, {"hazard": "yes"}, {"driver": "me"}, {"v2v": "telepathy"}], ids=str
+    "options", [{"hazrad": True}, {"hazard": "perhaps"}, {"driver": "me"}, {"v2v": "telepathy"}], ids=str
 )
 def test_wrong_options_are_refused(env, options):
     with pytest.raises(InputError, match="Expected"):

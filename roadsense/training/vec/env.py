@@ -1,6 +1,6 @@
 """Many environments in parallel, in fast worker processes that never hang and report why they died."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from roadsense.policies.actor import Actor
 from roadsense.training.vec.deaths import DeathRegister, WorkerDeath
 from roadsense.training.vec.pool import Drive, Order, WorkerPool
 from roadsense.training.vec.shared import MAX_ROWS, SharedArrays, by_key
+from roadsense.utils.values import make_settings
 
 
 class ConvoyVecEnv(VecEnv):
@@ -193,14 +194,17 @@ class ConvoyVecEnv(VecEnv):
 
 
 def make_vec_env(
-    scenarios: str | Path | Sequence[str | Path], n_workers: int = 4, config: EnvConfig | None = None, seed: int = 0
+    scenarios: str | Path | Sequence[str | Path],
+    n_workers: int = 4,
+    config: EnvConfig | Mapping[str, Any] | None = None,
+    seed: int = 0,
 ) -> ConvoyVecEnv:
     """Starts worker processes with one `ConvoyEnv` each, as the vector environment of Stable-Baselines3.
 
     Args:
         scenarios: a folder, below which every `.sumocfg` is used, or the paths of `.sumocfg` files.
         n_workers: number of worker processes, from 1; four a core keep the cores busy.
-        config: settings of the environments. `step_info=False`, the default here, is faster.
+        config: settings of the environments, also as a mapping. `step_info=False`, the default here, is faster.
         seed: seed of all random draws.
 
     Raises:
@@ -216,4 +220,6 @@ def make_vec_env(
         32
         >>> envs.close()
     """
-    return ConvoyVecEnv(list_paths(scenarios), config or EnvConfig(step_info=False), n_workers, seed)
+    if not isinstance(config, EnvConfig):
+        config = make_settings(EnvConfig, {"step_info": False, **(config or {})})
+    return ConvoyVecEnv(list_paths(scenarios), config, n_workers, seed)
