@@ -262,12 +262,12 @@ class ConvoyEnv(gym.Env[Observation, NDArray[np.float32]]):
         return self._episode
 
 
-def _checked(action: NDArray[np.float32]) -> float:
+def _checked(action: Any) -> float:
     try:
         value = float(action.item())
     except (AttributeError, ValueError, TypeError, RuntimeError):  # not an array, or of another size than 1
-        (value, *others) = action if isinstance(action, list | tuple) and action else [action]
-        value = float(value) if isinstance(value, numbers.Real) and not others else float("nan")
+        (only, *others) = action if isinstance(action, list | tuple) and action else [action]
+        value = float(only) if isinstance(only, numbers.Real) and not others else float("nan")
     if not -1e-6 <= value <= 1 + 1e-6:
         raise InputError(f"Expected an action of one number from 0 to 1, got {action!r}. Clip it first.")
     return value

@@ -97,6 +97,7 @@ class JobSpec:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        object.__setattr__(self, "target", self.target.lower())
         if self.target not in LOCAL_TARGETS + CLOUD_TARGETS:
             raise InputError(f"Expected target of {', '.join(LOCAL_TARGETS + CLOUD_TARGETS)}, got {self.target!r}.")
         _check_name(self)

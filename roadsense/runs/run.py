@@ -21,7 +21,7 @@ from roadsense.errors import RunError
 from roadsense.policies.source import CONFIG_NAME, KEPT_NAME, PolicySource, advise, refuse_other_version
 from roadsense.runs.metric_lines import read_metric_lines
 from roadsense.runs.state import RunState, read_state
-from roadsense.utils.files import part_name, read_json, reading, refuse_existing, write_atomically
+from roadsense.utils.files import is_stray, part_name, read_json, reading, refuse_existing, write_atomically
 from roadsense.utils.git_state import read_git_state
 from roadsense.utils.workspace import resolve
 
@@ -207,12 +207,16 @@ def _find_inside(folder: Path) -> Path:
 def find_runs(folder: str | Path = "runs") -> list[Run]:
     """Returns the runs at any depth below a folder, the oldest first; of the copies that a job leaves, one.
 
+    Hidden folders, as JupyterLab's and a file manager's, and what archive programs leave hold none.
+
     Examples:
         >>> import roadsense as rs
         >>> [run.folder.name for run in rs.find_runs()]
         ['first']
     """
-    paths = sorted(resolve(folder).rglob("manifest.json"), key=lambda path: path.stat().st_mtime)
+    folder = resolve(folder)
+    found = [path for path in folder.rglob("manifest.json") if not is_stray(path.relative_to(folder))]
+    paths = sorted(found, key=lambda path: path.stat().st_mtime)
     copies: dict[str, list[Run]] = {}
     for run in (Run(path.parent) for path in paths if (path.parent / CONFIG_NAME).is_file()):
         copies.setdefault(_name_training(run), []).append(run)

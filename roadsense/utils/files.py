@@ -51,6 +51,7 @@ MISREAD = (
     zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """What readers raise for content that is not theirs; a `RecursionError` is a `RuntimeError`."""
+_NO_JSON = ". JSON has no comments, no single quotes and no comma before } or ]"
 _STRAYS = ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
@@ -190,6 +191,7 @@ def reading(path: Path, what: str, error: type[RoadSenseError] = InputError) -> 
             raise error(f"Expected {what}. {describe_os_error(damaged)}") from damaged
         name = "" if isinstance(damaged, ValueError) else f"{type(damaged).__name__}: "
         reason = name + " ".join(str(damaged).split())[:200]
+        reason += _NO_JSON if isinstance(damaged, json.JSONDecodeError) else ""
         raise error(f"{path}: expected {what}, but the file is damaged: {reason}. Restore it.") from damaged
 
 

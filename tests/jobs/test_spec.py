@@ -178,6 +178,7 @@ def test_a_file_of_a_spec_comes_back(tmp_path):
     ("text", "said"),
     [
         ("{", "the file is damaged"),
+        ('{"notebook": "01_train",}', "no comma before }"),
         ("[]", "expected an object"),
         ("{}", "expected a job with a notebook"),
         ('{"notebook": "01_train", "hours": 3}', "hours"),
@@ -191,6 +192,13 @@ def test_a_file_that_is_no_spec_is_refused(tmp_path, text, said):
         spec_from_json(path)
     with pytest.raises(InputError, match="no such file"):
         spec_from_json(tmp_path / "other.json")
+
+
+def test_a_spec_takes_numbers_in_texts_and_a_target_in_capitals():
+    given = {"total_timesteps": "1e6", "v2v_randomised": "False", "seeds": "1,2"}
+    spec = check_spec(JobSpec("01_train", given, target="Local", max_hours="2", spot="no"))
+    assert (spec.target, spec.max_hours, spec.spot) == ("local", 2, False)
+    assert spec.parameters == {"total_timesteps": 1_000_000, "v2v_randomised": False, "seeds": [1, 2]}
 
 
 def test_tags_say_whose_job_it_is_and_when_it_ends_at_the_latest():

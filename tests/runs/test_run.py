@@ -123,6 +123,12 @@ def test_runs_are_found_at_any_depth_the_oldest_first(tmp_path):
     assert found == ["sweep/seed_1", "b", "a"]
 
 
+def test_copies_that_other_programs_hide_are_no_runs(tmp_path):
+    for place in ("a b", ".ipynb_checkpoints/a b-checkpoint", ".Trash-1000/files/a", "__MACOSX/a"):
+        make(tmp_path / ".home" / place)
+    assert [run.folder.name for run in find_runs(tmp_path / ".home")] == ["a b"]
+
+
 def test_a_fetched_job_opens_as_its_run_and_is_listed_once(tmp_path):
     """A job leaves its run in `model`, where it trained, and wherever it was fetched to."""
     for place in ("jobs/one/checkpoints/run", "jobs/one/model", "one/model"):

@@ -220,6 +220,7 @@ def make_vec_env(
         32
         >>> envs.close()
     """
-    if not isinstance(config, EnvConfig):
-        config = make_settings(EnvConfig, {"step_info": False, **(config or {})})
-    return ConvoyVecEnv(list_paths(scenarios), config, n_workers, seed)
+    if isinstance(config, EnvConfig):
+        return ConvoyVecEnv(list_paths(scenarios), config, n_workers, seed)
+    made = make_settings(EnvConfig, {"step_info": False, **(config or {})})
+    return ConvoyVecEnv(list_paths(scenarios), made, n_workers, seed)
