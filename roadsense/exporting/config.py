@@ -74,11 +74,11 @@ class ExportConfig:
     trust: bool = False
 
     def __post_init__(self) -> None:
+        check_bounds(self)
         if "tflite" not in self.formats or not set(self.formats) <= {"tflite", C, ONNX}:
             raise InputError(f"formats: expected tflite, and c and onnx beside it, got {self.formats!r}.")
         if self.calibration is not None:
             object.__setattr__(self, "calibration", str(resolve(self.calibration)))
-        check_bounds(self)
 
     def bounds(self) -> dict[str, Bounds]:
         """Returns the largest allowed differences by variant; the keys are the variants to export."""

@@ -167,7 +167,7 @@ def advise(folder: Path) -> str:
         return f"Its training has not ended: `roadsense train --resume {folder}` goes on with it."
     if (folder / "policy.pth").is_file() and (folder / "data").is_file():
         return f"It is a zip of Stable-Baselines3 unpacked. Pack it: `cd {folder} && zip -r ../{folder.name}.zip .`."
-    if policies := sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES):
+    if policies := sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES):
         return f"Name one of its files, as {policies[0]}."
     return "Train one with `roadsense train`."
 

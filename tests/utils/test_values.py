@@ -10,6 +10,7 @@ from roadsense.augment.config import GenConfig
 from roadsense.envs.config import EnvConfig, RewardWeights
 from roadsense.errors import InputError
 from roadsense.evaluation.config import EvalConfig
+from roadsense.exporting.config import ExportConfig
 from roadsense.training.train_config import TrainConfig
 from roadsense.utils.command import parse_options
 from roadsense.utils.words import take_pairs
@@ -76,6 +77,7 @@ def test_a_generation_and_an_evaluation_take_the_same():
         10,
         "base",
     )
+    assert ExportConfig(formats="tflite,onnx").formats == ("tflite", "onnx")
     assert EvalConfig(beside="default", episodes_per_scenario=2.0).beside == ("default",)
 
 
