@@ -13,7 +13,7 @@ from roadsense.envs.observation import Observation
 from roadsense.errors import InputError, RoadSenseError
 from roadsense.policies.guard import Predicts, guard
 from roadsense.policies.sb3_classes import NO_MEMORY
-from roadsense.utils.own_code import find_own
+from roadsense.utils.own_code import FAULTS, find_own
 
 ROUNDING = 1e-6
 """How far beyond 0 or 1 an answer may be, as that of a network in float32."""
@@ -72,7 +72,7 @@ def _named(name: str) -> Iterator[None]:
         yield
     except RoadSenseError:
         raise
-    except Exception as error:
+    except FAULTS as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise InputError(
             f"{name}: expected an answer to an observation, got {type(error).__name__}: {error} "

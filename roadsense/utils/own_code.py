@@ -8,6 +8,12 @@ from typing import Any
 from roadsense.errors import InputError
 from roadsense.utils.files import hash_file
 
+FAULTS = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, NameError, OSError, RuntimeError, SyntaxError,
+    TypeError, ValueError,
+)  # fmt: skip
+"""Errors of code that is the user's own."""
+
 
 def find_own(reference: str) -> Any:
     """Returns what `module:name` is; modules in the current folder are found.
@@ -27,7 +33,7 @@ def find_own(reference: str) -> Any:
             f"Expected a function or object of yours as module:name, got {reference!r} ({error}). The module has to be "
             "installed or in the current folder."
         ) from error
-    except Exception as error:  # whatever the module's own code raises
+    except FAULTS as error:
         raise InputError(
             f"Expected a module of yours that can be imported, got {reference!r} ({type(error).__name__}: {error}). "
             "Mend the module."
