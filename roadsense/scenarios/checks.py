@@ -25,8 +25,7 @@ __all__ = [
 ]
 
 CONFIG_ROOTS = ("configuration", "sumoConfiguration")
-REQUIRED_INPUTS = ("net-file", "route-files")
-INPUTS = (*REQUIRED_INPUTS, "additional-files")
+INPUTS = ("net-file", "route-files", "additional-files")
 SAFE_OPTIONS = (
     "begin device.rerouting.adaptation-interval device.rerouting.adaptation-steps device.rerouting.adaptation-weight "
     "device.rerouting.deterministic device.rerouting.explicit device.rerouting.period device.rerouting.pre-period "
@@ -227,15 +226,15 @@ def named_files(path: Path, config: ET.Element, option: str, anywhere: bool = Fa
         anywhere: whether files may lie outside its folder.
 
     Raises:
-        ScenarioError: if a file is missing or outside the folder, or a required option names none; it names the line.
+        ScenarioError: if a file is missing or outside the folder, or no network is named; it names the line.
     """
     element = config.find(f".//{option}")
-    if element is None and option not in REQUIRED_INPUTS:
+    if element is None and option != "net-file":
         return ()
     where = str(path) if element is None else locate(path, element)
     names = [] if element is None else [name.strip(" \t\r\n") for name in element.get("value", "").split(",")]
     names = [name for name in names if name]
-    if option in REQUIRED_INPUTS and not names:
+    if option == "net-file" and not names:
         raise ScenarioError(f"{where}: expected an <{option} value=.../>, found none. Name the file there.")
     if len(names) > (1 if option == "net-file" else MAX_NAMED_FILES):
         raise ScenarioError(f"{where}: {option} names {len(names)} files, more than are opened. Merge them.")

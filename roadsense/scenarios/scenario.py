@@ -182,6 +182,8 @@ def check_inputs(path: Path, config: ET.Element, anywhere: bool = False) -> Inpu
     """
     check_options(path, config)
     networks, routes, additional = (named_files(path, config, name, anywhere) for name in INPUTS)
+    if not routes and not additional:  # vehicles may stand in additional files, too
+        raise ScenarioError(f"{path}: expected an <route-files value=.../>, found none. Name the file there.")
     places = [place_in(path.parent, file) for file in (*networks, *routes, *additional)]
     twice = sorted({str(place) for place in places if places.count(place) > 1})
     if twice:

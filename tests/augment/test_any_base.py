@@ -116,6 +116,7 @@ FORMS = {
             ("more.rou.xml", f"<routes>{convoy()}</routes>"),
         ),
     ),
+    "all in an additional file": Form(config=CONFIG.replace("route-files", "additional-files")),
     "namespaces and comments": Form("<!-- traffic -->" + FLOWS + convoy(), head=f"<!-- mine -->{HEAD}"),
     "no types": Form(
         '<flow id="cars" route="through" begin="0" end="100" vehsPerHour="400" departLane="1" departPos="0"/>'

@@ -215,7 +215,7 @@ def _read_traffic(scenario: Scenario, roots: Sequence[ET.Element]) -> Traffic:
     unknown = sorted(set(convoy.values()) - set(kinds))
     if unknown:
         raise ScenarioError(
-            f"{scenario.route_paths[0]}: expected each car of the convoy to have a vType of this scenario, one of "
+            f"{scenario.config_path}: expected each car of the convoy to have a vType of this scenario, one of "
             f"{sorted(kinds)}, got {unknown}. Define the type here."
         )
     ahead = {kind for name, used in convoy.items() if name != scenario.ego_id for kind in kinds[used]}
