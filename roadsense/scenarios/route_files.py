@@ -15,19 +15,8 @@ DEFAULT_TYPE = "DEFAULT_VEHTYPE"
 """SUMO's name for the type of a vehicle without a type; a file may define it."""
 
 _NUMBERS = frozenset(
-    (
-        "accel",
-        "decel",
-        "emergencyDecel",
-        "length",
-        "maxSpeed",
-        "minGap",
-        "probabilities",
-        "probability",
-        "scale",
-        "sigma",
-    )
-) | {"speedDev", "tau"}
+    "accel decel emergencyDecel length maxSpeed minGap probabilities probability scale sigma speedDev tau".split()
+)
 """Attributes of types that hold numbers in SI units."""
 
 MAX_INCLUDED = 5

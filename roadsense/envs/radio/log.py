@@ -30,15 +30,13 @@ import numpy as np
 
 from roadsense.errors import InputError
 from roadsense.utils.csv_lines import decode, find_head, fit, split
+from roadsense.utils.values import TRUTHS
 
 QUANTITIES = ("x_m", "y_m", "speed_mps", "acceleration_mps2", "heading_deg")
 """Values in a message, in the order of a state."""
 
 PAUSE = 1.5
 """Without `sequence`, a message counts as missing after a pause of this many median intervals of its sender."""
-
-
-_TRUTH = {"true": "1", "false": "0"}
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def read_log(csv_path: Path | str) -> ChannelLog:
 def _number(cell: str) -> float:
     """Returns a cell's number, 1 for true and 0 for false; NaN for an empty one, infinity for one that is no number."""
     try:
-        return float(_TRUTH.get(cell.lower(), cell.replace(",", ".")) or "nan")
+        return float(TRUTHS.get(cell.lower(), cell.replace(",", ".") or "nan"))
     except ValueError:
         return math.inf
 
@@ -132,7 +130,7 @@ def _read_table(path: Path) -> _Table:
         if len(cells) != len(header):
             raise InputError(
                 f"Expected {len(header)} cells, as many as column names, got {len(cells)} in line {line} of {path}. "
-                "Leave a cell that is not known empty, between its commas."
+                "Leave a cell that is not known empty, between its separators."
             )
     rows.pop(0)
     if len(set(header)) < len(header):
