@@ -291,6 +291,7 @@ def test_files_elsewhere_and_included_ones_are_part_of_the_scenarios(tmp_path: P
     config.write_text(config.read_text().replace('"network.net.xml"', '"../../shared.net.xml"'))
     base = prove(folder)
     assert "What other files include is written into them: r.xml, flows.rou.xml, all.rou.xml" in " ".join(base.notes)
+    assert "copied into each scenario, into outside: shared.net.xml." in " ".join(base.notes)
     assert set(base.traffic.headways_s) == {"cars", "trucks", "y"}
     names = {"outside/shared.net.xml", "outside/all.rou.xml", "parts/flows.rou.xml", "r.xml", "more.add.xml"}
     assert base.hash_files().keys() == names | {"routes.rou.xml", "scenario.sumocfg"}

@@ -22,6 +22,7 @@ from roadsense.scenarios.flows import HOUR_S, read_rate_vph, why_uncountable
 from roadsense.scenarios.left_out import leave_out_options, note_left_out, rename_options
 from roadsense.scenarios.route_files import define_default_type, read_route_files, type_of
 from roadsense.scenarios.scenario import (
+    OUTSIDE,
     Scenario,
     background_vehicles,
     check_inputs,
@@ -164,6 +165,7 @@ def _read_base(
     if included:
         names = ", ".join(path.name for path in included)
         notes.append(f"What other files include is written into them: {names}.")
+    notes += _note_outside(config_path.parent, (inputs[0], *inputs[1], *inputs[2]))
     scenario, renamed = _number_convoy(scenario, roots)
     notes += [*renamed, *simplify_demand(config, roots, scenario, hold_lane)]
     if add_vph:
@@ -202,6 +204,13 @@ def _number_convoy(scenario: Scenario, roots: Sequence[ET.Element]) -> tuple[Sce
     rename_convoy(scenario.config_path, roots, ConvoyNaming(old[0], old[1:]))
     note = f"The convoy's cars {', '.join(old)} are {', '.join(new)} in the scenarios."
     return replace(scenario, convoy_ids=new), [note]
+
+
+def _note_outside(folder: Path, paths: Sequence[Path]) -> list[str]:
+    names = [path.name for path in paths if not path.is_relative_to(folder)]
+    return [f"Files from other folders are copied into each scenario, into {OUTSIDE}: {', '.join(names)}."] * bool(
+        names
+    )
 
 
 def _read_traffic(scenario: Scenario, roots: Sequence[ET.Element]) -> Traffic:
