@@ -208,9 +208,9 @@ def _number_convoy(scenario: Scenario, roots: Sequence[ET.Element]) -> tuple[Sce
 
 def _note_outside(folder: Path, paths: Sequence[Path]) -> list[str]:
     names = [path.name for path in paths if not path.is_relative_to(folder)]
-    return [f"Files from other folders are copied into each scenario, into {OUTSIDE}: {', '.join(names)}."] * bool(
-        names
-    )
+    if not names:
+        return []
+    return [f"Files from other folders are copied into each scenario, into {OUTSIDE}: {', '.join(names)}."]
 
 
 def _read_traffic(scenario: Scenario, roots: Sequence[ET.Element]) -> Traffic:
